@@ -1,0 +1,101 @@
+//! Every way a request can fail, and the one translation to status and body.
+
+use actix_web::http::header::{self, ContentType};
+use actix_web::http::{Method, StatusCode};
+use actix_web::{HttpResponse, ResponseError};
+use serde_json::{Value, json};
+
+use crate::events::request::Invalid;
+use crate::events::wire::NotJson;
+use crate::store::StoreError;
+use crate::worker::{Refused, WriteFailed, chain};
+
+/// The most problems that one answer lists.
+const MAX_LISTED: usize = 100;
+/// After how many seconds a client may try to write again.
+const RETRY_AFTER_S: u32 = 1;
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ApiError {
+    /// Names the parameter, the value and what is allowed.
+    #[error("Parameter {name} is {value:?}; {allowed}.")]
+    BadParameter { name: String, value: String, allowed: String },
+    #[error("Invalid page.")]
+    InvalidPage,
+    #[error("Not found.")]
+    NotFound,
+    #[error("Method \"{0}\" not allowed.")]
+    MethodNotAllowed(Method),
+    #[error(transparent)]
+    NotJson(#[from] NotJson),
+    #[error("the body cannot be read: {0}")]
+    BadBody(String),
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    #[error("the body did not arrive within {0} seconds")]
+    BodyTimeout(u64),
+    #[error("the body is larger than {0} bytes")]
+    BodyTooLarge(usize),
+    #[error("{0}")]
+    UnsupportedMedia(String),
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    #[error(transparent)]
+    WriteFailed(#[from] WriteFailed),
+    #[error("the store cannot be read")]
+    Store(#[from] StoreError),
+    #[error("internal error")]
+    Internal,
+}
+
+impl ApiError {
+    pub(crate) fn parameter(name: &str, value: &str, allowed: impl Into<String>) -> Self {
+        Self::BadParameter { name: name.to_owned(), value: value.to_owned(), allowed: allowed.into() }
+    }
+}
+
+impl ResponseError for ApiError {
+    fn status_code(&self) -> StatusCode {
+        match self {
+            Self::BadParameter { .. } | Self::NotJson(_) | Self::BadBody(_) | Self::Invalid(_) => {
+                StatusCode::BAD_REQUEST
+            }
+            Self::InvalidPage | Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::BodyTimeout(_) => StatusCode::REQUEST_TIMEOUT,
+            Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnsupportedMedia(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Refused(Refused::Full | Refused::Stopping) | Self::WriteFailed(WriteFailed::Unavailable) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            Self::WriteFailed(WriteFailed::Internal) | Self::Store(_) | Self::Internal => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
+        }
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let detail = match self {
+            Self::Store(error) => {
+                // Logged here, once; the client sees no internals.
+                tracing::error!(error = chain(error), "a request failed");
+                "internal error".to_owned()
+            }
+            _ => self.to_string(),
+        };
+        let mut body = json!({ "detail": detail });
+        if let Self::Invalid(invalid) = self {
+            let listed =
+                invalid.problems.iter().take(MAX_LISTED).map(
+                    |(index, problem)| json!({ "index": index, "field": problem.field, "detail": problem.detail }),
+                );
+            body["errors"] = Value::Array(listed.collect());
+        }
+        let status = self.status_code();
+        let mut response = HttpResponse::build(status);
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.insert_header((header::RETRY_AFTER, RETRY_AFTER_S));
+        }
+        response.content_type(ContentType::json()).body(body.to_string())
+    }
+}

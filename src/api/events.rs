@@ -1,0 +1,148 @@
+//! `POST /v6/events/`: from the bytes of a body to a stored request.
+//!
+//! A body is bounded three ways: in bytes as it arrives, in bytes as it unpacks, and in the time that it may take. What is
+//! too large is read to its end all the same, thrown away, so that the client gets to see the answer.
+
+use std::io::Read;
+
+use actix_web::http::header;
+use actix_web::rt::time::timeout;
+use actix_web::web::{Bytes, Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use flate2::read::MultiGzDecoder;
+use futures_util::StreamExt;
+use serde::Serialize;
+use tokio::sync::oneshot;
+
+use super::{ApiError, State};
+use crate::events::{Object, request, wire};
+use crate::worker::{Receipt, Request, WriteFailed};
+
+/// Bodies up to this size are parsed where they arrive; larger ones off the async threads.
+const SMALL_BYTES: usize = 32 << 10;
+
+#[derive(Serialize)]
+struct Accepted {
+    accepted: u64,
+    created: u64,
+    updated: u64,
+    unchanged: u64,
+    stale: u64,
+}
+
+impl From<Receipt> for Accepted {
+    fn from(receipt: Receipt) -> Self {
+        let Receipt { created, updated, unchanged, stale } = receipt;
+        Self { accepted: receipt.accepted(), created, updated, unchanged, stale }
+    }
+}
+
+/// Stores the objects of a body, all or none. Answers when they are synced to disk and show in every read, so `?wait=true`
+/// has nothing more to wait for.
+pub(super) async fn post(head: HttpRequest, payload: Payload, state: Data<State>) -> Result<HttpResponse, ApiError> {
+    let form = match Form::of(&head) {
+        Ok(form) => form,
+        Err(error) => return Err(refuse(payload, &state, error).await),
+    };
+    let body = receive(payload, &state).await?;
+    let bytes = body.len();
+    let read = move |state: &State, body: Vec<u8>| -> Result<(Vec<Object>, usize), ApiError> {
+        let body = form.unpack(body, state.max_body_bytes)?;
+        let objects = form.read(&body)?;
+        let choices = state.store.snapshot()?.choices()?;
+        Ok((request::check(objects, &choices)?, body.len()))
+    };
+    let (objects, bytes) = if bytes <= SMALL_BYTES && !form.gzip {
+        read(&state, body)?
+    } else {
+        super::blocking(state.clone(), move |state| read(state, body)).await?
+    };
+    if objects.is_empty() {
+        return Ok(HttpResponse::Ok().json(Accepted::from(Receipt::default())));
+    }
+    let (reply, answer) = oneshot::channel();
+    state.queue.push(Request { objects, bytes, reply })?;
+    let receipt = answer.await.unwrap_or(Err(WriteFailed::Internal))?;
+    Ok(HttpResponse::Ok().json(Accepted::from(receipt)))
+}
+
+/// How a body is written.
+#[derive(Clone, Copy)]
+struct Form {
+    gzip: bool,
+    lines: bool,
+}
+
+impl Form {
+    fn of(request: &HttpRequest) -> Result<Self, ApiError> {
+        let header = |name| {
+            let value = request.headers().get(name).map(|value| value.to_str().unwrap_or("?").trim());
+            value.unwrap_or_default().to_ascii_lowercase()
+        };
+        let content_type = header(header::CONTENT_TYPE);
+        let lines = match content_type.split(';').next().unwrap_or_default().trim() {
+            "application/json" => false,
+            "application/x-ndjson" => true,
+            _ => {
+                let detail = format!("content type {content_type:?} is not application/json or application/x-ndjson");
+                return Err(ApiError::UnsupportedMedia(detail));
+            }
+        };
+        let gzip = match header(header::CONTENT_ENCODING).as_str() {
+            "" | "identity" => false,
+            "gzip" | "x-gzip" => true,
+            other => {
+                return Err(ApiError::UnsupportedMedia(format!("content encoding {other:?} is not gzip or identity")));
+            }
+        };
+        Ok(Self { gzip, lines })
+    }
+
+    /// The plain bytes of a body; never unpacks more than one byte beyond `limit`.
+    fn unpack(self, body: Vec<u8>, limit: usize) -> Result<Vec<u8>, ApiError> {
+        if !self.gzip {
+            return Ok(body);
+        }
+        let mut plain = Vec::new();
+        let mut unpacked = MultiGzDecoder::new(body.as_slice()).take(limit as u64 + 1);
+        unpacked.read_to_end(&mut plain).map_err(|error| ApiError::BadBody(format!("gzip: {error}")))?;
+        if plain.len() > limit { Err(ApiError::BodyTooLarge(limit)) } else { Ok(plain) }
+    }
+
+    fn read(self, body: &[u8]) -> Result<Vec<wire::Read>, ApiError> {
+        Ok(if self.lines { wire::read_ndjson(body)? } else { wire::read_json(body)? })
+    }
+}
+
+/// Reads a body within the configured size and time.
+async fn receive(mut payload: Payload, state: &State) -> Result<Vec<u8>, ApiError> {
+    let receive = async {
+        let mut body = Vec::new();
+        let mut too_large = false;
+        while let Some(chunk) = next_chunk(&mut payload).await? {
+            too_large |= body.len() + chunk.len() > state.max_body_bytes;
+            if too_large {
+                body = Vec::new();
+            } else {
+                body.extend_from_slice(&chunk);
+            }
+        }
+        if too_large { Err(ApiError::BodyTooLarge(state.max_body_bytes)) } else { Ok(body) }
+    };
+    let late = |_| ApiError::BodyTimeout(state.body_timeout.as_secs());
+    timeout(state.body_timeout, receive).await.map_err(late)?
+}
+
+/// Reads a body that nobody wants to its end, so that the client gets to see why.
+async fn refuse(mut payload: Payload, state: &State, error: ApiError) -> ApiError {
+    let drain = async { while matches!(next_chunk(&mut payload).await, Ok(Some(_))) {} };
+    match timeout(state.body_timeout, drain).await {
+        Ok(()) => error,
+        Err(_) => ApiError::BodyTimeout(state.body_timeout.as_secs()),
+    }
+}
+
+async fn next_chunk(payload: &mut Payload) -> Result<Option<Bytes>, ApiError> {
+    let chunk = payload.next().await.transpose();
+    chunk.map_err(|error| ApiError::BadBody(error.to_string()))
+}

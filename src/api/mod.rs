@@ -1,0 +1,93 @@
+//! The HTTP interface: routes and what the handlers share.
+//!
+//! A handler parses, asks, renders. Reads go to a snapshot of the store off the async threads; writes go to the rollup
+//! task's queue and wait for its answer.
+//!
+//! Not here: what the numbers mean (`plot`, `catalog`), how a request is stored (`worker`).
+
+mod answer;
+mod error;
+mod events;
+mod health;
+mod page;
+mod params;
+mod v6;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::web::{self, Data, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse, Resource, Route};
+
+use crate::config::Dialect;
+use crate::store::Store;
+use crate::time::Clock;
+use crate::worker::{Queue, Trouble};
+
+pub(crate) use answer::{Content, answer};
+pub(crate) use error::ApiError;
+
+/// What every handler may use.
+pub(crate) struct State {
+    pub(crate) store: Arc<Store>,
+    pub(crate) queue: Arc<Queue>,
+    pub(crate) trouble: Trouble,
+    pub(crate) clock: Clock,
+    pub(crate) dialect: Dialect,
+    /// Bounds an event body, unpacked.
+    pub(crate) max_body_bytes: usize,
+    /// By when an event body has to be there.
+    pub(crate) body_timeout: Duration,
+}
+
+/// Adds all routes of the interface.
+pub(crate) fn routes(config: &mut ServiceConfig) {
+    config
+        .service(readable("/v6/metrics/", web::get().to(v6::list), web::head().to(v6::list)))
+        .service(readable("/v6/metrics/{name}/", web::get().to(v6::details), web::head().to(v6::details)))
+        .service(readable("/v6/metrics/{name}/plot-data/", web::get().to(v6::plot_data), web::head().to(v6::plot_data)))
+        .service(
+            web::resource("/v6/events/")
+                .route(web::post().to(events::post))
+                .default_service(web::to(|request| method_not_allowed(request, "POST"))),
+        )
+        .service(readable("/healthz", web::get().to(health::alive), web::head().to(health::alive)))
+        .service(readable("/readyz", web::get().to(health::ready), web::head().to(health::ready)));
+    for path in ["/v6/metrics", "/v6/metrics/{name}", "/v6/metrics/{name}/plot-data", "/v6/events"] {
+        config.service(web::resource(path).to(add_slash));
+    }
+    config.default_service(web::to(not_found));
+}
+
+/// A resource that is read with `GET` or `HEAD`.
+pub(crate) fn readable(path: &str, get: Route, head: Route) -> Resource {
+    let other = web::to(|request| method_not_allowed(request, "GET, HEAD"));
+    web::resource(path).route(get).route(head).default_service(other)
+}
+
+/// Sends the client to the path with its trailing slash, method and query kept.
+async fn add_slash(request: HttpRequest) -> HttpResponse {
+    let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
+    let location = format!("{}/{query}", request.uri().path());
+    HttpResponse::build(StatusCode::PERMANENT_REDIRECT).insert_header((header::LOCATION, location)).finish()
+}
+
+async fn not_found() -> Result<HttpResponse, ApiError> {
+    Err(ApiError::NotFound)
+}
+
+async fn method_not_allowed(request: HttpRequest, allow: &'static str) -> HttpResponse {
+    let mut response = HttpResponse::from_error(ApiError::MethodNotAllowed(request.method().clone()));
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
+    response
+}
+
+/// Runs what reads the store off the async threads.
+async fn blocking<T: Send + 'static>(
+    state: Data<State>,
+    read: impl FnOnce(&State) -> Result<T, ApiError> + Send + 'static,
+) -> Result<T, ApiError> {
+    web::block(move || read(&state)).await.map_err(|_| ApiError::Internal)?
+}

@@ -1,0 +1,108 @@
+//! Pages of results, with links to the pages around.
+
+use actix_web::HttpRequest;
+use serde::Serialize;
+
+use super::ApiError;
+use super::params::Params;
+
+const DEFAULT_SIZE: usize = 100;
+const MAX_SIZE: usize = 1000;
+
+/// Which page a client asks for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PageRequest {
+    /// From 1.
+    number: usize,
+    size: usize,
+}
+
+/// One page of results.
+#[derive(Serialize)]
+pub(crate) struct Page<T> {
+    count: usize,
+    next: Option<String>,
+    previous: Option<String>,
+    results: Vec<T>,
+}
+
+impl PageRequest {
+    /// Reads `page` and `page_size`.
+    pub(crate) fn parse(params: &Params<'_>) -> Result<Self, ApiError> {
+        let size = match params.one("page_size") {
+            None => DEFAULT_SIZE,
+            Some(text) => positive(text).map(|size| size.min(MAX_SIZE)).ok_or_else(|| {
+                ApiError::parameter("page_size", text, format!("it must be an integer from 1 to {MAX_SIZE}"))
+            })?,
+        };
+        let number = match params.one("page") {
+            None => 1,
+            Some(text) => positive(text).ok_or(ApiError::InvalidPage)?,
+        };
+        Ok(Self { number, size })
+    }
+
+    /// Those of all results that stand on the page. A page behind the last one is an error; page 1 of nothing is empty.
+    pub(crate) fn slice<T>(self, all: &[T]) -> Result<&[T], ApiError> {
+        let start = (self.number - 1).saturating_mul(self.size);
+        if self.number > 1 && start >= all.len() {
+            return Err(ApiError::InvalidPage);
+        }
+        Ok(&all[start..all.len().min(start.saturating_add(self.size))])
+    }
+
+    /// The page of those results, with its links; `count` is the number of results on all pages.
+    pub(crate) fn wrap<T>(self, results: Vec<T>, count: usize, links: &Links) -> Page<T> {
+        let has_next = self.number.saturating_mul(self.size) < count;
+        Page {
+            count,
+            next: has_next.then(|| links.to(self.number + 1)),
+            previous: (self.number > 1).then(|| links.to(self.number - 1)),
+            results,
+        }
+    }
+}
+
+/// A positive integer; one beyond all bounds is as good as the largest.
+fn positive(text: &str) -> Option<usize> {
+    let is_integer = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = if is_integer { text.parse().unwrap_or(usize::MAX) } else { 0 };
+    (number > 0).then_some(number)
+}
+
+/// Makes absolute links to other pages of the same query.
+pub(crate) struct Links {
+    /// The absolute URL without its query.
+    address: String,
+    /// The parameters, as they stood; `None` where a page number goes.
+    parts: Vec<Option<String>>,
+}
+
+impl Links {
+    /// Links for the pages of this request.
+    pub(crate) fn of(request: &HttpRequest, params: &Params<'_>) -> Self {
+        let connection = request.connection_info();
+        let address = format!("{}://{}{}", connection.scheme(), connection.host(), request.uri().path());
+        let mut parts = Vec::new();
+        for pair in params.pairs() {
+            if pair.name != "page" {
+                parts.push(Some(pair.raw.to_owned()));
+            } else if !parts.contains(&None) {
+                parts.push(None);
+            }
+        }
+        if !parts.contains(&None) {
+            parts.push(None);
+        }
+        Self { address, parts }
+    }
+
+    fn to(&self, page: usize) -> String {
+        let parts = self.parts.iter().filter_map(|part| match part {
+            Some(raw) => Some(raw.clone()),
+            None => (page > 1).then(|| format!("page={page}")),
+        });
+        let query = parts.collect::<Vec<_>>().join("&");
+        if query.is_empty() { self.address.clone() } else { format!("{}?{query}", self.address) }
+    }
+}

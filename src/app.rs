@@ -1,0 +1,121 @@
+//! The composition root: opens the store, starts the rollup task and the server, stops them in order.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use actix_web::web::Data;
+use actix_web::{App as Routes, HttpServer};
+
+use crate::api::{self, State};
+use crate::config::Config;
+use crate::dashboard;
+use crate::store::{Store, StoreError};
+use crate::time::Clock;
+use crate::worker::{Queue, RollupTask, Trouble};
+
+/// How long a stop waits for running requests, in seconds.
+const STOP_WAITS_S: u64 = 30;
+
+/// Why the server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data directory or the database cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The server's threads cannot be started.
+    #[error("the server cannot start: {0}")]
+    Server(#[source] io::Error),
+}
+
+/// The running program.
+pub struct App {
+    address: SocketAddr,
+    store: Arc<Store>,
+    queue: Arc<Queue>,
+    server: ServerHandle,
+    server_thread: JoinHandle<io::Result<()>>,
+    task_thread: JoinHandle<()>,
+}
+
+impl App {
+    /// Starts everything; the server answers when this returns.
+    pub fn start(config: Config, clock: Clock) -> Result<Self, StartError> {
+        let store = Arc::new(Store::open(&config.storage.data, config.storage.cache_bytes)?);
+        let listen = config.server.listen;
+        let listen_error = |source| StartError::Listen { address: listen, source };
+        let listener = TcpListener::bind(listen).map_err(listen_error)?;
+        let address = listener.local_addr().map_err(listen_error)?;
+        let queue = Arc::new(Queue::new(config.server.queue_bytes));
+        let trouble = Trouble::default();
+        let state = Data::new(State {
+            store: Arc::clone(&store),
+            queue: Arc::clone(&queue),
+            trouble: Arc::clone(&trouble),
+            clock,
+            dialect: config.api.dialect,
+            max_body_bytes: config.server.max_body_bytes,
+            body_timeout: Duration::from_secs(config.server.body_timeout_s),
+        });
+        let (server, server_thread) = start_server(listener, state).map_err(StartError::Server)?;
+        let task = RollupTask::new(Arc::clone(&store), Arc::clone(&queue), trouble);
+        let task_thread =
+            thread::Builder::new().name("rollup-task".to_owned()).spawn(|| task.run()).map_err(StartError::Server)?;
+        Ok(Self { address, store, queue, server, server_thread, task_thread })
+    }
+
+    /// Where it listens, with the real port.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The queue of the rollup task, for what does not come over HTTP.
+    pub fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
+    /// Stops in order: takes no more connections, finishes running requests, commits what waits, closes the database.
+    pub fn stop(self) -> io::Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+        runtime.block_on(self.server.stop(true));
+        let served = self.server_thread.join().unwrap_or_else(|_| Err(io::Error::other("the server panicked")));
+        self.queue.close();
+        let wrote = self.task_thread.join().map_err(|_| io::Error::other("the rollup task panicked"));
+        drop(self.store);
+        served.and(wrote)
+    }
+}
+
+/// Runs the server on a thread of its own; returns when it takes connections.
+fn start_server(listener: TcpListener, state: Data<State>) -> io::Result<(ServerHandle, JoinHandle<io::Result<()>>)> {
+    let (started, handle) = mpsc::channel();
+    let serve = move || {
+        let routes = move || Routes::new().app_data(state.clone()).configure(dashboard::routes).configure(api::routes);
+        actix_web::rt::System::new().block_on(async move {
+            let server =
+                HttpServer::new(routes).disable_signals().shutdown_timeout(STOP_WAITS_S).listen(listener)?.run();
+            started.send(server.handle()).map_err(|_| io::Error::other("nobody waits for the server"))?;
+            server.await
+        })
+    };
+    let thread = thread::Builder::new().name("http".to_owned()).spawn(serve)?;
+    match handle.recv() {
+        Ok(handle) => Ok((handle, thread)),
+        Err(_) => Err(thread.join().map_or_else(
+            |_| io::Error::other("the server panicked"),
+            |result| result.err().unwrap_or_else(|| io::Error::other("the server ended at once")),
+        )),
+    }
+}

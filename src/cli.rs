@@ -1,0 +1,140 @@
+//! The command line: what each command does and how it exits.
+//!
+//! Data goes to standard output, everything else to standard error. Exit status 0: done; 1: it went wrong on the way;
+//! 2: it could not start (arguments, settings, data directory, a database that another process has open).
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::error::ErrorKind;
+use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::app::{App, StartError};
+use crate::config::{Config, ConfigError, Overrides};
+use crate::import::{self, ImportError, Target};
+use crate::time::Clock;
+use crate::worker::chain;
+use crate::{demo, telemetry};
+
+#[derive(Parser)]
+#[command(name = "scale-metrics", version, about, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    overrides: Overrides,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the server (the default)
+    Serve,
+    /// Run the server on a throw-away database with sample events of the last 90 days
+    Demo,
+    /// Post NDJSON files to a running server, or straight into a data directory
+    ///
+    /// Can be run again after a failure: what is there already is not counted twice.
+    Import {
+        /// Files with an object a line, packed with gzip or not; `-` is standard input
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// Post to this server, such as http://127.0.0.1:8080 [default: write into the data directory]
+        #[arg(long, value_name = "URL", env = "SCALE_METRICS_URL")]
+        url: Option<String>,
+    },
+}
+
+const FAILED: u8 = 1;
+const CANNOT_START: u8 = 2;
+
+/// Runs the program.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
+            let _ = error.print();
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            // The first paragraph names the argument and the value; the rest is usage.
+            let text = error.to_string();
+            let said = text.split("\n\n").next().unwrap_or_default();
+            let line: Vec<_> = said.split_whitespace().collect();
+            complain(&line.join(" "));
+            return ExitCode::from(CANNOT_START);
+        }
+    };
+    match execute(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&format!("error: {}", chain(error.as_ref())));
+            ExitCode::from(if cannot_start(&error) { CANNOT_START } else { FAILED })
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the last word of the program, also where logging never started")]
+fn complain(line: &str) {
+    eprintln!("{line}");
+}
+
+fn cannot_start(error: &anyhow::Error) -> bool {
+    error.is::<ConfigError>() || error.is::<StartError>() || matches!(error.downcast_ref(), Some(ImportError::Open(_)))
+}
+
+fn execute(cli: Cli) -> anyhow::Result<()> {
+    let config = Config::load(&cli.overrides)?;
+    telemetry::start(&config.log);
+    match cli.command.unwrap_or(Command::Serve) {
+        Command::Serve => {
+            let app = App::start(config, Clock::System)?;
+            tracing::info!("listening on http://{}", app.address());
+            stop_on_signal(app)
+        }
+        Command::Demo => run_demo(config),
+        Command::Import { files, url } => {
+            let target = match url {
+                Some(url) => Target::Server(url),
+                None => Target::Directory { path: config.storage.data, cache_bytes: config.storage.cache_bytes },
+            };
+            Ok(import::run(&files, &target, config.server.max_body_bytes)?)
+        }
+    }
+}
+
+fn run_demo(mut config: Config) -> anyhow::Result<()> {
+    let directory = tempfile::tempdir().context("cannot make a temporary directory")?;
+    config.storage.data = directory.path().to_owned();
+    let app = App::start(config, Clock::System)?;
+    let objects = demo::fill(app.queue(), Clock::System.now()).context("the sample events could not be stored")?;
+    tracing::info!(objects, "filled a throw-away database with sample events of the last 90 days");
+    tracing::info!("listening on http://{}", app.address());
+    print_address(&format!("dashboard: http://{}/", app.address()));
+    stop_on_signal(app)
+}
+
+#[expect(clippy::print_stdout, reason = "what the command was asked for")]
+fn print_address(line: &str) {
+    println!("{line}");
+}
+
+/// Serves until the process is told to stop, then stops in order.
+fn stop_on_signal(app: App) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let name = runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let name = tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        };
+        anyhow::Ok(name)
+    })?;
+    tracing::info!("{name}: stopping");
+    app.stop()?;
+    tracing::info!("stopped");
+    Ok(())
+}

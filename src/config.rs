@@ -1,0 +1,245 @@
+//! Settings: flags over environment variables over a file over defaults.
+//!
+//! [`Config`] is what is in force, [`Overrides`] what the command line and the environment say. Every key has a flag and a
+//! variable; `config.toml` in the project's root lists them all.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Deserializer};
+
+/// Everything that can be set.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// How requests are served.
+    pub server: ServerConfig,
+    /// Where and how data is kept.
+    pub storage: StorageConfig,
+    /// How the read endpoints answer.
+    pub api: ApiConfig,
+    /// What is logged.
+    pub log: LogConfig,
+}
+
+/// `[server]`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServerConfig {
+    /// Where the server listens; port 0 picks a free one.
+    #[serde(deserialize_with = "listen_address")]
+    pub listen: SocketAddr,
+    /// The largest body that is accepted, in bytes, unpacked; at least 1.
+    pub max_body_bytes: usize,
+    /// How long a body may take to arrive, in seconds; at least 1.
+    pub body_timeout_s: u64,
+    /// How many bytes of request bodies may wait to be written before more are refused with `503`.
+    pub queue_bytes: usize,
+}
+
+/// `[storage]`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StorageConfig {
+    /// The directory of the database; made if it is missing.
+    pub data: PathBuf,
+    /// The most memory that the database's page cache takes, in bytes.
+    pub cache_bytes: usize,
+}
+
+/// `[api]`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ApiConfig {
+    /// Whose habits the read endpoints follow where the specification and Scale's own server differ.
+    pub dialect: Dialect,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogConfig {
+    /// How lines are written.
+    pub format: LogFormat,
+    /// How much is logged.
+    pub level: LogLevel,
+}
+
+/// Whose habits the read endpoints follow (contract, section 5).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Dialect {
+    /// The specification.
+    #[default]
+    Documented,
+    /// Scale's own server, so that scale-ui works unchanged.
+    Scale,
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// How much is logged.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// Only what is broken.
+    Error,
+    /// What should be looked at, too.
+    Warn,
+    /// What happens.
+    #[default]
+    Info,
+    /// In detail.
+    Debug,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            max_body_bytes: 64 << 20,
+            body_timeout_s: 30,
+            queue_bytes: 128 << 20,
+        }
+    }
+}
+
+impl Default for StorageConfig {
+    fn default() -> Self {
+        Self { data: PathBuf::from("data"), cache_bytes: 64 << 20 }
+    }
+}
+
+/// What the command line and the environment say; it goes over the file.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Overrides {
+    /// Read settings from this file [default: ./config.toml, if present]
+    #[arg(long, value_name = "FILE", env = "SCALE_METRICS_CONFIG", global = true)]
+    pub config: Option<PathBuf>,
+    /// Listen there; port 0 picks a free one [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR:PORT", env = "SCALE_METRICS_LISTEN", value_parser = resolve_listen, global = true)]
+    pub listen: Option<SocketAddr>,
+    /// Refuse larger bodies, in bytes, unpacked [default: 67108864]
+    #[arg(long, value_name = "BYTES", env = "SCALE_METRICS_MAX_BODY_BYTES", global = true)]
+    pub max_body_bytes: Option<usize>,
+    /// Give up on a body that takes longer, in seconds [default: 30]
+    #[arg(long, value_name = "SECONDS", env = "SCALE_METRICS_BODY_TIMEOUT_S", global = true)]
+    pub body_timeout_s: Option<u64>,
+    /// Refuse to write while this many bytes of bodies wait [default: 134217728]
+    #[arg(long, value_name = "BYTES", env = "SCALE_METRICS_QUEUE_BYTES", global = true)]
+    pub queue_bytes: Option<usize>,
+    /// Keep the database in this directory, made if missing [default: data]
+    #[arg(long, value_name = "DIR", env = "SCALE_METRICS_DATA", global = true)]
+    pub data: Option<PathBuf>,
+    /// Bound the page cache of the database, in bytes [default: 67108864]
+    #[arg(long, value_name = "BYTES", env = "SCALE_METRICS_CACHE_BYTES", global = true)]
+    pub cache_bytes: Option<usize>,
+    /// Answer as the specification says, or as Scale's own server does [default: documented]
+    #[arg(long, value_enum, env = "SCALE_METRICS_DIALECT", global = true)]
+    pub dialect: Option<Dialect>,
+    /// How log lines are written [default: text]
+    #[arg(long, value_enum, env = "SCALE_METRICS_LOG_FORMAT", global = true)]
+    pub log_format: Option<LogFormat>,
+    /// How much is logged [default: info]
+    #[arg(long, value_enum, env = "SCALE_METRICS_LOG_LEVEL", global = true)]
+    pub log_level: Option<LogLevel>,
+}
+
+/// Why the settings cannot be used. One line, naming the file or flag.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{}: {source}", .path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The file has an unknown key or a bad value.
+    #[error("{}:{line}: {detail}", .path.display())]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong there.
+        detail: String,
+    },
+    /// A value is out of its range, wherever it came from.
+    #[error("{key} must be at least 1")]
+    TooSmall {
+        /// The key, with its section.
+        key: &'static str,
+    },
+}
+
+/// The file that is read if it is there and no other was named.
+const DEFAULT_FILE: &str = "config.toml";
+
+impl Config {
+    /// Puts together what is in force.
+    pub fn load(overrides: &Overrides) -> Result<Self, ConfigError> {
+        let mut config = match &overrides.config {
+            Some(path) => Self::read(path)?,
+            None if Path::new(DEFAULT_FILE).exists() => Self::read(Path::new(DEFAULT_FILE))?,
+            None => Self::default(),
+        };
+        set(&mut config.server.listen, overrides.listen.as_ref());
+        set(&mut config.server.max_body_bytes, overrides.max_body_bytes.as_ref());
+        set(&mut config.server.body_timeout_s, overrides.body_timeout_s.as_ref());
+        set(&mut config.server.queue_bytes, overrides.queue_bytes.as_ref());
+        set(&mut config.storage.data, overrides.data.as_ref());
+        set(&mut config.storage.cache_bytes, overrides.cache_bytes.as_ref());
+        set(&mut config.api.dialect, overrides.dialect.as_ref());
+        set(&mut config.log.format, overrides.log_format.as_ref());
+        set(&mut config.log.level, overrides.log_level.as_ref());
+        for (key, is_zero) in [
+            ("server.max_body_bytes", config.server.max_body_bytes == 0),
+            ("server.body_timeout_s", config.server.body_timeout_s == 0),
+        ] {
+            if is_zero {
+                return Err(ConfigError::TooSmall { key });
+            }
+        }
+        Ok(config)
+    }
+
+    fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+        toml::from_str(&text).map_err(|error| {
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            ConfigError::Invalid {
+                path: path.to_owned(),
+                line: before.matches('\n').count() + 1,
+                detail: error.message().replace('\n', " "),
+            }
+        })
+    }
+}
+
+fn set<T: Clone>(value: &mut T, override_value: Option<&T>) {
+    if let Some(given) = override_value {
+        value.clone_from(given);
+    }
+}
+
+/// An address to listen on; a host name stands for the first address that it has.
+fn resolve_listen(text: &str) -> Result<SocketAddr, String> {
+    let mut addresses = text.to_socket_addrs().map_err(|_| "must be ADDR:PORT, such as 127.0.0.1:8080".to_owned())?;
+    addresses.next().ok_or_else(|| "that host has no address".to_owned())
+}
+
+fn listen_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    resolve_listen(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+}

@@ -1,0 +1,281 @@
+//! The objects that clients post: three kinds that define choices, three kinds of events.
+//!
+//! An object that stands here is valid by itself: [`wire`] reads the text and refuses what breaks a rule of the contract,
+//! section 3; [`request`] refuses a request that names unknown choices. What an event adds to the metrics is one pure
+//! function, in [`contribution`].
+//!
+//! Not here: what was stored before (`store`), which of two states of an event holds (`worker`).
+
+pub mod choice;
+pub mod contribution;
+pub mod request;
+pub mod wire;
+
+use std::num::NonZeroU64;
+
+use crate::time::Timestamp;
+pub use choice::{Choice, Choices, ErrorCategory, ErrorDefinition, JobType, Strike};
+pub use contribution::{Contribution, IngestCount, IngestObservation, JobCount, JobTime, Partition};
+
+/// The largest id: 2^53 - 1, the last integer that every JSON client can tell apart.
+pub const MAX_ID: u64 = (1 << 53) - 1;
+/// The most tasks that an execution may have.
+pub const MAX_TASKS: usize = 1 << 24;
+
+/// Declares an enum whose variants have a name on the wire; its place is how the store writes it.
+macro_rules! named {
+    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal,)* }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[repr(u8)]
+        pub enum $name { $($(#[$doc])* $variant,)* }
+
+        impl $name {
+            /// All of them, in the order of the contract.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// The name on the wire.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* }
+            }
+
+            /// The one of that name.
+            pub fn from_name(name: &str) -> Option<Self> {
+                match name { $($text => Some(Self::$variant),)* _ => None }
+            }
+        }
+    };
+}
+pub(crate) use named;
+
+/// The id of a choice: a job type, a strike or an error; from 1 to [`MAX_ID`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+pub struct ChoiceId(NonZeroU64);
+
+impl ChoiceId {
+    /// The choice id of that number, if it is one.
+    pub fn new(id: u64) -> Option<Self> {
+        NonZeroU64::new(id).filter(|_| id <= MAX_ID).map(Self)
+    }
+
+    /// Its number.
+    pub fn get(self) -> u64 {
+        self.0.get()
+    }
+}
+
+/// One object of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Object {
+    /// Defines a choice, or replaces its definition.
+    Choice(Choice),
+    /// The state of a job, execution or ingest.
+    Event(Event),
+}
+
+named! {
+    /// The kinds of events; with the id, what identifies one. The place is how the store names the kind.
+    #[derive(PartialOrd, Ord)]
+    EventKind {
+        /// A job.
+        Job = "job",
+        /// One try at running a job.
+        JobExecution = "job_execution",
+        /// A file that comes in.
+        Ingest = "ingest",
+    }
+}
+
+/// What identifies an event: posting it again replaces it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EventKey {
+    /// Its kind.
+    pub kind: EventKind,
+    /// Its id, from 1 to [`MAX_ID`].
+    pub id: u64,
+}
+
+/// The state of one job, execution or ingest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A job.
+    Job(Job),
+    /// One try at running a job.
+    JobExecution(JobExecution),
+    /// A file that comes in.
+    Ingest(Ingest),
+}
+
+impl Event {
+    /// What identifies it.
+    pub fn key(&self) -> EventKey {
+        let (kind, id) = match self {
+            Self::Job(job) => (EventKind::Job, job.id),
+            Self::JobExecution(execution) => (EventKind::JobExecution, execution.id),
+            Self::Ingest(ingest) => (EventKind::Ingest, ingest.id),
+        };
+        EventKey { kind, id }
+    }
+
+    /// When its source last changed it.
+    pub fn last_modified(&self) -> Option<Timestamp> {
+        match self {
+            Self::Job(job) => job.last_modified,
+            Self::JobExecution(execution) => execution.last_modified,
+            Self::Ingest(ingest) => ingest.last_modified,
+        }
+    }
+}
+
+named! {
+    /// Where a job is in its life.
+    JobStatus {
+        /// Not ready yet.
+        Pending = "PENDING",
+        /// Waits for something that will not come by itself.
+        Blocked = "BLOCKED",
+        /// Waits for resources.
+        Queued = "QUEUED",
+        /// Runs.
+        Running = "RUNNING",
+        /// Ended well.
+        Completed = "COMPLETED",
+        /// Ended in failure.
+        Failed = "FAILED",
+        /// Ended by somebody's wish.
+        Canceled = "CANCELED",
+    }
+}
+
+named! {
+    /// Where an execution is in its life.
+    ExecutionStatus {
+        /// Waits for resources.
+        Queued = "QUEUED",
+        /// Runs.
+        Running = "RUNNING",
+        /// Ended well.
+        Completed = "COMPLETED",
+        /// Ended in failure.
+        Failed = "FAILED",
+        /// Ended by somebody's wish.
+        Canceled = "CANCELED",
+    }
+}
+
+impl ExecutionStatus {
+    /// Whether it has ended.
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Completed | Self::Failed | Self::Canceled)
+    }
+}
+
+named! {
+    /// Where an ingest is in its life.
+    IngestStatus {
+        /// The file is arriving.
+        Transferring = "TRANSFERRING",
+        /// The file has arrived.
+        Transferred = "TRANSFERRED",
+        /// Put off.
+        Deferred = "DEFERRED",
+        /// Waits to be ingested.
+        Queued = "QUEUED",
+        /// Is being ingested.
+        Ingesting = "INGESTING",
+        /// Ended well.
+        Ingested = "INGESTED",
+        /// Ended in failure.
+        Errored = "ERRORED",
+        /// The file was there already.
+        Duplicate = "DUPLICATE",
+    }
+}
+
+named! {
+    /// What a task of an execution does.
+    TaskType {
+        /// Fetches the image that the job runs in.
+        Pull = "pull",
+        /// Prepares the input.
+        Pre = "pre",
+        /// The job itself.
+        Main = "main",
+        /// Stores the output.
+        Post = "post",
+    }
+}
+
+/// The state of a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Job {
+    /// From 1 to [`MAX_ID`].
+    pub id: u64,
+    /// Its job type.
+    pub job_type: ChoiceId,
+    /// Where it is in its life.
+    pub status: JobStatus,
+    /// When it ended; there with every final status.
+    pub ended: Option<Timestamp>,
+    /// What went wrong.
+    pub error: Option<ChoiceId>,
+    /// When its source last changed it.
+    pub last_modified: Option<Timestamp>,
+}
+
+/// The state of a job execution.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobExecution {
+    /// From 1 to [`MAX_ID`].
+    pub id: u64,
+    /// The job type of its job.
+    pub job_type: ChoiceId,
+    /// Where it is in its life.
+    pub status: ExecutionStatus,
+    /// When it was put into the queue.
+    pub queued: Option<Timestamp>,
+    /// When it left the queue.
+    pub started: Option<Timestamp>,
+    /// When it ended; there with every final status.
+    pub ended: Option<Timestamp>,
+    /// What went wrong.
+    pub error: Option<ChoiceId>,
+    /// Its tasks, in the order that they were given.
+    pub tasks: Vec<Task>,
+    /// When its source last changed it.
+    pub last_modified: Option<Timestamp>,
+}
+
+/// One task of an execution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Task {
+    /// What it does.
+    pub task_type: TaskType,
+    /// When it started.
+    pub started: Option<Timestamp>,
+    /// When it ended.
+    pub ended: Option<Timestamp>,
+}
+
+/// The state of an ingest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ingest {
+    /// From 1 to [`MAX_ID`].
+    pub id: u64,
+    /// The strike that watches for such files.
+    pub strike: Option<ChoiceId>,
+    /// Where it is in its life.
+    pub status: IngestStatus,
+    /// Bytes.
+    pub file_size: Option<u64>,
+    /// When the file began to arrive.
+    pub transfer_started: Option<Timestamp>,
+    /// When the file had arrived.
+    pub transfer_ended: Option<Timestamp>,
+    /// When the ingest began.
+    pub ingest_started: Option<Timestamp>,
+    /// When the ingest ended; there with every final status.
+    pub ingest_ended: Option<Timestamp>,
+    /// When its source last changed it.
+    pub last_modified: Option<Timestamp>,
+}

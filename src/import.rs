@@ -1,0 +1,339 @@
+//! Events from NDJSON files: to a running server, or straight into a data directory.
+//!
+//! Files go in order, in batches of whole lines. A batch is stored whole or not at all, and one that is stored already
+//! changes nothing, so an import that failed can be run again. Mistakes are named by file and line.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, IsTerminal, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use flate2::bufread::MultiGzDecoder;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Deserialize;
+
+use crate::events::{request, wire};
+use crate::store::{Store, StoreError};
+use crate::worker::group::{self, Receipt};
+
+/// The most lines of a batch.
+const BATCH_LINES: usize = 10_000;
+/// The size from which on a batch is sent, in bytes.
+const BATCH_BYTES: usize = 4 << 20;
+/// How often a server that does not answer, or cannot write just now, is asked again.
+const TRIES: u32 = 8;
+/// How many mistakes are shown.
+const SHOWN: usize = 10;
+
+/// Where events go.
+#[derive(Debug)]
+pub enum Target {
+    /// A running server, by its address.
+    Server(String),
+    /// A data directory that no server has open.
+    Directory {
+        /// The directory; made if it is missing.
+        path: PathBuf,
+        /// Bounds the page cache of the database.
+        cache_bytes: usize,
+    },
+}
+
+/// Why an import ended early. What was imported before stays.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    Open(StoreError),
+    /// A file cannot be read.
+    #[error("{}: {source}", .file.display())]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A line is longer than a request may be.
+    #[error("{}:{line}: the line is longer than {limit} bytes", .file.display())]
+    LongLine {
+        /// The file.
+        file: PathBuf,
+        /// The line, from 1.
+        line: u64,
+        /// The most bytes of a line.
+        limit: usize,
+    },
+    /// Lines that are wrong; one mistake a line.
+    #[error("{0}")]
+    Invalid(String),
+    /// The server refused a batch.
+    #[error("the server answered {status} to the lines from {place} on: {detail}")]
+    Refused {
+        /// Its status.
+        status: u16,
+        /// Where the batch begins.
+        place: String,
+        /// What it said.
+        detail: String,
+    },
+    /// The server does not answer, or cannot write.
+    #[error("no success after {TRIES} tries: {0}")]
+    Unreachable(String),
+    /// The database cannot be written.
+    #[error("the events cannot be stored")]
+    Store(#[source] StoreError),
+}
+
+/// Imports the files, in order. `max_line_bytes` bounds a line.
+pub fn run(files: &[PathBuf], target: &Target, max_line_bytes: usize) -> Result<(), ImportError> {
+    let sink = Sink::open(target)?;
+    let progress = progress(files);
+    let mut total = Receipt::default();
+    for file in files {
+        import_file(file, &sink, max_line_bytes, &progress, &mut total)?;
+    }
+    progress.finish_and_clear();
+    let Receipt { created, updated, unchanged, stale } = total;
+    let accepted = total.accepted();
+    tracing::info!(accepted, created, updated, unchanged, stale, "imported {} files", files.len());
+    Ok(())
+}
+
+fn import_file(
+    file: &Path,
+    sink: &Sink,
+    max_line_bytes: usize,
+    progress: &ProgressBar,
+    total: &mut Receipt,
+) -> Result<(), ImportError> {
+    let unreadable = |source| ImportError::Unreadable { file: file.to_owned(), source };
+    let read_bytes = Arc::new(AtomicU64::new(0));
+    let done_before = progress.position();
+    let mut lines = open(file, Arc::clone(&read_bytes)).map_err(unreadable)?;
+    let mut batch = Batch::new(file);
+    let mut line = 0;
+    loop {
+        let start = batch.text.len();
+        let mut limited = lines.by_ref().take(max_line_bytes as u64 + 1);
+        let is_end = limited.read_until(b'\n', &mut batch.text).map_err(unreadable)? == 0;
+        line += 1;
+        if batch.text.len() - start > max_line_bytes {
+            return Err(ImportError::LongLine { file: file.to_owned(), line, limit: max_line_bytes });
+        }
+        if batch.text[start..].trim_ascii().is_empty() {
+            batch.text.truncate(start);
+        } else {
+            if batch.text.last() != Some(&b'\n') {
+                batch.text.push(b'\n');
+            }
+            batch.lines.push(line);
+        }
+        if !batch.lines.is_empty() && (is_end || batch.is_full()) {
+            let receipt = sink.store(&batch)?;
+            total.created += receipt.created;
+            total.updated += receipt.updated;
+            total.unchanged += receipt.unchanged;
+            total.stale += receipt.stale;
+            progress.set_position(done_before + read_bytes.load(Ordering::Relaxed));
+            progress.set_message(format!("{} objects", total.accepted()));
+            batch = Batch::new(file);
+        }
+        if is_end {
+            return Ok(());
+        }
+    }
+}
+
+/// Lines that are stored together; blank ones are left out.
+struct Batch<'a> {
+    file: &'a Path,
+    text: Vec<u8>,
+    /// The number of each line in its file, from 1.
+    lines: Vec<u64>,
+}
+
+impl<'a> Batch<'a> {
+    fn new(file: &'a Path) -> Self {
+        Self { file, text: Vec::new(), lines: Vec::new() }
+    }
+
+    fn is_full(&self) -> bool {
+        self.lines.len() >= BATCH_LINES || self.text.len() >= BATCH_BYTES
+    }
+
+    /// Where one of its lines stands.
+    fn place(&self, index: usize) -> String {
+        format!("{}:{}", self.file.display(), self.lines.get(index).copied().unwrap_or_default())
+    }
+
+    /// The error for mistakes: the line's index in the batch, the field, and what is wrong.
+    fn invalid<'m>(&self, mistakes: impl IntoIterator<Item = (usize, Option<&'m str>, &'m str)>) -> ImportError {
+        let mut mistakes = mistakes.into_iter().map(|(index, field, detail)| {
+            let field = field.map(|field| format!("{field} ")).unwrap_or_default();
+            format!("{}: {field}{detail}", self.place(index))
+        });
+        let mut shown: Vec<_> = mistakes.by_ref().take(SHOWN).collect();
+        let more = mistakes.count();
+        if more > 0 {
+            shown.push(format!("… and {more} more"));
+        }
+        ImportError::Invalid(shown.join("\n"))
+    }
+
+    /// Reads the objects here, to name what is wrong.
+    fn read(&self) -> Result<Vec<wire::Read>, ImportError> {
+        wire::read_ndjson(&self.text).map_err(|error| match error {
+            wire::NotJson::Line { line, detail } => {
+                self.invalid([(line - 1, None, format!("is not JSON: {detail}").as_str())])
+            }
+            wire::NotJson::Body(detail) => self.invalid([(0, None, detail.as_str())]),
+        })
+    }
+}
+
+/// Where batches go, opened.
+enum Sink {
+    Server { agent: ureq::Agent, address: String },
+    Store(Store),
+}
+
+#[derive(Deserialize)]
+struct Refusal {
+    #[serde(default)]
+    detail: String,
+    #[serde(default)]
+    errors: Vec<Mistake>,
+}
+
+#[derive(Deserialize)]
+struct Mistake {
+    index: usize,
+    field: Option<String>,
+    detail: String,
+}
+
+#[derive(Deserialize)]
+struct Accepted {
+    created: u64,
+    updated: u64,
+    unchanged: u64,
+    stale: u64,
+}
+
+impl Sink {
+    fn open(target: &Target) -> Result<Self, ImportError> {
+        match target {
+            Target::Server(url) => {
+                let agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+                Ok(Self::Server { agent, address: format!("{}/v6/events/", url.trim_end_matches('/')) })
+            }
+            Target::Directory { path, cache_bytes } => {
+                Store::open(path, *cache_bytes).map(Self::Store).map_err(ImportError::Open)
+            }
+        }
+    }
+
+    fn store(&self, batch: &Batch<'_>) -> Result<Receipt, ImportError> {
+        match self {
+            Self::Server { agent, address } => post(agent, address, batch),
+            Self::Store(store) => {
+                let choices = store.snapshot().and_then(|snapshot| snapshot.choices()).map_err(ImportError::Store)?;
+                let objects = request::check(batch.read()?, &choices).map_err(|invalid| {
+                    let mistakes = invalid.problems.iter();
+                    batch.invalid(
+                        mistakes.map(|(index, problem)| (*index, problem.field.as_deref(), problem.detail.as_str())),
+                    )
+                })?;
+                let stored = store.write(|changes| group::apply(changes, &[objects])).map_err(ImportError::Store)?;
+                Ok(stored[0])
+            }
+        }
+    }
+}
+
+/// Posts a batch; asks again while the server does not answer or cannot write, which never counts anything twice.
+fn post(agent: &ureq::Agent, address: &str, batch: &Batch<'_>) -> Result<Receipt, ImportError> {
+    let mut wait = Duration::from_millis(200);
+    let mut last = String::new();
+    for attempt in 0..TRIES {
+        if attempt > 0 {
+            thread::sleep(wait);
+            wait *= 2;
+        }
+        let answer = agent.post(address).content_type("application/x-ndjson").send(&batch.text[..]);
+        let mut answer = match answer {
+            Ok(answer) => answer,
+            Err(error) => {
+                last = format!("{address}: {error}");
+                continue;
+            }
+        };
+        let status = answer.status().as_u16();
+        let body = match answer.body_mut().read_to_string() {
+            Ok(body) => body,
+            Err(error) => {
+                last = format!("{address}: {error}");
+                continue;
+            }
+        };
+        if status >= 500 || status == 429 || status == 408 {
+            last = format!("{address}: {status} {body}");
+            continue;
+        }
+        if status == 200
+            && let Ok(Accepted { created, updated, unchanged, stale }) = serde_json::from_str(&body)
+        {
+            return Ok(Receipt { created, updated, unchanged, stale });
+        }
+        let refusal = serde_json::from_str(&body).unwrap_or(Refusal { detail: body, errors: Vec::new() });
+        if !refusal.errors.is_empty() {
+            let mistakes = refusal.errors.iter();
+            return Err(batch
+                .invalid(mistakes.map(|mistake| (mistake.index, mistake.field.as_deref(), mistake.detail.as_str()))));
+        }
+        // A line that is no JSON at all is named by its place in the batch; find its place in the file.
+        batch.read()?;
+        return Err(ImportError::Refused { status, place: batch.place(0), detail: refusal.detail });
+    }
+    Err(ImportError::Unreachable(last))
+}
+
+/// Opens a file, or standard input for `-`; unpacks it if it is packed. `read_bytes` counts what was read of it.
+fn open(file: &Path, read_bytes: Arc<AtomicU64>) -> io::Result<Box<dyn BufRead>> {
+    let source: Box<dyn Read> =
+        if file == Path::new("-") { Box::new(io::stdin()) } else { Box::new(File::open(file)?) };
+    let mut source = BufReader::with_capacity(1 << 16, Counted { source, read_bytes });
+    let is_packed = source.fill_buf()?.starts_with(&[0x1f, 0x8b]);
+    Ok(if is_packed { Box::new(BufReader::new(MultiGzDecoder::new(source))) } else { Box::new(source) })
+}
+
+/// Counts what is read.
+struct Counted<R> {
+    source: R,
+    read_bytes: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.source.read(buffer)?;
+        self.read_bytes.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
+}
+
+/// A bar over the bytes of all files on a terminal; nothing elsewhere.
+fn progress(files: &[PathBuf]) -> ProgressBar {
+    let sizes: Option<u64> = files.iter().map(|file| std::fs::metadata(file).ok().map(|data| data.len())).sum();
+    let bar = ProgressBar::with_draw_target(sizes, ProgressDrawTarget::stderr());
+    if !io::stderr().is_terminal() {
+        bar.set_draw_target(ProgressDrawTarget::hidden());
+    }
+    let template = match sizes {
+        Some(_) => "{bar:40} {bytes}/{total_bytes} {msg} {eta}",
+        None => "{spinner} {bytes} {msg}",
+    };
+    bar.with_style(ProgressStyle::with_template(template).expect("the template is a constant"))
+}

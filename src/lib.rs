@@ -1,0 +1,30 @@
+//! scale-metrics: metrics of processing clusters, from posted events to the v6 metrics services.
+//!
+//! A layer calls any layer below it, none above:
+//!
+//! - [`cli`], [`config`], [`telemetry`], [`app`]: arguments, settings, logs; what starts and stops the server
+//! - [`demo`], [`import`]: sample events; events from files
+//! - `api`, `dashboard`: the HTTP interface, the page
+//! - [`worker`]: the rollup task, the one writer
+//! - [`store`]: events, definitions and rollups on disk
+//! - [`plot`]: a query and its aggregates to series
+//! - [`rollup`]: aggregates that merge
+//! - [`events`]: what clients post, and what it contributes
+//! - [`catalog`]: metrics types, groups, columns, filters
+//! - [`time`]: instants, days, ranges, the clock
+
+mod api;
+pub mod app;
+pub mod catalog;
+pub mod cli;
+pub mod config;
+mod dashboard;
+pub mod demo;
+pub mod events;
+pub mod import;
+pub mod plot;
+pub mod rollup;
+pub mod store;
+pub mod telemetry;
+pub mod time;
+pub mod worker;

@@ -1,0 +1,41 @@
+//! What a column shows of an aggregate: the one place where totals are divided and units applied.
+
+use crate::catalog::{Column, Measure, Statistic};
+use crate::events::{ChoiceId, Choices};
+use crate::rollup::{Aggregate, Distribution};
+
+/// The value of a column in a bucket that exists; `None` where there is none to give: a distribution without
+/// observations, or a bucket that only errors fell into which are no longer built in (contract, section 4).
+pub(super) fn of(column: &Column, aggregate: &Aggregate, choices: &Choices) -> Option<u128> {
+    match column.measure {
+        Measure::Counter(place) => Some(aggregate.counters[place].into()),
+        Measure::Total => Some(aggregate.counters.iter().map(|&counter| u128::from(counter)).sum()),
+        Measure::ErrorsOf(category) => {
+            Some(count(aggregate, |error| choices.errors.get(&error).is_some_and(|error| error.category == category)))
+        }
+        Measure::BuiltinErrors => {
+            let count = count(aggregate, |error| choices.errors.get(&error).is_some_and(|error| error.is_builtin));
+            (count > 0).then_some(count)
+        }
+        Measure::Distribution(place) => {
+            let value = statistic(column.statistic, &aggregate.distributions[place])?;
+            Some(value / u128::from(column.units.scale()))
+        }
+    }
+}
+
+fn count(aggregate: &Aggregate, counts: impl Fn(ChoiceId) -> bool) -> u128 {
+    let errors = aggregate.errors.iter().filter(|&(&error, _)| counts(error));
+    errors.map(|(_, &count)| u128::from(count)).sum()
+}
+
+fn statistic(statistic: Statistic, distribution: &Distribution) -> Option<u128> {
+    let n = std::num::NonZeroU128::new(distribution.n.into())?;
+    Some(match statistic {
+        Statistic::Sum => distribution.sum,
+        Statistic::Min => distribution.min.into(),
+        Statistic::Max => distribution.max.into(),
+        // Rounding down here and again for the unit is the same as rounding down once.
+        Statistic::Avg => distribution.sum / n,
+    })
+}

@@ -1,0 +1,195 @@
+//! The summary of one bucket: counters, counts by error, distributions of observations.
+
+use std::collections::BTreeMap;
+
+use crate::events::contribution::{COUNTERS, DISTRIBUTIONS};
+use crate::events::{ChoiceId, Contribution};
+
+/// What remains exact after something was taken out of an aggregate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "lost extremes have to be found again"]
+pub enum Subtracted {
+    /// Everything.
+    Exact,
+    /// All but the smallest or largest observation: it may have been taken out.
+    ExtremesLost,
+}
+
+/// Summary of a set of contributions to one bucket. The default is empty, the identity of [`merge`](Self::merge).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Aggregate {
+    /// How many contributions; the bucket exists while there are any (contract, section 4).
+    pub events: u64,
+    /// The counters of the metrics type, by place.
+    pub counters: [u64; COUNTERS],
+    /// How many contributions name each error; no zeros.
+    pub errors: BTreeMap<ChoiceId, u64>,
+    /// The distributions of the metrics type, by place.
+    pub distributions: [Distribution; DISTRIBUTIONS],
+}
+
+impl Aggregate {
+    /// Whether nothing was counted.
+    pub fn is_empty(&self) -> bool {
+        self.events == 0
+    }
+
+    /// Adds one contribution.
+    pub fn fold(&mut self, contribution: &Contribution) {
+        self.events += 1;
+        if let Some(counter) = contribution.counter {
+            self.counters[counter] += 1;
+        }
+        if let Some(error) = contribution.error {
+            *self.errors.entry(error).or_default() += 1;
+        }
+        for (distribution, observation) in self.distributions.iter_mut().zip(contribution.observations) {
+            if let Some(value) = observation {
+                distribution.observe(value);
+            }
+        }
+    }
+
+    /// Adds all that another one holds.
+    pub fn merge(&mut self, other: &Self) {
+        self.events += other.events;
+        for (counter, other) in self.counters.iter_mut().zip(other.counters) {
+            *counter += other;
+        }
+        for (&error, count) in &other.errors {
+            *self.errors.entry(error).or_default() += count;
+        }
+        for (distribution, other) in self.distributions.iter_mut().zip(&other.distributions) {
+            distribution.merge(other);
+        }
+    }
+
+    /// Takes out `removed`, which must be contained, and adds `added`.
+    pub fn replace(&mut self, removed: &Self, added: &Self) -> Subtracted {
+        self.merge(added);
+        self.events -= removed.events;
+        for (counter, removed) in self.counters.iter_mut().zip(removed.counters) {
+            *counter -= removed;
+        }
+        for (error, removed) in &removed.errors {
+            let count = self.errors.get_mut(error).expect("what is taken out was counted");
+            *count -= removed;
+            if *count == 0 {
+                self.errors.remove(error);
+            }
+        }
+        let mut extremes = Subtracted::Exact;
+        for (place, distribution) in self.distributions.iter_mut().enumerate() {
+            let (removed, added) = (&removed.distributions[place], &added.distributions[place]);
+            if distribution.subtract(removed, added) == Subtracted::ExtremesLost {
+                extremes = Subtracted::ExtremesLost;
+            }
+        }
+        extremes
+    }
+}
+
+/// Summary of a set of observations, in microseconds or bytes. The default is empty, the identity of `merge`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Distribution {
+    /// How many observations.
+    pub n: u64,
+    /// All of them together.
+    pub sum: u128,
+    /// The smallest; 0 while there are none.
+    pub min: u64,
+    /// The largest; 0 while there are none.
+    pub max: u64,
+}
+
+impl Distribution {
+    /// Adds one observation.
+    pub fn observe(&mut self, value: u64) {
+        self.merge(&Self { n: 1, sum: value.into(), min: value, max: value });
+    }
+
+    /// Adds all that another one holds.
+    pub fn merge(&mut self, other: &Self) {
+        if other.n == 0 {
+            return;
+        }
+        if self.n == 0 {
+            *self = other.clone();
+            return;
+        }
+        self.n += other.n;
+        self.sum += other.sum;
+        self.min = self.min.min(other.min);
+        self.max = self.max.max(other.max);
+    }
+
+    /// Takes out `removed`, after `added` was merged in. The extremes remain right if none of them was taken out, or
+    /// if one as extreme was just added.
+    fn subtract(&mut self, removed: &Self, added: &Self) -> Subtracted {
+        if removed.n == 0 {
+            return Subtracted::Exact;
+        }
+        self.n -= removed.n;
+        self.sum -= removed.sum;
+        if self.n == 0 {
+            *self = Self::default();
+            return Subtracted::Exact;
+        }
+        let min_kept = self.min < removed.min || (added.n > 0 && added.min == self.min);
+        let max_kept = self.max > removed.max || (added.n > 0 && added.max == self.max);
+        if min_kept && max_kept { Subtracted::Exact } else { Subtracted::ExtremesLost }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::Index;
+
+    use super::*;
+
+    fn summarise(values: &[u64]) -> Distribution {
+        let mut distribution = Distribution::default();
+        for &value in values {
+            distribution.observe(value);
+        }
+        distribution
+    }
+
+    /// The definition, from the plain list.
+    fn oracle(values: &[u64]) -> Distribution {
+        Distribution {
+            n: values.len() as u64,
+            sum: values.iter().map(|&value| u128::from(value)).sum(),
+            min: values.iter().copied().min().unwrap_or(0),
+            max: values.iter().copied().max().unwrap_or(0),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn merging_ignores_where_a_batch_is_cut(values in vec(any::<u64>(), 0..64), cut in any::<Index>()) {
+            let (left, right) = values.split_at(cut.index(values.len() + 1));
+            let mut merged = summarise(right);
+            merged.merge(&summarise(left));
+            prop_assert_eq!(merged, oracle(&values));
+        }
+
+        #[test]
+        fn replacing_is_exact_or_says_that_it_is_not(
+            kept in vec(0..20_u64, 0..6),
+            removed in vec(0..20_u64, 0..4),
+            added in vec(0..20_u64, 0..4),
+        ) {
+            let mut distribution = summarise(&[kept.clone(), removed.clone()].concat());
+            distribution.merge(&summarise(&added));
+            let subtracted = distribution.subtract(&summarise(&removed), &summarise(&added));
+            let expected = oracle(&[kept, added].concat());
+            prop_assert_eq!((distribution.n, distribution.sum), (expected.n, expected.sum));
+            if subtracted == Subtracted::Exact {
+                prop_assert_eq!(distribution, expected);
+            }
+        }
+    }
+}

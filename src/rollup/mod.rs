@@ -1,0 +1,117 @@
+//! The precomputed numbers: aggregates that merge, and the rollup of one day.
+//!
+//! An [`Aggregate`] summarises the contributions of one bucket. Any split of the same contributions merges to the same
+//! aggregate, in any order, so that posting, rebuilding and a year-long query share one type. A [`Rollup`] is what one day
+//! of one choice, or of all choices together, keeps: an aggregate for each hour in which something was counted.
+//!
+//! The parts are kept, not the answers: an average is a sum and a count until a column divides them, once
+//! (contract, section 4).
+//!
+//! Not here: what an event contributes (`events::contribution`), which columns exist (`catalog`), bytes (`store`).
+
+mod aggregate;
+
+use std::collections::BTreeMap;
+
+pub use aggregate::{Aggregate, Distribution, Subtracted};
+
+use crate::catalog::MetricsTypeId;
+use crate::events::ChoiceId;
+use crate::time::Date;
+
+/// Whose numbers a rollup holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scope {
+    /// All choices of the metrics type together.
+    All,
+    /// One of them.
+    Choice(ChoiceId),
+}
+
+/// Names a rollup: one day of one choice, or of all choices together, of a metrics type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RollupKey {
+    /// The metrics type.
+    pub metrics: MetricsTypeId,
+    /// Whose numbers.
+    pub scope: Scope,
+    /// The UTC day.
+    pub date: Date,
+}
+
+/// The aggregates of one day, by hour. An hour stands in it exactly while something is counted there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rollup {
+    hours: BTreeMap<u8, Aggregate>,
+}
+
+impl Rollup {
+    /// The hours that exist, from 0 to 23, in order.
+    pub fn hours(&self) -> impl ExactSizeIterator<Item = (u8, &Aggregate)> {
+        self.hours.iter().map(|(&hour, aggregate)| (hour, aggregate))
+    }
+
+    /// The aggregate of the whole day.
+    pub fn day(&self) -> Aggregate {
+        let mut day = Aggregate::default();
+        for aggregate in self.hours.values() {
+            day.merge(aggregate);
+        }
+        day
+    }
+
+    /// Whether nothing is counted on that day.
+    pub fn is_empty(&self) -> bool {
+        self.hours.is_empty()
+    }
+
+    /// The aggregate of an hour, to add to; made if it is missing.
+    pub fn hour_mut(&mut self, hour: u8) -> &mut Aggregate {
+        self.hours.entry(hour).or_default()
+    }
+
+    /// Puts an aggregate in the place of an hour's; an empty one takes the hour away.
+    pub fn set_hour(&mut self, hour: u8, aggregate: Aggregate) {
+        if aggregate.is_empty() {
+            self.hours.remove(&hour);
+        } else {
+            self.hours.insert(hour, aggregate);
+        }
+    }
+
+    /// Takes out and puts in what changed. Returns the hours whose extremes went with what was taken out: each has to be
+    /// found again from what remains, or the rollup would be wrong.
+    #[must_use = "the hours returned are wrong until they are set again"]
+    pub fn apply(&mut self, removed: &Self, added: &Self) -> Vec<u8> {
+        let mut lost = Vec::new();
+        let nothing = Aggregate::default();
+        for (&hour, removed) in &removed.hours {
+            let aggregate = self.hours.entry(hour).or_default();
+            let added = added.hours.get(&hour).unwrap_or(&nothing);
+            if aggregate.replace(removed, added) == Subtracted::ExtremesLost {
+                lost.push(hour);
+            } else if aggregate.is_empty() {
+                self.hours.remove(&hour);
+            }
+        }
+        for (&hour, added) in &added.hours {
+            if !removed.hours.contains_key(&hour) {
+                self.hour_mut(hour).merge(added);
+            }
+        }
+        lost
+    }
+
+    /// Adds all that another one holds.
+    pub fn merge(&mut self, other: &Self) {
+        for (&hour, aggregate) in &other.hours {
+            self.hour_mut(hour).merge(aggregate);
+        }
+    }
+}
+
+impl FromIterator<(u8, Aggregate)> for Rollup {
+    fn from_iter<I: IntoIterator<Item = (u8, Aggregate)>>(hours: I) -> Self {
+        Self { hours: hours.into_iter().filter(|(_, aggregate)| !aggregate.is_empty()).collect() }
+    }
+}

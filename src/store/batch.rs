@@ -1,0 +1,257 @@
+//! Writing: the operations of one atomic change.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use redb::{ReadableTable, Table, WriteTransaction};
+
+use super::blocks::{IndexPage, Place};
+use super::{StoreError, blocks, choice_row, codec, rollup_row, tables};
+use crate::catalog::MetricsTypeId;
+use crate::events::{Choice, Choices, Event, EventKey, EventKind, Partition};
+use crate::rollup::{Rollup, RollupKey};
+
+type BlockKey = (u8, u64, u32, u64);
+
+/// One change of the store while it is made: it reads what it wrote, and nobody else does before it is committed.
+pub struct Batch<'txn> {
+    choices: Arc<Choices>,
+    meta: Table<'txn, &'static str, u64>,
+    definitions: Table<'txn, (u8, u64), &'static [u8]>,
+    blocks: Table<'txn, BlockKey, &'static [u8]>,
+    index: Table<'txn, (u8, u64), &'static [u8]>,
+    rollups: Table<'txn, (u8, u64, u32), &'static [u8]>,
+}
+
+/// What happens to one event: the stored one, if any, gives way to another one, if any. Both have the same key.
+#[derive(Debug)]
+pub struct Change<'a> {
+    /// The event that is stored.
+    pub before: Option<Event>,
+    /// The event that is to be stored.
+    pub after: Option<&'a Event>,
+}
+
+/// The events that are kept together: their kind, and where.
+type Home = (EventKind, Place);
+
+/// What happens to the events of one home, by id: another content, or none.
+type Edits<'a> = BTreeMap<u64, Option<&'a Event>>;
+
+impl<'txn> Batch<'txn> {
+    pub(super) fn new(transaction: &'txn WriteTransaction, choices: Arc<Choices>) -> Result<Self, StoreError> {
+        Ok(Self {
+            choices,
+            meta: transaction.open_table(tables::META)?,
+            definitions: transaction.open_table(tables::CHOICES)?,
+            blocks: transaction.open_table(tables::BLOCKS)?,
+            index: transaction.open_table(tables::INDEX)?,
+            rollups: transaction.open_table(tables::ROLLUPS)?,
+        })
+    }
+
+    /// The definitions as they are stored now.
+    pub fn choices(&self) -> &Arc<Choices> {
+        &self.choices
+    }
+
+    /// Stores definitions; each replaces an earlier one of the same choice.
+    pub fn define(&mut self, choices: &[&Choice]) -> Result<(), StoreError> {
+        for &choice in choices {
+            let record = match choice {
+                Choice::JobType(job_type) => codec::encode_definition(job_type),
+                Choice::Strike(strike) => codec::encode_definition(strike),
+                Choice::Error(error) => codec::encode_definition(error),
+            };
+            self.definitions.insert(choice_row(choice), record.as_slice())?;
+            Arc::make_mut(&mut self.choices).define(choice.clone());
+        }
+        if !choices.is_empty() {
+            let changes = self.meta.get(tables::META_CHOICES)?.map_or(0, |changes| changes.value());
+            self.meta.insert(tables::META_CHOICES, changes + 1)?;
+        }
+        Ok(())
+    }
+
+    /// The stored events of these keys, which must be sorted and all different.
+    pub fn events(&self, keys: &[EventKey]) -> Result<HashMap<EventKey, Event>, StoreError> {
+        debug_assert!(keys.is_sorted_by(|a, b| a < b), "neighbouring ids share pages");
+        let mut homes: BTreeMap<Home, Vec<u64>> = BTreeMap::new();
+        for keys in keys.chunk_by(|a, b| index_row(*a) == index_row(*b)) {
+            let page = self.index_page(index_row(keys[0]))?;
+            for key in keys {
+                if let Some(&place) = page.get(&low_byte(key.id)) {
+                    homes.entry((key.kind, place)).or_default().push(key.id);
+                }
+            }
+        }
+        let mut found = HashMap::new();
+        for (home, ids) in homes {
+            let mut ids = &ids[..];
+            while let Some(&id) = ids.first() {
+                let block = self.block_of(home, id)?.map_or_else(Vec::new, |(_, events)| events);
+                let last = block.last().map_or(id, |event| event.key().id).max(id);
+                let (here, rest) = ids.split_at(ids.partition_point(|&id| id <= last));
+                let wanted = block.into_iter().filter(|event| here.binary_search(&event.key().id).is_ok());
+                let before = found.len();
+                found.extend(wanted.map(|event| (event.key(), event)));
+                if found.len() - before != here.len() {
+                    return Err(codec::Corrupt("the index names an event that is not there").into());
+                }
+                ids = rest;
+            }
+        }
+        Ok(found)
+    }
+
+    /// The events that end on the date of a partition, of its type's kinds and choice, whether they count in it or not.
+    pub fn partition_events(&self, partition: Partition) -> Result<Vec<Event>, StoreError> {
+        let kinds: &[EventKind] = match partition.metrics {
+            MetricsTypeId::JobTypes => &[EventKind::Job, EventKind::JobExecution],
+            MetricsTypeId::Ingests => &[EventKind::Ingest],
+            // Executions that name the error are kept with their job types; its counts never need them.
+            MetricsTypeId::Errors => &[],
+        };
+        let mut events = Vec::new();
+        for &kind in kinds {
+            let home = (kind, Some((partition.choice, partition.date)));
+            for row in self.blocks.range(block_key(home, 0)..=block_key(home, u64::MAX))? {
+                events.extend(blocks::decode_events(kind, row?.1.value())?);
+            }
+        }
+        Ok(events)
+    }
+
+    /// Puts events into the place of others, wherever those are kept. No two changes may have the same key.
+    pub fn replace(&mut self, changes: &[Change<'_>]) -> Result<(), StoreError> {
+        let mut edits: BTreeMap<Home, Edits<'_>> = BTreeMap::new();
+        let mut moves: BTreeMap<(u8, u64), Vec<(u64, Option<Place>)>> = BTreeMap::new();
+        for Change { before, after } in changes {
+            let Some(key) = before.as_ref().or(*after).map(Event::key) else { continue };
+            let old = before.as_ref().map(place_of);
+            let new = after.map(place_of);
+            if old != new {
+                moves.entry(index_row(key)).or_default().push((key.id, new));
+                if let Some(old) = old {
+                    edits.entry((key.kind, old)).or_default().insert(key.id, None);
+                }
+            }
+            if let Some(new) = new {
+                edits.entry((key.kind, new)).or_default().insert(key.id, *after);
+            }
+        }
+        for (home, edits) in edits {
+            self.edit_home(home, edits)?;
+        }
+        for (row, moves) in moves {
+            let mut page = self.index_page(row)?;
+            for (id, place) in moves {
+                match place {
+                    Some(place) => _ = page.insert(low_byte(id), place),
+                    None => _ = page.remove(&low_byte(id)),
+                }
+            }
+            if page.is_empty() {
+                self.index.remove(row)?;
+            } else {
+                self.index.insert(row, blocks::encode_index_page(&page).as_slice())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The rollup of that name; empty if nothing is counted there.
+    pub fn rollup(&self, key: RollupKey) -> Result<Rollup, StoreError> {
+        let row = self.rollups.get(rollup_row(key))?;
+        Ok(row.map_or_else(|| Ok(Rollup::default()), |row| blocks::decode_rollup(row.value()))?)
+    }
+
+    /// Stores a rollup; an empty one takes its row away.
+    pub fn put_rollup(&mut self, key: RollupKey, rollup: &Rollup) -> Result<(), StoreError> {
+        if rollup.is_empty() {
+            self.rollups.remove(rollup_row(key))?;
+        } else {
+            self.rollups.insert(rollup_row(key), blocks::encode_rollup(rollup).as_slice())?;
+        }
+        Ok(())
+    }
+
+    fn index_page(&self, row: (u8, u64)) -> Result<IndexPage, StoreError> {
+        let page = self.index.get(row)?;
+        Ok(page.map_or_else(|| Ok(IndexPage::new()), |page| blocks::decode_index_page(page.value()))?)
+    }
+
+    /// The block that an id of a home belongs into, with its lower bound; `None` if there is none yet.
+    fn block_of(&self, home: Home, id: u64) -> Result<Option<(u64, Vec<Event>)>, StoreError> {
+        let Some(row) = self.blocks.range(block_key(home, 0)..=block_key(home, id))?.next_back() else {
+            return Ok(None);
+        };
+        let (key, value) = row?;
+        Ok(Some((key.value().3, blocks::decode_events(home.0, value.value())?)))
+    }
+
+    /// Inserts, replaces and removes (`None`) events of one home, by id.
+    fn edit_home(&mut self, home: Home, mut edits: Edits<'_>) -> Result<(), StoreError> {
+        while let Some((&first, _)) = edits.first_key_value() {
+            let stored = self.block_of(home, first)?;
+            let is_stored = stored.is_some();
+            let (lower, block) = stored.unwrap_or_default();
+            let next = self.blocks.range(block_key(home, lower + 1)..=block_key(home, u64::MAX))?.next();
+            let later = match next.transpose()? {
+                Some((key, _)) => edits.split_off(&key.value().3),
+                None => BTreeMap::new(),
+            };
+            let last = block.last().map_or(0, |event| event.key().id);
+            let at_the_end = edits.iter().all(|(&id, edit)| id > last || edit.is_none());
+            let events = merge(&block, edits);
+            if events.is_empty() {
+                if is_stored {
+                    self.blocks.remove(block_key(home, lower))?;
+                }
+            } else {
+                for (place, events) in blocks::cut_into_blocks(&events, at_the_end).into_iter().enumerate() {
+                    let lower = if place == 0 { lower } else { events[0].key().id };
+                    self.blocks.insert(block_key(home, lower), blocks::encode_events(events).as_slice())?;
+                }
+            }
+            edits = later;
+        }
+        Ok(())
+    }
+}
+
+/// The events of a block after edits, ordered by id.
+fn merge<'a>(block: &'a [Event], edits: Edits<'a>) -> Vec<&'a Event> {
+    let mut merged = Vec::with_capacity(block.len() + edits.len());
+    let mut edits = edits.into_iter().peekable();
+    for event in block {
+        let id = event.key().id;
+        while let Some((_, edit)) = edits.next_if(|&(edited, _)| edited < id) {
+            merged.extend(edit);
+        }
+        match edits.next_if(|&(edited, _)| edited == id) {
+            Some((_, edit)) => merged.extend(edit),
+            None => merged.push(event),
+        }
+    }
+    merged.extend(edits.filter_map(|(_, edit)| edit));
+    merged
+}
+
+/// Where an event is kept.
+fn place_of(event: &Event) -> Place {
+    event.home().map(|partition| (partition.choice, partition.date))
+}
+
+fn block_key((kind, place): Home, lower: u64) -> BlockKey {
+    let (choice, date) = place.map_or((0, 0), |(choice, date)| (choice.get(), date.days()));
+    (kind as u8, choice, date, lower)
+}
+
+fn index_row(key: EventKey) -> (u8, u64) {
+    (key.kind as u8, key.id >> 8)
+}
+
+fn low_byte(id: u64) -> u8 {
+    (id & 0xff) as u8
+}

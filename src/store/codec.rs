@@ -1,0 +1,282 @@
+//! Bytes of everything that is stored: sealed records, columns of numbers, `bincode` for definitions.
+//!
+//! Every value is sealed: a form byte that says how to read it, the content, and a checksum. Whatever bytes stand on disk,
+//! reading yields a value or [`Corrupt`], never a panic and never more memory than the bytes account for.
+//!
+//! Numbers of many events are kept by column ([`ColumnWriter`]): the smallest, the unit that divides the distances to it
+//! (microseconds, milliseconds or seconds), and the distances, each in as few bits as the largest needs. `bincode`, which
+//! is complete but no longer maintained, is known to this module only.
+//!
+//! Not here: which columns a block of events has (`blocks`), which tables there are (`tables`).
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use xxhash_rust::xxh3::xxh3_64;
+
+/// What is stored cannot be what was written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("stored data is damaged: {0}")]
+pub struct Corrupt(pub &'static str);
+
+const CHECKSUM_BYTES: usize = 4;
+
+/// Closes a record: `form` before the content, a checksum behind it.
+pub(super) fn seal(form: u8, content: &[u8]) -> Vec<u8> {
+    let mut sealed = Vec::with_capacity(content.len() + 1 + CHECKSUM_BYTES);
+    sealed.push(form);
+    sealed.extend_from_slice(content);
+    let checksum = checksum(&sealed);
+    sealed.extend_from_slice(&checksum);
+    sealed
+}
+
+/// Opens a record that was sealed with `form`.
+pub(super) fn open(form: u8, sealed: &[u8]) -> Result<&[u8], Corrupt> {
+    let (content, stored) = sealed.split_last_chunk::<CHECKSUM_BYTES>().ok_or(Corrupt("a record is too short"))?;
+    if *stored != checksum(content) {
+        return Err(Corrupt("a checksum does not match"));
+    }
+    match content.split_first() {
+        Some((&found, content)) if found == form => Ok(content),
+        _ => Err(Corrupt("a record has an unknown form")),
+    }
+}
+
+fn checksum(bytes: &[u8]) -> [u8; CHECKSUM_BYTES] {
+    let [a, b, c, d, ..] = xxh3_64(bytes).to_le_bytes();
+    [a, b, c, d]
+}
+
+const FORM_DEFINITION: u8 = 1;
+
+/// The sealed record of a definition.
+pub(super) fn encode_definition<T: Serialize>(definition: &T) -> Vec<u8> {
+    let content = bincode::serde::encode_to_vec(definition, bincode::config::standard())
+        .expect("definitions are plain structs of numbers, flags and texts");
+    seal(FORM_DEFINITION, &content)
+}
+
+/// Reads the record of a definition.
+pub(super) fn decode_definition<T: DeserializeOwned>(sealed: &[u8]) -> Result<T, Corrupt> {
+    /// Far beyond any request body that defines a choice, far below what a damaged length could ask for.
+    const LIMIT: usize = 1 << 30;
+    let content = open(FORM_DEFINITION, sealed)?;
+    let config = bincode::config::standard().with_limit::<LIMIT>();
+    match bincode::serde::decode_from_slice(content, config) {
+        Ok((definition, read)) if read == content.len() => Ok(definition),
+        _ => Err(Corrupt("a definition cannot be read")),
+    }
+}
+
+/// Appends a number in groups of seven bits, the lowest first.
+pub(super) fn put_varint(out: &mut Vec<u8>, mut number: u128) {
+    while number >= 0x80 {
+        out.push((number & 0x7f) as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
+}
+
+/// Reads numbers and columns from the front of a record's content.
+pub(super) struct Reader<'a>(pub(super) &'a [u8]);
+
+impl Reader<'_> {
+    pub(super) fn byte(&mut self) -> Result<u8, Corrupt> {
+        let (&byte, rest) = self.0.split_first().ok_or(Corrupt("a record ends early"))?;
+        self.0 = rest;
+        Ok(byte)
+    }
+
+    pub(super) fn bytes(&mut self, count: usize) -> Result<&[u8], Corrupt> {
+        let (bytes, rest) = self.0.split_at_checked(count).ok_or(Corrupt("a record ends early"))?;
+        self.0 = rest;
+        Ok(bytes)
+    }
+
+    pub(super) fn varint_u128(&mut self) -> Result<u128, Corrupt> {
+        let mut number = 0_u128;
+        for shift in (0..128).step_by(7) {
+            let byte = self.byte()?;
+            let bits = u128::from(byte & 0x7f);
+            if bits << shift >> shift != bits {
+                break;
+            }
+            number |= bits << shift;
+            if byte & 0x80 == 0 {
+                return Ok(number);
+            }
+        }
+        Err(Corrupt("a number is too large"))
+    }
+
+    pub(super) fn varint(&mut self) -> Result<u64, Corrupt> {
+        self.varint_u128()?.try_into().map_err(|_| Corrupt("a number is too large"))
+    }
+
+    /// Nothing may be left.
+    pub(super) fn end(&self) -> Result<(), Corrupt> {
+        if self.0.is_empty() { Ok(()) } else { Err(Corrupt("a record is too long")) }
+    }
+
+    /// A column of `count` numbers, some of them absent.
+    pub(super) fn column(&mut self, count: usize) -> Result<Vec<Option<u64>>, Corrupt> {
+        let head = self.byte()?;
+        let presence = match head & 0b11 {
+            ALL_ABSENT => return Ok(vec![None; count]),
+            ALL_PRESENT => None,
+            SOME_PRESENT => Some(self.bytes(count.div_ceil(8))?.to_vec()),
+            _ => return Err(Corrupt("a column has an unknown form")),
+        };
+        let unit = *UNITS.get(usize::from(head >> 2)).ok_or(Corrupt("a column has an unknown unit"))?;
+        let is_present = |place: usize| presence.as_ref().is_none_or(|bits| bits[place / 8] >> (place % 8) & 1 == 1);
+        let present = (0..count).filter(|&place| is_present(place)).count();
+        let base = self.varint()?;
+        let width = u32::from(self.byte()?);
+        if width > u64::BITS {
+            return Err(Corrupt("a column is too wide"));
+        }
+        let bytes = self.bytes((present * width as usize).div_ceil(8))?;
+        let mut packed = BitReader { bytes, buffer: 0, filled: 0 };
+        let mut next = |_| base.wrapping_add(packed.take(width).wrapping_mul(unit));
+        Ok((0..count).map(|place| is_present(place).then(|| next(place))).collect())
+    }
+
+    /// A column of `count` numbers that are all there.
+    pub(super) fn full_column(&mut self, count: usize) -> Result<Vec<u64>, Corrupt> {
+        let column = self.column(count)?;
+        column.into_iter().collect::<Option<_>>().ok_or(Corrupt("a number is missing"))
+    }
+}
+
+const ALL_ABSENT: u8 = 0;
+const ALL_PRESENT: u8 = 1;
+const SOME_PRESENT: u8 = 2;
+/// What the distances in a column may be counted in; the place stands in the column's head.
+const UNITS: [u64; 3] = [1, 1_000, 1_000_000];
+
+/// Appends a column of numbers, some of them absent: head, presence bits if needed, smallest, width, packed distances.
+/// Numbers are compared as signed ones, so that small negative distances stay small; any `u64` survives.
+pub(super) fn put_column(out: &mut Vec<u8>, values: &[Option<u64>]) {
+    let present = || values.iter().flatten().copied();
+    let Some(base) = present().min_by_key(|value| value.cast_signed()) else {
+        out.push(ALL_ABSENT);
+        return;
+    };
+    let distance = |value: u64| value.wrapping_sub(base);
+    let place = (1..UNITS.len()).rev().find(|&place| present().all(|value| distance(value) % UNITS[place] == 0));
+    let place = place.unwrap_or(0);
+    let all = values.iter().all(Option::is_some);
+    out.push(if all { ALL_PRESENT } else { SOME_PRESENT } | u8::try_from(place << 2).expect("there are three units"));
+    if !all {
+        out.extend(values.chunks(8).map(|chunk| {
+            chunk.iter().enumerate().fold(0, |bits, (place, value)| bits | u8::from(value.is_some()) << place)
+        }));
+    }
+    put_varint(out, base.into());
+    let units = |value: u64| distance(value) / UNITS[place];
+    let width = u64::BITS - present().map(units).max().unwrap_or(0).leading_zeros();
+    out.push(u8::try_from(width).expect("a number has at most 64 bits"));
+    let (mut buffer, mut filled) = (0_u128, 0);
+    for value in present() {
+        buffer |= u128::from(units(value)) << filled;
+        filled += width;
+        while filled >= 8 {
+            out.push(buffer as u8);
+            buffer >>= 8;
+            filled -= 8;
+        }
+    }
+    if filled > 0 {
+        out.push(buffer as u8);
+    }
+}
+
+/// Takes numbers of a fixed width out of packed bytes; zeros behind the end.
+struct BitReader<'a> {
+    bytes: &'a [u8],
+    buffer: u128,
+    filled: u32,
+}
+
+impl BitReader<'_> {
+    fn take(&mut self, width: u32) -> u64 {
+        while self.filled < width {
+            let byte = match self.bytes.split_first() {
+                Some((&byte, rest)) => {
+                    self.bytes = rest;
+                    byte
+                }
+                None => 0,
+            };
+            self.buffer |= u128::from(byte) << self.filled;
+            self.filled += 8;
+        }
+        let value = self.buffer & ((1 << width) - 1);
+        self.buffer >>= width;
+        self.filled -= width;
+        value as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn column_bytes(values: &[Option<u64>]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        put_column(&mut bytes, values);
+        bytes
+    }
+
+    #[test]
+    fn whole_seconds_take_the_bits_of_seconds() {
+        let day = 1_420_070_400_000_000;
+        let values: Vec<_> = (0..100).map(|place| Some(day + place * 863 * 1_000_000)).collect();
+        // Head, eight or nine bytes of base, width, and 17 bits for each of the seconds of a day.
+        assert_eq!(column_bytes(&values).len(), 1 + 8 + 1 + (100_usize * 17).div_ceil(8));
+    }
+
+    #[test]
+    fn equal_numbers_take_no_bits() {
+        assert_eq!(column_bytes(&[Some(7); 1000]).len(), 3);
+    }
+
+    #[test]
+    fn a_damaged_record_is_found() {
+        let sealed = seal(9, b"content");
+        assert_eq!(open(9, &sealed), Ok(&b"content"[..]));
+        assert!(open(8, &sealed).is_err());
+        for place in 0..sealed.len() {
+            let mut damaged = sealed.clone();
+            damaged[place] ^= 0x10;
+            assert!(open(9, &damaged).is_err(), "byte {place}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_column_survives(values in vec(prop_oneof![any::<Option<u64>>(), (0..90_u64).prop_map(Some)], 0..300)) {
+            let bytes = column_bytes(&values);
+            let mut reader = Reader(&bytes);
+            prop_assert_eq!(reader.column(values.len()), Ok(values));
+            prop_assert_eq!(reader.end(), Ok(()));
+        }
+
+        #[test]
+        fn any_number_survives(number in any::<u128>()) {
+            let mut bytes = Vec::new();
+            put_varint(&mut bytes, number);
+            prop_assert_eq!(Reader(&bytes).varint_u128(), Ok(number));
+        }
+
+        #[test]
+        fn any_bytes_are_a_value_or_an_error(bytes in vec(any::<u8>(), 0..64), count in 0..100_usize) {
+            let _ = Reader(&bytes).column(count);
+            let _ = Reader(&bytes).varint_u128();
+            let _ = open(FORM_DEFINITION, &bytes);
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! What is kept: events, definitions of choices, rollups, in one `redb` file.
+//!
+//! The rest of the program knows operations on these nouns, never tables: [`Store::write`] runs one atomic, synced
+//! [`Batch`]; [`Store::snapshot`] gives a [`Snapshot`] that no later write changes and that waits for no writer. `tables`
+//! reads as the file format, `blocks` and `codec` say what the bytes mean.
+//!
+//! Not here: which event replaces which, and what that does to a rollup (`worker`).
+
+mod batch;
+mod blocks;
+mod codec;
+mod snapshot;
+mod tables;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::{Mutex, RwLock};
+use redb::{Database, DatabaseError, ReadableTable};
+
+pub use batch::{Batch, Change};
+pub use codec::Corrupt;
+pub use snapshot::Snapshot;
+
+use crate::catalog::MetricsTypeId;
+use crate::events::{Choice, Choices};
+use crate::rollup::{RollupKey, Scope};
+
+/// The file in the data directory.
+const FILE: &str = "metrics.redb";
+
+/// Why the store cannot do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The data directory cannot be made or written.
+    #[error("the data directory `{}` cannot be used", .path.display())]
+    Directory {
+        /// The data directory.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Another process has the database open.
+    #[error("the database `{}` is open in another process", .0.display())]
+    InUse(PathBuf),
+    /// The file cannot be opened as a database.
+    #[error("the database `{}` cannot be opened", .path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// What `redb` says.
+        source: redb::Error,
+    },
+    /// A later version of this program wrote the file.
+    #[error("the database has format {found}, this program reads up to format {known}")]
+    NewerFormat {
+        /// The format of the file.
+        found: u64,
+        /// The newest format that is known here.
+        known: u64,
+    },
+    /// The database could not be opened again after a failed write.
+    #[error("the database is closed after a failed write")]
+    Closed,
+    /// Reading or writing failed.
+    #[error("the database failed")]
+    Database(#[source] redb::Error),
+    /// What was read is damaged.
+    #[error(transparent)]
+    Corrupt(#[from] Corrupt),
+}
+
+impl StoreError {
+    fn open(path: &Path, error: redb::Error) -> Self {
+        match error {
+            redb::Error::DatabaseAlreadyOpen => Self::InUse(path.to_owned()),
+            source => Self::Open { path: path.to_owned(), source },
+        }
+    }
+}
+
+macro_rules! from_redb {
+    ($($error:ident),*) => {$(
+        impl From<redb::$error> for StoreError {
+            fn from(error: redb::$error) -> Self {
+                Self::Database(error.into())
+            }
+        }
+    )*};
+}
+from_redb!(TransactionError, TableError, StorageError, CommitError, SetDurabilityError);
+
+/// The open database.
+#[derive(Debug)]
+pub struct Store {
+    path: PathBuf,
+    cache_bytes: usize,
+    /// `None` while it is closed after a failed write. Locked for writing only to close and open it again.
+    database: RwLock<Option<Database>>,
+    /// The definitions that were read last, and how often they had changed by then.
+    choices: Mutex<(u64, Arc<Choices>)>,
+}
+
+impl Store {
+    /// Opens the database in a directory; makes both if they are missing. `cache_bytes` bounds the page cache.
+    pub fn open(directory: &Path, cache_bytes: usize) -> Result<Self, StoreError> {
+        std::fs::create_dir_all(directory)
+            .map_err(|source| StoreError::Directory { path: directory.to_owned(), source })?;
+        let path = directory.join(FILE);
+        let database = open_database(&path, cache_bytes)?;
+        let choices = Mutex::new((0, Arc::default()));
+        Ok(Self { path, cache_bytes, database: RwLock::new(Some(database)), choices })
+    }
+
+    /// What is stored now. Later writes do not change it.
+    pub fn snapshot(&self) -> Result<Snapshot<'_>, StoreError> {
+        let database = self.database.read();
+        let database = database.as_ref().ok_or(StoreError::Closed)?;
+        Ok(Snapshot::new(redb::ReadableDatabase::begin_read(database)?, &self.choices))
+    }
+
+    /// Runs one batch of changes and commits it, synced to disk. If anything fails, nothing is changed; after a failed
+    /// commit it may be unknown whether it took effect, and [`reopen`](Self::reopen) finds out.
+    pub fn write<T, E: From<StoreError>>(&self, change: impl FnOnce(&mut Batch<'_>) -> Result<T, E>) -> Result<T, E> {
+        let database = self.database.read();
+        let database = database.as_ref().ok_or(StoreError::Closed)?;
+        let transaction = database.begin_write().map_err(StoreError::from)?;
+        let choices =
+            Snapshot::new(redb::ReadableDatabase::begin_read(database).map_err(StoreError::from)?, &self.choices)
+                .choices()?;
+        let result = change(&mut Batch::new(&transaction, choices)?)?;
+        transaction.commit().map_err(StoreError::from)?;
+        Ok(result)
+    }
+
+    /// Closes the database and opens it again: the way out after a failed write.
+    pub fn reopen(&self) -> Result<(), StoreError> {
+        let mut database = self.database.write();
+        if let Some(open) = database.take()
+            && let Err(error) = open.close()
+        {
+            tracing::warn!(%error, "the database did not close in order");
+        }
+        *database = Some(open_database(&self.path, self.cache_bytes)?);
+        Ok(())
+    }
+}
+
+fn open_database(path: &Path, cache_bytes: usize) -> Result<Database, StoreError> {
+    let failed = |error: redb::Error| StoreError::open(path, error);
+    let database = redb::Builder::new()
+        .set_cache_size(cache_bytes)
+        .create(path)
+        .map_err(|error: DatabaseError| failed(error.into()))?;
+    prepare_format(&database)?;
+    Ok(database)
+}
+
+/// Makes the tables of a new database; refuses a newer format. An older format would be migrated here.
+fn prepare_format(database: &Database) -> Result<(), StoreError> {
+    let transaction = database.begin_write()?;
+    let found = transaction.open_table(tables::META)?.get(tables::META_FORMAT)?.map(|format| format.value());
+    match found {
+        Some(tables::FORMAT) => Ok(transaction.abort()?),
+        Some(found) => Err(StoreError::NewerFormat { found, known: tables::FORMAT }),
+        None => {
+            transaction.open_table(tables::META)?.insert(tables::META_FORMAT, tables::FORMAT)?;
+            transaction.open_table(tables::CHOICES)?;
+            transaction.open_table(tables::BLOCKS)?;
+            transaction.open_table(tables::INDEX)?;
+            transaction.open_table(tables::ROLLUPS)?;
+            Ok(transaction.commit()?)
+        }
+    }
+}
+
+/// The key of a rollup's row.
+fn rollup_row(key: RollupKey) -> (u8, u64, u32) {
+    (key.metrics as u8, scope_row(key.scope), key.date.days())
+}
+
+/// The second part of that key; no choice has id 0.
+fn scope_row(scope: Scope) -> u64 {
+    match scope {
+        Scope::All => 0,
+        Scope::Choice(choice) => choice.get(),
+    }
+}
+
+/// The key of a definition's row.
+fn choice_row(choice: &Choice) -> (u8, u64) {
+    match choice {
+        Choice::JobType(job_type) => (MetricsTypeId::JobTypes as u8, job_type.id.get()),
+        Choice::Strike(strike) => (MetricsTypeId::Ingests as u8, strike.id.get()),
+        Choice::Error(error) => (MetricsTypeId::Errors as u8, error.id.get()),
+    }
+}
+
+/// Reads all definitions.
+fn read_choices(table: &impl ReadableTable<(u8, u64), &'static [u8]>) -> Result<Choices, StoreError> {
+    const JOB_TYPES: u8 = MetricsTypeId::JobTypes as u8;
+    const STRIKES: u8 = MetricsTypeId::Ingests as u8;
+    const ERRORS: u8 = MetricsTypeId::Errors as u8;
+    let mut choices = Choices::default();
+    for row in table.range::<(u8, u64)>(..)? {
+        let (key, value) = row?;
+        choices.define(match key.value().0 {
+            JOB_TYPES => Choice::JobType(codec::decode_definition(value.value())?),
+            STRIKES => Choice::Strike(codec::decode_definition(value.value())?),
+            ERRORS => Choice::Error(codec::decode_definition(value.value())?),
+            _ => return Err(Corrupt("a choice has an unknown type").into()),
+        });
+    }
+    Ok(choices)
+}

@@ -1,0 +1,85 @@
+//! Reading: one state of the store, whatever is written meanwhile.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use redb::ReadTransaction;
+
+use super::{StoreError, blocks, read_choices, scope_row, tables};
+use crate::catalog::MetricsTypeId;
+use crate::events::Choices;
+use crate::rollup::{Aggregate, Rollup, Scope};
+use crate::store::Corrupt;
+use crate::time::Date;
+
+/// One state of the store. While it lives, pages that later writes free stay in use: hold it shortly.
+pub struct Snapshot<'a> {
+    transaction: ReadTransaction,
+    latest_choices: &'a Mutex<(u64, Arc<Choices>)>,
+}
+
+impl<'a> Snapshot<'a> {
+    pub(super) fn new(transaction: ReadTransaction, latest_choices: &'a Mutex<(u64, Arc<Choices>)>) -> Self {
+        Self { transaction, latest_choices }
+    }
+
+    /// The definitions of this state. They are read from disk only when they have changed since somebody last asked.
+    pub fn choices(&self) -> Result<Arc<Choices>, StoreError> {
+        let meta = self.transaction.open_table(tables::META)?;
+        let changes = meta.get(tables::META_CHOICES)?.map_or(0, |changes| changes.value());
+        {
+            let latest = self.latest_choices.lock();
+            if latest.0 == changes {
+                return Ok(Arc::clone(&latest.1));
+            }
+        }
+        let choices = Arc::new(read_choices(&self.transaction.open_table(tables::CHOICES)?)?);
+        let mut latest = self.latest_choices.lock();
+        if latest.0 < changes {
+            *latest = (changes, Arc::clone(&choices));
+        }
+        Ok(choices)
+    }
+
+    /// Visits the days from `first` to `last`, oldest first, that have something in them.
+    pub fn days(
+        &self,
+        (metrics, scope): (MetricsTypeId, Scope),
+        dates: (Date, Date),
+        mut visit: impl FnMut(Date, Aggregate),
+    ) -> Result<(), StoreError> {
+        self.rows((metrics, scope), dates, |date, row| {
+            visit(date, blocks::decode_day(row)?);
+            Ok(())
+        })
+    }
+
+    /// The same with every hour of the days.
+    pub fn rollups(
+        &self,
+        (metrics, scope): (MetricsTypeId, Scope),
+        dates: (Date, Date),
+        mut visit: impl FnMut(Date, Rollup),
+    ) -> Result<(), StoreError> {
+        self.rows((metrics, scope), dates, |date, row| {
+            visit(date, blocks::decode_rollup(row)?);
+            Ok(())
+        })
+    }
+
+    fn rows(
+        &self,
+        (metrics, scope): (MetricsTypeId, Scope),
+        (first, last): (Date, Date),
+        mut visit: impl FnMut(Date, &[u8]) -> Result<(), Corrupt>,
+    ) -> Result<(), StoreError> {
+        let table = self.transaction.open_table(tables::ROLLUPS)?;
+        let (metrics, scope) = (metrics as u8, scope_row(scope));
+        for row in table.range((metrics, scope, first.days())..=(metrics, scope, last.days()))? {
+            let (key, value) = row?;
+            let date = Date::from_days(key.value().2).ok_or(Corrupt("a rollup has no date"))?;
+            visit(date, value.value())?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,30 @@
+//! The file format: every table, its key order and the scans it serves. Names nothing of what the values mean.
+//!
+//! Values are sealed records (`codec`, `blocks`); numbers in keys order as numbers do.
+
+use redb::TableDefinition;
+
+/// The format that this program writes. A newer one is refused at the start; an older one would be migrated there.
+pub(super) const FORMAT: u64 = 1;
+
+/// `format` → the number above; `choices` → how often the definitions changed.
+pub(super) const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
+/// [`META`]'s key of the format.
+pub(super) const META_FORMAT: &str = "format";
+/// [`META`]'s key of the number of changes to the definitions.
+pub(super) const META_CHOICES: &str = "choices";
+
+/// (metrics type, choice id) → definition of the choice. Read as a whole.
+pub(super) const CHOICES: TableDefinition<'_, (u8, u64), &[u8]> = TableDefinition::new("choices");
+
+/// (event kind, choice id, days since 1970, lower bound of the ids) → a block of events, ordered by id. The events of a
+/// kind that end on one date of one choice stand in consecutive blocks; those that have no such home yet stand under
+/// choice 0 and date 0. An id is in the block with the greatest lower bound that does not exceed it.
+pub(super) const BLOCKS: TableDefinition<'_, (u8, u64, u32, u64), &[u8]> = TableDefinition::new("blocks");
+
+/// (event kind, id / 256) → where each of these ids is kept.
+pub(super) const INDEX: TableDefinition<'_, (u8, u64), &[u8]> = TableDefinition::new("index");
+
+/// (metrics type, choice id or 0 for all choices together, days since 1970) → rollup of the day. Scanned by date within
+/// one scope.
+pub(super) const ROLLUPS: TableDefinition<'_, (u8, u64, u32), &[u8]> = TableDefinition::new("rollups");

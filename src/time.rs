@@ -1,0 +1,539 @@
+//! Instants, days, hours and ranges of them, as the contract counts time.
+//!
+//! Everything is UTC and exact to the microsecond, from 1970-01-01 to 9999-12-31 (contract, section 3). A [`Timestamp`]
+//! is a point in time, a [`Date`] the UTC day that rows are keyed by, an hour a number from 0 to 23 within its day.
+//! `chrono` knows the calendar; the text forms are read here, because the wire allows more than RFC 3339 and an event
+//! carries up to a dozen of them.
+//!
+//! Not here: what a bucket contains (`rollup`), which parameters name a time (`api::params`).
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use chrono::{DateTime, Months, NaiveDate};
+
+const SECOND_US: u64 = 1_000_000;
+const HOUR_US: u64 = 3_600 * SECOND_US;
+const DAY_US: u64 = 24 * HOUR_US;
+
+/// Why a text is no time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TimeError {
+    /// The text does not have the form of an ISO-8601 date-time.
+    #[error("must be an ISO-8601 date-time such as 2015-01-01T00:00:00Z")]
+    Form,
+    /// The form is right, but no calendar or clock shows it.
+    #[error("is no date and time that exists")]
+    Impossible,
+    /// Outside of what is kept.
+    #[error("must lie between 1970-01-01 and 9999-12-31")]
+    Range,
+}
+
+/// A point in time: microseconds since 1970-01-01T00:00:00Z, at most the last one of 9999-12-31.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(u64);
+
+impl Timestamp {
+    /// 1970-01-01T00:00:00Z.
+    pub const MIN: Self = Self(0);
+    /// 9999-12-31T23:59:59.999999Z.
+    pub const MAX: Self = Self((Date::MAX.0 as u64 + 1) * DAY_US - 1);
+
+    /// The point `us` microseconds after 1970, if it is one that is kept.
+    pub fn from_micros(us: u64) -> Option<Self> {
+        (us <= Self::MAX.0).then_some(Self(us))
+    }
+
+    /// Microseconds since 1970-01-01T00:00:00Z.
+    pub fn micros(self) -> u64 {
+        self.0
+    }
+
+    /// Microseconds from `earlier` to `self`; 0 if the clocks were out of step (contract, section 4).
+    pub fn since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    /// The UTC day it falls in.
+    pub fn date(self) -> Date {
+        Date(u32::try_from(self.0 / DAY_US).expect("a timestamp lies before the year 10000"))
+    }
+
+    /// The hour of its UTC day, from 0 to 23.
+    pub fn hour(self) -> u8 {
+        u8::try_from(self.0 % DAY_US / HOUR_US).expect("a day has 24 hours")
+    }
+}
+
+impl FromStr for Timestamp {
+    type Err = TimeError;
+
+    /// Reads `YYYY-MM-DDThh:mm[:ss[.fraction]]` with `Z`, `±hh:mm`, `±hhmm`, `±hh` or nothing (UTC) behind it. Digits
+    /// beyond the microsecond are cut. A leap second is kept as the last microsecond of its minute.
+    fn from_str(text: &str) -> Result<Self, TimeError> {
+        let mut scan = Scanner(text.as_bytes());
+        let day = scan.date().ok_or(TimeError::Form)?;
+        let clock = scan.clock().ok_or(TimeError::Form)?;
+        let offset_s = scan.offset().ok_or(TimeError::Form)?;
+        if !scan.0.is_empty() {
+            return Err(TimeError::Form);
+        }
+        let days = day.days().ok_or(TimeError::Impossible)?;
+        let local_us = clock.micros().ok_or(TimeError::Impossible)?;
+        let offset_us = offset_s.ok_or(TimeError::Impossible)? * SECOND_US.cast_signed();
+        let us = days * DAY_US.cast_signed() + local_us.cast_signed() - offset_us;
+        u64::try_from(us).ok().and_then(Self::from_micros).ok_or(TimeError::Range)
+    }
+}
+
+impl fmt::Display for Timestamp {
+    /// `2015-01-01T00:00:00Z`, with six digits of fraction where there is one.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (seconds, us) = (self.0 / SECOND_US % 86_400, self.0 % SECOND_US);
+        write!(f, "{}T{:02}:{:02}:{:02}", self.date(), seconds / 3600, seconds / 60 % 60, seconds % 60)?;
+        if us > 0 {
+            write!(f, ".{us:06}")?;
+        }
+        f.write_str("Z")
+    }
+}
+
+/// A UTC day: days since 1970-01-01, at most 9999-12-31.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Date(u32);
+
+impl Date {
+    /// 1970-01-01.
+    pub const MIN: Self = Self(0);
+    /// 9999-12-31.
+    pub const MAX: Self = Self(2_932_896);
+
+    /// The day `days` after 1970-01-01, if it is one that is kept.
+    pub fn from_days(days: u32) -> Option<Self> {
+        (days <= Self::MAX.0).then_some(Self(days))
+    }
+
+    /// Days since 1970-01-01.
+    pub fn days(self) -> u32 {
+        self.0
+    }
+
+    /// Its first microsecond.
+    pub fn start(self) -> Timestamp {
+        Timestamp(u64::from(self.0) * DAY_US)
+    }
+
+    /// The start of its `hour`, from 0 to 23.
+    pub fn hour_start(self, hour: u8) -> Timestamp {
+        Timestamp(self.start().0 + u64::from(hour) * HOUR_US)
+    }
+
+    fn calendar(self) -> NaiveDate {
+        let days = i32::try_from(self.0).expect("a date lies before the year 10000");
+        NaiveDate::from_epoch_days(days).expect("a date lies before the year 10000")
+    }
+}
+
+impl FromStr for Date {
+    type Err = TimeError;
+
+    /// Reads `YYYY-MM-DD`.
+    fn from_str(text: &str) -> Result<Self, TimeError> {
+        let mut scan = Scanner(text.as_bytes());
+        let day = scan.date().filter(|_| scan.0.is_empty()).ok_or(TimeError::Form)?;
+        let days = day.days().ok_or(TimeError::Impossible)?;
+        u32::try_from(days).ok().and_then(Self::from_days).ok_or(TimeError::Range)
+    }
+}
+
+impl fmt::Display for Date {
+    /// `2015-01-01`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.calendar())
+    }
+}
+
+/// The buckets that a query asks for: those that start between `started`, rounded down to the bucket, and `ended`,
+/// both included (contract, section 5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimeRange {
+    /// Where the range begins.
+    pub started: Timestamp,
+    /// Where it ends; later than `started`.
+    pub ended: Timestamp,
+}
+
+impl TimeRange {
+    /// First and last day of which a bucket, daily or hourly, may be in the range.
+    pub fn dates(self) -> (Date, Date) {
+        (self.started.date(), self.ended.date())
+    }
+
+    /// Whether the bucket of this hour is in the range.
+    pub fn has_hour(self, date: Date, hour: u8) -> bool {
+        let start = date.hour_start(hour);
+        start >= self.started.date().hour_start(self.started.hour()) && start <= self.ended
+    }
+}
+
+/// An ISO-8601 duration: `P1Y2M3W4DT5H6M7.5S`, any part optional, the last one with a fraction if it is no year or month.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Duration {
+    months: u32,
+    us: u64,
+}
+
+impl Duration {
+    /// The point this long before `now`; 1970 if it lies before that.
+    pub fn before(self, now: Timestamp) -> Timestamp {
+        let months_back = DateTime::from_timestamp_micros(now.0.cast_signed())
+            .and_then(|now| now.checked_sub_months(Months::new(self.months)))
+            .and_then(|back| u64::try_from(back.timestamp_micros()).ok())
+            .unwrap_or(0);
+        Timestamp(months_back.saturating_sub(self.us))
+    }
+}
+
+impl FromStr for Duration {
+    type Err = TimeError;
+
+    fn from_str(text: &str) -> Result<Self, TimeError> {
+        Scanner(text.as_bytes()).duration().ok_or(TimeError::Form)
+    }
+}
+
+/// Where the program learns what time it is: a test owns a fixed one. Clones of a fixed clock share their time.
+#[derive(Debug, Clone)]
+pub enum Clock {
+    /// The machine's.
+    System,
+    /// Stands still until it is set; microseconds since 1970.
+    Fixed(Arc<AtomicU64>),
+}
+
+impl Clock {
+    /// A clock that stands at `now`.
+    pub fn fixed(now: Timestamp) -> Self {
+        Self::Fixed(Arc::new(AtomicU64::new(now.0)))
+    }
+
+    /// Moves a fixed clock; the system's is not ours to set.
+    pub fn set(&self, now: Timestamp) {
+        if let Self::Fixed(us) = self {
+            us.store(now.0, Ordering::SeqCst);
+        }
+    }
+
+    /// The current time, kept within what a [`Timestamp`] can say.
+    pub fn now(&self) -> Timestamp {
+        match self {
+            Self::System => {
+                let us = u64::try_from(chrono::Utc::now().timestamp_micros()).unwrap_or(0);
+                Timestamp::from_micros(us).unwrap_or(Timestamp::MAX)
+            }
+            Self::Fixed(us) => Timestamp(us.load(Ordering::SeqCst)),
+        }
+    }
+}
+
+/// Year, month and day as they were written.
+struct WrittenDate {
+    year: u32,
+    month: u32,
+    day: u32,
+}
+
+impl WrittenDate {
+    /// Days since 1970, negative before; `None` if the calendar has no such day.
+    fn days(&self) -> Option<i64> {
+        let date = NaiveDate::from_ymd_opt(self.year.try_into().ok()?, self.month, self.day)?;
+        Some(i64::from(date.to_epoch_days()))
+    }
+}
+
+/// Hour, minute, second and microsecond as they were written.
+struct WrittenClock {
+    hour: u32,
+    minute: u32,
+    second: u32,
+    us: u32,
+}
+
+impl WrittenClock {
+    /// Microseconds since midnight; `None` if no clock shows it.
+    fn micros(&self) -> Option<u64> {
+        let minute_us = match self.second {
+            0..60 => u64::from(self.second) * SECOND_US + u64::from(self.us),
+            60 => 60 * SECOND_US - 1,
+            _ => return None,
+        };
+        let minutes = u64::from(self.hour * 60 + self.minute);
+        (self.hour < 24 && self.minute < 60).then_some(minutes * 60 * SECOND_US + minute_us)
+    }
+}
+
+/// Reads the parts of ISO-8601 texts from the front; `None` where the form is broken.
+struct Scanner<'a>(&'a [u8]);
+
+impl Scanner<'_> {
+    fn eat(&mut self, byte: u8) -> bool {
+        let found = self.0.first() == Some(&byte);
+        if found {
+            self.0 = &self.0[1..];
+        }
+        found
+    }
+
+    fn expect(&mut self, byte: u8) -> Option<()> {
+        self.eat(byte).then_some(())
+    }
+
+    /// A number of exactly `N` digits.
+    fn digits<const N: usize>(&mut self) -> Option<u32> {
+        let (digits, rest) = self.0.split_first_chunk::<N>()?;
+        let mut number = 0;
+        for &digit in digits {
+            if !digit.is_ascii_digit() {
+                return None;
+            }
+            number = number * 10 + u32::from(digit - b'0');
+        }
+        self.0 = rest;
+        Some(number)
+    }
+
+    /// All digits that come, at least one.
+    fn run(&mut self) -> Option<&[u8]> {
+        let end = self.0.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(self.0.len());
+        let (run, rest) = self.0.split_at(end);
+        self.0 = rest;
+        (!run.is_empty()).then_some(run)
+    }
+
+    /// A fraction behind `.` or `,`, in millionths; the rest is cut. `Some(None)` if there is none.
+    fn fraction(&mut self) -> Option<Option<u32>> {
+        if !(self.eat(b'.') || self.eat(b',')) {
+            return Some(None);
+        }
+        let digits = self.run()?.iter().map(|digit| u32::from(digit - b'0'));
+        let millionths = digits.chain(std::iter::repeat(0)).take(6).fold(0, |sum, digit| sum * 10 + digit);
+        Some(Some(millionths))
+    }
+
+    fn date(&mut self) -> Option<WrittenDate> {
+        let year = self.digits::<4>()?;
+        self.expect(b'-')?;
+        let month = self.digits::<2>()?;
+        self.expect(b'-')?;
+        Some(WrittenDate { year, month, day: self.digits::<2>()? })
+    }
+
+    fn clock(&mut self) -> Option<WrittenClock> {
+        self.expect(b'T')?;
+        let hour = self.digits::<2>()?;
+        self.expect(b':')?;
+        let minute = self.digits::<2>()?;
+        let (mut second, mut us) = (0, 0);
+        if self.eat(b':') {
+            second = self.digits::<2>()?;
+            us = self.fraction()?.unwrap_or(0);
+        }
+        Some(WrittenClock { hour, minute, second, us })
+    }
+
+    /// Seconds east of UTC; `Some(None)` if the form is right but no such offset exists.
+    fn offset(&mut self) -> Option<Option<i64>> {
+        if self.0.is_empty() || self.eat(b'Z') {
+            return Some(Some(0));
+        }
+        let sign = if self.eat(b'-') { -1 } else { self.expect(b'+').map(|()| 1)? };
+        let hours = self.digits::<2>()?;
+        let colon = self.eat(b':');
+        let minutes = if colon || !self.0.is_empty() { self.digits::<2>()? } else { 0 };
+        let seconds = i64::from(hours * 60 + minutes) * 60;
+        Some((hours < 24 && minutes < 60).then_some(sign * seconds))
+    }
+
+    fn duration(&mut self) -> Option<Duration> {
+        self.expect(b'P')?;
+        let mut designators: &[(u8, Part)] = &[
+            (b'Y', Part::Months(12)),
+            (b'M', Part::Months(1)),
+            (b'W', Part::Micros(7 * DAY_US)),
+            (b'D', Part::Micros(DAY_US)),
+        ];
+        let (mut months, mut us) = (0_u32, 0_u64);
+        let (mut parts, mut in_time, mut fraction_seen) = (0, false, false);
+        while !self.0.is_empty() {
+            if !in_time && self.eat(b'T') {
+                in_time = true;
+                designators = &[
+                    (b'H', Part::Micros(HOUR_US)),
+                    (b'M', Part::Micros(60 * SECOND_US)),
+                    (b'S', Part::Micros(SECOND_US)),
+                ];
+                parts = 0;
+                continue;
+            }
+            let whole = saturating(self.run()?);
+            let millionths = self.fraction()?;
+            if fraction_seen {
+                return None;
+            }
+            fraction_seen = millionths.is_some();
+            let (&designator, rest) = self.0.split_first()?;
+            self.0 = rest;
+            let place = designators.iter().position(|&(letter, _)| letter == designator)?;
+            match designators[place].1 {
+                Part::Months(_) if millionths.is_some() => return None,
+                Part::Months(each) => {
+                    let whole = u32::try_from(whole).unwrap_or(u32::MAX);
+                    months = months.saturating_add(whole.saturating_mul(each));
+                }
+                Part::Micros(each) => {
+                    // Every unit is a whole number of seconds, so a millionth of it is a whole number of microseconds.
+                    let part = u64::from(millionths.unwrap_or(0)) * (each / SECOND_US);
+                    us = us.saturating_add(whole.saturating_mul(each)).saturating_add(part);
+                }
+            }
+            designators = &designators[place + 1..];
+            parts += 1;
+        }
+        // `P` and a trailing `T` say nothing.
+        (parts > 0).then_some(Duration { months, us })
+    }
+}
+
+/// What one of a duration's numbers counts.
+#[derive(Clone, Copy)]
+enum Part {
+    Months(u32),
+    Micros(u64),
+}
+
+/// The number that the digits write, or the largest there is.
+fn saturating(digits: &[u8]) -> u64 {
+    digits.iter().fold(0_u64, |number, digit| number.saturating_mul(10).saturating_add(u64::from(digit - b'0')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn us(text: &str) -> Result<u64, TimeError> {
+        text.parse::<Timestamp>().map(Timestamp::micros)
+    }
+
+    fn back(duration: &str) -> Option<String> {
+        let now = "2015-03-31T12:00:00Z".parse::<Timestamp>().ok()?;
+        duration.parse::<Duration>().ok().map(|duration| duration.before(now).to_string())
+    }
+
+    #[test]
+    fn every_written_form_of_an_instant_is_the_same_instant() {
+        let forms = [
+            "2015-01-01T00:00:00Z",
+            "2015-01-01T00:00:00",
+            "2015-01-01T00:00",
+            "2015-01-01T00:00:00.000Z",
+            "2015-01-01T00:00:00,0000000001Z",
+            "2015-01-01T05:30:00+05:30",
+            "2015-01-01T05:30:00+0530",
+            "2014-12-31T22:00:00-02",
+        ];
+        for form in forms {
+            assert_eq!(us(form), Ok(1_420_070_400_000_000), "{form}");
+        }
+    }
+
+    #[test]
+    fn the_kept_range_is_1970_to_9999() {
+        assert_eq!(us("1970-01-01T00:00:00Z"), Ok(0));
+        assert_eq!(us("1969-12-31T23:59:59.999999Z"), Err(TimeError::Range));
+        assert_eq!(us("1970-01-01T00:00:00+00:01"), Err(TimeError::Range));
+        assert_eq!(us("9999-12-31T23:59:59.9999999Z"), Ok(Timestamp::MAX.micros()));
+        assert_eq!(us("9999-12-31T23:59:59-00:01"), Err(TimeError::Range));
+        assert_eq!(Timestamp::MAX.to_string(), "9999-12-31T23:59:59.999999Z");
+    }
+
+    #[test]
+    fn a_leap_second_stays_in_its_minute() {
+        assert_eq!(us("2016-12-31T23:59:60Z"), us("2016-12-31T23:59:59.999999Z"));
+        assert_eq!(us("2016-12-31T23:59:61Z"), Err(TimeError::Impossible));
+    }
+
+    #[test]
+    fn broken_texts_are_refused() {
+        for text in [
+            "",
+            "2015-01-01",
+            "2015-01-01T",
+            "2015-01-01T00",
+            "2015-01-01 00:00:00Z",
+            "2015-1-01T00:00:00Z",
+            "2015-01-01T00:00:00.Z",
+            "2015-01-01T00:00:00Zx",
+            "2015-01-01T00:00:00+",
+            "2015-01-01T00:00:00+1",
+            "+2015-01-01T00:00:00Z",
+            "2015-01-01T00:00:00z",
+            "now",
+        ] {
+            assert_eq!(us(text), Err(TimeError::Form), "{text:?}");
+        }
+        for text in
+            ["2015-02-29T00:00:00Z", "2015-13-01T00:00:00Z", "2015-01-01T24:00:00Z", "2015-01-01T00:00:00+24:00"]
+        {
+            assert_eq!(us(text), Err(TimeError::Impossible), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn durations_reach_back_from_now() {
+        for (duration, then) in [
+            ("PT3H0M0S", "2015-03-31T09:00:00Z"),
+            ("P7D", "2015-03-24T12:00:00Z"),
+            ("P1W", "2015-03-24T12:00:00Z"),
+            ("P1M", "2015-02-28T12:00:00Z"),
+            ("P1Y1M", "2014-02-28T12:00:00Z"),
+            ("P0.5D", "2015-03-31T00:00:00Z"),
+            ("PT1,5H", "2015-03-31T10:30:00Z"),
+            ("PT0.000001S", "2015-03-31T11:59:59.999999Z"),
+            ("P1DT12H", "2015-03-30T00:00:00Z"),
+            ("P99999999999999999999Y", "1970-01-01T00:00:00Z"),
+            ("PT99999999999999999999S", "1970-01-01T00:00:00Z"),
+        ] {
+            assert_eq!(back(duration).as_deref(), Some(then), "{duration}");
+        }
+        for broken in
+            ["P", "PT", "P1DT", "1D", "P1", "P1H", "PT1D", "P1D1W", "P1D1D", "P0.5DT1H", "P0.5Y", "-P1D", "P-1D"]
+        {
+            assert_eq!(back(broken), None, "{broken}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_again(us in 0..=Timestamp::MAX.0) {
+            prop_assert_eq!(Timestamp(us).to_string().parse(), Ok(Timestamp(us)));
+        }
+
+        #[test]
+        fn chrono_reads_the_same_instant(us in 0..=Timestamp::MAX.0, minutes in -1439..1440_i32) {
+            let offset = chrono::FixedOffset::east_opt(minutes * 60).unwrap_or(chrono::FixedOffset::east_opt(0).expect("UTC"));
+            let there = DateTime::from_timestamp_micros(us.cast_signed()).expect("in range").with_timezone(&offset);
+            let text = there.to_rfc3339();
+            prop_assume!(text.len() < 36 && text.as_bytes()[4] == b'-');
+            prop_assert_eq!(text.parse(), Ok(Timestamp(us)));
+        }
+
+        #[test]
+        fn any_text_is_a_time_or_an_error(text in "\\PC{0,40}") {
+            let _: (Result<Timestamp, _>, Result<Date, _>, Result<Duration, _>) = (text.parse(), text.parse(), text.parse());
+        }
+    }
+}

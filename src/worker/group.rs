@@ -1,0 +1,230 @@
+//! What one commit does: resolve each event against the stored one, then fold the differences into the rollups.
+//!
+//! Objects apply in the order of the requests. Only the state that a key has at the end is stored, and only the difference
+//! between what stood before and what stands then moves a rollup; that is why a retried batch never counts twice. Counts
+//! and sums are subtracted exactly. When the smallest or largest observation of an hour may have gone, that hour is
+//! computed again: of a choice from its events, of all choices together from the choices' rollups.
+//!
+//! Not here: what an event contributes (`events::contribution`), how aggregates add up (`rollup`).
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::catalog::MetricsTypeId;
+use crate::events::{Choice, ChoiceId, Choices, Event, EventKey, Object, Partition};
+use crate::rollup::{Rollup, RollupKey, Scope};
+use crate::store::{Batch, Change, StoreError};
+use crate::time::Date;
+
+/// What became of the objects of a request.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Receipt {
+    /// New.
+    pub created: u64,
+    /// In the place of another content.
+    pub updated: u64,
+    /// The same as before.
+    pub unchanged: u64,
+    /// Older than what was there, and ignored.
+    pub stale: u64,
+}
+
+impl Receipt {
+    /// The number of objects.
+    pub fn accepted(self) -> u64 {
+        self.created + self.updated + self.unchanged + self.stale
+    }
+
+    fn count(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Created => self.created += 1,
+            Outcome::Updated => self.updated += 1,
+            Outcome::Unchanged => self.unchanged += 1,
+            Outcome::Stale => self.stale += 1,
+        }
+    }
+}
+
+enum Outcome {
+    Created,
+    Updated,
+    Unchanged,
+    Stale,
+}
+
+/// Stores the objects of some requests, in order; a receipt for each. Every choice that an event names must be known.
+pub fn apply(batch: &mut Batch<'_>, requests: &[Vec<Object>]) -> Result<Vec<Receipt>, StoreError> {
+    let mut events = Events::load(batch, requests)?;
+    let mut definitions = Definitions::default();
+    let mut receipts = Vec::with_capacity(requests.len());
+    for objects in requests {
+        let mut receipt = Receipt::default();
+        for object in objects {
+            receipt.count(match object {
+                Object::Choice(choice) => definitions.resolve(choice, batch.choices()),
+                Object::Event(event) => events.resolve(event),
+            });
+        }
+        receipts.push(receipt);
+    }
+    batch.define(&definitions.changed)?;
+    let changes = events.changes();
+    batch.replace(&changes)?;
+    let moved = Moved::by(&changes);
+    moved.fold_into(batch)?;
+    Ok(receipts)
+}
+
+/// The definitions of a group, as they come.
+#[derive(Default)]
+struct Definitions<'a> {
+    changed: Vec<&'a Choice>,
+    latest: Choices,
+}
+
+impl<'a> Definitions<'a> {
+    fn resolve(&mut self, choice: &'a Choice, stored: &Choices) -> Outcome {
+        let outcome = match self.latest.defined(choice).or_else(|| stored.defined(choice)) {
+            Some(present) if present == *choice => return Outcome::Unchanged,
+            Some(_) => Outcome::Updated,
+            None => Outcome::Created,
+        };
+        self.latest.define(choice.clone());
+        self.changed.push(choice);
+        outcome
+    }
+}
+
+/// The events that a group names: what is stored, and what is to be.
+struct Events<'a>(HashMap<EventKey, Change<'a>>);
+
+impl<'a> Events<'a> {
+    fn load(batch: &Batch<'_>, requests: &[Vec<Object>]) -> Result<Self, StoreError> {
+        let events = requests.iter().flatten().filter_map(|object| match object {
+            Object::Event(event) => Some(event.key()),
+            Object::Choice(_) => None,
+        });
+        let mut keys: Vec<_> = events.collect();
+        keys.sort_unstable();
+        keys.dedup();
+        let stored = batch.events(&keys)?;
+        Ok(Self(stored.into_iter().map(|(key, event)| (key, Change { before: Some(event), after: None })).collect()))
+    }
+
+    fn resolve(&mut self, event: &'a Event) -> Outcome {
+        let change = self.0.entry(event.key()).or_insert(Change { before: None, after: None });
+        let outcome = match change.after.or(change.before.as_ref()) {
+            None => Outcome::Created,
+            Some(present) if present == event => return Outcome::Unchanged,
+            Some(present) if is_stale(event, present) => return Outcome::Stale,
+            Some(_) => Outcome::Updated,
+        };
+        change.after = Some(event);
+        outcome
+    }
+
+    /// What differs at the end.
+    fn changes(self) -> Vec<Change<'a>> {
+        let differs = |change: &Change<'_>| change.after.is_some() && change.after != change.before.as_ref();
+        self.0.into_values().filter(differs).collect()
+    }
+}
+
+/// Whether both say when they were changed, and the new one earlier.
+fn is_stale(new: &Event, present: &Event) -> bool {
+    matches!((new.last_modified(), present.last_modified()), (Some(new), Some(present)) if new < present)
+}
+
+/// What a group takes out of rollups and puts into them.
+#[derive(Default)]
+struct Moved {
+    partitions: BTreeMap<Partition, Difference>,
+}
+
+#[derive(Default)]
+struct Difference {
+    removed: Rollup,
+    added: Rollup,
+}
+
+impl Moved {
+    fn by(changes: &[Change<'_>]) -> Self {
+        let mut moved = Self::default();
+        for change in changes {
+            let before = change.before.as_ref().into_iter().flat_map(Event::contributions);
+            let after = change.after.into_iter().flat_map(Event::contributions);
+            if before.clone().eq(after.clone()) {
+                continue;
+            }
+            for gone in before {
+                let difference = moved.partitions.entry(gone.partition).or_default();
+                difference.removed.hour_mut(gone.hour).fold(&gone);
+            }
+            for come in after {
+                let difference = moved.partitions.entry(come.partition).or_default();
+                difference.added.hour_mut(come.hour).fold(&come);
+            }
+        }
+        moved
+    }
+
+    fn fold_into(self, batch: &mut Batch<'_>) -> Result<(), StoreError> {
+        let mut of_all: BTreeMap<(MetricsTypeId, Date), Difference> = BTreeMap::new();
+        for (partition, difference) in self.partitions {
+            let Partition { metrics, choice, date } = partition;
+            let key = RollupKey { metrics, scope: Scope::Choice(choice), date };
+            fold(batch, key, &difference, |batch| recompute_choice(batch, partition))?;
+            let all = of_all.entry((metrics, date)).or_default();
+            all.removed.merge(&difference.removed);
+            all.added.merge(&difference.added);
+        }
+        for ((metrics, date), difference) in of_all {
+            let key = RollupKey { metrics, scope: Scope::All, date };
+            fold(batch, key, &difference, |batch| recompute_all(batch, metrics, date))?;
+        }
+        Ok(())
+    }
+}
+
+/// Folds a difference into one rollup; `recompute` finds the whole rollup anew, for the hours that lost their extremes.
+fn fold(
+    batch: &mut Batch<'_>,
+    key: RollupKey,
+    difference: &Difference,
+    recompute: impl FnOnce(&Batch<'_>) -> Result<Rollup, StoreError>,
+) -> Result<(), StoreError> {
+    let mut rollup = batch.rollup(key)?;
+    let lost = rollup.apply(&difference.removed, &difference.added);
+    if !lost.is_empty() {
+        let mut anew = recompute(batch)?;
+        for hour in lost {
+            rollup.set_hour(hour, std::mem::take(anew.hour_mut(hour)));
+        }
+    }
+    batch.put_rollup(key, &rollup)
+}
+
+/// The rollup of a partition, from its events.
+fn recompute_choice(batch: &Batch<'_>, partition: Partition) -> Result<Rollup, StoreError> {
+    let mut rollup = Rollup::default();
+    for event in batch.partition_events(partition)? {
+        for contribution in event.contributions().filter(|contribution| contribution.partition == partition) {
+            rollup.hour_mut(contribution.hour).fold(&contribution);
+        }
+    }
+    Ok(rollup)
+}
+
+/// The rollup of all choices together, from the rollups of each.
+fn recompute_all(batch: &Batch<'_>, metrics: MetricsTypeId, date: Date) -> Result<Rollup, StoreError> {
+    let choices = batch.choices();
+    let ids: Vec<ChoiceId> = match metrics {
+        MetricsTypeId::JobTypes => choices.job_types.keys().copied().collect(),
+        MetricsTypeId::Ingests => choices.strikes.keys().copied().collect(),
+        MetricsTypeId::Errors => choices.errors.keys().copied().collect(),
+    };
+    let mut rollup = Rollup::default();
+    for choice in ids {
+        rollup.merge(&batch.rollup(RollupKey { metrics, scope: Scope::Choice(choice), date })?);
+    }
+    Ok(rollup)
+}

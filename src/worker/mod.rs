@@ -1,0 +1,128 @@
+//! The rollup task: the one writer.
+//!
+//! Requests wait in a [`Queue`] that is bounded in bytes. The task, on a thread of its own, takes what waits and makes one
+//! synced commit of it ([`group`]), so that a thousand small posts cost about as much as one; then each request learns what
+//! became of it. A request that cannot be stored does not take the others with it.
+//!
+//! After the disk failed, the database is closed and opened again before the next group; until that works, requests are
+//! told that nothing can be written.
+//!
+//! Not here: reading requests (`api`), tables (`store`).
+
+pub mod group;
+mod queue;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+pub use group::Receipt;
+pub use queue::{Queue, Refused, Request, WriteFailed};
+
+use crate::events::Object;
+use crate::store::{Store, StoreError};
+
+/// The most bytes of request bodies that one commit takes together, unless a single request is larger.
+const GROUP_BYTES: usize = 16 << 20;
+
+/// What a step of the task did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// Some requests were answered; more may wait.
+    Worked,
+    /// The queue is closed and empty: there will be nothing more to do.
+    Done,
+}
+
+/// Why nothing can be written at the moment; `None` while all is well. Shared with whoever reports readiness.
+pub type Trouble = Arc<Mutex<Option<String>>>;
+
+/// The one writer. [`run`](Self::run) it on a thread of its own.
+pub struct RollupTask {
+    store: Arc<Store>,
+    queue: Arc<Queue>,
+    trouble: Trouble,
+    /// The last write failed: the database has to be opened again.
+    reopen: bool,
+}
+
+impl RollupTask {
+    /// A task that writes to `store` what comes in by `queue` and says in `trouble` when it cannot.
+    pub fn new(store: Arc<Store>, queue: Arc<Queue>, trouble: Trouble) -> Self {
+        Self { store, queue, trouble, reopen: false }
+    }
+
+    /// Works until the queue is closed and empty.
+    pub fn run(mut self) {
+        while self.step() == Progress::Worked {}
+    }
+
+    /// Waits for requests, commits a group of them and answers each.
+    pub fn step(&mut self) -> Progress {
+        let requests = self.queue.take(GROUP_BYTES);
+        if requests.is_empty() {
+            return Progress::Done;
+        }
+        self.answer(requests);
+        Progress::Worked
+    }
+
+    fn answer(&mut self, requests: Vec<Request>) {
+        let (objects, replies): (Vec<_>, Vec<_>) =
+            requests.into_iter().map(|request| (request.objects, request.reply)).unzip();
+        let results = match self.commit(&objects) {
+            Ok(receipts) => receipts.into_iter().map(Ok).collect(),
+            Err(WriteFailed::Internal) if objects.len() > 1 => {
+                objects.chunks(1).map(|request| self.commit(request).map(|receipts| receipts[0])).collect()
+            }
+            Err(failed) => vec![Err(failed); objects.len()],
+        };
+        for (reply, result) in replies.into_iter().zip(results) {
+            // The client may have gone; what it asked for is done all the same.
+            let _ = reply.send(result);
+        }
+    }
+
+    /// One commit. [`WriteFailed::Internal`] is the fault of one of the requests, or of what is stored for it.
+    fn commit(&mut self, requests: &[Vec<Object>]) -> Result<Vec<Receipt>, WriteFailed> {
+        let write = AssertUnwindSafe(|| {
+            if self.reopen {
+                self.store.reopen()?;
+                tracing::info!("the database was opened again after a failed write");
+            }
+            self.store.write(|batch| group::apply(batch, requests))
+        });
+        match catch_unwind(write) {
+            Ok(Ok(receipts)) => {
+                self.reopen = false;
+                *self.trouble.lock() = None;
+                Ok(receipts)
+            }
+            Ok(Err(StoreError::Corrupt(damage))) => {
+                tracing::error!(%damage, "a request could not be stored");
+                Err(WriteFailed::Internal)
+            }
+            Ok(Err(error)) => {
+                let error = chain(&error);
+                tracing::error!(error, "the database cannot be written");
+                *self.trouble.lock() = Some(error);
+                self.reopen = true;
+                Err(WriteFailed::Unavailable)
+            }
+            // The panic's own message is logged already; its unfinished transaction is gone with the stack.
+            Err(_) => Err(WriteFailed::Internal),
+        }
+    }
+}
+
+/// An error with its causes, in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}

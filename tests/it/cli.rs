@@ -1,0 +1,676 @@
+//! The program as it is run: where its settings come from, how it starts, stops and refuses to start, what `import`
+//! does, and what is still there after it was stopped or killed.
+
+use std::fs;
+use std::io::{self, BufRead, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use scale_metrics::config::{Config, Dialect};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::support::{
+    Client, builtin_error, failed_execution, gzip, ingest, job, job_type, strike, to_ndjson, with, worked_example,
+};
+
+const FREE_PORT: &str = "127.0.0.1:0";
+
+const JSON: [(&str, &str); 1] = [("Content-Type", "application/json")];
+
+/// Every answer that shows stored things.
+const EVERYTHING: [&str; 6] = [
+    "/v6/metrics/job-types/",
+    "/v6/metrics/ingests/",
+    "/v6/metrics/errors/",
+    "/v6/metrics/job-types/plot-data/?resolution=hour",
+    "/v6/metrics/ingests/plot-data/?resolution=hour",
+    "/v6/metrics/errors/plot-data/?resolution=hour",
+];
+
+/// The program with these arguments, run in `directory` and with no settings from outside.
+fn program(directory: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_scale-metrics"));
+    command.args(arguments).current_dir(directory).stdin(Stdio::null());
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("SCALE_METRICS_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// A running server process. It is killed when the test is over.
+struct Serving {
+    child: Child,
+    client: Client,
+}
+
+impl Serving {
+    /// Starts `command` and waits until it says where it listens.
+    fn start(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        match until_listening(&mut log) {
+            Ok(address) => {
+                // Someone has to read the rest, or the server would come to wait for room in the pipe.
+                thread::spawn(move || io::copy(&mut log, &mut io::sink()));
+                Self { child, client: Client::new(address.parse().unwrap()) }
+            }
+            Err(said) => panic!("it ended with {} and never listened: {said}", child.wait().unwrap()),
+        }
+    }
+
+    /// `serve` on a free port over `data` in `directory`.
+    fn serve(directory: &Path) -> Self {
+        Self::start(&mut program(directory, &["serve", "--listen", FREE_PORT, "--data", "data"]))
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("sh").arg("-c").arg(format!("kill -{name} {}", self.child.id())).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Sends the signal and waits for the end.
+    fn end(mut self, signal: &str) -> ExitStatus {
+        self.signal(signal);
+        self.child.wait().unwrap()
+    }
+
+    /// As the operating system ends it: at once, with no chance to say goodbye.
+    fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Reads up to the line that says where the server listens and returns the address; at the end of the log, all it said.
+fn until_listening(log: &mut impl BufRead) -> Result<String, String> {
+    let mut said = String::new();
+    loop {
+        let before = said.len();
+        if log.read_line(&mut said).unwrap() == 0 {
+            return Err(said);
+        }
+        if let Some((_, address)) = said[before..].split_once("listening on http://") {
+            return Ok(address.chars().take_while(|c| c.is_ascii_hexdigit() || "[].:".contains(*c)).collect());
+        }
+    }
+}
+
+/// Runs a command that must refuse to start: exit status 2 and one line (hints aside), which is returned.
+#[track_caller]
+fn refusal(command: &mut Command) -> String {
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let Err(said) = until_listening(&mut BufReader::new(child.stderr.take().unwrap())) else {
+        child.kill().unwrap();
+        child.wait().unwrap();
+        panic!("it started");
+    };
+    assert_eq!(child.wait().unwrap().code(), Some(2), "{said}");
+    let lines: Vec<&str> = said.lines().filter(|line| !line.is_empty() && !line.starts_with("hint:")).collect();
+    assert_eq!(lines.len(), 1, "{said}");
+    lines[0].to_owned()
+}
+
+/// Asserts that `config.toml` with this text stops the start with a line that has all of `words`.
+#[track_caller]
+fn assert_config_refused(text: &str, words: &[&str]) {
+    let directory = TempDir::new().unwrap();
+    fs::write(directory.path().join("config.toml"), text).unwrap();
+    let line = refusal(&mut program(directory.path(), &["serve", "--listen", FREE_PORT]));
+    for word in words {
+        assert!(line.contains(word), "{word:?} is not in {line:?}");
+    }
+}
+
+fn get_everything(client: &Client) -> Vec<Value> {
+    EVERYTHING
+        .iter()
+        .map(|path| {
+            let answer = client.get(path);
+            assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+            answer.json()["choices"]
+                .as_array()
+                .map_or_else(|| answer.json()["results"].clone(), |choices| json!(choices))
+        })
+        .collect()
+}
+
+/// The worked example, and a little of the other two types.
+fn events_of_all_types() -> Vec<Value> {
+    let mut events = worked_example();
+    events.extend([
+        strike(1, "north"),
+        with(ingest(1, 1, "INGESTED", "2015-01-02T03:04:05Z"), json!({"file_size": 123})),
+        builtin_error(9, "timeout", "SYSTEM"),
+        failed_execution(9, 1, 9, "2015-01-02T03:04:05Z"),
+    ]);
+    events
+}
+
+/// Job type 1 and `count` completed jobs of it on 2015-01-01.
+fn many_jobs(count: u64) -> Vec<Value> {
+    let jobs = (1..=count).map(|id| job(id, 1, "COMPLETED", "2015-01-01T00:00:00Z"));
+    std::iter::once(job_type(1, "many")).chain(jobs).collect()
+}
+
+/// The number of jobs counted on the only day there is; 0 if there is none.
+#[track_caller]
+fn jobs_counted(client: &Client) -> u64 {
+    let values = client.values("job-types", "total_count", "");
+    assert!(values.as_array().unwrap().len() <= 1, "{values}");
+    values[0]["value"].as_u64().unwrap_or(0)
+}
+
+// serve.
+
+#[test]
+fn serve_logs_where_it_listens_and_answers_there() {
+    let directory = TempDir::new().unwrap();
+    let server = Serving::serve(directory.path());
+    assert_ne!(server.client.address().port(), 0);
+    assert!(server.client.address().ip().is_loopback());
+    assert_eq!(server.client.get("/healthz").status, 200);
+    assert_eq!(server.client.get("/v6/metrics/").json()["count"], 3);
+}
+
+#[test]
+fn without_a_command_the_server_runs() {
+    let directory = TempDir::new().unwrap();
+    let server = Serving::start(program(directory.path(), &[]).env("SCALE_METRICS_LISTEN", FREE_PORT));
+    assert_eq!(server.client.get("/healthz").status, 200);
+    assert!(directory.path().join("data").is_dir(), "`data` is the default directory");
+}
+
+#[test]
+fn the_default_settings_are_the_contracts() {
+    let config = Config::default();
+    assert_eq!(config.server.listen, "127.0.0.1:8080".parse().unwrap());
+    assert_eq!(config.server.max_body_bytes, 64 * 1024 * 1024);
+    assert_eq!(config.storage.data, Path::new("data"));
+    assert!(matches!(config.api.dialect, Dialect::Documented));
+}
+
+#[test]
+fn the_data_directory_is_made_if_missing_and_the_database_is_a_file_in_it() {
+    let directory = TempDir::new().unwrap();
+    let data = directory.path().join("deep/down/data");
+    let arguments = ["serve", "--listen", FREE_PORT, "--data", "deep/down/data"];
+    let _server = Serving::start(&mut program(directory.path(), &arguments));
+    let files: Vec<_> = fs::read_dir(data).unwrap().map(|entry| entry.unwrap()).collect();
+    assert!(files.iter().any(|file| file.metadata().unwrap().is_file()), "{files:?}");
+}
+
+#[test]
+fn sigterm_and_sigint_exit_0() {
+    for signal in ["TERM", "INT"] {
+        let directory = TempDir::new().unwrap();
+        let server = Serving::serve(directory.path());
+        let mut idle = server.client.connect();
+        idle.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        idle.read_exact(&mut [0; 12]).unwrap();
+        assert_eq!(server.end(signal).code(), Some(0), "an idle connection does not hold it up: {signal}");
+    }
+}
+
+#[test]
+fn sigterm_stops_accepting_and_finishes_running_requests() {
+    let directory = TempDir::new().unwrap();
+    let server = Serving::serve(directory.path());
+    let address = server.client.address();
+    let body = serde_json::to_vec(&many_jobs(10)).unwrap();
+    let mut running = server.client.connect();
+    write!(
+        running,
+        "POST /v6/events/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
+         Expect: 100-continue\r\n\r\n",
+        body.len()
+    )
+    .unwrap();
+    let mut go_on = [0; 25];
+    running.read_exact(&mut go_on).unwrap();
+    assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n", "the request is running");
+    server.signal("TERM");
+    let give_up = Instant::now() + Duration::from_mins(1);
+    while TcpStream::connect(address).is_ok() {
+        assert!(Instant::now() < give_up, "it still accepts connections");
+        thread::yield_now();
+    }
+    running.write_all(&body).unwrap();
+    let mut answer = [0; 12];
+    running.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+    assert_eq!(server.end("TERM").code(), Some(0));
+    assert_eq!(jobs_counted(&Serving::serve(directory.path()).client), 10);
+}
+
+#[test]
+fn a_restart_keeps_everything() {
+    let directory = TempDir::new().unwrap();
+    let server = Serving::serve(directory.path());
+    server.client.accept(&events_of_all_types());
+    let before = get_everything(&server.client);
+    assert_eq!(server.end("TERM").code(), Some(0));
+    let server = Serving::serve(directory.path());
+    assert_eq!(get_everything(&server.client), before);
+    let again = server.client.post(events_of_all_types()).json();
+    assert_eq!(again["unchanged"], events_of_all_types().len(), "events are known again, too: {again}");
+}
+
+#[test]
+fn kill_9_after_200_loses_nothing() {
+    let directory = TempDir::new().unwrap();
+    let server = Serving::serve(directory.path());
+    server.client.accept(&events_of_all_types());
+    let before = get_everything(&server.client);
+    server.kill();
+    let server = Serving::serve(directory.path());
+    assert_eq!(get_everything(&server.client), before);
+    let again = server.client.post(events_of_all_types()).json();
+    assert_eq!(again["unchanged"], events_of_all_types().len(), "{again}");
+}
+
+#[test]
+fn kill_9_amid_posts_keeps_every_acknowledged_one_once() {
+    const JOBS: u64 = 20;
+    let post = |number: u64| {
+        let ids = number * JOBS + 1..=(number + 1) * JOBS;
+        let events: Vec<Value> = ids.map(|id| job(id, 1, "COMPLETED", "2015-01-01T00:00:00Z")).collect();
+        serde_json::to_vec(&events).unwrap()
+    };
+    let directory = TempDir::new().unwrap();
+    let mut acknowledged = 0;
+    for round in 1..=4 {
+        let server = Serving::serve(directory.path());
+        server.client.accept(&[job_type(1, "many")]);
+        let client = Client::new(server.client.address());
+        let (tell, told) = mpsc::channel();
+        let poster = thread::spawn(move || {
+            let mut next = acknowledged;
+            while let Ok(answer) = client.try_send("POST", "/v6/events/", &JSON, &post(next)) {
+                assert_eq!(answer.status, 200, "{}", answer.text());
+                next += 1;
+                // Nobody listens any more once the server was killed; the next post finds that out.
+                let _ = tell.send(());
+            }
+            next
+        });
+        for _ in 0..7 * round {
+            told.recv().unwrap();
+        }
+        server.kill();
+        acknowledged = poster.join().unwrap();
+
+        let server = Serving::serve(directory.path());
+        let counted = jobs_counted(&server.client);
+        let possible = [acknowledged * JOBS, (acknowledged + 1) * JOBS];
+        assert!(possible.contains(&counted), "{counted} jobs, but all of a post or none: {possible:?}");
+        let again = server.client.send("POST", "/v6/events/", &JSON, &post(acknowledged));
+        assert_eq!(again.status, 200);
+        acknowledged += 1;
+        assert_eq!(jobs_counted(&server.client), acknowledged * JOBS, "posting it again settles it");
+        server.kill();
+    }
+}
+
+// Settings.
+
+#[test]
+fn a_flag_wins_over_the_environment_over_the_file_over_the_default() {
+    let directory = TempDir::new().unwrap();
+    let used = |command: &mut Command| {
+        assert!(Serving::start(command).end("TERM").success());
+        let mut made: Vec<String> = ["data", "by-file", "by-environment", "by-flag"]
+            .into_iter()
+            .filter(|name| fs::remove_dir_all(directory.path().join(name)).is_ok())
+            .map(str::to_owned)
+            .collect();
+        assert_eq!(made.len(), 1, "{made:?}");
+        made.remove(0)
+    };
+    let serve = || program(directory.path(), &["serve", "--listen", FREE_PORT]);
+    assert_eq!(used(&mut serve()), "data");
+    fs::write(directory.path().join("config.toml"), "[storage]\ndata = \"by-file\"\n").unwrap();
+    assert_eq!(used(&mut serve()), "by-file");
+    assert_eq!(used(serve().env("SCALE_METRICS_DATA", "by-environment")), "by-environment");
+    let command = &mut serve();
+    assert_eq!(used(command.env("SCALE_METRICS_DATA", "by-environment").args(["--data", "by-flag"])), "by-flag");
+}
+
+#[test]
+fn the_file_named_by_config_is_read_instead_of_config_toml() {
+    let directory = TempDir::new().unwrap();
+    fs::write(directory.path().join("config.toml"), "[storage]\ndata = \"wrong\"\n").unwrap();
+    let named = format!("[server]\nlisten = \"{FREE_PORT}\"\n\n[storage]\ndata = \"right\"\n");
+    fs::write(directory.path().join("named.toml"), named).unwrap();
+    let _server = Serving::start(&mut program(directory.path(), &["serve", "--config", "named.toml"]));
+    assert!(directory.path().join("right").is_dir());
+    assert!(!directory.path().join("wrong").exists());
+}
+
+#[test]
+fn the_dialect_comes_from_the_file() {
+    let directory = TempDir::new().unwrap();
+    fs::write(directory.path().join("config.toml"), "[api]\ndialect = \"scale\"\n").unwrap();
+    let server = Serving::serve(directory.path());
+    server.client.accept(&[job_type(1, "a"), job(1, 1, "COMPLETED", "2015-01-01T05:00:00Z")]);
+    let by_hour_with_id = json!([{"id": 1, "datetime": "2015-01-01T05:00:00", "value": 1}]);
+    assert_eq!(server.client.values("job-types", "total_count", "choice_id=1"), by_hour_with_id);
+}
+
+#[test]
+fn an_unknown_key_stops_the_start_and_is_named() {
+    assert_config_refused("[server]\nlisten_on = \"127.0.0.1:0\"\n", &["listen_on", "config.toml"]);
+    assert_config_refused("[sever]\nlisten = \"127.0.0.1:0\"\n", &["sever", "config.toml"]);
+    assert_config_refused("listen = \"127.0.0.1:0\"\n", &["listen", "config.toml"]);
+}
+
+#[test]
+fn a_bad_value_stops_the_start_and_its_key_is_named() {
+    assert_config_refused("[server]\nmax_body_bytes = -1\n", &["max_body_bytes", "config.toml"]);
+    assert_config_refused("[server]\nbody_timeout_s = \"long\"\n", &["body_timeout_s", "config.toml"]);
+    assert_config_refused("[storage]\ndata = 7\n", &["data", "config.toml"]);
+    assert_config_refused("[api]\ndialect = \"klingon\"\n", &["dialect", "klingon", "config.toml"]);
+    let directory = TempDir::new().unwrap();
+    fs::write(directory.path().join("config.toml"), "[server]\nlisten = \"nowhere\"\n").unwrap();
+    let line = refusal(&mut program(directory.path(), &["serve"]));
+    assert!(line.contains("listen") && line.contains("config.toml"), "{line}");
+}
+
+#[test]
+fn a_file_that_is_no_toml_stops_the_start() {
+    assert_config_refused("[server\n", &["config.toml"]);
+}
+
+#[test]
+fn a_config_file_that_is_not_there_stops_the_start() {
+    let directory = TempDir::new().unwrap();
+    let line = refusal(&mut program(directory.path(), &["serve", "--listen", FREE_PORT, "--config", "missing.toml"]));
+    assert!(line.contains("missing.toml"), "{line}");
+}
+
+#[test]
+fn a_bad_flag_or_environment_variable_stops_the_start() {
+    let directory = TempDir::new().unwrap();
+    let serve = |arguments: &[&str]| {
+        let mut command = program(directory.path(), &["serve"]);
+        command.args(arguments);
+        command
+    };
+    let mut from_environment = serve(&[]);
+    from_environment.env("SCALE_METRICS_LISTEN", "nowhere");
+    let commands = [
+        (serve(&["--listen", "nowhere"]), vec!["--listen", "nowhere"]),
+        (serve(&["--speed", "9"]), vec!["--speed"]),
+        (from_environment, vec!["LISTEN", "nowhere"]),
+    ];
+    for (mut command, words) in commands {
+        let output = command.output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        for word in words {
+            assert!(said.to_uppercase().contains(&word.to_uppercase()), "{word:?} is not in {said:?}");
+        }
+    }
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0, "nothing was made");
+}
+
+#[test]
+fn an_unusable_data_directory_stops_the_start() {
+    let directory = TempDir::new().unwrap();
+    fs::write(directory.path().join("occupied"), "not a directory").unwrap();
+    for data in ["occupied", "occupied/below"] {
+        let line = refusal(&mut program(directory.path(), &["serve", "--listen", FREE_PORT, "--data", data]));
+        assert!(line.contains("occupied"), "{line}");
+    }
+    assert_eq!(fs::read_to_string(directory.path().join("occupied")).unwrap(), "not a directory");
+}
+
+#[test]
+fn a_file_that_is_no_database_stops_the_start_and_stays_as_it_is() {
+    let directory = TempDir::new().unwrap();
+    assert!(Serving::serve(directory.path()).end("TERM").success());
+    let data = directory.path().join("data");
+    let database = fs::read_dir(&data).unwrap().map(|entry| entry.unwrap().path()).find(|path| path.is_file()).unwrap();
+    let garbage = vec![b'x'; 100_000];
+    fs::write(&database, &garbage).unwrap();
+    let line = refusal(&mut program(directory.path(), &["serve", "--listen", FREE_PORT, "--data", "data"]));
+    assert!(line.contains("data"), "{line}");
+    assert!(fs::read(&database).unwrap() == garbage, "it was written to");
+}
+
+#[test]
+fn a_database_that_another_process_has_open_stops_the_start() {
+    let directory = TempDir::new().unwrap();
+    let first = Serving::serve(directory.path());
+    first.client.accept(&many_jobs(3));
+    let line = refusal(&mut program(directory.path(), &["serve", "--listen", FREE_PORT, "--data", "data"]));
+    assert!(line.contains("data"), "{line}");
+    assert_eq!(jobs_counted(&first.client), 3, "the first one goes on");
+    first.client.accept(&many_jobs(4));
+    assert_eq!(jobs_counted(&first.client), 4);
+}
+
+#[test]
+fn an_address_in_use_stops_the_start() {
+    let directory = TempDir::new().unwrap();
+    let first = Serving::serve(directory.path());
+    let address = first.client.address().to_string();
+    let line = refusal(&mut program(directory.path(), &["serve", "--listen", &address, "--data", "other"]));
+    assert!(line.contains(&address), "{line}");
+}
+
+// import.
+
+/// Runs `import` with these arguments to its end.
+fn import(directory: &Path, arguments: &[&str]) -> Output {
+    program(directory, &["import"]).args(arguments).output().unwrap()
+}
+
+#[track_caller]
+fn assert_imported(output: &Output) {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Asserts that the import failed and said all of `words`.
+#[track_caller]
+fn assert_import_failed(output: &Output, words: &[&str]) {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success(), "{said}");
+    for word in words {
+        assert!(said.contains(word), "{word:?} is not in {said:?}");
+    }
+}
+
+/// Asserts that the import failed at this line of this file.
+#[track_caller]
+fn assert_failed_at(output: &Output, file: &str, line: usize) {
+    assert_import_failed(output, &[file]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    let named = [format!("{file}:{line}:"), format!("line {line}:"), format!("line {line},"), format!("line {line} ")];
+    assert!(named.iter().any(|name| said.contains(name)), "line {line} is not named in {said:?}");
+}
+
+#[test]
+fn import_posts_files_to_a_running_server_in_order() {
+    let directory = TempDir::new().unwrap();
+    let server = Serving::serve(directory.path());
+    let events = events_of_all_types();
+    let (choices, rest): (Vec<Value>, Vec<Value>) = events
+        .iter()
+        .cloned()
+        .partition(|event| ["job_type", "strike", "error"].contains(&event["kind"].as_str().unwrap()));
+    fs::write(directory.path().join("z-first.ndjson"), to_ndjson(&choices)).unwrap();
+    fs::write(directory.path().join("a-second.ndjson"), to_ndjson(&rest)).unwrap();
+    let files = ["z-first.ndjson", "a-second.ndjson", "--url", server.client.base()];
+    assert_imported(&import(directory.path(), &files));
+    let imported = get_everything(&server.client);
+
+    let other = TempDir::new().unwrap();
+    let posted = Serving::serve(other.path());
+    posted.client.accept(&events);
+    assert_eq!(imported, get_everything(&posted.client));
+}
+
+#[test]
+fn import_understands_gz_and_standard_input() {
+    let text = to_ndjson(&many_jobs(1000));
+    let directory = TempDir::new().unwrap();
+    fs::write(directory.path().join("jobs.ndjson.gz"), gzip(text.as_bytes())).unwrap();
+    let server = Serving::serve(directory.path());
+    assert_imported(&import(directory.path(), &["jobs.ndjson.gz", "--url", server.client.base()]));
+    assert_eq!(jobs_counted(&server.client), 1000);
+
+    let other = TempDir::new().unwrap();
+    let server = Serving::serve(other.path());
+    let arguments = ["import", "-", "--url", server.client.base()];
+    let mut importing = program(other.path(), &arguments).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    importing.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    assert_imported(&importing.wait_with_output().unwrap());
+    assert_eq!(jobs_counted(&server.client), 1000);
+}
+
+#[test]
+fn import_goes_straight_into_a_data_directory() {
+    let directory = TempDir::new().unwrap();
+    fs::write(directory.path().join("events.ndjson"), to_ndjson(&events_of_all_types())).unwrap();
+    assert_imported(&import(directory.path(), &["events.ndjson", "--data", "data"]));
+    let imported = get_everything(&Serving::serve(directory.path()).client);
+
+    let other = TempDir::new().unwrap();
+    let posted = Serving::serve(other.path());
+    posted.client.accept(&events_of_all_types());
+    assert_eq!(imported, get_everything(&posted.client));
+}
+
+#[test]
+fn importing_again_gives_the_same_numbers() {
+    let directory = TempDir::new().unwrap();
+    fs::write(directory.path().join("events.ndjson"), to_ndjson(&events_of_all_types())).unwrap();
+    assert_imported(&import(directory.path(), &["events.ndjson", "--data", "data"]));
+    assert_imported(&import(directory.path(), &["events.ndjson", "--data", "data"]));
+    let server = Serving::serve(directory.path());
+    let before = get_everything(&server.client);
+    assert_eq!(before[3][0]["values"][0]["value"], 2, "the completed jobs of the worked example, counted once");
+    assert_imported(&import(directory.path(), &["events.ndjson", "events.ndjson", "--url", server.client.base()]));
+    assert_eq!(get_everything(&server.client), before);
+}
+
+#[test]
+fn import_can_be_run_again_after_a_failure() {
+    let directory = TempDir::new().unwrap();
+    let file = directory.path().join("jobs.ndjson");
+    let mut lines: Vec<String> = many_jobs(30_000).iter().map(Value::to_string).collect();
+    let good = std::mem::replace(&mut lines[25_000], r#"{"kind": "job"}"#.to_owned());
+    fs::write(&file, lines.join("\n")).unwrap();
+    let server = Serving::serve(directory.path());
+    let arguments = ["jobs.ndjson", "--url", server.client.base()];
+    assert_failed_at(&import(directory.path(), &arguments), "jobs.ndjson", 25_001);
+    assert!(jobs_counted(&server.client) <= 25_000, "nothing after the bad line was posted");
+    lines[25_000] = good;
+    fs::write(&file, lines.join("\n")).unwrap();
+    assert_imported(&import(directory.path(), &arguments));
+    assert_eq!(jobs_counted(&server.client), 30_000);
+}
+
+#[test]
+fn a_bad_line_names_file_and_line() {
+    let directory = TempDir::new().unwrap();
+    let good = to_ndjson(&many_jobs(2));
+    fs::write(directory.path().join("good.ndjson"), &good).unwrap();
+    let bad_lines = [
+        r#"{"kind": "job", "id": 1"#,
+        "no JSON at all",
+        r#"{"kind": "job", "id": 9, "job_type": 1, "status": "COMPLETED"}"#,
+        r#"{"kind": "job", "id": 9, "job_type": 77, "status": "RUNNING"}"#,
+        r#"{"kind": "spaceship", "id": 9}"#,
+        "[]",
+    ];
+    let server = Serving::serve(directory.path());
+    for bad in bad_lines {
+        // Three good lines and a blank one before it: line 5, though it is the fourth event.
+        fs::write(directory.path().join("bad.ndjson"), format!("{good}\n{bad}\n{good}")).unwrap();
+        let url = ["good.ndjson", "bad.ndjson", "--url", server.client.base()];
+        assert_failed_at(&import(directory.path(), &url), "bad.ndjson", 5);
+        assert_failed_at(&import(directory.path(), &["good.ndjson", "bad.ndjson", "--data", "other"]), "bad.ndjson", 5);
+    }
+    assert_eq!(server.client.get("/healthz").status, 200);
+}
+
+#[test]
+fn a_bad_line_of_a_packed_file_is_named_too() {
+    let directory = TempDir::new().unwrap();
+    let text = format!("{}\nno JSON\n", to_ndjson(&many_jobs(1)));
+    fs::write(directory.path().join("bad.ndjson.gz"), gzip(text.as_bytes())).unwrap();
+    assert_failed_at(&import(directory.path(), &["bad.ndjson.gz", "--data", "data"]), "bad.ndjson.gz", 4);
+}
+
+#[test]
+fn import_takes_a_last_line_without_its_end_and_windows_line_ends() {
+    let directory = TempDir::new().unwrap();
+    let lines: Vec<String> = many_jobs(5).iter().map(Value::to_string).collect();
+    fs::write(directory.path().join("jobs.ndjson"), lines.join("\r\n")).unwrap();
+    assert_imported(&import(directory.path(), &["jobs.ndjson", "--data", "data"]));
+    assert_eq!(jobs_counted(&Serving::serve(directory.path()).client), 5);
+}
+
+#[test]
+fn importing_nothing_changes_nothing() {
+    let directory = TempDir::new().unwrap();
+    fs::write(directory.path().join("empty.ndjson"), "\n\n").unwrap();
+    assert_imported(&import(directory.path(), &["empty.ndjson", "--data", "data"]));
+    assert_eq!(jobs_counted(&Serving::serve(directory.path()).client), 0);
+}
+
+#[test]
+fn import_names_what_it_cannot_read_or_reach() {
+    let directory = TempDir::new().unwrap();
+    assert_import_failed(&import(directory.path(), &["missing.ndjson", "--data", "data"]), &["missing.ndjson"]);
+    fs::write(directory.path().join("torn.ndjson.gz"), &gzip(to_ndjson(&many_jobs(500)).as_bytes())[..1000]).unwrap();
+    assert_import_failed(&import(directory.path(), &["torn.ndjson.gz", "--data", "data"]), &["torn.ndjson.gz"]);
+
+    let server = Serving::serve(directory.path());
+    let url = server.client.base().to_owned();
+    assert!(server.end("TERM").success());
+    fs::write(directory.path().join("jobs.ndjson"), to_ndjson(&many_jobs(1))).unwrap();
+    assert_import_failed(&import(directory.path(), &["jobs.ndjson", "--url", &url]), &[&url]);
+}
+
+#[test]
+fn importing_into_a_directory_that_a_server_has_open_exits_2() {
+    let directory = TempDir::new().unwrap();
+    let server = Serving::serve(directory.path());
+    server.client.accept(&many_jobs(2));
+    fs::write(directory.path().join("jobs.ndjson"), to_ndjson(&many_jobs(5))).unwrap();
+    let output = import(directory.path(), &["jobs.ndjson", "--data", "data"]);
+    assert_import_failed(&output, &["data"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(jobs_counted(&server.client), 2);
+}
+
+// demo.
+
+#[test]
+fn demo_serves_sample_events_of_every_type_and_leaves_nothing_behind() {
+    let directory = TempDir::new().unwrap();
+    let server = Serving::start(&mut program(directory.path(), &["demo", "--listen", FREE_PORT]));
+    for metrics_type in ["job-types", "ingests", "errors"] {
+        let values = server.client.values(metrics_type, "total_count", "started=P90D");
+        assert!(values.as_array().unwrap().len() > 30, "{metrics_type}: {values}");
+    }
+    assert_eq!(server.client.get("/").status, 200);
+    assert!(server.end("TERM").success());
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+}

@@ -1,0 +1,17 @@
+//! Integration tests: the real program on a real port, asked over HTTP, one module for each endpoint or promise.
+
+#![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
+
+mod cli;
+mod counting;
+mod details;
+mod events_in;
+mod http_rules;
+mod metrics_list;
+mod oracle;
+mod paging;
+mod params;
+mod plot_data;
+mod random_streams;
+mod support;
+mod tidy;

@@ -1,0 +1,329 @@
+//! The metrics, computed the plain way: a fold over every object that was accepted.
+//!
+//! An [`Oracle`] is told each request and says what the server must answer, and what every column must show from then
+//! on. It keeps the objects as JSON, looks at all of them for each question, and knows nothing of rollups.
+//!
+//! Not here: the validation of fields. The only reason it refuses a request for is a choice that nobody defined.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, NaiveDateTime};
+use serde_json::{Map, Value, json};
+
+/// The metrics types, in catalogue order.
+pub(crate) const TYPES: [&str; 3] = ["job-types", "ingests", "errors"];
+
+/// A JSON object in normal form: no nulls, defaults filled in, times as microseconds since 1970.
+type Object = Map<String, Value>;
+
+/// Everything acknowledged so far.
+#[derive(Default)]
+pub(crate) struct Oracle {
+    objects: BTreeMap<(String, u64), Object>,
+}
+
+/// What one event adds to one bucket.
+struct Contribution {
+    metrics_type: &'static str,
+    choice: u64,
+    at_us: u64,
+    /// The count columns that go up by one.
+    counts: Vec<String>,
+    /// Measures with a value each, in microseconds or bytes.
+    observations: Vec<(&'static str, u128)>,
+}
+
+impl Oracle {
+    /// Applies a request. Returns the answer to it; `None`, and nothing is applied, if it names an unknown choice.
+    pub(crate) fn post(&mut self, objects: &[Value]) -> Option<Value> {
+        let mut after = self.objects.clone();
+        let (mut created, mut updated, mut unchanged, mut stale) = (0, 0, 0, 0);
+        for object in objects {
+            let object = normal_form(object);
+            let choices = [("job_type", "job_type"), ("strike", "strike"), ("error", "error")];
+            let known = |&(field, kind): &(&str, &str)| {
+                object.get(field).is_none_or(|id| after.contains_key(&(kind.to_owned(), id.as_u64().unwrap())))
+            };
+            if !choices.iter().all(known) {
+                return None;
+            }
+            let key = (text(&object, "kind").to_owned(), number(&object, "id").unwrap());
+            match after.get(&key) {
+                None => created += 1,
+                Some(stored) if *stored == object => {
+                    unchanged += 1;
+                    continue;
+                }
+                Some(stored) if is_older(&object, stored) => {
+                    stale += 1;
+                    continue;
+                }
+                Some(_) => updated += 1,
+            }
+            after.insert(key, object);
+        }
+        self.objects = after;
+        Some(json!({
+            "accepted": objects.len(), "created": created, "updated": updated, "unchanged": unchanged, "stale": stale,
+        }))
+    }
+
+    /// The `choices` of a metrics type, as its details list them.
+    pub(crate) fn choices(&self, metrics_type: &str) -> Vec<Value> {
+        let (kind, fields): (_, &[&str]) = match metrics_type {
+            "job-types" => ("job_type", &JOB_TYPE_FIELDS),
+            "ingests" => ("strike", &["id", "name", "title", "description"]),
+            _ => ("error", &ERROR_FIELDS),
+        };
+        let of_kind = self.objects.iter().filter(|((of, _), _)| of == kind).map(|(_, object)| object);
+        let listed = of_kind.filter(|object| kind != "error" || object["is_builtin"] == true);
+        let value = |object: &Object, field: &str| object.get(field).cloned().unwrap_or_default();
+        listed.map(|object| fields.iter().map(|field| ((*field).to_owned(), value(object, field))).collect()).collect()
+    }
+
+    /// The `results` of plot data for the selected choices, with each column's name in place of its definition.
+    pub(crate) fn plot(&self, metrics_type: &str, selected: &[u64], resolution: &str) -> Vec<Value> {
+        let bucket_us = if resolution == "day" { 86_400_000_000 } else { 3_600_000_000 };
+        let mut buckets: BTreeMap<(u64, Option<u64>), Vec<Contribution>> = BTreeMap::new();
+        for contribution in self.objects.values().flat_map(|event| self.contributions(event)) {
+            let Contribution { choice, at_us, .. } = contribution;
+            if contribution.metrics_type == metrics_type && (selected.is_empty() || selected.contains(&choice)) {
+                let id = (selected.len() > 1).then_some(choice);
+                buckets.entry((at_us - at_us % bucket_us, id)).or_default().push(contribution);
+            }
+        }
+        columns(metrics_type).iter().map(|column| series(column, &buckets)).collect()
+    }
+
+    fn contributions(&self, event: &Object) -> Vec<Contribution> {
+        let status = event.get("status").map(|status| status.as_str().unwrap());
+        match (text(event, "kind"), status) {
+            ("job", Some("COMPLETED" | "FAILED" | "CANCELED")) => vec![self.job(event)],
+            ("job_execution", Some("COMPLETED" | "FAILED" | "CANCELED")) => {
+                let metrics = (status == Some("COMPLETED")).then(|| completed_execution(event));
+                metrics.into_iter().chain(self.execution_error(event)).collect()
+            }
+            ("ingest", Some("DEFERRED" | "INGESTED" | "ERRORED" | "DUPLICATE")) => ingest(event).into_iter().collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn job(&self, event: &Object) -> Contribution {
+        let mut counts = vec![status_count(event), "total_count".to_owned()];
+        if let Some(error) = self.error(event) {
+            counts.push(format!("error_{}_count", text(error, "category").to_lowercase()));
+        }
+        Contribution {
+            metrics_type: "job-types",
+            choice: number(event, "job_type").unwrap(),
+            at_us: number(event, "ended").unwrap(),
+            counts,
+            observations: Vec::new(),
+        }
+    }
+
+    fn execution_error(&self, event: &Object) -> Option<Contribution> {
+        let error = self.error(event).filter(|error| error["is_builtin"] == true)?;
+        Some(Contribution {
+            metrics_type: "errors",
+            choice: number(error, "id").unwrap(),
+            at_us: number(event, "ended").unwrap(),
+            counts: vec!["total_count".to_owned()],
+            observations: Vec::new(),
+        })
+    }
+
+    /// The error that an event names, as it is defined now.
+    fn error(&self, event: &Object) -> Option<&Object> {
+        Some(&self.objects[&("error".to_owned(), number(event, "error")?)])
+    }
+}
+
+fn completed_execution(event: &Object) -> Contribution {
+    let task = |wanted: &str| {
+        let tasks = event.get("tasks").map_or(&[][..], |tasks| tasks.as_array().unwrap());
+        let of_type = tasks.iter().map(|task| task.as_object().unwrap()).filter(|task| text(task, "type") == wanted);
+        of_type.filter_map(|task| length(task, "started", "ended")).next()
+    };
+    let run = length(event, "started", "ended");
+    let tasks: u128 = ["pull", "pre", "main", "post"].into_iter().filter_map(task).sum();
+    let measures = [
+        ("queue_time", length(event, "queued", "started")),
+        ("pre_time", task("pre")),
+        ("job_time", task("main")),
+        ("post_time", task("post")),
+        ("run_time", run),
+        ("stage_time", run.map(|run| run.saturating_sub(tasks))),
+    ];
+    Contribution {
+        metrics_type: "job-types",
+        choice: number(event, "job_type").unwrap(),
+        at_us: number(event, "ended").unwrap(),
+        counts: Vec::new(),
+        observations: given(measures),
+    }
+}
+
+fn ingest(event: &Object) -> Option<Contribution> {
+    let ingested = text(event, "status") == "INGESTED";
+    let measures = [
+        ("file_size", number(event, "file_size").map(u128::from)),
+        ("transfer_time", length(event, "transfer_started", "transfer_ended")),
+        ("ingest_time", length(event, "ingest_started", "ingest_ended").filter(|_| ingested)),
+    ];
+    Some(Contribution {
+        metrics_type: "ingests",
+        choice: number(event, "strike")?,
+        at_us: number(event, "ingest_ended").unwrap(),
+        counts: vec![status_count(event), "total_count".to_owned()],
+        observations: given(measures),
+    })
+}
+
+fn given<const N: usize>(measures: [(&'static str, Option<u128>); N]) -> Vec<(&'static str, u128)> {
+    measures.into_iter().filter_map(|(measure, value)| Some((measure, value?))).collect()
+}
+
+fn status_count(event: &Object) -> String {
+    format!("{}_count", text(event, "status").to_lowercase())
+}
+
+/// Microseconds from one field to another, if both are there; 0 if they are in the wrong order.
+fn length(object: &Object, from: &str, to: &str) -> Option<u128> {
+    Some(number(object, to)?.saturating_sub(number(object, from)?).into())
+}
+
+const JOB_TYPE_FIELDS: [&str; 14] = [
+    "id",
+    "name",
+    "version",
+    "title",
+    "description",
+    "category",
+    "author_name",
+    "author_url",
+    "is_system",
+    "is_long_running",
+    "is_active",
+    "is_operational",
+    "is_paused",
+    "icon_code",
+];
+const ERROR_FIELDS: [&str; 8] =
+    ["id", "name", "title", "description", "job_type_name", "category", "is_builtin", "should_be_retried"];
+
+fn columns(metrics_type: &str) -> Vec<String> {
+    let (counts, measures): (&[&str], &[&str]) = match metrics_type {
+        "job-types" => (
+            &["completed", "failed", "canceled", "total", "error_system", "error_data", "error_algorithm"],
+            &["queue_time", "pre_time", "job_time", "post_time", "run_time", "stage_time"],
+        ),
+        "ingests" => {
+            (&["deferred", "ingested", "errored", "duplicate", "total"], &["file_size", "transfer_time", "ingest_time"])
+        }
+        _ => (&["total"], &[]),
+    };
+    let counts = counts.iter().map(|count| format!("{count}_count"));
+    let four = |measure: &&str| ["sum", "min", "max", "avg"].map(|aggregate| format!("{measure}_{aggregate}"));
+    counts.chain(measures.iter().flat_map(four)).collect()
+}
+
+fn series(column: &str, buckets: &BTreeMap<(u64, Option<u64>), Vec<Contribution>>) -> Value {
+    let valued =
+        |(&(start_us, id), contributions): (_, &Vec<Contribution>)| Some((start_us, id, value(column, contributions)?));
+    let values: Vec<(u64, Option<u64>, u64)> = buckets.iter().filter_map(valued).collect();
+    json!({
+        "column": column,
+        "min_x": values.first().map(|value| date_time(value.0).format("%Y-%m-%d").to_string()),
+        "max_x": values.last().map(|value| date_time(value.0).format("%Y-%m-%d").to_string()),
+        "min_y": values.iter().map(|value| value.2).min(),
+        "max_y": values.iter().map(|value| value.2).max(),
+        "values": values.iter().map(|&(start_us, id, value)| {
+            let datetime = date_time(start_us).format("%Y-%m-%dT%H:%M:%S").to_string();
+            match id {
+                Some(id) => json!({ "id": id, "datetime": datetime, "value": value }),
+                None => json!({ "datetime": datetime, "value": value }),
+            }
+        }).collect::<Vec<_>>(),
+    })
+}
+
+/// A column's value in a bucket, rounded down once; `None` if nothing was observed.
+fn value(column: &str, contributions: &[Contribution]) -> Option<u64> {
+    if column.ends_with("_count") {
+        let counted = contributions.iter().flat_map(|contribution| &contribution.counts);
+        return Some(counted.filter(|count| *count == column).count() as u64);
+    }
+    let (measure, aggregate) = column.rsplit_once('_').unwrap();
+    let observations = contributions.iter().flat_map(|contribution| &contribution.observations);
+    let observed: Vec<u128> = observations.filter(|(of, _)| *of == measure).map(|(_, value)| *value).collect();
+    let (smallest, largest) = (*observed.iter().min()?, *observed.iter().max()?);
+    let unit = if measure == "file_size" { 1 } else { 1_000_000 };
+    let shown = match aggregate {
+        "min" => smallest / unit,
+        "max" => largest / unit,
+        "sum" => observed.iter().sum::<u128>() / unit,
+        _ => observed.iter().sum::<u128>() / (unit * observed.len() as u128),
+    };
+    Some(u64::try_from(shown).unwrap())
+}
+
+fn normal_form(object: &Value) -> Object {
+    let object = object.as_object().unwrap();
+    let defaults = match text(object, "kind") {
+        "job_type" => json!({
+            "title": object["name"], "is_system": false, "is_long_running": false, "is_active": true,
+            "is_operational": true, "is_paused": false,
+        }),
+        "strike" => json!({ "title": object["name"] }),
+        "error" => json!({ "title": object["name"], "is_builtin": false, "should_be_retried": false }),
+        _ => json!({}),
+    };
+    let mut normal = comparable(&defaults);
+    normal.append(&mut comparable(&Value::Object(object.clone())));
+    normal
+}
+
+/// The fields that are given, with times as numbers.
+fn comparable(object: &Value) -> Object {
+    let given = object.as_object().unwrap().iter().filter(|(_, value)| !value.is_null());
+    let fields = given.map(|(name, value)| {
+        let value = match (name.as_str(), value) {
+            ("tasks", Value::Array(tasks)) => tasks.iter().map(comparable).collect(),
+            (
+                "ended" | "queued" | "started" | "last_modified" | "transfer_started" | "transfer_ended"
+                | "ingest_started" | "ingest_ended",
+                Value::String(time),
+            ) => micros(time).into(),
+            _ => value.clone(),
+        };
+        (name.clone(), value)
+    });
+    fields.collect()
+}
+
+/// Microseconds since 1970, what is finer cut off; without an offset the time is UTC.
+fn micros(time: &str) -> u64 {
+    let with_offset = DateTime::parse_from_str(time, "%Y-%m-%dT%H:%M:%S%.f%#z");
+    let instant = with_offset.map(|time| time.to_utc());
+    let instant = instant.or_else(|_| NaiveDateTime::parse_from_str(time, "%Y-%m-%dT%H:%M:%S%.f").map(|t| t.and_utc()));
+    u64::try_from(instant.unwrap().timestamp_micros()).unwrap()
+}
+
+fn date_time(us: u64) -> NaiveDateTime {
+    DateTime::from_timestamp_micros(us.try_into().unwrap()).unwrap().naive_utc()
+}
+
+/// Whether both carry `last_modified` and the new one's is older.
+fn is_older(new: &Object, stored: &Object) -> bool {
+    let modified = (number(new, "last_modified"), number(stored, "last_modified"));
+    matches!(modified, (Some(new), Some(stored)) if new < stored)
+}
+
+fn text<'a>(object: &'a Object, field: &str) -> &'a str {
+    object[field].as_str().unwrap()
+}
+
+fn number(object: &Object, field: &str) -> Option<u64> {
+    object.get(field).map(|value| value.as_u64().unwrap())
+}

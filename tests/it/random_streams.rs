@@ -1,0 +1,362 @@
+//! Any stream of requests leaves every column of every type equal to a recomputation from what was acknowledged.
+//!
+//! A case is a server, an [`Oracle`], and steps that both take: requests in every form, requests seen before, refused
+//! ones, restarts. Ids are few, so that events meet; times sit at the edges of hours and days.
+//!
+//! Not here: what the server says about a refused request; `events_in` reads that.
+
+use std::env;
+
+use chrono::{DateTime, FixedOffset};
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+use proptest::test_runner::FileFailurePersistence;
+use serde_json::{Value, json};
+
+use crate::oracle::{Oracle, TYPES};
+use crate::support::{Answer, TestServer, gzip, to_ndjson, with};
+
+const DAY_US: i64 = 86_400_000_000;
+const HOUR_US: i64 = 3_600_000_000;
+/// 2015-01-01T00:00:00Z.
+const NEW_YEAR_US: i64 = 1_420_070_400_000_000;
+/// 9999-12-31T23:59:59.999999Z.
+const LAST_US: i64 = 253_402_300_799_999_999;
+const LARGEST_ID: u64 = (1 << 53) - 1;
+/// Ids of job types, strikes and errors. The first three are defined from the start.
+const CHOICES: [u64; 4] = [1, 2, 300, LARGEST_ID];
+
+/// A state of an event in which it counts, and one in which it may not, for each kind.
+const JOB_STATUSES: [&str; 7] = ["COMPLETED", "FAILED", "CANCELED", "PENDING", "BLOCKED", "QUEUED", "RUNNING"];
+const EXECUTION_STATUSES: [&str; 5] = ["COMPLETED", "FAILED", "CANCELED", "QUEUED", "RUNNING"];
+const INGEST_STATUSES: [&str; 8] =
+    ["INGESTED", "DEFERRED", "ERRORED", "DUPLICATE", "TRANSFERRING", "TRANSFERRED", "QUEUED", "INGESTING"];
+
+#[derive(Clone, Debug)]
+enum Step {
+    Post(Vec<Value>, Form),
+    /// A request from before, once more.
+    Retry(Index, Form),
+    /// An invalid object among valid ones.
+    Invalid(Vec<Value>, Index, Value, Form),
+    /// A body that lost its last byte on the way.
+    CutShort(Vec<Value>, Form),
+    Restart,
+}
+
+/// How objects become a body.
+#[derive(Clone, Copy, Debug)]
+struct Form {
+    ndjson: bool,
+    gzip: bool,
+}
+
+fn config() -> ProptestConfig {
+    ProptestConfig {
+        cases: env::var("PROPTEST_CASES").map_or(60, |cases| cases.parse().unwrap()),
+        failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
+        ..ProptestConfig::default()
+    }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn every_column_of_every_type_equals_a_recomputation_after_any_stream_of_requests(steps in vec(step(), 15..=30)) {
+        let mut server = TestServer::start();
+        let mut oracle = Oracle::default();
+        let first: Vec<Value> = CHOICES[..3].iter().flat_map(|&id| definitions(id)).collect();
+        let mut posted = vec![first.clone()];
+        exchange(&server, &mut oracle, &first, Form { ndjson: false, gzip: false })?;
+
+        for (at, step) in steps.into_iter().enumerate() {
+            match step {
+                Step::Post(objects, form) => {
+                    exchange(&server, &mut oracle, &objects, form)?;
+                    posted.push(objects);
+                }
+                Step::Retry(which, form) => exchange(&server, &mut oracle, which.get(&posted), form)?,
+                Step::Invalid(mut objects, place, invalid, form) => {
+                    objects.insert(place.index(objects.len() + 1), invalid);
+                    let answer = send(&server, &form.body(&objects), form);
+                    prop_assert_eq!(answer.status, 400, "{}", answer.text());
+                }
+                Step::CutShort(objects, form) => {
+                    let body = form.body(&objects);
+                    let answer = send(&server, &body[..body.len() - 1], form);
+                    prop_assert_eq!(answer.status, 400, "{}", answer.text());
+                }
+                Step::Restart => server.restart(),
+            }
+            if at % 6 == 5 {
+                compare(&server, &oracle)?;
+            }
+        }
+        compare(&server, &oracle)?;
+        server.restart();
+        compare(&server, &oracle)?;
+    }
+}
+
+/// Posts objects; the answer must be what the oracle says.
+fn exchange(server: &TestServer, oracle: &mut Oracle, objects: &[Value], form: Form) -> Result<(), TestCaseError> {
+    let answer = send(server, &form.body(objects), form);
+    if let Some(expected) = oracle.post(objects) {
+        prop_assert_eq!(answer.status, 200, "{}", answer.text());
+        prop_assert_eq!(answer.json(), expected);
+    } else {
+        prop_assert_eq!(answer.status, 400, "an unknown choice was accepted: {}", answer.text());
+    }
+    Ok(())
+}
+
+fn send(server: &TestServer, body: &[u8], form: Form) -> Answer {
+    let content_type = if form.ndjson { "application/x-ndjson" } else { "application/json" };
+    let mut headers = vec![("Content-Type", content_type)];
+    if form.gzip {
+        headers.push(("Content-Encoding", "gzip"));
+    }
+    server.send("POST", "/v6/events/", &headers, body)
+}
+
+impl Form {
+    fn body(self, objects: &[Value]) -> Vec<u8> {
+        let body = match objects {
+            objects if self.ndjson => to_ndjson(objects).trim_end().to_owned(),
+            [object] => object.to_string(),
+            objects => json!(objects).to_string(),
+        };
+        if self.gzip { gzip(body.as_bytes()) } else { body.into_bytes() }
+    }
+}
+
+/// Compares all choices together, each alone and several, by day and by hour.
+fn compare(server: &TestServer, oracle: &Oracle) -> Result<(), TestCaseError> {
+    for metrics_type in TYPES {
+        let choices = oracle.choices(metrics_type);
+        let details = server.get(&format!("/v6/metrics/{metrics_type}/")).json();
+        prop_assert_eq!(&details["choices"], &json!(choices), "the choices of {}", metrics_type);
+
+        let ids: Vec<u64> = choices.iter().map(|choice| choice["id"].as_u64().unwrap()).collect();
+        let together = [&[][..], &ids[..], &ids[ids.len() / 2..]];
+        for selected in ids.chunks(1).chain(together) {
+            for resolution in ["day", "hour"] {
+                compare_plot(server, oracle, metrics_type, selected, resolution)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn compare_plot(
+    server: &TestServer,
+    oracle: &Oracle,
+    metrics_type: &str,
+    selected: &[u64],
+    resolution: &str,
+) -> Result<(), TestCaseError> {
+    let mut query = format!("resolution={resolution}&ended=9999-12-31T23:59:59Z&page_size=1000");
+    query.extend(selected.iter().map(|id| format!("&choice_id={id}")));
+    let mut results = server.plot(metrics_type, &query);
+    for result in &mut results {
+        result["column"] = result["column"]["name"].take();
+    }
+    let expected = oracle.plot(metrics_type, selected, resolution);
+    prop_assert_eq!(results.len(), expected.len(), "columns of {} with {}", metrics_type, query);
+    for (result, expected) in results.iter().zip(&expected) {
+        prop_assert_eq!(result, expected, "{} with {}", metrics_type, query);
+    }
+    Ok(())
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let objects = || vec(object(), 1..=12);
+    prop_oneof![
+        20 => (objects(), form()).prop_map(|(objects, form)| Step::Post(objects, form)),
+        4 => (any::<Index>(), form()).prop_map(|(which, form)| Step::Retry(which, form)),
+        3 => (objects(), any::<Index>(), invalid(), form())
+            .prop_map(|(objects, place, invalid, form)| Step::Invalid(objects, place, invalid, form)),
+        1 => (objects(), form()).prop_map(|(objects, form)| Step::CutShort(objects, form)),
+        1 => Just(Step::Restart),
+    ]
+}
+
+fn form() -> impl Strategy<Value = Form> {
+    (any::<bool>(), any::<bool>()).prop_map(|(ndjson, gzip)| Form { ndjson, gzip })
+}
+
+fn object() -> impl Strategy<Value = Value> {
+    // Half of the objects say what they leave out with a null.
+    (prop_oneof![8 => job(), 8 => execution(), 6 => ingest(), 2 => definition()], any::<bool>()).prop_map(
+        |(mut object, nulls)| {
+            if !nulls {
+                object.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+            }
+            object
+        },
+    )
+}
+
+fn job() -> impl Strategy<Value = Value> {
+    let ended = status_with_end(&JOB_STATUSES, 3, "ended");
+    (event_id(), choice(), ended, option::weighted(0.4, choice()), last_modified()).prop_map(
+        |(id, job_type, ended, error, last_modified)| {
+            with(
+                json!({
+                    "kind": "job", "id": id, "job_type": job_type, "error": error, "last_modified": last_modified,
+                }),
+                ended,
+            )
+        },
+    )
+}
+
+fn execution() -> impl Strategy<Value = Value> {
+    let ended = status_with_end(&EXECUTION_STATUSES, 3, "ended");
+    let time = || option::weighted(0.8, time());
+    let error = option::weighted(0.5, choice());
+    let tasks = option::weighted(0.8, vec(task(), 1..=6));
+    (event_id(), choice(), ended, time(), time(), error, tasks, last_modified()).prop_map(
+        |(id, job_type, ended, queued, started, error, tasks, last_modified)| {
+            with(
+                json!({
+                    "kind": "job_execution", "id": id, "job_type": job_type, "queued": queued, "started": started,
+                    "error": error, "tasks": tasks, "last_modified": last_modified,
+                }),
+                ended,
+            )
+        },
+    )
+}
+
+fn task() -> impl Strategy<Value = Value> {
+    let time = || option::weighted(0.8, time());
+    (select(vec!["pull", "pre", "main", "post"]), time(), time())
+        .prop_map(|(of, started, ended)| json!({ "type": of, "started": started, "ended": ended }))
+}
+
+fn ingest() -> impl Strategy<Value = Value> {
+    let ended = status_with_end(&INGEST_STATUSES, 4, "ingest_ended");
+    let time = || option::weighted(0.8, time());
+    let size = prop_oneof![0..3u64, 0..=LARGEST_ID];
+    let strike = option::weighted(0.9, choice());
+    (event_id(), strike, ended, option::of(size), time(), time(), time(), last_modified()).prop_map(
+        |(id, strike, ended, file_size, transfer_started, transfer_ended, ingest_started, last_modified)| {
+            with(
+                json!({
+                    "kind": "ingest", "id": id, "strike": strike, "file_size": file_size,
+                    "transfer_started": transfer_started, "transfer_ended": transfer_ended,
+                    "ingest_started": ingest_started, "last_modified": last_modified,
+                }),
+                ended,
+            )
+        },
+    )
+}
+
+/// A status, of which the first `finals` need an end, and the end in the field of that name.
+fn status_with_end(
+    statuses: &'static [&'static str],
+    finals: usize,
+    field: &'static str,
+) -> impl Strategy<Value = Value> {
+    prop_oneof![
+        4 => (select(&statuses[..finals]), time().prop_map(Some)),
+        1 => (select(&statuses[finals..]), option::of(time())),
+    ]
+    .prop_map(move |(status, ended)| json!({ "status": status, field: ended }))
+}
+
+/// A job type, a strike or an error, defined for the first time or otherwise than before.
+fn definition() -> impl Strategy<Value = Value> {
+    let category = select(vec!["SYSTEM", "DATA", "ALGORITHM"]);
+    let error = (choice(), category, option::of(any::<bool>()), any::<bool>()).prop_map(
+        |(id, category, is_builtin, should_be_retried)| {
+            json!({
+                "kind": "error", "id": id, "name": format!("error-{id}"), "category": category,
+                "is_builtin": is_builtin, "should_be_retried": should_be_retried,
+            })
+        },
+    );
+    let other = (choice(), 0..2usize, select(vec!["a", "b"]), option::of(select(vec!["a", "c"]))).prop_map(
+        |(id, which, name, title)| with(definitions(id)[which].clone(), json!({ "name": name, "title": title })),
+    );
+    prop_oneof![2 => error, 1 => other]
+}
+
+/// A job type, a strike and a built-in error with one id.
+fn definitions(id: u64) -> [Value; 3] {
+    [
+        json!({ "kind": "job_type", "id": id, "name": format!("job-type-{id}"), "version": "1.0" }),
+        json!({ "kind": "strike", "id": id, "name": format!("strike-{id}") }),
+        json!({ "kind": "error", "id": id, "name": format!("error-{id}"), "category": "DATA", "is_builtin": true }),
+    ]
+}
+
+/// An object that is refused whatever was defined before.
+fn invalid() -> impl Strategy<Value = Value> {
+    let time = "2015-01-01T00:00:00Z";
+    let job = json!({ "kind": "job", "id": 1, "job_type": 1, "status": "FAILED", "ended": time });
+    let execution = json!({ "kind": "job_execution", "id": 1, "job_type": 1, "status": "COMPLETED", "ended": time });
+    select(vec![
+        with(job.clone(), json!({ "id": 0 })),
+        with(job.clone(), json!({ "job_type": 77 })),
+        with(job.clone(), json!({ "error": 77 })),
+        with(job.clone(), json!({ "ended": null })),
+        with(job.clone(), json!({ "ended": "1969-12-31T23:59:59Z" })),
+        with(job.clone(), json!({ "status": "DONE" })),
+        with(job, json!({ "colour": 1 })),
+        with(execution.clone(), json!({ "tasks": [{ "type": "main", "ended": "late" }] })),
+        with(execution, json!({ "last_modified": 1 })),
+        json!({ "kind": "ingest", "id": 1, "strike": 1, "status": "INGESTED", "ingest_ended": time, "file_size": -1 }),
+        json!({ "kind": "error", "id": 1, "name": "error-1", "category": "NETWORK", "is_builtin": false }),
+        json!({ "kind": "job_type", "id": 1, "name": "job-type-1" }),
+        json!({ "kind": "planet", "id": 1 }),
+        json!(["kind", "job"]),
+        json!(null),
+    ])
+}
+
+/// Few, so that they are met again; some far from the others.
+fn event_id() -> impl Strategy<Value = u64> {
+    prop_oneof![12 => 1..=8u64, 1 => select(vec![255, 256, 257, 65_536, LARGEST_ID])]
+}
+
+/// Now and then one that nobody may have defined.
+fn choice() -> impl Strategy<Value = u64> {
+    prop_oneof![60 => select(&CHOICES[..3]), 1 => Just(CHOICES[3])]
+}
+
+fn last_modified() -> impl Strategy<Value = Option<String>> {
+    option::weighted(0.7, (0..4i64).prop_map(|hour| written(NEW_YEAR_US + hour * HOUR_US, 0, "Z")))
+}
+
+/// A time near the edge of an hour or a day, seldom far away, in any way of writing it.
+fn time() -> impl Strategy<Value = String> {
+    let edge = select(vec![0, HOUR_US, 23 * HOUR_US, DAY_US, DAY_US + HOUR_US, 31 * DAY_US]);
+    let nudge = prop_oneof![
+        select(vec![0, 0, -1, 1, -1_000_000, 999_999, 1_000_000]),
+        0..HOUR_US,
+        select(vec![600_000_000, 1_800_500_000]),
+    ];
+    let zone = select(vec!["Z", "", "+00:00", "+05:30", "-0800", "-00:01", "+1400"]);
+    let near = (edge, nudge, 0..10usize, zone)
+        .prop_map(|(edge, nudge, digits, zone)| written(NEW_YEAR_US + edge + nudge, digits, zone));
+    let far = select(vec![0, 1, LAST_US]).prop_map(|us| written(us, 0, "Z"));
+    prop_oneof![40 => near, 1 => far]
+}
+
+/// An instant as text with at least the fraction digits it needs; what comes after the microseconds is noise.
+fn written(us: i64, digits: usize, zone: &str) -> String {
+    let offset: FixedOffset = if matches!(zone, "" | "Z") { "+00:00" } else { zone }.parse().unwrap();
+    let local = DateTime::from_timestamp_micros(us).unwrap().with_timezone(&offset);
+    let fraction = match (us % 1_000_000, digits) {
+        (0, digits) => "000000999"[..digits.min(9)].to_owned(),
+        (us, digits) => format!("{us:06}{}", &"999"[..digits.saturating_sub(6)]),
+    };
+    let point = if fraction.is_empty() { "" } else { "." };
+    format!("{}{point}{fraction}{zone}", local.format("%Y-%m-%dT%H:%M:%S"))
+}
