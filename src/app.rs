@@ -52,6 +52,7 @@ pub struct App {
 
 impl App {
     /// Starts everything; the server answers when this returns.
+    #[expect(clippy::needless_pass_by_value, reason = "the settings are the program's from here on")]
     pub fn start(config: Config, clock: Clock) -> Result<Self, StartError> {
         let store = Arc::new(Store::open(&config.storage.data, config.storage.cache_bytes)?);
         let listen = config.server.listen;

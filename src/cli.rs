@@ -41,7 +41,7 @@ enum Command {
         /// Files with an object a line, packed with gzip or not; `-` is standard input
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
-        /// Post to this server, such as http://127.0.0.1:8080 [default: write into the data directory]
+        /// Post to this server, such as `http://127.0.0.1:8080` [default: write into the data directory]
         #[arg(long, value_name = "URL", env = "SCALE_METRICS_URL")]
         url: Option<String>,
     },
@@ -107,7 +107,7 @@ fn execute(cli: Cli) -> anyhow::Result<()> {
 
 fn run_demo(mut config: Config) -> anyhow::Result<()> {
     let directory = tempfile::tempdir().context("cannot make a temporary directory")?;
-    config.storage.data = directory.path().to_owned();
+    directory.path().clone_into(&mut config.storage.data);
     let app = App::start(config, Clock::System)?;
     let objects = demo::fill(app.queue(), Clock::System.now()).context("the sample events could not be stored")?;
     tracing::info!(objects, "filled a throw-away database with sample events of the last 90 days");

@@ -85,13 +85,13 @@ impl Samples {
             // 1970-01-01 was a Thursday.
             let is_weekend = matches!((start / DAY_US + 4) % 7, 0 | 6);
             let percent = if is_weekend { 35 } else { 100 } + day / 4;
-            for place in 0..JOB_TYPES.len() {
-                for _ in 0..JOB_TYPES[place].2 * percent / 100 {
+            for (place, job_type) in JOB_TYPES.iter().enumerate() {
+                for _ in 0..job_type.2 * percent / 100 {
                     samples.job(place, day, start);
                 }
             }
-            for place in 0..STRIKES.len() {
-                for _ in 0..STRIKES[place].2 * percent / 100 {
+            for (place, strike) in STRIKES.iter().enumerate() {
+                for _ in 0..strike.2 * percent / 100 {
                     samples.ingest(place, start);
                 }
             }

@@ -25,7 +25,7 @@ pub enum TimeError {
     #[error("must be an ISO-8601 date-time such as 2015-01-01T00:00:00Z")]
     Form,
     /// The form is right, but no calendar or clock shows it.
-    #[error("is no date and time that exists")]
+    #[error("must be a date and time that exist")]
     Impossible,
     /// Outside of what is kept.
     #[error("must lie between 1970-01-01 and 9999-12-31")]
@@ -75,16 +75,15 @@ impl FromStr for Timestamp {
     /// beyond the microsecond are cut. A leap second is kept as the last microsecond of its minute.
     fn from_str(text: &str) -> Result<Self, TimeError> {
         let mut scan = Scanner(text.as_bytes());
-        let day = scan.date().ok_or(TimeError::Form)?;
-        let clock = scan.clock().ok_or(TimeError::Form)?;
-        let offset_s = scan.offset().ok_or(TimeError::Form)?;
-        if !scan.0.is_empty() {
-            return Err(TimeError::Form);
-        }
-        let days = day.days().ok_or(TimeError::Impossible)?;
+        let written = (|| {
+            let (date, clock, offset) = (scan.date()?, scan.clock()?, scan.offset()?);
+            scan.0.is_empty().then_some((date, clock, offset))
+        })();
+        let (date, clock, offset) = written.ok_or(TimeError::Form)?;
+        let days = date.days().ok_or(TimeError::Impossible)?;
         let local_us = clock.micros().ok_or(TimeError::Impossible)?;
-        let offset_us = offset_s.ok_or(TimeError::Impossible)? * SECOND_US.cast_signed();
-        let us = days * DAY_US.cast_signed() + local_us.cast_signed() - offset_us;
+        let east_us = offset.micros().ok_or(TimeError::Impossible)?;
+        let us = days * DAY_US.cast_signed() + local_us.cast_signed() - east_us;
         u64::try_from(us).ok().and_then(Self::from_micros).ok_or(TimeError::Range)
     }
 }
@@ -275,6 +274,23 @@ impl WrittenClock {
     }
 }
 
+/// An offset from UTC as it was written.
+struct WrittenOffset {
+    is_west: bool,
+    hours: u32,
+    minutes: u32,
+}
+
+impl WrittenOffset {
+    const UTC: Self = Self { is_west: false, hours: 0, minutes: 0 };
+
+    /// Microseconds east of UTC; `None` if there is no such offset.
+    fn micros(&self) -> Option<i64> {
+        let us = i64::from(self.hours * 60 + self.minutes) * 60 * SECOND_US.cast_signed();
+        (self.hours < 24 && self.minutes < 60).then_some(if self.is_west { -us } else { us })
+    }
+}
+
 /// Reads the parts of ISO-8601 texts from the front; `None` where the form is broken.
 struct Scanner<'a>(&'a [u8]);
 
@@ -313,14 +329,15 @@ impl Scanner<'_> {
         (!run.is_empty()).then_some(run)
     }
 
-    /// A fraction behind `.` or `,`, in millionths; the rest is cut. `Some(None)` if there is none.
-    fn fraction(&mut self) -> Option<Option<u32>> {
-        if !(self.eat(b'.') || self.eat(b',')) {
-            return Some(None);
-        }
+    /// Whether a fraction follows, behind `.` or `,`.
+    fn has_fraction(&mut self) -> bool {
+        self.eat(b'.') || self.eat(b',')
+    }
+
+    /// The digits of a fraction, in millionths; the rest is cut.
+    fn millionths(&mut self) -> Option<u32> {
         let digits = self.run()?.iter().map(|digit| u32::from(digit - b'0'));
-        let millionths = digits.chain(std::iter::repeat(0)).take(6).fold(0, |sum, digit| sum * 10 + digit);
-        Some(Some(millionths))
+        Some(digits.chain(std::iter::repeat(0)).take(6).fold(0, |sum, digit| sum * 10 + digit))
     }
 
     fn date(&mut self) -> Option<WrittenDate> {
@@ -339,22 +356,25 @@ impl Scanner<'_> {
         let (mut second, mut us) = (0, 0);
         if self.eat(b':') {
             second = self.digits::<2>()?;
-            us = self.fraction()?.unwrap_or(0);
+            if self.has_fraction() {
+                us = self.millionths()?;
+            }
         }
         Some(WrittenClock { hour, minute, second, us })
     }
 
-    /// Seconds east of UTC; `Some(None)` if the form is right but no such offset exists.
-    fn offset(&mut self) -> Option<Option<i64>> {
+    fn offset(&mut self) -> Option<WrittenOffset> {
         if self.0.is_empty() || self.eat(b'Z') {
-            return Some(Some(0));
+            return Some(WrittenOffset::UTC);
         }
-        let sign = if self.eat(b'-') { -1 } else { self.expect(b'+').map(|()| 1)? };
+        let is_west = self.eat(b'-');
+        if !is_west {
+            self.expect(b'+')?;
+        }
         let hours = self.digits::<2>()?;
-        let colon = self.eat(b':');
-        let minutes = if colon || !self.0.is_empty() { self.digits::<2>()? } else { 0 };
-        let seconds = i64::from(hours * 60 + minutes) * 60;
-        Some((hours < 24 && minutes < 60).then_some(sign * seconds))
+        let has_minutes = self.eat(b':') || !self.0.is_empty();
+        let minutes = if has_minutes { self.digits::<2>()? } else { 0 };
+        Some(WrittenOffset { is_west, hours, minutes })
     }
 
     fn duration(&mut self) -> Option<Duration> {
@@ -366,7 +386,7 @@ impl Scanner<'_> {
             (b'D', Part::Micros(DAY_US)),
         ];
         let (mut months, mut us) = (0_u32, 0_u64);
-        let (mut parts, mut in_time, mut fraction_seen) = (0, false, false);
+        let (mut parts, mut in_time, mut has_fraction) = (0, false, false);
         while !self.0.is_empty() {
             if !in_time && self.eat(b'T') {
                 in_time = true;
@@ -378,24 +398,24 @@ impl Scanner<'_> {
                 parts = 0;
                 continue;
             }
-            let whole = saturating(self.run()?);
-            let millionths = self.fraction()?;
-            if fraction_seen {
+            if has_fraction {
                 return None;
             }
-            fraction_seen = millionths.is_some();
+            let whole = saturating(self.run()?);
+            has_fraction = self.has_fraction();
+            let millionths = if has_fraction { self.millionths()? } else { 0 };
             let (&designator, rest) = self.0.split_first()?;
             self.0 = rest;
             let place = designators.iter().position(|&(letter, _)| letter == designator)?;
             match designators[place].1 {
-                Part::Months(_) if millionths.is_some() => return None,
+                Part::Months(_) if has_fraction => return None,
                 Part::Months(each) => {
                     let whole = u32::try_from(whole).unwrap_or(u32::MAX);
                     months = months.saturating_add(whole.saturating_mul(each));
                 }
                 Part::Micros(each) => {
                     // Every unit is a whole number of seconds, so a millionth of it is a whole number of microseconds.
-                    let part = u64::from(millionths.unwrap_or(0)) * (each / SECOND_US);
+                    let part = u64::from(millionths) * (each / SECOND_US);
                     us = us.saturating_add(whole.saturating_mul(each)).saturating_add(part);
                 }
             }

@@ -75,13 +75,12 @@ impl ResponseError for ApiError {
     }
 
     fn error_response(&self) -> HttpResponse {
-        let detail = match self {
-            Self::Store(error) => {
-                // Logged here, once; the client sees no internals.
-                tracing::error!(error = chain(error), "a request failed");
-                "internal error".to_owned()
-            }
-            _ => self.to_string(),
+        let detail = if let Self::Store(error) = self {
+            // Logged here, once; the client sees no internals.
+            tracing::error!(error = chain(error), "a request failed");
+            Self::Internal.to_string()
+        } else {
+            self.to_string()
         };
         let mut body = json!({ "detail": detail });
         if let Self::Invalid(invalid) = self {

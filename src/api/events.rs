@@ -21,7 +21,9 @@ use crate::worker::{Receipt, Request, WriteFailed};
 /// Bodies up to this size are parsed where they arrive; larger ones off the async threads.
 const SMALL_BYTES: usize = 32 << 10;
 
+/// The body of a `200`.
 #[derive(Serialize)]
+#[expect(clippy::struct_field_names, reason = "the names of the contract")]
 struct Accepted {
     accepted: u64,
     created: u64,

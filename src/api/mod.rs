@@ -51,7 +51,7 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         .service(
             web::resource("/v6/events/")
                 .route(web::post().to(events::post))
-                .default_service(web::to(|request| method_not_allowed(request, "POST"))),
+                .default_service(method_not_allowed("POST")),
         )
         .service(readable("/healthz", web::get().to(health::alive), web::head().to(health::alive)))
         .service(readable("/readyz", web::get().to(health::ready), web::head().to(health::ready)));
@@ -63,8 +63,7 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
 
 /// A resource that is read with `GET` or `HEAD`.
 pub(crate) fn readable(path: &str, get: Route, head: Route) -> Resource {
-    let other = web::to(|request| method_not_allowed(request, "GET, HEAD"));
-    web::resource(path).route(get).route(head).default_service(other)
+    web::resource(path).route(get).route(head).default_service(method_not_allowed("GET, HEAD"))
 }
 
 /// Sends the client to the path with its trailing slash, method and query kept.
@@ -78,10 +77,13 @@ async fn not_found() -> Result<HttpResponse, ApiError> {
     Err(ApiError::NotFound)
 }
 
-async fn method_not_allowed(request: HttpRequest, allow: &'static str) -> HttpResponse {
-    let mut response = HttpResponse::from_error(ApiError::MethodNotAllowed(request.method().clone()));
-    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
-    response
+/// The handler of the methods that a resource does not have; `allow` lists those that it has.
+fn method_not_allowed(allow: &'static str) -> Route {
+    web::to(move |request: HttpRequest| async move {
+        let mut response = HttpResponse::from_error(ApiError::MethodNotAllowed(request.method().clone()));
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
+        response
+    })
 }
 
 /// Runs what reads the store off the async threads.

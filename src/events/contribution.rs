@@ -180,8 +180,8 @@ impl JobExecution {
 
     /// Length of the first task of that type that has both times.
     fn task(&self, task_type: TaskType) -> Option<u64> {
-        let tasks = self.tasks.iter().filter(|task| task.task_type == task_type);
-        tasks.filter_map(|task| length(task.started, task.ended)).next()
+        let mut tasks = self.tasks.iter().filter(|task| task.task_type == task_type);
+        tasks.find_map(|task| length(task.started, task.ended))
     }
 }
 

@@ -19,7 +19,7 @@ use super::{
     Choice, ChoiceId, ErrorCategory, ErrorDefinition, Event, ExecutionStatus, Ingest, IngestStatus, Job, JobExecution,
     JobStatus, JobType, MAX_ID, MAX_TASKS, Object, Strike, Task, TaskType, named,
 };
-use crate::time::Timestamp;
+use crate::time::{TimeError, Timestamp};
 
 /// Something that is wrong with one object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -310,10 +310,10 @@ struct Tasks(Value<'static>);
 
 impl<'de> Shape<'de> for Tasks {
     fn value(value: Value<'de>) -> Self {
-        Self(match value {
-            Value::Absent => Value::Absent,
-            other => Value::Tasks(Err(format!("must be an array of tasks, {}", other.found()))),
-        })
+        if matches!(value, Value::Absent) {
+            return Self(Value::Absent);
+        }
+        Self(Value::Tasks(Err(format!("must be an array of tasks, {}", value.found()))))
     }
 
     fn array<A: SeqAccess<'de>>(mut array: A) -> Result<Self, A::Error> {
@@ -419,10 +419,8 @@ impl<'a> Fields<'a> {
         while let Some(key) = object.next_key()? {
             match key {
                 Key::Field(field) => {
-                    let value = match field {
-                        Field::Tasks => object.next_value::<Tasks>()?.0,
-                        _ => object.next_value()?,
-                    };
+                    let value =
+                        if field == Field::Tasks { object.next_value::<Tasks>()?.0 } else { object.next_value()? };
                     if fields.given & bit(field) != 0 {
                         fields.problem(field, "is given twice");
                     }
@@ -625,18 +623,16 @@ trait FromValue: Sized {
 
 impl FromValue for bool {
     fn from_value(value: Value<'_>) -> Result<Self, String> {
-        match value {
-            Value::Bool(flag) => Ok(flag),
-            other => Err(format!("must be true or false, {}", other.found())),
-        }
+        if let Value::Bool(flag) = value { Ok(flag) } else { Err(format!("must be true or false, {}", value.found())) }
     }
 }
 
 impl FromValue for String {
     fn from_value(value: Value<'_>) -> Result<Self, String> {
-        match value {
-            Value::Text(text) => Ok(text.into_owned()),
-            other => Err(format!("must be a string, {}", other.found())),
+        if let Value::Text(text) = value {
+            Ok(text.into_owned())
+        } else {
+            Err(format!("must be a string, {}", value.found()))
         }
     }
 }
@@ -644,10 +640,8 @@ impl FromValue for String {
 /// `file_size`, in bytes.
 impl FromValue for u64 {
     fn from_value(value: Value<'_>) -> Result<Self, String> {
-        match value {
-            Value::Integer(bytes) => Ok(bytes),
-            other => Err(format!("must be an integer from 0 to {}, {}", Self::MAX, other.found())),
-        }
+        let bytes = if let Value::Integer(bytes) = value { Some(bytes) } else { None };
+        bytes.ok_or_else(|| format!("must be an integer from 0 to {}, {}", Self::MAX, value.found()))
     }
 }
 
@@ -669,21 +663,17 @@ impl FromValue for EventId {
 
 impl FromValue for Timestamp {
     fn from_value(value: Value<'_>) -> Result<Self, String> {
-        match value {
-            Value::Text(text) => text.parse().map_err(|error| match text.chars().count() {
-                0..=40 => format!("{error}, not {:?}", text.as_ref()),
-                _ => format!("{error}"),
-            }),
-            other => Err(format!("must be an ISO-8601 date-time such as 2015-01-01T00:00:00Z, {}", other.found())),
-        }
+        let time = if let Value::Text(text) = &value { text.parse() } else { Err(TimeError::Form) };
+        time.map_err(|error| format!("{error}, {}", value.found()))
     }
 }
 
 impl FromValue for Vec<Task> {
     fn from_value(value: Value<'_>) -> Result<Self, String> {
-        match value {
-            Value::Tasks(tasks) => tasks,
-            other => Err(format!("must be an array of tasks, {}", other.found())),
+        if let Value::Tasks(tasks) = value {
+            tasks
+        } else {
+            Err(format!("must be an array of tasks, {}", value.found()))
         }
     }
 }

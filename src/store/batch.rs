@@ -35,6 +35,12 @@ pub struct Change<'a> {
 /// The events that are kept together: their kind, and where.
 type Home = (EventKind, Place);
 
+/// Where an event is kept from now on, if it is kept at all.
+struct Move {
+    id: u64,
+    to: Option<Place>,
+}
+
 /// What happens to the events of one home, by id: another content, or none.
 type Edits<'a> = BTreeMap<u64, Option<&'a Event>>;
 
@@ -125,13 +131,13 @@ impl<'txn> Batch<'txn> {
     /// Puts events into the place of others, wherever those are kept. No two changes may have the same key.
     pub fn replace(&mut self, changes: &[Change<'_>]) -> Result<(), StoreError> {
         let mut edits: BTreeMap<Home, Edits<'_>> = BTreeMap::new();
-        let mut moves: BTreeMap<(u8, u64), Vec<(u64, Option<Place>)>> = BTreeMap::new();
+        let mut moves: BTreeMap<(u8, u64), Vec<Move>> = BTreeMap::new();
         for Change { before, after } in changes {
             let Some(key) = before.as_ref().or(*after).map(Event::key) else { continue };
             let old = before.as_ref().map(place_of);
             let new = after.map(place_of);
             if old != new {
-                moves.entry(index_row(key)).or_default().push((key.id, new));
+                moves.entry(index_row(key)).or_default().push(Move { id: key.id, to: new });
                 if let Some(old) = old {
                     edits.entry((key.kind, old)).or_default().insert(key.id, None);
                 }
@@ -145,8 +151,8 @@ impl<'txn> Batch<'txn> {
         }
         for (row, moves) in moves {
             let mut page = self.index_page(row)?;
-            for (id, place) in moves {
-                match place {
+            for Move { id, to } in moves {
+                match to {
                     Some(place) => _ = page.insert(low_byte(id), place),
                     None => _ = page.remove(&low_byte(id)),
                 }

@@ -71,10 +71,14 @@ pub(super) fn decode_definition<T: DeserializeOwned>(sealed: &[u8]) -> Result<T,
 /// Appends a number in groups of seven bits, the lowest first.
 pub(super) fn put_varint(out: &mut Vec<u8>, mut number: u128) {
     while number >= 0x80 {
-        out.push((number & 0x7f) as u8 | 0x80);
+        out.push(low_byte(number) | 0x80);
         number >>= 7;
     }
-    out.push(number as u8);
+    out.push(low_byte(number));
+}
+
+fn low_byte(number: u128) -> u8 {
+    number.to_le_bytes()[0]
 }
 
 /// Reads numbers and columns from the front of a record's content.
@@ -181,13 +185,13 @@ pub(super) fn put_column(out: &mut Vec<u8>, values: &[Option<u64>]) {
         buffer |= u128::from(units(value)) << filled;
         filled += width;
         while filled >= 8 {
-            out.push(buffer as u8);
+            out.push(low_byte(buffer));
             buffer >>= 8;
             filled -= 8;
         }
     }
     if filled > 0 {
-        out.push(buffer as u8);
+        out.push(low_byte(buffer));
     }
 }
 
@@ -214,7 +218,7 @@ impl BitReader<'_> {
         let value = self.buffer & ((1 << width) - 1);
         self.buffer >>= width;
         self.filled -= width;
-        value as u64
+        u64::try_from(value).expect("no number is wider than 64 bits")
     }
 }
 

@@ -73,9 +73,11 @@ pub enum StoreError {
 
 impl StoreError {
     fn open(path: &Path, error: redb::Error) -> Self {
-        match error {
-            redb::Error::DatabaseAlreadyOpen => Self::InUse(path.to_owned()),
-            source => Self::Open { path: path.to_owned(), source },
+        let path = path.to_owned();
+        if matches!(error, redb::Error::DatabaseAlreadyOpen) {
+            Self::InUse(path)
+        } else {
+            Self::Open { path, source: error }
         }
     }
 }

@@ -44,6 +44,7 @@ impl Receipt {
     }
 }
 
+#[derive(Clone, Copy)]
 enum Outcome {
     Created,
     Updated,

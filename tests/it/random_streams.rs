@@ -28,7 +28,7 @@ const LARGEST_ID: u64 = (1 << 53) - 1;
 /// Ids of job types, strikes and errors. The first three are defined from the start.
 const CHOICES: [u64; 4] = [1, 2, 300, LARGEST_ID];
 
-/// A state of an event in which it counts, and one in which it may not, for each kind.
+// Of each kind's statuses, those in which an event counts come first.
 const JOB_STATUSES: [&str; 7] = ["COMPLETED", "FAILED", "CANCELED", "PENDING", "BLOCKED", "QUEUED", "RUNNING"];
 const EXECUTION_STATUSES: [&str; 5] = ["COMPLETED", "FAILED", "CANCELED", "QUEUED", "RUNNING"];
 const INGEST_STATUSES: [&str; 8] =
@@ -78,7 +78,7 @@ proptest! {
                     exchange(&server, &mut oracle, &objects, form)?;
                     posted.push(objects);
                 }
-                Step::Retry(which, form) => exchange(&server, &mut oracle, which.get(&posted), form)?,
+                Step::Retry(which, form) => exchange(&server, &mut oracle, &posted[which.index(posted.len())], form)?,
                 Step::Invalid(mut objects, place, invalid, form) => {
                     objects.insert(place.index(objects.len() + 1), invalid);
                     let answer = send(&server, &form.body(&objects), form);
