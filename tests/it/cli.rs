@@ -97,13 +97,18 @@ impl Drop for Serving {
 
 /// Reads up to the line that says where the server listens and returns the address; at the end of the log, all it said.
 fn until_listening(log: &mut impl BufRead) -> Result<String, String> {
+    until_address("listening on http://", log)
+}
+
+/// Reads up to a line with an address behind `marker` and returns the address; at the end, all that was read.
+fn until_address(marker: &str, output: &mut impl BufRead) -> Result<String, String> {
     let mut said = String::new();
     loop {
         let before = said.len();
-        if log.read_line(&mut said).unwrap() == 0 {
+        if output.read_line(&mut said).unwrap() == 0 {
             return Err(said);
         }
-        if let Some((_, address)) = said[before..].split_once("listening on http://") {
+        if let Some((_, address)) = said[before..].split_once(marker) {
             return Ok(address.chars().take_while(|c| c.is_ascii_hexdigit() || "[].:".contains(*c)).collect());
         }
     }
@@ -222,6 +227,14 @@ fn sigterm_and_sigint_exit_0() {
         idle.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
         idle.read_exact(&mut [0; 12]).unwrap();
         assert_eq!(server.end(signal).code(), Some(0), "an idle connection does not hold it up: {signal}");
+    }
+}
+
+#[test]
+fn a_signal_right_after_the_start_is_heeded_too() {
+    let directory = TempDir::new().unwrap();
+    for _ in 0..20 {
+        assert_eq!(Serving::serve(directory.path()).end("TERM").code(), Some(0));
     }
 }
 
@@ -378,15 +391,15 @@ fn an_unknown_key_stops_the_start_and_is_named() {
 }
 
 #[test]
-fn a_bad_value_stops_the_start_and_its_key_is_named() {
-    assert_config_refused("[server]\nmax_body_bytes = -1\n", &["max_body_bytes", "config.toml"]);
-    assert_config_refused("[server]\nbody_timeout_s = \"long\"\n", &["body_timeout_s", "config.toml"]);
-    assert_config_refused("[storage]\ndata = 7\n", &["data", "config.toml"]);
-    assert_config_refused("[api]\ndialect = \"klingon\"\n", &["dialect", "klingon", "config.toml"]);
+fn a_bad_value_stops_the_start_and_its_line_is_named() {
+    assert_config_refused("[server]\nmax_body_bytes = -1\n", &["config.toml:2", "-1"]);
+    assert_config_refused("[server]\n\nbody_timeout_s = \"long\"\n", &["config.toml:3", "long"]);
+    assert_config_refused("[storage]\ndata = 7\n", &["config.toml:2", "7"]);
+    assert_config_refused("[api]\ndialect = \"klingon\"\n", &["config.toml:2", "klingon", "documented", "scale"]);
     let directory = TempDir::new().unwrap();
     fs::write(directory.path().join("config.toml"), "[server]\nlisten = \"nowhere\"\n").unwrap();
     let line = refusal(&mut program(directory.path(), &["serve"]));
-    assert!(line.contains("listen") && line.contains("config.toml"), "{line}");
+    assert!(line.contains("config.toml:2") && line.contains("ADDR:PORT"), "{line}");
 }
 
 #[test]
@@ -635,15 +648,19 @@ fn importing_nothing_changes_nothing() {
 }
 
 #[test]
-fn import_names_what_it_cannot_read_or_reach() {
+fn import_names_a_file_that_it_cannot_read() {
     let directory = TempDir::new().unwrap();
     assert_import_failed(&import(directory.path(), &["missing.ndjson", "--data", "data"]), &["missing.ndjson"]);
     fs::write(directory.path().join("torn.ndjson.gz"), &gzip(to_ndjson(&many_jobs(500)).as_bytes())[..1000]).unwrap();
     assert_import_failed(&import(directory.path(), &["torn.ndjson.gz", "--data", "data"]), &["torn.ndjson.gz"]);
+}
 
+#[test]
+fn import_names_a_server_that_it_cannot_reach() {
+    let directory = TempDir::new().unwrap();
     let server = Serving::serve(directory.path());
     let url = server.client.base().to_owned();
-    assert!(server.end("TERM").success());
+    server.kill();
     fs::write(directory.path().join("jobs.ndjson"), to_ndjson(&many_jobs(1))).unwrap();
     assert_import_failed(&import(directory.path(), &["jobs.ndjson", "--url", &url]), &[&url]);
 }
@@ -663,14 +680,18 @@ fn importing_into_a_directory_that_a_server_has_open_exits_2() {
 // demo.
 
 #[test]
-fn demo_serves_sample_events_of_every_type_and_leaves_nothing_behind() {
+fn demo_prints_the_dashboards_address_and_shows_90_days_of_every_type() {
     let directory = TempDir::new().unwrap();
-    let server = Serving::start(&mut program(directory.path(), &["demo", "--listen", FREE_PORT]));
-    for metrics_type in ["job-types", "ingests", "errors"] {
-        let values = server.client.values(metrics_type, "total_count", "started=P90D");
-        assert!(values.as_array().unwrap().len() > 30, "{metrics_type}: {values}");
-    }
+    let mut demo = program(directory.path(), &["demo", "--listen", FREE_PORT]);
+    demo.env("TMPDIR", directory.path()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = demo.spawn().unwrap();
+    let address = until_address("http://", &mut BufReader::new(child.stdout.take().unwrap())).unwrap();
+    let server = Serving { child, client: Client::new(address.parse().unwrap()) };
     assert_eq!(server.client.get("/").status, 200);
+    for metrics_type in ["job-types", "ingests", "errors"] {
+        let values = server.client.values(metrics_type, "total_count", "started=P89D");
+        assert!(values.as_array().unwrap().len() > 80, "{metrics_type} has few days with events: {values}");
+    }
     assert!(server.end("TERM").success());
-    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0, "the database was to be thrown away");
 }
