@@ -35,6 +35,8 @@ pub struct ServerConfig {
     pub body_timeout_s: u64,
     /// How many bytes of request bodies may wait to be written before more are refused with `503`.
     pub queue_bytes: usize,
+    /// Whether anybody who reaches the server may write, even from beyond this machine.
+    pub allow_open_writes: bool,
 }
 
 /// `[storage]`
@@ -109,6 +111,7 @@ impl Default for ServerConfig {
             max_body_bytes: 64 << 20,
             body_timeout_s: 30,
             queue_bytes: 128 << 20,
+            allow_open_writes: false,
         }
     }
 }
@@ -137,6 +140,12 @@ pub struct Overrides {
     /// Refuse to write while this many bytes of bodies wait [default: 134217728]
     #[arg(long, value_name = "BYTES", env = "SCALE_METRICS_QUEUE_BYTES", global = true)]
     pub queue_bytes: Option<usize>,
+    /// Listen beyond this machine although anybody could write then [default: false]
+    #[arg(
+        long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true",
+        env = "SCALE_METRICS_ALLOW_OPEN_WRITES", global = true
+    )]
+    pub allow_open_writes: Option<bool>,
     /// Keep the database in this directory, made if missing [default: data]
     #[arg(long, value_name = "DIR", env = "SCALE_METRICS_DATA", global = true)]
     pub data: Option<PathBuf>,
@@ -181,6 +190,14 @@ pub enum ConfigError {
         /// The key, with its section.
         key: &'static str,
     },
+    /// Beyond this machine, writing would be open to all (contract, section 6).
+    #[error(
+        "refusing to listen on {listen}, where anybody could write (hint: server.allow_open_writes = true permits it)"
+    )]
+    OpenWrites {
+        /// The address.
+        listen: SocketAddr,
+    },
 }
 
 /// The file that is read if it is there and no other was named.
@@ -198,6 +215,7 @@ impl Config {
         set(&mut config.server.max_body_bytes, overrides.max_body_bytes.as_ref());
         set(&mut config.server.body_timeout_s, overrides.body_timeout_s.as_ref());
         set(&mut config.server.queue_bytes, overrides.queue_bytes.as_ref());
+        set(&mut config.server.allow_open_writes, overrides.allow_open_writes.as_ref());
         set(&mut config.storage.data, overrides.data.as_ref());
         set(&mut config.storage.cache_bytes, overrides.cache_bytes.as_ref());
         set(&mut config.api.dialect, overrides.dialect.as_ref());
@@ -210,6 +228,10 @@ impl Config {
             if is_zero {
                 return Err(ConfigError::TooSmall { key });
             }
+        }
+        let listen = config.server.listen;
+        if !listen.ip().is_loopback() && !config.server.allow_open_writes {
+            return Err(ConfigError::OpenWrites { listen });
         }
         Ok(config)
     }

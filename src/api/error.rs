@@ -1,14 +1,36 @@
 //! Every way a request can fail, and the one translation to status and body.
 
-use actix_web::http::header::{self, ContentType};
+use actix_web::http::header;
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpResponse, ResponseError};
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use crate::events::request::Invalid;
-use crate::events::wire::NotJson;
+use crate::events::wire::{NotJson, Problem};
 use crate::store::StoreError;
 use crate::worker::{Refused, WriteFailed, chain};
+
+/// The body of every error.
+#[derive(Serialize)]
+struct Body<'a> {
+    detail: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errors: Option<Vec<ErrorView<'a>>>,
+}
+
+/// One problem of one object.
+#[derive(Serialize)]
+struct ErrorView<'a> {
+    index: usize,
+    field: Option<&'a str>,
+    detail: &'a str,
+}
+
+impl<'a> ErrorView<'a> {
+    fn new(index: usize, problem: &'a Problem) -> Self {
+        Self { index, field: problem.field.as_deref(), detail: &problem.detail }
+    }
+}
 
 /// The most problems that one answer lists.
 const MAX_LISTED: usize = 100;
@@ -82,19 +104,17 @@ impl ResponseError for ApiError {
         } else {
             self.to_string()
         };
-        let mut body = json!({ "detail": detail });
-        if let Self::Invalid(invalid) = self {
-            let listed =
-                invalid.problems.iter().take(MAX_LISTED).map(
-                    |(index, problem)| json!({ "index": index, "field": problem.field, "detail": problem.detail }),
-                );
-            body["errors"] = Value::Array(listed.collect());
-        }
+        let errors = if let Self::Invalid(invalid) = self {
+            let listed = invalid.problems.iter().take(MAX_LISTED);
+            Some(listed.map(|(index, problem)| ErrorView::new(*index, problem)).collect())
+        } else {
+            None
+        };
         let status = self.status_code();
         let mut response = HttpResponse::build(status);
         if status == StatusCode::SERVICE_UNAVAILABLE {
             response.insert_header((header::RETRY_AFTER, RETRY_AFTER_S));
         }
-        response.content_type(ContentType::json()).body(body.to_string())
+        response.json(Body { detail, errors })
     }
 }
