@@ -94,7 +94,7 @@ impl App {
         let served = self.server_thread.join().unwrap_or_else(|_| Err(io::Error::other("the server panicked")));
         self.queue.close();
         let wrote = self.task_thread.join().map_err(|_| io::Error::other("the rollup task panicked"));
-        drop(self.store);
+        self.store.close();
         served.and(wrote)
     }
 }

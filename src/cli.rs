@@ -4,13 +4,15 @@
 //! 2: it could not start (arguments, settings, data directory, a database that another process has open).
 
 use std::ffi::OsString;
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::app::{App, StartError};
 use crate::config::{Config, ConfigError, Overrides};
@@ -90,9 +92,10 @@ fn execute(cli: Cli) -> anyhow::Result<()> {
     telemetry::start(&config.log);
     match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => {
+            let stop = StopSignals::listen()?;
             let app = App::start(config, Clock::System)?;
             tracing::info!("listening on http://{}", app.address());
-            stop_on_signal(app)
+            stop.wait_and_stop(app)
         }
         Command::Demo => run_demo(config),
         Command::Import { files, url } => {
@@ -108,12 +111,13 @@ fn execute(cli: Cli) -> anyhow::Result<()> {
 fn run_demo(mut config: Config) -> anyhow::Result<()> {
     let directory = tempfile::tempdir().context("cannot make a temporary directory")?;
     directory.path().clone_into(&mut config.storage.data);
+    let stop = StopSignals::listen()?;
     let app = App::start(config, Clock::System)?;
     let objects = demo::fill(app.queue(), Clock::System.now()).context("the sample events could not be stored")?;
     tracing::info!(objects, "filled a throw-away database with sample events of the last 90 days");
     tracing::info!("listening on http://{}", app.address());
     print_address(&format!("dashboard: http://{}/", app.address()));
-    stop_on_signal(app)
+    stop.wait_and_stop(app)
 }
 
 #[expect(clippy::print_stdout, reason = "what the command was asked for")]
@@ -121,20 +125,34 @@ fn print_address(line: &str) {
     println!("{line}");
 }
 
-/// Serves until the process is told to stop, then stops in order.
-fn stop_on_signal(app: App) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let name = runtime.block_on(async {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let name = tokio::select! {
-            _ = terminate.recv() => "SIGTERM",
-            _ = interrupt.recv() => "SIGINT",
-        };
-        anyhow::Ok(name)
-    })?;
-    tracing::info!("{name}: stopping");
-    app.stop()?;
-    tracing::info!("stopped");
-    Ok(())
+/// The signals that stop the server; heeded from the moment they are listened for.
+struct StopSignals {
+    runtime: Runtime,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    fn listen() -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let context = runtime.enter();
+        let terminate = signal(SignalKind::terminate())?;
+        let interrupt = signal(SignalKind::interrupt())?;
+        drop(context);
+        Ok(Self { runtime, terminate, interrupt })
+    }
+
+    /// Serves until the process is told to stop, then stops in order.
+    fn wait_and_stop(mut self, app: App) -> anyhow::Result<()> {
+        let name = self.runtime.block_on(async {
+            tokio::select! {
+                _ = self.terminate.recv() => "SIGTERM",
+                _ = self.interrupt.recv() => "SIGINT",
+            }
+        });
+        tracing::info!("{name}: stopping");
+        app.stop()?;
+        tracing::info!("stopped");
+        Ok(())
+    }
 }

@@ -4,6 +4,7 @@
 //! too large is read to its end all the same, thrown away, so that the client gets to see the answer.
 
 use std::io::Read;
+use std::time::Duration;
 
 use actix_web::http::header;
 use actix_web::rt::time::timeout;
@@ -18,6 +19,8 @@ use super::{ApiError, State};
 use crate::events::{Object, request, wire};
 use crate::worker::{Receipt, Request, WriteFailed};
 
+/// How long a client that sends more than is wanted may pause before it gets its answer.
+const DRAIN_PAUSE: Duration = Duration::from_millis(500);
 /// Bodies up to this size are parsed where they arrive; larger ones off the async threads.
 const SMALL_BYTES: usize = 32 << 10;
 
@@ -41,12 +44,24 @@ impl From<Receipt> for Accepted {
 
 /// Stores the objects of a body, all or none. Answers when they are synced to disk and show in every read, so `?wait=true`
 /// has nothing more to wait for.
-pub(super) async fn post(head: HttpRequest, payload: Payload, state: Data<State>) -> Result<HttpResponse, ApiError> {
-    let form = match Form::of(&head) {
-        Ok(form) => form,
-        Err(error) => return Err(refuse(payload, &state, error).await),
+pub(super) async fn post(
+    head: HttpRequest,
+    mut payload: Payload,
+    state: Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    let received = match Form::of(&head) {
+        Ok(form) => receive(&head, &mut payload, &state).await.map(|body| (form, body)),
+        Err(error) => Err(error),
     };
-    let body = receive(payload, &state).await?;
+    let (form, body) = match received {
+        Ok(received) => received,
+        Err(error) => {
+            if !matches!(error, ApiError::BodyTimeout(_)) {
+                drain(&mut payload, &state).await;
+            }
+            return Err(error);
+        }
+    };
     let bytes = body.len();
     let read = move |state: &State, body: Vec<u8>| -> Result<(Vec<Object>, usize), ApiError> {
         let body = form.unpack(body, state.max_body_bytes)?;
@@ -117,31 +132,31 @@ impl Form {
 }
 
 /// Reads a body within the configured size and time.
-async fn receive(mut payload: Payload, state: &State) -> Result<Vec<u8>, ApiError> {
+async fn receive(head: &HttpRequest, payload: &mut Payload, state: &State) -> Result<Vec<u8>, ApiError> {
+    let limit = state.max_body_bytes;
+    let announced = head.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    if announced.is_some_and(|length: u64| length > limit as u64) {
+        return Err(ApiError::BodyTooLarge(limit));
+    }
     let receive = async {
         let mut body = Vec::new();
-        let mut too_large = false;
-        while let Some(chunk) = next_chunk(&mut payload).await? {
-            too_large |= body.len() + chunk.len() > state.max_body_bytes;
-            if too_large {
-                body = Vec::new();
-            } else {
-                body.extend_from_slice(&chunk);
+        while let Some(chunk) = next_chunk(payload).await? {
+            if body.len() + chunk.len() > limit {
+                return Err(ApiError::BodyTooLarge(limit));
             }
+            body.extend_from_slice(&chunk);
         }
-        if too_large { Err(ApiError::BodyTooLarge(state.max_body_bytes)) } else { Ok(body) }
+        Ok(body)
     };
     let late = |_| ApiError::BodyTimeout(state.body_timeout.as_secs());
     timeout(state.body_timeout, receive).await.map_err(late)?
 }
 
-/// Reads a body that nobody wants to its end, so that the client gets to see why.
-async fn refuse(mut payload: Payload, state: &State, error: ApiError) -> ApiError {
-    let drain = async { while matches!(next_chunk(&mut payload).await, Ok(Some(_))) {} };
-    match timeout(state.body_timeout, drain).await {
-        Ok(()) => error,
-        Err(_) => ApiError::BodyTimeout(state.body_timeout.as_secs()),
-    }
+/// Reads on for a while what nobody wants: a client that is still sending would not get to see the answer.
+async fn drain(payload: &mut Payload, state: &State) {
+    let drain = async { while let Ok(Ok(Some(_))) = timeout(DRAIN_PAUSE, next_chunk(payload)).await {} };
+    // Late or not, the answer goes out now.
+    let _ = timeout(state.body_timeout, drain).await;
 }
 
 async fn next_chunk(payload: &mut Payload) -> Result<Option<Bytes>, ApiError> {

@@ -60,8 +60,8 @@ pub enum StoreError {
         /// The newest format that is known here.
         known: u64,
     },
-    /// The database could not be opened again after a failed write.
-    #[error("the database is closed after a failed write")]
+    /// The program is stopping, or the database could not be opened again after a failed write.
+    #[error("the database is closed")]
     Closed,
     /// Reading or writing failed.
     #[error("the database failed")]
@@ -139,13 +139,21 @@ impl Store {
     /// Closes the database and opens it again: the way out after a failed write.
     pub fn reopen(&self) -> Result<(), StoreError> {
         let mut database = self.database.write();
-        if let Some(open) = database.take()
-            && let Err(error) = open.close()
-        {
-            tracing::warn!(%error, "the database did not close in order");
-        }
+        close_database(database.take());
         *database = Some(open_database(&self.path, self.cache_bytes)?);
         Ok(())
+    }
+
+    /// Closes the database, so that another process may open it. Reading and writing fail from then on.
+    pub fn close(&self) {
+        close_database(self.database.write().take());
+    }
+}
+
+fn close_database(database: Option<Database>) {
+    if let Some(Err(error)) = database.map(Database::close) {
+        // Nothing is lost: what was committed is on disk, and the next open looks through the file.
+        tracing::warn!(%error, "the database did not close in order");
     }
 }
 
