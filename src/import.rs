@@ -15,7 +15,8 @@ use flate2::bufread::MultiGzDecoder;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Deserialize;
 
-use crate::events::{request, wire};
+use crate::events::request::Draft;
+use crate::events::wire::{self, NotJson};
 use crate::store::{Store, StoreError};
 use crate::worker::group::{self, Receipt};
 
@@ -183,13 +184,13 @@ impl<'a> Batch<'a> {
         ImportError::Invalid(shown.join("\n"))
     }
 
-    /// Reads the objects here, to name what is wrong.
-    fn read(&self) -> Result<Vec<wire::Read>, ImportError> {
-        wire::read_ndjson(&self.text).map_err(|error| match error {
-            wire::NotJson::Line { line, detail } => {
+    /// Reads the objects and gives each to `take`; names the line that is no JSON.
+    fn read(&self, take: impl FnMut(wire::Read)) -> Result<(), ImportError> {
+        wire::read_ndjson(&self.text, take).map_err(|error| match error {
+            NotJson::Line { line, detail } => {
                 self.invalid([(line - 1, None, format!("is not JSON: {detail}").as_str())])
             }
-            wire::NotJson::Body(detail) => self.invalid([(0, None, detail.as_str())]),
+            NotJson::Body(detail) => self.invalid([(0, None, detail.as_str())]),
         })
     }
 }
@@ -241,7 +242,9 @@ impl Sink {
             Self::Server { agent, address } => post(agent, address, batch),
             Self::Store(store) => {
                 let choices = store.snapshot().and_then(|snapshot| snapshot.choices()).map_err(ImportError::Store)?;
-                let objects = request::check(batch.read()?, &choices).map_err(|invalid| {
+                let mut draft = Draft::new(&choices);
+                batch.read(|object| draft.take(object))?;
+                let objects = draft.finish().map_err(|invalid| {
                     let mistakes = invalid.problems.iter();
                     batch.invalid(
                         mistakes.map(|(index, problem)| (*index, problem.field.as_deref(), problem.detail.as_str())),
@@ -295,7 +298,7 @@ fn post(agent: &ureq::Agent, address: &str, batch: &Batch<'_>) -> Result<Receipt
                 .invalid(mistakes.map(|mistake| (mistake.index, mistake.field.as_deref(), mistake.detail.as_str()))));
         }
         // A line that is no JSON at all is named by its place in the batch; find its place in the file.
-        batch.read()?;
+        batch.read(|_| ())?;
         return Err(ImportError::Refused { status, place: batch.place(0), detail: refusal.detail });
     }
     Err(ImportError::Unreachable(last))

@@ -32,8 +32,6 @@ impl<'a> ErrorView<'a> {
     }
 }
 
-/// The most problems that one answer lists.
-const MAX_LISTED: usize = 100;
 /// After how many seconds a client may try to write again.
 const RETRY_AFTER_S: u32 = 1;
 
@@ -105,7 +103,7 @@ impl ResponseError for ApiError {
             self.to_string()
         };
         let errors = if let Self::Invalid(invalid) = self {
-            let listed = invalid.problems.iter().take(MAX_LISTED);
+            let listed = invalid.problems.iter();
             Some(listed.map(|(index, problem)| ErrorView::new(*index, problem)).collect())
         } else {
             None

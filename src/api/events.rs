@@ -16,7 +16,9 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 
 use super::{ApiError, State};
-use crate::events::{Object, request, wire};
+use crate::events::Object;
+use crate::events::request::Draft;
+use crate::events::wire::{self, NotJson};
 use crate::worker::{Receipt, Request, WriteFailed};
 
 /// How long a client that sends more than is wanted may pause before it gets its answer.
@@ -65,9 +67,10 @@ pub(super) async fn post(
     let bytes = body.len();
     let read = move |state: &State, body: Vec<u8>| -> Result<(Vec<Object>, usize), ApiError> {
         let body = form.unpack(body, state.max_body_bytes)?;
-        let objects = form.read(&body)?;
         let choices = state.store.snapshot()?.choices()?;
-        Ok((request::check(objects, &choices)?, body.len()))
+        let mut draft = Draft::new(&choices);
+        form.read(&body, |object| draft.take(object))?;
+        Ok((draft.finish()?, body.len()))
     };
     let (objects, bytes) = if bytes <= SMALL_BYTES && !form.gzip {
         read(&state, body)?
@@ -126,8 +129,8 @@ impl Form {
         if plain.len() > limit { Err(ApiError::BodyTooLarge(limit)) } else { Ok(plain) }
     }
 
-    fn read(self, body: &[u8]) -> Result<Vec<wire::Read>, ApiError> {
-        Ok(if self.lines { wire::read_ndjson(body)? } else { wire::read_json(body)? })
+    fn read(self, body: &[u8], take: impl FnMut(wire::Read)) -> Result<(), NotJson> {
+        if self.lines { wire::read_ndjson(body, take) } else { wire::read_json(body, take) }
     }
 }
 

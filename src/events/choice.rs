@@ -9,15 +9,14 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::wire::Problem;
-use super::{ChoiceId, Event, Object, named};
+use super::{ChoiceId, named};
 use crate::catalog::MetricsTypeId;
 
 named! {
     /// What kind of thing an error blames. Stored by its place.
     #[derive(Serialize, Deserialize)]
     #[serde(rename_all = "UPPERCASE")]
-    ErrorCategory {
+    pub ErrorCategory {
         /// The system.
         System = "SYSTEM",
         /// The input.
@@ -106,6 +105,17 @@ pub struct ErrorDefinition {
     pub should_be_retried: bool,
 }
 
+impl Choice {
+    /// The metrics type that it is a choice of, and its id: what identifies it.
+    pub fn key(&self) -> (MetricsTypeId, ChoiceId) {
+        match self {
+            Self::JobType(job_type) => (MetricsTypeId::JobTypes, job_type.id),
+            Self::Strike(strike) => (MetricsTypeId::Ingests, strike.id),
+            Self::Error(error) => (MetricsTypeId::Errors, error.id),
+        }
+    }
+}
+
 /// All choices as they are defined at one moment. A clone shares the definitions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Choices {
@@ -133,6 +143,15 @@ impl Choices {
             Choice::JobType(job_type) => _ = self.job_types.insert(job_type.id, Arc::new(job_type)),
             Choice::Strike(strike) => _ = self.strikes.insert(strike.id, Arc::new(strike)),
             Choice::Error(error) => _ = self.errors.insert(error.id, Arc::new(error)),
+        }
+    }
+
+    /// Whether a choice of that id is defined. Of `errors`, one that is not built in counts too.
+    pub fn contains(&self, metrics: MetricsTypeId, id: ChoiceId) -> bool {
+        match metrics {
+            MetricsTypeId::JobTypes => self.job_types.contains_key(&id),
+            MetricsTypeId::Ingests => self.strikes.contains_key(&id),
+            MetricsTypeId::Errors => self.errors.contains_key(&id),
         }
     }
 
@@ -181,45 +200,5 @@ impl Selectable {
             (Self::Error(error), "category") => Some(error.category.name()),
             _ => None,
         }
-    }
-}
-
-/// Ids that are known at some point of a request: those that are stored, and those defined so far.
-#[derive(Debug)]
-pub(super) struct Known<'a> {
-    stored: &'a Choices,
-    defined: Choices,
-}
-
-impl<'a> Known<'a> {
-    /// What is known at the start of a request.
-    pub(super) fn new(stored: &'a Choices) -> Self {
-        Self { stored, defined: Choices::default() }
-    }
-
-    /// Looks at the next object of the request: a definition becomes known, an event's choices must be.
-    pub(super) fn check(&mut self, object: &Object) -> Vec<Problem> {
-        let event = match object {
-            Object::Choice(choice) => {
-                self.defined.define(choice.clone());
-                return Vec::new();
-            }
-            Object::Event(event) => event,
-        };
-        let (job_type, strike, error) = match event {
-            Event::Job(job) => (Some(job.job_type), None, job.error),
-            Event::JobExecution(execution) => (Some(execution.job_type), None, execution.error),
-            Event::Ingest(ingest) => (None, ingest.strike, None),
-        };
-        let (stored, defined) = (self.stored, &self.defined);
-        let job_type = job_type.filter(|id| !stored.job_types.contains_key(id) && !defined.job_types.contains_key(id));
-        let strike = strike.filter(|id| !stored.strikes.contains_key(id) && !defined.strikes.contains_key(id));
-        let error = error.filter(|id| !stored.errors.contains_key(id) && !defined.errors.contains_key(id));
-        let unknown = [("job_type", job_type), ("strike", strike), ("error", error)];
-        let problem = |(field, id): (&str, Option<ChoiceId>)| {
-            let detail = format!("{field} {} is not known", id?.get());
-            Some(Problem { field: Some(field.to_owned()), detail })
-        };
-        unknown.into_iter().filter_map(problem).collect()
     }
 }

@@ -24,23 +24,23 @@ pub const MAX_TASKS: usize = 1 << 24;
 
 /// Declares an enum whose variants have a name on the wire; its place is how the store writes it.
 macro_rules! named {
-    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal,)* }) => {
+    ($(#[$meta:meta])* $vis:vis $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal,)* }) => {
         $(#[$meta])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[repr(u8)]
-        pub enum $name { $($(#[$doc])* $variant,)* }
+        $vis enum $name { $($(#[$doc])* $variant,)* }
 
         impl $name {
             /// All of them, in the order of the contract.
-            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+            $vis const ALL: &[Self] = &[$(Self::$variant,)*];
 
             /// The name on the wire.
-            pub fn name(self) -> &'static str {
+            $vis fn name(self) -> &'static str {
                 match self { $(Self::$variant => $text,)* }
             }
 
             /// The one of that name.
-            pub fn from_name(name: &str) -> Option<Self> {
+            $vis fn from_name(name: &str) -> Option<Self> {
                 match name { $($text => Some(Self::$variant),)* _ => None }
             }
         }
@@ -76,7 +76,7 @@ pub enum Object {
 named! {
     /// The kinds of events; with the id, what identifies one. The place is how the store names the kind.
     #[derive(PartialOrd, Ord)]
-    EventKind {
+    pub EventKind {
         /// A job.
         Job = "job",
         /// One try at running a job.
@@ -129,7 +129,7 @@ impl Event {
 
 named! {
     /// Where a job is in its life.
-    JobStatus {
+    pub JobStatus {
         /// Not ready yet.
         Pending = "PENDING",
         /// Waits for something that will not come by itself.
@@ -149,7 +149,7 @@ named! {
 
 named! {
     /// Where an execution is in its life.
-    ExecutionStatus {
+    pub ExecutionStatus {
         /// Waits for resources.
         Queued = "QUEUED",
         /// Runs.
@@ -172,7 +172,7 @@ impl ExecutionStatus {
 
 named! {
     /// Where an ingest is in its life.
-    IngestStatus {
+    pub IngestStatus {
         /// The file is arriving.
         Transferring = "TRANSFERRING",
         /// The file has arrived.
@@ -194,7 +194,7 @@ named! {
 
 named! {
     /// What a task of an execution does.
-    TaskType {
+    pub TaskType {
         /// Fetches the image that the job runs in.
         Pull = "pull",
         /// Prepares the input.

@@ -1,8 +1,14 @@
 //! A whole request: all its objects are valid, or it is refused with what is wrong.
 
-use super::Object;
-use super::choice::{Choices, Known};
+use std::collections::HashSet;
+
+use super::choice::Choices;
 use super::wire::{Problem, Read};
+use super::{ChoiceId, Event, Object};
+use crate::catalog::MetricsTypeId;
+
+/// The most problems that are told of one request.
+pub const MAX_PROBLEMS: usize = 100;
 
 /// Why a request is refused. Nothing of it is stored.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -12,29 +18,79 @@ pub struct Invalid {
     pub invalid: usize,
     /// How many objects it has.
     pub total: usize,
-    /// What is wrong with which object, counted from 0; in their order.
+    /// What is wrong with which object, counted from 0; in their order, at most [`MAX_PROBLEMS`].
     pub problems: Vec<(usize, Problem)>,
 }
 
-/// The objects of a request, if all are valid and every choice that they name is known: stored, or defined earlier in the
-/// request. A choice never becomes unknown again, so what holds here still holds when the objects are stored.
-pub fn check(read: Vec<Read>, stored: &Choices) -> Result<Vec<Object>, Invalid> {
-    let total = read.len();
-    let mut known = Known::new(stored);
-    let mut objects = Vec::with_capacity(total);
-    let mut problems = Vec::new();
-    let mut invalid = 0;
-    for (index, object) in read.into_iter().enumerate() {
-        let found = match object {
-            Ok(object) => {
-                let found = known.check(&object);
-                objects.push(object);
-                found
-            }
-            Err(found) => found,
-        };
-        invalid += usize::from(!found.is_empty());
-        problems.extend(found.into_iter().map(|problem| (index, problem)));
+/// A request while its objects come in.
+#[derive(Debug)]
+pub struct Draft<'a> {
+    stored: &'a Choices,
+    /// The choices that its own objects define.
+    defined: HashSet<(MetricsTypeId, ChoiceId)>,
+    /// The objects so far, unless one of them was wrong.
+    objects: Vec<Object>,
+    refusal: Invalid,
+}
+
+impl<'a> Draft<'a> {
+    /// A request without objects. An event may name choices that are in `stored`, or defined earlier in the request.
+    pub fn new(stored: &'a Choices) -> Self {
+        let refusal = Invalid { invalid: 0, total: 0, problems: Vec::new() };
+        Self { stored, defined: HashSet::new(), objects: Vec::new(), refusal }
     }
-    if invalid == 0 { Ok(objects) } else { Err(Invalid { invalid, total, problems }) }
+
+    /// Takes in the next object.
+    pub fn take(&mut self, read: Read) {
+        let index = self.refusal.total;
+        self.refusal.total += 1;
+        let problems = match read {
+            Ok(object) => {
+                let problems = self.check_choices(&object);
+                if problems.is_empty() && self.refusal.invalid == 0 {
+                    self.objects.push(object);
+                }
+                problems
+            }
+            Err(problems) => problems,
+        };
+        if !problems.is_empty() {
+            self.refusal.invalid += 1;
+            self.objects = Vec::new();
+            let room = MAX_PROBLEMS - self.refusal.problems.len();
+            self.refusal.problems.extend(problems.into_iter().take(room).map(|problem| (index, problem)));
+        }
+    }
+
+    /// Looks at the choices of an object: a definition makes one known, those that an event names must be known.
+    fn check_choices(&mut self, object: &Object) -> Vec<Problem> {
+        let (named, error) = match object {
+            Object::Choice(choice) => {
+                self.defined.insert(choice.key());
+                return Vec::new();
+            }
+            Object::Event(Event::Job(job)) => (Some(("job_type", MetricsTypeId::JobTypes, job.job_type)), job.error),
+            Object::Event(Event::JobExecution(execution)) => {
+                (Some(("job_type", MetricsTypeId::JobTypes, execution.job_type)), execution.error)
+            }
+            Object::Event(Event::Ingest(ingest)) => {
+                (ingest.strike.map(|strike| ("strike", MetricsTypeId::Ingests, strike)), None)
+            }
+        };
+        let error = error.map(|error| ("error", MetricsTypeId::Errors, error));
+        let is_unknown = |&(_, metrics, id): &(&str, MetricsTypeId, ChoiceId)| {
+            !self.stored.contains(metrics, id) && !self.defined.contains(&(metrics, id))
+        };
+        let problem = |(field, _, id): (&str, MetricsTypeId, ChoiceId)| Problem {
+            field: Some(field.to_owned()),
+            detail: format!("{field} {} is not known", id.get()),
+        };
+        named.into_iter().chain(error).filter(is_unknown).map(problem).collect()
+    }
+
+    /// The objects, if all were valid. A choice never becomes unknown again, so what held here still holds when the
+    /// objects are stored.
+    pub fn finish(self) -> Result<Vec<Object>, Invalid> {
+        if self.refusal.invalid == 0 { Ok(self.objects) } else { Err(self.refusal) }
+    }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use redb::{ReadableTable, Table, WriteTransaction};
 
-use super::blocks::{IndexPage, Place};
-use super::{StoreError, blocks, choice_row, codec, rollup_row, tables};
+use super::index_pages::{IndexPage, Place};
+use super::{StoreError, blocks, choice_row, codec, index_pages, rollup_row, rollup_rows, tables};
 use crate::catalog::MetricsTypeId;
 use crate::events::{Choice, Choices, Event, EventKey, EventKind, Partition};
 use crate::rollup::{Rollup, RollupKey};
@@ -160,7 +160,7 @@ impl<'txn> Batch<'txn> {
             if page.is_empty() {
                 self.index.remove(row)?;
             } else {
-                self.index.insert(row, blocks::encode_index_page(&page).as_slice())?;
+                self.index.insert(row, index_pages::encode_index_page(&page).as_slice())?;
             }
         }
         Ok(())
@@ -169,7 +169,7 @@ impl<'txn> Batch<'txn> {
     /// The rollup of that name; empty if nothing is counted there.
     pub fn rollup(&self, key: RollupKey) -> Result<Rollup, StoreError> {
         let row = self.rollups.get(rollup_row(key))?;
-        Ok(row.map_or_else(|| Ok(Rollup::default()), |row| blocks::decode_rollup(row.value()))?)
+        Ok(row.map_or_else(|| Ok(Rollup::default()), |row| rollup_rows::decode_rollup(row.value()))?)
     }
 
     /// Stores a rollup; an empty one takes its row away.
@@ -177,14 +177,14 @@ impl<'txn> Batch<'txn> {
         if rollup.is_empty() {
             self.rollups.remove(rollup_row(key))?;
         } else {
-            self.rollups.insert(rollup_row(key), blocks::encode_rollup(rollup).as_slice())?;
+            self.rollups.insert(rollup_row(key), rollup_rows::encode_rollup(rollup).as_slice())?;
         }
         Ok(())
     }
 
     fn index_page(&self, row: (u8, u64)) -> Result<IndexPage, StoreError> {
         let page = self.index.get(row)?;
-        Ok(page.map_or_else(|| Ok(IndexPage::new()), |page| blocks::decode_index_page(page.value()))?)
+        Ok(page.map_or_else(|| Ok(IndexPage::new()), |page| index_pages::decode_index_page(page.value()))?)
     }
 
     /// The block that an id of a home belongs into, with its lower bound; `None` if there is none yet.

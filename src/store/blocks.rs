@@ -1,25 +1,19 @@
-//! Packed forms: blocks of events, pages of the index, rollups.
+//! Blocks of events, packed by column.
 //!
-//! A block holds events of one kind and one home, ordered by id, column by column. Times lean on each other: a task's
-//! end on its start, its start on the task before, the queue on the start, so that most columns hold durations, which are
-//! small. The names of the columns are the fields of the events.
+//! A block holds events of one kind and one home, ordered by id. Times lean on each other: a task's end on its start, its
+//! start on the task before, the queue on the start, so that most columns hold durations, which are small. The order of
+//! the columns is the order in which `put_…` and `take_…` name them.
 //!
 //! Not here: which rows these bytes stand in (`tables`), how numbers are packed (`codec`).
 
-use std::collections::BTreeMap;
-
-use super::codec::{Corrupt, Reader, open, put_column, put_varint, seal};
-use crate::events::contribution::{COUNTERS, DISTRIBUTIONS};
+use super::codec::{Corrupt, Reader, open, put_column, put_varint, seal, take};
 use crate::events::{
     ChoiceId, Event, EventKind, ExecutionStatus, Ingest, IngestStatus, Job, JobExecution, JobStatus, MAX_ID, MAX_TASKS,
     Task, TaskType,
 };
-use crate::rollup::{Aggregate, Distribution, Rollup};
-use crate::time::{Date, Timestamp};
+use crate::time::Timestamp;
 
 const FORM_BLOCK: u8 = 1;
-const FORM_INDEX_PAGE: u8 = 1;
-const FORM_ROLLUP: u8 = 1;
 
 /// The most events that a block holds.
 const MAX_EVENTS: usize = 128;
@@ -221,18 +215,9 @@ fn take_ingests(read: &mut Reader<'_>, ids: &[u64]) -> Result<Vec<Event>, Corrup
 }
 
 /// Appends the column of one field.
-fn put<T>(out: &mut Vec<u8>, rows: &[&T], field: impl Fn(&T) -> Option<u64>) {
+pub(super) fn put<T>(out: &mut Vec<u8>, rows: &[&T], field: impl Fn(&T) -> Option<u64>) {
     let column: Vec<_> = rows.iter().map(|row| field(row)).collect();
     put_column(out, &column);
-}
-
-/// Reads `N` columns of `count` numbers.
-fn take<const N: usize>(read: &mut Reader<'_>, count: usize) -> Result<[Vec<Option<u64>>; N], Corrupt> {
-    let mut columns = [const { Vec::new() }; N];
-    for column in &mut columns {
-        *column = read.column(count)?;
-    }
-    Ok(columns)
 }
 
 /// Microseconds from a time that is known before to this one, either way round.
@@ -247,7 +232,8 @@ fn time(from: Option<Timestamp>, distance: Option<u64>) -> Result<Option<Timesta
     Timestamp::from_micros(us).map(Some).ok_or(WRONG_TIME)
 }
 
-fn choice(id: Option<u64>) -> Result<Option<ChoiceId>, Corrupt> {
+/// The choice of that number, if there is one.
+pub(super) fn choice(id: Option<u64>) -> Result<Option<ChoiceId>, Corrupt> {
     id.map(|id| ChoiceId::new(id).ok_or(Corrupt("a choice id is wrong"))).transpose()
 }
 
@@ -256,181 +242,174 @@ fn named<T: Copy>(all: &[T], place: Option<u64>) -> Result<T, Corrupt> {
     all.get(place).copied().ok_or(Corrupt("a status or type is unknown"))
 }
 
-/// Where an event is kept: choice and date of its home, or `None` for the events that have none.
-pub(super) type Place = Option<(ChoiceId, Date)>;
+#[cfg(test)]
+mod tests {
+    use proptest::collection::{btree_map, vec};
+    use proptest::option;
+    use proptest::prelude::*;
+    use proptest::sample::select;
 
-/// The events of one page of the index: the places of up to 256 neighbouring ids, by the id's lowest byte.
-pub(super) type IndexPage = BTreeMap<u8, Place>;
+    use super::*;
 
-/// Packs a page of the index.
-pub(super) fn encode_index_page(page: &IndexPage) -> Vec<u8> {
-    let mut out = Vec::new();
-    put_varint(&mut out, page.len() as u128);
-    let rows: Vec<_> = page.iter().collect();
-    let rows: Vec<_> = rows.iter().collect();
-    put(&mut out, &rows, |&(&low, _)| Some(low.into()));
-    put(&mut out, &rows, |&(_, place)| place.map(|(choice, _)| choice.get()));
-    put(&mut out, &rows, |&(_, place)| place.map(|(_, date)| date.days().into()));
-    seal(FORM_INDEX_PAGE, &out)
-}
-
-/// Unpacks a page of the index.
-pub(super) fn decode_index_page(sealed: &[u8]) -> Result<IndexPage, Corrupt> {
-    const WRONG: Corrupt = Corrupt("a page of the index is wrong");
-    let mut read = Reader(open(FORM_INDEX_PAGE, sealed)?);
-    let count = usize::try_from(read.varint()?).ok().filter(|&count| count <= 256).ok_or(WRONG)?;
-    let low = read.full_column(count)?;
-    let [choices, dates] = take(&mut read, count)?;
-    read.end()?;
-    let mut page = IndexPage::new();
-    for place in 0..count {
-        let low = u8::try_from(low[place]).map_err(|_| WRONG)?;
-        let home = match (choice(choices[place])?, dates[place]) {
-            (None, None) => None,
-            (Some(choice), Some(days)) => {
-                let date = u32::try_from(days).ok().and_then(Date::from_days).ok_or(WRONG_TIME)?;
-                Some((choice, date))
-            }
-            _ => return Err(WRONG),
-        };
-        page.insert(low, home);
+    fn any_time() -> impl Strategy<Value = Timestamp> {
+        let day = 1_420_070_400_000_000_u64;
+        let us = prop_oneof![
+            0..=Timestamp::MAX.micros(),
+            day..day + 86_400_000_000,
+            (day / 1_000_000..day / 1_000_000 + 86_400).prop_map(|second| second * 1_000_000),
+        ];
+        us.prop_map(|us| Timestamp::from_micros(us).expect("in range"))
     }
-    if page.len() == count { Ok(page) } else { Err(WRONG) }
-}
 
-/// Packs a rollup: which hours exist, the unit of its observations, the day's aggregate, then the hours' unless there is
-/// only one. Reading a day stops before the hours.
-pub(super) fn encode_rollup(rollup: &Rollup) -> Vec<u8> {
-    let mut out = Vec::new();
-    let hours = rollup.hours().fold(0_u32, |hours, (hour, _)| hours | 1 << hour);
-    out.extend_from_slice(&hours.to_le_bytes()[..3]);
-    let day = rollup.day();
-    let fits = |unit: u64| {
-        let distributions = rollup.hours().flat_map(|(_, aggregate)| &aggregate.distributions);
-        distributions.into_iter().all(|distribution| {
-            distribution.sum % u128::from(unit) == 0 && distribution.min % unit == 0 && distribution.max % unit == 0
+    fn any_choice() -> impl Strategy<Value = ChoiceId> {
+        prop_oneof![1..5_u64, 1..=MAX_ID].prop_map(|id| ChoiceId::new(id).expect("in range"))
+    }
+
+    fn any_job(id: u64) -> impl Strategy<Value = Event> {
+        let times = (option::of(any_time()), option::of(any_time()));
+        (any_choice(), select(JobStatus::ALL), option::of(any_choice()), times).prop_map(
+            move |(job_type, status, error, (ended, last_modified))| {
+                Event::Job(Job { id, job_type, status, ended, error, last_modified })
+            },
+        )
+    }
+
+    fn any_execution(id: u64) -> impl Strategy<Value = Event> {
+        let task = (select(TaskType::ALL), option::of(any_time()), option::of(any_time()))
+            .prop_map(|(task_type, started, ended)| Task { task_type, started, ended });
+        let times = [(); 4].map(|()| option::of(any_time()));
+        (any_choice(), select(ExecutionStatus::ALL), option::of(any_choice()), times, vec(task, 0..6)).prop_map(
+            move |(job_type, status, error, [queued, started, ended, last_modified], tasks)| {
+                Event::JobExecution(JobExecution {
+                    id,
+                    job_type,
+                    status,
+                    queued,
+                    started,
+                    ended,
+                    error,
+                    tasks,
+                    last_modified,
+                })
+            },
+        )
+    }
+
+    fn any_ingest(id: u64) -> impl Strategy<Value = Event> {
+        let times = [(); 5].map(|()| option::of(any_time()));
+        (option::of(any_choice()), select(IngestStatus::ALL), option::of(any::<u64>()), times).prop_map(
+            move |(strike, status, file_size, times)| {
+                let [transfer_started, transfer_ended, ingest_started, ingest_ended, last_modified] = times;
+                Event::Ingest(Ingest {
+                    id,
+                    strike,
+                    status,
+                    file_size,
+                    transfer_started,
+                    transfer_ended,
+                    ingest_started,
+                    ingest_ended,
+                    last_modified,
+                })
+            },
+        )
+    }
+
+    fn any_event(kind: EventKind) -> BoxedStrategy<Event> {
+        let id = prop_oneof![1..500_u64, 1..=MAX_ID];
+        match kind {
+            EventKind::Job => id.prop_flat_map(any_job).boxed(),
+            EventKind::JobExecution => id.prop_flat_map(any_execution).boxed(),
+            EventKind::Ingest => id.prop_flat_map(any_ingest).boxed(),
+        }
+    }
+
+    /// Events of one kind, ordered by id.
+    fn any_events() -> impl Strategy<Value = (EventKind, Vec<Event>)> {
+        select(EventKind::ALL).prop_flat_map(|kind| {
+            let events = vec(any_event(kind), 1..MAX_EVENTS).prop_map(|mut events| {
+                events.sort_by_key(Event::key);
+                events.dedup_by_key(|event| event.key());
+                events
+            });
+            (Just(kind), events)
         })
-    };
-    let place = (1..ROLLUP_UNITS.len()).rev().find(|&place| fits(ROLLUP_UNITS[place])).unwrap_or(0);
-    out.push(u8::try_from(place).expect("there are three units"));
-    put_aggregate(&mut out, &day, ROLLUP_UNITS[place]);
-    if rollup.hours().len() > 1 {
-        for (_, aggregate) in rollup.hours() {
-            put_aggregate(&mut out, aggregate, ROLLUP_UNITS[place]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_events_survive((kind, events) in any_events()) {
+            let sealed = encode_events(&events.iter().collect::<Vec<_>>());
+            prop_assert_eq!(decode_events(kind, &sealed), Ok(events));
         }
-    }
-    seal(FORM_ROLLUP, &out)
-}
 
-/// What the observations of a rollup may be counted in.
-const ROLLUP_UNITS: [u64; 3] = [1, 1_000, 1_000_000];
-
-/// Unpacks the day's aggregate of a rollup.
-pub(super) fn decode_day(sealed: &[u8]) -> Result<Aggregate, Corrupt> {
-    let mut read = RollupReader::open(sealed)?;
-    read.aggregate()
-}
-
-/// Unpacks a rollup.
-pub(super) fn decode_rollup(sealed: &[u8]) -> Result<Rollup, Corrupt> {
-    let mut read = RollupReader::open(sealed)?;
-    let day = read.aggregate()?;
-    let hours: Vec<u8> = (0..24).filter(|hour| read.hours >> hour & 1 == 1).collect();
-    let rollup = if let [hour] = hours[..] {
-        Rollup::from_iter([(hour, day)])
-    } else {
-        hours.into_iter().map(|hour| Ok((hour, read.aggregate()?))).collect::<Result<_, Corrupt>>()?
-    };
-    read.read.end()?;
-    Ok(rollup)
-}
-
-struct RollupReader<'a> {
-    read: Reader<'a>,
-    hours: u32,
-    unit: u64,
-}
-
-impl<'a> RollupReader<'a> {
-    fn open(sealed: &'a [u8]) -> Result<Self, Corrupt> {
-        let mut read = Reader(open(FORM_ROLLUP, sealed)?);
-        let hours = u32::from_le_bytes([read.byte()?, read.byte()?, read.byte()?, 0]);
-        let unit = ROLLUP_UNITS.get(usize::from(read.byte()?)).copied();
-        Ok(Self { read, hours, unit: unit.ok_or(Corrupt("a rollup has an unknown unit"))? })
-    }
-
-    fn aggregate(&mut self) -> Result<Aggregate, Corrupt> {
-        let read = &mut self.read;
-        let parts = read.varint()?;
-        let mut aggregate = Aggregate { events: read.varint()?, ..Aggregate::default() };
-        for (place, counter) in aggregate.counters.iter_mut().enumerate() {
-            if parts >> place & 1 == 1 {
-                *counter = read.varint()?;
+        #[test]
+        fn any_bytes_are_events_or_an_error(
+            content in vec(any::<u8>(), 0..200),
+            changes in btree_map(0..4000_usize, any::<u8>(), 1..4),
+            (kind, events) in any_events(),
+        ) {
+            let _ = decode_events(kind, &content);
+            // With the right checksum, so that the damage is met further in.
+            let _ = decode_events(kind, &seal(FORM_BLOCK, &content));
+            let sealed = encode_events(&events.iter().collect::<Vec<_>>());
+            let mut damaged = open(FORM_BLOCK, &sealed).expect("just sealed").to_vec();
+            for (place, byte) in changes {
+                let place = place % damaged.len();
+                damaged[place] = byte;
             }
+            let _ = decode_events(kind, &seal(FORM_BLOCK, &damaged));
         }
-        for (place, distribution) in aggregate.distributions.iter_mut().enumerate() {
-            if parts >> (COUNTERS + place) & 1 == 1 {
-                *distribution = take_distribution(read, self.unit)?;
-            }
-        }
-        if parts >> ERRORS_BIT & 1 == 1 {
-            let mut id = 0_u64;
-            for _ in 0..read.varint()? {
-                id = id.checked_add(read.varint()?).ok_or(MISSING)?;
-                aggregate.errors.insert(choice(Some(id))?.ok_or(MISSING)?, read.varint()?);
-            }
-        }
-        Ok(aggregate)
-    }
-}
 
-/// The parts of an aggregate that are not empty are named by bits: counters, distributions, then the errors.
-const ERRORS_BIT: usize = COUNTERS + DISTRIBUTIONS;
-
-fn put_aggregate(out: &mut Vec<u8>, aggregate: &Aggregate, unit: u64) {
-    let counters = aggregate.counters.iter().map(|&counter| counter > 0);
-    let distributions = aggregate.distributions.iter().map(|distribution| distribution.n > 0);
-    let parts = counters.chain(distributions).chain([!aggregate.errors.is_empty()]);
-    let parts = parts.enumerate().fold(0_u128, |parts, (place, there)| parts | u128::from(there) << place);
-    put_varint(out, parts);
-    put_varint(out, aggregate.events.into());
-    for &counter in aggregate.counters.iter().filter(|&&counter| counter > 0) {
-        put_varint(out, counter.into());
-    }
-    for distribution in aggregate.distributions.iter().filter(|distribution| distribution.n > 0) {
-        put_distribution(out, distribution, unit);
-    }
-    if !aggregate.errors.is_empty() {
-        put_varint(out, aggregate.errors.len() as u128);
-        let mut before = 0;
-        for (error, &count) in &aggregate.errors {
-            put_varint(out, (error.get() - std::mem::replace(&mut before, error.get())).into());
-            put_varint(out, count.into());
+        #[test]
+        fn cutting_keeps_every_event_in_order((_, events) in any_events(), at_the_end: bool, copies in 1..6_usize) {
+            // What stands in the events does not matter for cutting; more of them are needed than fit into a block.
+            let events: Vec<_> = std::iter::repeat_n(&events, copies).flatten().collect();
+            let blocks = cut_into_blocks(&events, at_the_end);
+            prop_assert!(blocks.iter().all(|block| !block.is_empty() && block.len() <= MAX_EVENTS));
+            prop_assert_eq!(blocks.concat(), events);
         }
     }
-}
 
-/// A distribution that is not empty: n, smallest, and unless n is 1 how far the largest and the sum lie above it.
-fn put_distribution(out: &mut Vec<u8>, distribution: &Distribution, unit: u64) {
-    let &Distribution { n, sum, min, max } = distribution;
-    put_varint(out, n.into());
-    put_varint(out, (min / unit).into());
-    if n > 1 {
-        put_varint(out, ((max - min) / unit).into());
-        put_varint(out, (sum - u128::from(n) * u128::from(min)) / u128::from(unit));
+    #[test]
+    fn rising_ids_leave_full_blocks_behind() {
+        let job = |id| {
+            let job_type = ChoiceId::new(1).expect("in range");
+            Event::Job(Job { id, job_type, status: JobStatus::Queued, ended: None, error: None, last_modified: None })
+        };
+        let events: Vec<_> = (1..=300).map(job).collect();
+        let events: Vec<_> = events.iter().collect();
+        let lengths =
+            |at_the_end| cut_into_blocks(&events, at_the_end).iter().map(|block| block.len()).collect::<Vec<_>>();
+        assert_eq!(lengths(true), [128, 128, 44]);
+        assert_eq!(lengths(false), [75, 75, 75, 75]);
     }
-}
 
-fn take_distribution(read: &mut Reader<'_>, unit: u64) -> Result<Distribution, Corrupt> {
-    const WRONG: Corrupt = Corrupt("a distribution is wrong");
-    let n = read.varint()?;
-    let min = read.varint()?.checked_mul(unit).ok_or(WRONG)?;
-    if n == 1 {
-        return Ok(Distribution { n, sum: min.into(), min, max: min });
+    /// The bytes of a block as the first format writes them. If this fails, stored files cannot be read any more: the
+    /// change needs a new format.
+    #[test]
+    fn the_stored_form_of_a_block_stays() {
+        let time = |second: u64| Timestamp::from_micros(1_420_070_400_000_000 + second * 1_000_000);
+        let task = Task { task_type: TaskType::Main, started: time(30), ended: time(90) };
+        let execution = |id, second| {
+            Event::JobExecution(JobExecution {
+                id,
+                job_type: ChoiceId::new(3).expect("in range"),
+                status: ExecutionStatus::Completed,
+                queued: time(second),
+                started: time(second + 10),
+                ended: time(second + 100),
+                error: None,
+                tasks: vec![task],
+                last_modified: None,
+            })
+        };
+        let events = [execution(7, 0), execution(9, 60)];
+        let bytes = encode_events(&events.iter().collect::<Vec<_>>());
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hex, GOLDEN_BLOCK);
     }
-    let spread = read.varint()?.checked_mul(unit).ok_or(WRONG)?;
-    let max = min.checked_add(spread).ok_or(WRONG)?;
-    let above = read.varint_u128()?.checked_mul(unit.into()).ok_or(WRONG)?;
-    let sum = (u128::from(n) * u128::from(min)).checked_add(above).ok_or(WRONG)?;
-    Ok(Distribution { n, sum, min, max })
+
+    const GOLDEN_BLOCK: &str =
+        "01020104030501060001040009c8b9a4ca0a06000f09b301000913000000010200010400094f063c0009780025acc25e";
 }

@@ -3,8 +3,8 @@
 //! Every value is sealed: a form byte that says how to read it, the content, and a checksum. Whatever bytes stand on disk,
 //! reading yields a value or [`Corrupt`], never a panic and never more memory than the bytes account for.
 //!
-//! Numbers of many events are kept by column ([`ColumnWriter`]): the smallest, the unit that divides the distances to it
-//! (microseconds, milliseconds or seconds), and the distances, each in as few bits as the largest needs. `bincode`, which
+//! Numbers of many events are kept by column ([`put_column`]): counted in the largest unit that divides them all (a
+//! microsecond, a millisecond, a second), as distances to the smallest, each in as few bits as the largest needs. `bincode`, which
 //! is complete but no longer maintained, is known to this module only.
 //!
 //! Not here: which columns a block of events has (`blocks`), which tables there are (`tables`).
@@ -131,17 +131,17 @@ impl Reader<'_> {
             SOME_PRESENT => Some(self.bytes(count.div_ceil(8))?.to_vec()),
             _ => return Err(Corrupt("a column has an unknown form")),
         };
-        let unit = *UNITS.get(usize::from(head >> 2)).ok_or(Corrupt("a column has an unknown unit"))?;
+        let unit = UNITS.get(usize::from(head >> 2)).ok_or(Corrupt("a column has an unknown unit"))?.cast_unsigned();
         let is_present = |place: usize| presence.as_ref().is_none_or(|bits| bits[place / 8] >> (place % 8) & 1 == 1);
         let present = (0..count).filter(|&place| is_present(place)).count();
-        let base = self.varint()?;
+        let base = zigzag_decode(self.varint()?);
         let width = u32::from(self.byte()?);
         if width > u64::BITS {
             return Err(Corrupt("a column is too wide"));
         }
         let bytes = self.bytes((present * width as usize).div_ceil(8))?;
         let mut packed = BitReader { bytes, buffer: 0, filled: 0 };
-        let mut next = |_| base.wrapping_add(packed.take(width).wrapping_mul(unit));
+        let mut next = |_| base.wrapping_add(packed.take(width)).wrapping_mul(unit);
         Ok((0..count).map(|place| is_present(place).then(|| next(place))).collect())
     }
 
@@ -155,20 +155,29 @@ impl Reader<'_> {
 const ALL_ABSENT: u8 = 0;
 const ALL_PRESENT: u8 = 1;
 const SOME_PRESENT: u8 = 2;
-/// What the distances in a column may be counted in; the place stands in the column's head.
-const UNITS: [u64; 3] = [1, 1_000, 1_000_000];
+/// What the numbers of a column may be counted in; the place stands in the column's head.
+const UNITS: [i64; 3] = [1, 1_000, 1_000_000];
+
+/// Folds signed numbers into unsigned ones, the small of both signs into small ones.
+fn zigzag_encode(number: i64) -> u64 {
+    (number << 1 ^ number >> 63).cast_unsigned()
+}
+
+/// The number before [`zigzag_encode`], as its two's complement.
+fn zigzag_decode(folded: u64) -> u64 {
+    folded >> 1 ^ (folded & 1).wrapping_neg()
+}
 
 /// Appends a column of numbers, some of them absent: head, presence bits if needed, smallest, width, packed distances.
-/// Numbers are compared as signed ones, so that small negative distances stay small; any `u64` survives.
+/// Numbers are taken as signed ones, so that small negative distances stay small; any `u64` survives.
 pub(super) fn put_column(out: &mut Vec<u8>, values: &[Option<u64>]) {
-    let present = || values.iter().flatten().copied();
-    let Some(base) = present().min_by_key(|value| value.cast_signed()) else {
+    let present = || values.iter().flatten().map(|value| value.cast_signed());
+    let Some(smallest) = present().min() else {
         out.push(ALL_ABSENT);
         return;
     };
-    let distance = |value: u64| value.wrapping_sub(base);
-    let place = (1..UNITS.len()).rev().find(|&place| present().all(|value| distance(value) % UNITS[place] == 0));
-    let place = place.unwrap_or(0);
+    let place = (1..UNITS.len()).rev().find(|&place| present().all(|value| value % UNITS[place] == 0)).unwrap_or(0);
+    let unit = UNITS[place];
     let all = values.iter().all(Option::is_some);
     out.push(if all { ALL_PRESENT } else { SOME_PRESENT } | u8::try_from(place << 2).expect("there are three units"));
     if !all {
@@ -176,13 +185,13 @@ pub(super) fn put_column(out: &mut Vec<u8>, values: &[Option<u64>]) {
             chunk.iter().enumerate().fold(0, |bits, (place, value)| bits | u8::from(value.is_some()) << place)
         }));
     }
-    put_varint(out, base.into());
-    let units = |value: u64| distance(value) / UNITS[place];
-    let width = u64::BITS - present().map(units).max().unwrap_or(0).leading_zeros();
+    put_varint(out, zigzag_encode(smallest / unit).into());
+    let distances = || present().map(|value| (value / unit).wrapping_sub(smallest / unit).cast_unsigned());
+    let width = u64::BITS - distances().max().unwrap_or(0).leading_zeros();
     out.push(u8::try_from(width).expect("a number has at most 64 bits"));
     let (mut buffer, mut filled) = (0_u128, 0);
-    for value in present() {
-        buffer |= u128::from(units(value)) << filled;
+    for distance in distances() {
+        buffer |= u128::from(distance) << filled;
         filled += width;
         while filled >= 8 {
             out.push(low_byte(buffer));
@@ -222,6 +231,15 @@ impl BitReader<'_> {
     }
 }
 
+/// Reads `N` columns of `count` numbers.
+pub(super) fn take<const N: usize>(read: &mut Reader<'_>, count: usize) -> Result<[Vec<Option<u64>>; N], Corrupt> {
+    let mut columns = [const { Vec::new() }; N];
+    for column in &mut columns {
+        *column = read.column(count)?;
+    }
+    Ok(columns)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::collection::vec;
@@ -239,8 +257,8 @@ mod tests {
     fn whole_seconds_take_the_bits_of_seconds() {
         let day = 1_420_070_400_000_000;
         let values: Vec<_> = (0..100).map(|place| Some(day + place * 863 * 1_000_000)).collect();
-        // Head, eight or nine bytes of base, width, and 17 bits for each of the seconds of a day.
-        assert_eq!(column_bytes(&values).len(), 1 + 8 + 1 + (100_usize * 17).div_ceil(8));
+        // Head, five bytes of the smallest, width, and 17 bits for each of the seconds of a day.
+        assert_eq!(column_bytes(&values).len(), 1 + 5 + 1 + (100_usize * 17).div_ceil(8));
     }
 
     #[test]

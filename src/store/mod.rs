@@ -2,13 +2,15 @@
 //!
 //! The rest of the program knows operations on these nouns, never tables: [`Store::write`] runs one atomic, synced
 //! [`Batch`]; [`Store::snapshot`] gives a [`Snapshot`] that no later write changes and that waits for no writer. `tables`
-//! reads as the file format, `blocks` and `codec` say what the bytes mean.
+//! reads as the file format; `blocks`, `index_pages`, `rollup_rows` and `codec` say what the bytes mean.
 //!
 //! Not here: which event replaces which, and what that does to a rollup (`worker`).
 
 mod batch;
 mod blocks;
 mod codec;
+mod index_pages;
+mod rollup_rows;
 mod snapshot;
 mod tables;
 
@@ -200,11 +202,8 @@ fn scope_row(scope: Scope) -> u64 {
 
 /// The key of a definition's row.
 fn choice_row(choice: &Choice) -> (u8, u64) {
-    match choice {
-        Choice::JobType(job_type) => (MetricsTypeId::JobTypes as u8, job_type.id.get()),
-        Choice::Strike(strike) => (MetricsTypeId::Ingests as u8, strike.id.get()),
-        Choice::Error(error) => (MetricsTypeId::Errors as u8, error.id.get()),
-    }
+    let (metrics, id) = choice.key();
+    (metrics as u8, id.get())
 }
 
 /// Reads all definitions.

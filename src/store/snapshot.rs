@@ -5,7 +5,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use redb::ReadTransaction;
 
-use super::{StoreError, blocks, read_choices, scope_row, tables};
+use super::{StoreError, read_choices, rollup_rows, scope_row, tables};
 use crate::catalog::MetricsTypeId;
 use crate::events::Choices;
 use crate::rollup::{Aggregate, Rollup, Scope};
@@ -49,7 +49,7 @@ impl<'a> Snapshot<'a> {
         mut visit: impl FnMut(Date, Aggregate),
     ) -> Result<(), StoreError> {
         self.rows((metrics, scope), dates, |date, row| {
-            visit(date, blocks::decode_day(row)?);
+            visit(date, rollup_rows::decode_day(row)?);
             Ok(())
         })
     }
@@ -62,7 +62,7 @@ impl<'a> Snapshot<'a> {
         mut visit: impl FnMut(Date, Rollup),
     ) -> Result<(), StoreError> {
         self.rows((metrics, scope), dates, |date, row| {
-            visit(date, blocks::decode_rollup(row)?);
+            visit(date, rollup_rows::decode_rollup(row)?);
             Ok(())
         })
     }

@@ -76,7 +76,7 @@ fn task(of: &str, started: &str, ended: &str) -> Value {
 }
 
 /// A completed execution from 10:00:00 to 12:00:00, queued at 09:00:00, with these tasks.
-fn execution_with(tasks: Value) -> Value {
+fn execution_with(tasks: &Value) -> Value {
     let execution = execution(1, 1, "2015-01-01T09:00:00Z", "2015-01-01T10:00:00Z", END);
     with(execution, json!({ "tasks": tasks }))
 }
@@ -285,7 +285,7 @@ fn only_a_completed_execution_brings_observations() {
 #[test]
 fn an_executions_measures_are_the_times_between_its_steps() {
     let server = server();
-    server.accept(&[execution_with(json!([
+    server.accept(&[execution_with(&json!([
         task("pull", "10:00:00", "10:00:07"),
         task("pre", "10:01:00", "10:01:11"),
         task("main", "10:10:00", "11:10:00"),
@@ -315,7 +315,7 @@ fn the_first_task_of_its_type_that_has_both_times_counts() {
         tasks.push(task(of, "10:00:00", ended));
         tasks.push(task(of, "09:00:00", "11:00:00"));
     }
-    server.accept(&[execution_with(json!(tasks))]);
+    server.accept(&[execution_with(&json!(tasks))]);
     assert_eq!(four(&server, "job-types", "pre_time"), [30; 4]);
     assert_eq!(four(&server, "job-types", "job_time"), [40; 4]);
     assert_eq!(four(&server, "job-types", "post_time"), [50; 4]);
@@ -325,7 +325,7 @@ fn the_first_task_of_its_type_that_has_both_times_counts() {
 #[test]
 fn missing_tasks_are_0_in_stage_time_and_no_observations_of_their_own() {
     let server = server();
-    server.accept(&[execution_with(json!([task("main", "10:00:00", "10:00:40")]))]);
+    server.accept(&[execution_with(&json!([task("main", "10:00:00", "10:00:40")]))]);
     assert_eq!(four(&server, "job-types", "stage_time"), [7160; 4]);
     assert_no_value(&server, "job-types", "pre_time_sum");
     assert_no_value(&server, "job-types", "post_time_sum");
@@ -334,15 +334,15 @@ fn missing_tasks_are_0_in_stage_time_and_no_observations_of_their_own() {
 #[test]
 fn stage_time_is_at_least_0() {
     let server = server();
-    server
-        .accept(&[execution_with(json!([task("pre", "10:00:00", "11:30:00"), task("main", "10:00:00", "11:30:00"),]))]);
+    let tasks = json!([task("pre", "10:00:00", "11:30:00"), task("main", "10:00:00", "11:30:00")]);
+    server.accept(&[execution_with(&tasks)]);
     assert_eq!(four(&server, "job-types", "stage_time"), [0; 4]);
 }
 
 #[test]
 fn each_part_of_stage_time_is_cut_at_0_before() {
     let server = server();
-    server.accept(&[execution_with(json!([
+    server.accept(&[execution_with(&json!([
         task("pull", "10:30:00", "10:00:00"),
         task("pre", "11:00:00", "10:00:00"),
         task("main", "10:00:00", "10:10:00"),
@@ -354,12 +354,12 @@ fn each_part_of_stage_time_is_cut_at_0_before() {
 fn an_observation_needs_both_its_times() {
     let tasks = json!([task("main", "10:00:00", "10:00:40"), { "type": "pre" }]);
     let unqueued = server();
-    unqueued.accept(&[with(execution_with(tasks.clone()), json!({ "queued": null }))]);
+    unqueued.accept(&[with(execution_with(&tasks), json!({ "queued": null }))]);
     assert_no_value(&unqueued, "job-types", "queue_time_avg");
     assert_eq!(four(&unqueued, "job-types", "run_time"), [7200; 4]);
 
     let unstarted = server();
-    unstarted.accept(&[with(execution_with(tasks), json!({ "started": null }))]);
+    unstarted.accept(&[with(execution_with(&tasks), json!({ "started": null }))]);
     for column in ["queue_time_sum", "pre_time_min", "run_time_max", "stage_time_avg"] {
         assert_no_value(&unstarted, "job-types", column);
     }

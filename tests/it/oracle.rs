@@ -142,8 +142,9 @@ impl Oracle {
 fn completed_execution(event: &Object) -> Contribution {
     let task = |wanted: &str| {
         let tasks = event.get("tasks").map_or(&[][..], |tasks| tasks.as_array().unwrap());
-        let of_type = tasks.iter().map(|task| task.as_object().unwrap()).filter(|task| text(task, "type") == wanted);
-        of_type.filter_map(|task| length(task, "started", "ended")).next()
+        let mut of_type =
+            tasks.iter().map(|task| task.as_object().unwrap()).filter(|task| text(task, "type") == wanted);
+        of_type.find_map(|task| length(task, "started", "ended"))
     };
     let run = length(event, "started", "ended");
     let tasks: u128 = ["pull", "pre", "main", "post"].into_iter().filter_map(task).sum();
@@ -229,9 +230,11 @@ fn columns(metrics_type: &str) -> Vec<String> {
 }
 
 fn series(column: &str, buckets: &BTreeMap<(u64, Option<u64>), Vec<Contribution>>) -> Value {
-    let valued =
-        |(&(start_us, id), contributions): (_, &Vec<Contribution>)| Some((start_us, id, value(column, contributions)?));
-    let values: Vec<(u64, Option<u64>, u64)> = buckets.iter().filter_map(valued).collect();
+    let shown = |(key, contributions): (&(u64, Option<u64>), &Vec<Contribution>)| {
+        let (start_us, id) = *key;
+        Some((start_us, id, value(column, contributions)?))
+    };
+    let values: Vec<(u64, Option<u64>, u64)> = buckets.iter().filter_map(shown).collect();
     json!({
         "column": column,
         "min_x": values.first().map(|value| date_time(value.0).format("%Y-%m-%d").to_string()),

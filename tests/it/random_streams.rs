@@ -175,17 +175,27 @@ fn compare_plot(
 fn step() -> impl Strategy<Value = Step> {
     let objects = || vec(object(), 1..=12);
     prop_oneof![
-        20 => (objects(), form()).prop_map(|(objects, form)| Step::Post(objects, form)),
-        4 => (any::<Index>(), form()).prop_map(|(which, form)| Step::Retry(which, form)),
-        3 => (objects(), any::<Index>(), invalid(), form())
+        30 => (objects(), form()).prop_map(|(objects, form)| Step::Post(objects, form)),
+        1 => (many_events(), form()).prop_map(|(objects, form)| Step::Post(objects, form)),
+        6 => (any::<Index>(), form()).prop_map(|(which, form)| Step::Retry(which, form)),
+        4 => (objects(), any::<Index>(), invalid(), form())
             .prop_map(|(objects, place, invalid, form)| Step::Invalid(objects, place, invalid, form)),
-        1 => (objects(), form()).prop_map(|(objects, form)| Step::CutShort(objects, form)),
-        1 => Just(Step::Restart),
+        2 => (objects(), form()).prop_map(|(objects, form)| Step::CutShort(objects, form)),
+        2 => Just(Step::Restart),
     ]
 }
 
 fn form() -> impl Strategy<Value = Form> {
     (any::<bool>(), any::<bool>()).prop_map(|(ndjson, gzip)| Form { ndjson, gzip })
+}
+
+/// Three events over and over, with ids in a row.
+fn many_events() -> impl Strategy<Value = Vec<Value>> {
+    let event = prop_oneof![job(), execution(), ingest()];
+    (vec(event, 3), select(vec![1, 200, 65_400]), 50..=300u64).prop_map(|(events, first, count)| {
+        let ids = first..first + count;
+        events.iter().cycle().zip(ids).map(|(event, id)| with(event.clone(), json!({ "id": id }))).collect()
+    })
 }
 
 fn object() -> impl Strategy<Value = Value> {

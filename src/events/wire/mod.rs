@@ -1,0 +1,113 @@
+//! Objects as clients write them: JSON in, valid [`Object`]s or the problems of each out (contract, section 3).
+//!
+//! Reading an object never stops at its first mistake. The text is read once into slots, one for each name that any
+//! kind knows (`object`); then the kind takes the fields it has, each with its type. What is missing, of a wrong type,
+//! unknown or given twice becomes a [`Problem`] of that object, and the objects behind it are read all the same. Only text
+//! that is no JSON ends the reading. Objects are handed on one by one, so that what a body says of itself never decides
+//! how much memory it takes.
+//!
+//! Not here: bodies and their encodings (`api::events`), whether the choices that an event names are known
+//! (`request`).
+
+mod object;
+mod tasks;
+mod types;
+mod value;
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+
+use super::Object;
+use object::Fields;
+use value::{Shape, Value, read_as_shape};
+
+/// Something that is wrong with one object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The field that is wrong; `None` where the object as a whole is.
+    pub field: Option<String>,
+    /// What is wrong with it.
+    pub detail: String,
+}
+
+/// What one object of a body turned out to be: valid, or its problems (at least one).
+pub type Read = Result<Object, Vec<Problem>>;
+
+/// The body is no JSON.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotJson {
+    /// An `application/json` body; the position is in the text.
+    #[error("the body is not JSON: {0}")]
+    Body(String),
+    /// A line of an `application/x-ndjson` body, counted from 1.
+    #[error("line {line} is not JSON: {detail}")]
+    Line {
+        /// The line, from 1.
+        line: usize,
+        /// What the parser says, with the column.
+        detail: String,
+    },
+}
+
+/// Reads an `application/json` body, one object or an array of them, and gives each object to `take`.
+pub fn read_json(body: &[u8], mut take: impl FnMut(Read)) -> Result<(), NotJson> {
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let is_array = body.trim_ascii_start().first() == Some(&b'[');
+    let read = if is_array {
+        json.deserialize_seq(Elements(&mut take))
+    } else {
+        Line::deserialize(&mut json).map(|Line(object)| take(object))
+    };
+    read.and_then(|()| json.end()).map_err(|error| NotJson::Body(error.to_string()))
+}
+
+/// Reads an `application/x-ndjson` body, an object a line, and gives each object to `take`. Blank lines are skipped.
+pub fn read_ndjson(body: &[u8], mut take: impl FnMut(Read)) -> Result<(), NotJson> {
+    for (place, line) in body.split(|&byte| byte == b'\n').enumerate() {
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        let Line(object) = serde_json::from_slice(line).map_err(|error| {
+            // The parser counts lines within what it is given, which is a single one.
+            let detail = error.to_string().replace(" at line 1 column ", " at column ");
+            NotJson::Line { line: place + 1, detail }
+        })?;
+        take(object);
+    }
+    Ok(())
+}
+
+/// The elements of an array, given away one by one.
+struct Elements<'t, T>(&'t mut T);
+
+impl<'de, T: FnMut(Read)> Visitor<'de> for Elements<'_, T> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of objects")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<(), A::Error> {
+        while let Some(Line(object)) = array.next_element()? {
+            self.0(object);
+        }
+        Ok(())
+    }
+}
+
+read_as_shape!(Line);
+
+/// The value where one object should stand.
+struct Line(Read);
+
+impl<'de> Shape<'de> for Line {
+    fn value(value: Value<'de>) -> Self {
+        Self(Err(vec![Problem { field: None, detail: format!("must be an object, {}", value.found()) }]))
+    }
+
+    fn object<A: MapAccess<'de>>(object: A) -> Result<Self, A::Error> {
+        Fields::read(object).map(|fields| Self(fields.into_object()))
+    }
+}

@@ -1,0 +1,345 @@
+//! One object: its fields by name, then the kind takes those that it has.
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+
+use super::tasks::Tasks;
+use super::types::{EventId, FromValue};
+use super::value::Value;
+use super::{Problem, Read};
+use crate::events::{
+    Choice, ErrorDefinition, Event, ExecutionStatus, Ingest, IngestStatus, Job, JobExecution, JobStatus, JobType,
+    Object, Strike, named,
+};
+
+named! {
+    /// The kinds of objects.
+    pub(super) Kind {
+        /// Defines a choice of `job-types`.
+        JobType = "job_type",
+        /// Defines a choice of `ingests`.
+        Strike = "strike",
+        /// Defines an error.
+        Error = "error",
+        /// An event.
+        Job = "job",
+        /// An event.
+        JobExecution = "job_execution",
+        /// An event.
+        Ingest = "ingest",
+    }
+}
+
+named! {
+    /// Every name that a field of some kind has.
+    pub(super) Field {
+        /// Says what the object is.
+        Kind = "kind",
+        /// What identifies it within its kind.
+        Id = "id",
+        /// A choice.
+        JobType = "job_type",
+        /// A choice.
+        Strike = "strike",
+        /// A choice.
+        Error = "error",
+        /// One of the kind's.
+        Status = "status",
+        /// A time.
+        Queued = "queued",
+        /// A time.
+        Started = "started",
+        /// A time.
+        Ended = "ended",
+        /// A list of tasks.
+        Tasks = "tasks",
+        /// A time.
+        LastModified = "last_modified",
+        /// Bytes.
+        FileSize = "file_size",
+        /// A time.
+        TransferStarted = "transfer_started",
+        /// A time.
+        TransferEnded = "transfer_ended",
+        /// A time.
+        IngestStarted = "ingest_started",
+        /// A time.
+        IngestEnded = "ingest_ended",
+        /// A text.
+        Name = "name",
+        /// A text.
+        Version = "version",
+        /// A text.
+        Title = "title",
+        /// A text.
+        Description = "description",
+        /// A text, of an error one of three.
+        Category = "category",
+        /// A text.
+        AuthorName = "author_name",
+        /// A text.
+        AuthorUrl = "author_url",
+        /// Yes or no.
+        IsSystem = "is_system",
+        /// Yes or no.
+        IsLongRunning = "is_long_running",
+        /// Yes or no.
+        IsActive = "is_active",
+        /// Yes or no.
+        IsOperational = "is_operational",
+        /// Yes or no.
+        IsPaused = "is_paused",
+        /// A text.
+        IconCode = "icon_code",
+        /// A text.
+        JobTypeName = "job_type_name",
+        /// Yes or no.
+        IsBuiltin = "is_builtin",
+        /// Yes or no.
+        ShouldBeRetried = "should_be_retried",
+        /// Of a task.
+        Type = "type",
+    }
+}
+
+/// A key of an object: a field that some kind has, or a name that none has.
+pub(super) enum Key {
+    Field(Field),
+    Unknown(String),
+}
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AnyKey;
+
+        impl Visitor<'_> for AnyKey {
+            type Value = Key;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a field name")
+            }
+
+            fn visit_str<E>(self, name: &str) -> Result<Key, E> {
+                Ok(Field::from_name(name).map_or_else(|| Key::Unknown(name.to_owned()), Key::Field))
+            }
+        }
+
+        deserializer.deserialize_str(AnyKey)
+    }
+}
+
+/// The fields of one object, before its kind has looked at them.
+pub(super) struct Fields<'a> {
+    values: [Value<'a>; Field::ALL.len()],
+    /// Bit sets over the fields' places: which were given, which the kind has asked for.
+    given: u64,
+    asked: u64,
+    problems: Vec<Problem>,
+}
+
+impl<'a> Fields<'a> {
+    pub(super) fn read<'de: 'a, A: MapAccess<'de>>(mut object: A) -> Result<Self, A::Error> {
+        let values = [const { Value::Absent }; Field::ALL.len()];
+        let mut fields = Self { values, given: 0, asked: 0, problems: Vec::new() };
+        while let Some(key) = object.next_key()? {
+            match key {
+                Key::Field(field) => {
+                    let value =
+                        if field == Field::Tasks { object.next_value::<Tasks>()?.0 } else { object.next_value()? };
+                    if fields.given & bit(field) != 0 {
+                        fields.problem(field, "is given twice");
+                    }
+                    fields.given |= bit(field);
+                    fields.values[field as usize] = value;
+                }
+                Key::Unknown(name) => {
+                    object.next_value::<IgnoredAny>()?;
+                    fields.problems.push(Problem { field: Some(name), detail: "is no known field".to_owned() });
+                }
+            }
+        }
+        Ok(fields)
+    }
+
+    fn problem(&mut self, field: Field, detail: impl Into<String>) {
+        self.problems.push(Problem { field: Some(field.name().to_owned()), detail: detail.into() });
+    }
+
+    /// The field's value; `None` if it was not given, or is wrong, which then is a problem.
+    fn optional<T: FromValue>(&mut self, field: Field) -> Option<T> {
+        self.asked |= bit(field);
+        let value = std::mem::replace(&mut self.values[field as usize], Value::Absent);
+        if matches!(value, Value::Absent) {
+            return None;
+        }
+        match T::from_value(value) {
+            Ok(value) => Some(value),
+            Err(detail) => {
+                self.problem(field, detail);
+                None
+            }
+        }
+    }
+
+    /// The same, where it is a problem too that the field was not given.
+    fn required<T: FromValue>(&mut self, field: Field) -> Option<T> {
+        if matches!(self.values[field as usize], Value::Absent) {
+            self.asked |= bit(field);
+            self.problem(field, "is required");
+            return None;
+        }
+        self.optional(field)
+    }
+
+    /// The field's value: required if the status says so.
+    fn required_if<T: FromValue>(&mut self, required: bool, field: Field) -> Option<T> {
+        if required { self.required(field) } else { self.optional(field) }
+    }
+
+    fn flag(&mut self, field: Field, default: bool) -> bool {
+        self.optional(field).unwrap_or(default)
+    }
+
+    pub(super) fn into_object(mut self) -> Read {
+        let kind = self.required(Field::Kind);
+        let object = kind.and_then(|kind| match kind {
+            Kind::JobType => self.job_type().map(|job_type| Object::Choice(Choice::JobType(job_type))),
+            Kind::Strike => self.strike().map(|strike| Object::Choice(Choice::Strike(strike))),
+            Kind::Error => self.error().map(|error| Object::Choice(Choice::Error(error))),
+            Kind::Job => self.job().map(|job| Object::Event(Event::Job(job))),
+            Kind::JobExecution => self.execution().map(|execution| Object::Event(Event::JobExecution(execution))),
+            Kind::Ingest => self.ingest().map(|ingest| Object::Event(Event::Ingest(ingest))),
+        });
+        let foreign = self.given & !self.asked;
+        if let Some(kind) = kind.filter(|_| foreign != 0) {
+            for &field in Field::ALL.iter().filter(|&&field| foreign & bit(field) != 0) {
+                self.problem(field, format!("is no field of kind {:?}", kind.name()));
+            }
+        }
+        match object {
+            Some(object) if self.problems.is_empty() => Ok(object),
+            _ => Err(self.problems),
+        }
+    }
+
+    fn job_type(&mut self) -> Option<JobType> {
+        let id = self.required(Field::Id);
+        let name: Option<String> = self.required(Field::Name);
+        let version = self.required(Field::Version);
+        let title = self.optional(Field::Title).or_else(|| name.clone());
+        let description = self.optional(Field::Description);
+        let category = self.optional(Field::Category);
+        let author_name = self.optional(Field::AuthorName);
+        let author_url = self.optional(Field::AuthorUrl);
+        let is_system = self.flag(Field::IsSystem, false);
+        let is_long_running = self.flag(Field::IsLongRunning, false);
+        let is_active = self.flag(Field::IsActive, true);
+        let is_operational = self.flag(Field::IsOperational, true);
+        let is_paused = self.flag(Field::IsPaused, false);
+        let icon_code = self.optional(Field::IconCode);
+        Some(JobType {
+            id: id?,
+            name: name?,
+            version: version?,
+            title: title?,
+            description,
+            category,
+            author_name,
+            author_url,
+            is_system,
+            is_long_running,
+            is_active,
+            is_operational,
+            is_paused,
+            icon_code,
+        })
+    }
+
+    fn strike(&mut self) -> Option<Strike> {
+        let id = self.required(Field::Id);
+        let name: Option<String> = self.required(Field::Name);
+        let title = self.optional(Field::Title).or_else(|| name.clone());
+        let description = self.optional(Field::Description);
+        Some(Strike { id: id?, name: name?, title: title?, description })
+    }
+
+    fn error(&mut self) -> Option<ErrorDefinition> {
+        let id = self.required(Field::Id);
+        let name: Option<String> = self.required(Field::Name);
+        let category = self.required(Field::Category);
+        let title = self.optional(Field::Title).or_else(|| name.clone());
+        let description = self.optional(Field::Description);
+        let job_type_name = self.optional(Field::JobTypeName);
+        let is_builtin = self.flag(Field::IsBuiltin, false);
+        let should_be_retried = self.flag(Field::ShouldBeRetried, false);
+        Some(ErrorDefinition {
+            id: id?,
+            name: name?,
+            title: title?,
+            description,
+            job_type_name,
+            category: category?,
+            is_builtin,
+            should_be_retried,
+        })
+    }
+
+    fn job(&mut self) -> Option<Job> {
+        let id = self.required::<EventId>(Field::Id);
+        let job_type = self.required(Field::JobType);
+        let status = self.required(Field::Status);
+        let has_ended = matches!(status, Some(JobStatus::Completed | JobStatus::Failed | JobStatus::Canceled));
+        let ended = self.required_if(has_ended, Field::Ended);
+        let error = self.optional(Field::Error);
+        let last_modified = self.optional(Field::LastModified);
+        Some(Job { id: id?.0, job_type: job_type?, status: status?, ended, error, last_modified })
+    }
+
+    fn execution(&mut self) -> Option<JobExecution> {
+        let id = self.required::<EventId>(Field::Id);
+        let job_type = self.required(Field::JobType);
+        let status: Option<ExecutionStatus> = self.required(Field::Status);
+        let queued = self.optional(Field::Queued);
+        let started = self.optional(Field::Started);
+        let ended = self.required_if(status.is_some_and(ExecutionStatus::is_final), Field::Ended);
+        let error = self.optional(Field::Error);
+        let tasks = self.optional(Field::Tasks).unwrap_or_default();
+        let last_modified = self.optional(Field::LastModified);
+        let (id, job_type, status) = (id?.0, job_type?, status?);
+        Some(JobExecution { id, job_type, status, queued, started, ended, error, tasks, last_modified })
+    }
+
+    fn ingest(&mut self) -> Option<Ingest> {
+        let id = self.required::<EventId>(Field::Id);
+        let strike = self.optional(Field::Strike);
+        let status = self.required(Field::Status);
+        let has_ended = matches!(
+            status,
+            Some(IngestStatus::Deferred | IngestStatus::Ingested | IngestStatus::Errored | IngestStatus::Duplicate)
+        );
+        let file_size = self.optional(Field::FileSize);
+        let transfer_started = self.optional(Field::TransferStarted);
+        let transfer_ended = self.optional(Field::TransferEnded);
+        let ingest_started = self.optional(Field::IngestStarted);
+        let ingest_ended = self.required_if(has_ended, Field::IngestEnded);
+        let last_modified = self.optional(Field::LastModified);
+        Some(Ingest {
+            id: id?.0,
+            strike,
+            status: status?,
+            file_size,
+            transfer_started,
+            transfer_ended,
+            ingest_started,
+            ingest_ended,
+            last_modified,
+        })
+    }
+}
+
+/// The bit of a field in a set of fields.
+pub(super) fn bit(field: Field) -> u64 {
+    1 << field as u32
+}

@@ -1,0 +1,120 @@
+//! JSON values of any type, read without ever failing on their type.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use crate::events::Task;
+
+/// A JSON value as far as any field needs it. `null` is the same as absent.
+#[derive(Debug, Clone)]
+pub(super) enum Value<'a> {
+    Absent,
+    Bool(bool),
+    Integer(u64),
+    Number(f64),
+    Text(Cow<'a, str>),
+    Array,
+    Object,
+    Tasks(Result<Vec<Task>, String>),
+}
+
+impl Value<'_> {
+    /// Ends "must be …" with what was found instead.
+    pub(super) fn found(&self) -> String {
+        match self {
+            Self::Absent => "not null".to_owned(),
+            Self::Bool(value) => format!("not {value}"),
+            Self::Integer(value) => format!("not {value}"),
+            Self::Number(value) => format!("not {value}"),
+            Self::Text(text) if text.chars().count() > 40 => "not another text".to_owned(),
+            Self::Text(text) => format!("not {:?}", text.as_ref()),
+            Self::Array | Self::Tasks(_) => "not an array".to_owned(),
+            Self::Object => "not an object".to_owned(),
+        }
+    }
+}
+
+/// What becomes of a JSON value, whatever its type is. By default arrays and objects are passed over.
+pub(super) trait Shape<'de>: Sized {
+    fn value(value: Value<'de>) -> Self;
+
+    fn array<A: SeqAccess<'de>>(mut array: A) -> Result<Self, A::Error> {
+        while array.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Self::value(Value::Array))
+    }
+
+    fn object<A: MapAccess<'de>>(mut object: A) -> Result<Self, A::Error> {
+        while object.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Self::value(Value::Object))
+    }
+}
+
+/// Reads any JSON value into its shape.
+pub(super) struct Any<S>(pub(super) PhantomData<S>);
+
+impl<'de, S: Shape<'de>> Visitor<'de> for Any<S> {
+    type Value = S;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<S, E> {
+        Ok(S::value(Value::Absent))
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<S, E> {
+        Ok(S::value(Value::Bool(value)))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<S, E> {
+        Ok(S::value(Value::Integer(value)))
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a negative number is wrong everywhere; it is only shown")]
+    fn visit_i64<E>(self, value: i64) -> Result<S, E> {
+        Ok(S::value(u64::try_from(value).map_or(Value::Number(value as f64), Value::Integer)))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<S, E> {
+        Ok(S::value(Value::Number(value)))
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<S, E> {
+        Ok(S::value(Value::Text(Cow::Borrowed(text))))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<S, E> {
+        Ok(S::value(Value::Text(Cow::Owned(text.to_owned()))))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, array: A) -> Result<S, A::Error> {
+        S::array(array)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, object: A) -> Result<S, A::Error> {
+        S::object(object)
+    }
+}
+
+/// Makes a shape readable by `serde`.
+macro_rules! read_as_shape {
+    ($($shape:ident $(<$lifetime:lifetime>)?),*) => {$(
+        impl<'de> serde::Deserialize<'de> for $shape $(<$lifetime>)? {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                deserializer.deserialize_any($crate::events::wire::value::Any(std::marker::PhantomData))
+            }
+        }
+    )*};
+}
+pub(super) use read_as_shape;
+read_as_shape!(Value<'de>);
+
+impl<'de> Shape<'de> for Value<'de> {
+    fn value(value: Self) -> Self {
+        value
+    }
+}

@@ -1,0 +1,200 @@
+//! Rollups as rows: the day first, then the hours that exist, nothing for what did not happen.
+
+use super::blocks::choice;
+use super::codec::{Corrupt, Reader, open, put_varint, seal};
+use crate::events::contribution::{COUNTERS, DISTRIBUTIONS};
+use crate::rollup::{Aggregate, Distribution, Rollup};
+
+const FORM_ROLLUP: u8 = 1;
+const WRONG_ERROR: Corrupt = Corrupt("a count by error is wrong");
+
+/// Packs a rollup: which hours exist, the unit of its observations, the day's aggregate, then the hours' unless there is
+/// only one. Reading a day stops before the hours.
+pub(super) fn encode_rollup(rollup: &Rollup) -> Vec<u8> {
+    let mut out = Vec::new();
+    let hours = rollup.hours().fold(0_u32, |hours, (hour, _)| hours | 1 << hour);
+    out.extend_from_slice(&hours.to_le_bytes()[..3]);
+    let day = rollup.day();
+    let fits = |unit: u64| {
+        let distributions = rollup.hours().flat_map(|(_, aggregate)| &aggregate.distributions);
+        distributions.into_iter().all(|distribution| {
+            distribution.sum % u128::from(unit) == 0 && distribution.min % unit == 0 && distribution.max % unit == 0
+        })
+    };
+    let place = (1..ROLLUP_UNITS.len()).rev().find(|&place| fits(ROLLUP_UNITS[place])).unwrap_or(0);
+    out.push(u8::try_from(place).expect("there are three units"));
+    put_aggregate(&mut out, &day, ROLLUP_UNITS[place]);
+    if rollup.hours().len() > 1 {
+        for (_, aggregate) in rollup.hours() {
+            put_aggregate(&mut out, aggregate, ROLLUP_UNITS[place]);
+        }
+    }
+    seal(FORM_ROLLUP, &out)
+}
+
+/// What the observations of a rollup may be counted in.
+const ROLLUP_UNITS: [u64; 3] = [1, 1_000, 1_000_000];
+
+/// Unpacks the day's aggregate of a rollup.
+pub(super) fn decode_day(sealed: &[u8]) -> Result<Aggregate, Corrupt> {
+    let mut read = RollupReader::open(sealed)?;
+    read.aggregate()
+}
+
+/// Unpacks a rollup.
+pub(super) fn decode_rollup(sealed: &[u8]) -> Result<Rollup, Corrupt> {
+    let mut read = RollupReader::open(sealed)?;
+    let day = read.aggregate()?;
+    let hours: Vec<u8> = (0..24).filter(|hour| read.hours >> hour & 1 == 1).collect();
+    let rollup = if let [hour] = hours[..] {
+        Rollup::from_iter([(hour, day)])
+    } else {
+        hours.into_iter().map(|hour| Ok((hour, read.aggregate()?))).collect::<Result<_, Corrupt>>()?
+    };
+    read.read.end()?;
+    Ok(rollup)
+}
+
+struct RollupReader<'a> {
+    read: Reader<'a>,
+    hours: u32,
+    unit: u64,
+}
+
+impl<'a> RollupReader<'a> {
+    fn open(sealed: &'a [u8]) -> Result<Self, Corrupt> {
+        let mut read = Reader(open(FORM_ROLLUP, sealed)?);
+        let hours = u32::from_le_bytes([read.byte()?, read.byte()?, read.byte()?, 0]);
+        let unit = ROLLUP_UNITS.get(usize::from(read.byte()?)).copied();
+        Ok(Self { read, hours, unit: unit.ok_or(Corrupt("a rollup has an unknown unit"))? })
+    }
+
+    fn aggregate(&mut self) -> Result<Aggregate, Corrupt> {
+        let read = &mut self.read;
+        let parts = read.varint()?;
+        let mut aggregate = Aggregate { events: read.varint()?, ..Aggregate::default() };
+        for (place, counter) in aggregate.counters.iter_mut().enumerate() {
+            if parts >> place & 1 == 1 {
+                *counter = read.varint()?;
+            }
+        }
+        for (place, distribution) in aggregate.distributions.iter_mut().enumerate() {
+            if parts >> (COUNTERS + place) & 1 == 1 {
+                *distribution = take_distribution(read, self.unit)?;
+            }
+        }
+        if parts >> ERRORS_BIT & 1 == 1 {
+            let mut id = 0_u64;
+            for _ in 0..read.varint()? {
+                id = id.checked_add(read.varint()?).ok_or(WRONG_ERROR)?;
+                aggregate.errors.insert(choice(Some(id))?.ok_or(WRONG_ERROR)?, read.varint()?);
+            }
+        }
+        Ok(aggregate)
+    }
+}
+
+/// The parts of an aggregate that are not empty are named by bits: counters, distributions, then the errors.
+const ERRORS_BIT: usize = COUNTERS + DISTRIBUTIONS;
+
+fn put_aggregate(out: &mut Vec<u8>, aggregate: &Aggregate, unit: u64) {
+    let counters = aggregate.counters.iter().map(|&counter| counter > 0);
+    let distributions = aggregate.distributions.iter().map(|distribution| distribution.n > 0);
+    let parts = counters.chain(distributions).chain([!aggregate.errors.is_empty()]);
+    let parts = parts.enumerate().fold(0_u128, |parts, (place, there)| parts | u128::from(there) << place);
+    put_varint(out, parts);
+    put_varint(out, aggregate.events.into());
+    for &counter in aggregate.counters.iter().filter(|&&counter| counter > 0) {
+        put_varint(out, counter.into());
+    }
+    for distribution in aggregate.distributions.iter().filter(|distribution| distribution.n > 0) {
+        put_distribution(out, distribution, unit);
+    }
+    if !aggregate.errors.is_empty() {
+        put_varint(out, aggregate.errors.len() as u128);
+        let mut before = 0;
+        for (error, &count) in &aggregate.errors {
+            put_varint(out, (error.get() - std::mem::replace(&mut before, error.get())).into());
+            put_varint(out, count.into());
+        }
+    }
+}
+
+/// A distribution that is not empty: n, smallest, and unless n is 1 how far the largest and the sum lie above it.
+fn put_distribution(out: &mut Vec<u8>, distribution: &Distribution, unit: u64) {
+    let &Distribution { n, sum, min, max } = distribution;
+    put_varint(out, n.into());
+    put_varint(out, (min / unit).into());
+    if n > 1 {
+        put_varint(out, ((max - min) / unit).into());
+        put_varint(out, (sum - u128::from(n) * u128::from(min)) / u128::from(unit));
+    }
+}
+
+fn take_distribution(read: &mut Reader<'_>, unit: u64) -> Result<Distribution, Corrupt> {
+    const WRONG: Corrupt = Corrupt("a distribution is wrong");
+    let n = read.varint()?;
+    let min = read.varint()?.checked_mul(unit).ok_or(WRONG)?;
+    if n == 1 {
+        return Ok(Distribution { n, sum: min.into(), min, max: min });
+    }
+    let spread = read.varint()?.checked_mul(unit).ok_or(WRONG)?;
+    let max = min.checked_add(spread).ok_or(WRONG)?;
+    let above = read.varint_u128()?.checked_mul(unit.into()).ok_or(WRONG)?;
+    let sum = (u128::from(n) * u128::from(min)).checked_add(above).ok_or(WRONG)?;
+    Ok(Distribution { n, sum, min, max })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::array::uniform;
+    use proptest::collection::{btree_map, vec};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::events::{ChoiceId, MAX_ID};
+
+    fn any_distribution() -> impl Strategy<Value = Distribution> {
+        let values =
+            prop_oneof![vec(any::<u64>(), 0..4), vec((0..100_000_u64).prop_map(|seconds| seconds * 1_000_000), 0..4)];
+        values.prop_map(|values| {
+            let mut distribution = Distribution::default();
+            values.into_iter().for_each(|value| distribution.observe(value));
+            distribution
+        })
+    }
+
+    fn any_aggregate() -> impl Strategy<Value = Aggregate> {
+        let error = (1..=MAX_ID).prop_map(|id| ChoiceId::new(id).expect("in range"));
+        let counters = uniform(prop_oneof![Just(0), 0..u64::MAX / 32]);
+        let errors = btree_map(error, 1..u64::MAX / 32, 0..4);
+        (1..u64::MAX / 32, counters, errors, uniform(any_distribution()))
+            .prop_map(|(events, counters, errors, distributions)| Aggregate { events, counters, errors, distributions })
+    }
+
+    fn any_rollup() -> impl Strategy<Value = Rollup> {
+        btree_map(0..24_u8, any_aggregate(), 0..24).prop_map(Rollup::from_iter)
+    }
+
+    proptest! {
+        #[test]
+        fn any_rollup_survives(rollup in any_rollup()) {
+            let sealed = encode_rollup(&rollup);
+            prop_assert_eq!(decode_day(&sealed), Ok(rollup.day()));
+            prop_assert_eq!(decode_rollup(&sealed), Ok(rollup));
+        }
+
+        #[test]
+        fn any_bytes_are_a_rollup_or_an_error(
+            content in vec(any::<u8>(), 0..100),
+            rollup in any_rollup(),
+            (place, byte) in any::<(prop::sample::Index, u8)>(),
+        ) {
+            let _ = decode_rollup(&seal(FORM_ROLLUP, &content));
+            let mut damaged = open(FORM_ROLLUP, &encode_rollup(&rollup)).expect("just sealed").to_vec();
+            let place = place.index(damaged.len());
+            damaged[place] = byte;
+            let _ = decode_rollup(&seal(FORM_ROLLUP, &damaged));
+        }
+    }
+}
