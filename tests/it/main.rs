@@ -13,5 +13,6 @@ mod paging;
 mod params;
 mod plot_data;
 mod random_streams;
+mod readme;
 mod support;
 mod tidy;

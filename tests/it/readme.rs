@@ -1,0 +1,81 @@
+//! The README's examples: each `$ curl …` is sent as it stands there, and the answer below it must be what comes.
+
+use crate::support::TestServer;
+
+const README: &str = include_str!("../../README.md");
+const ADDRESS_IN_README: &str = "http://127.0.0.1:8080";
+
+/// A request as the README writes it.
+#[derive(Default)]
+struct Curl {
+    path: String,
+    headers: Vec<(String, String)>,
+    body: Option<Vec<u8>>,
+    /// `| tail -c N`: only the last bytes of the answer are shown.
+    tail: Option<usize>,
+}
+
+impl Curl {
+    fn parse(command: &str) -> Self {
+        let mut curl = Self::default();
+        let words = words(command);
+        let mut words = words.iter().map(String::as_str);
+        assert_eq!(words.next(), Some("curl"));
+        while let Some(word) = words.next() {
+            match word {
+                "-s" => {}
+                "-H" => {
+                    let (name, value) = words.next().unwrap().split_once(": ").unwrap();
+                    curl.headers.push((name.to_owned(), value.to_owned()));
+                }
+                "--data" => curl.body = Some(words.next().unwrap().as_bytes().to_vec()),
+                "--data-binary" => {
+                    let file = words.next().unwrap().strip_prefix('@').unwrap();
+                    curl.body = Some(std::fs::read(file).unwrap());
+                }
+                "|" => {
+                    assert_eq!((words.next(), words.next()), (Some("tail"), Some("-c")));
+                    curl.tail = Some(words.next().unwrap().parse().unwrap());
+                }
+                url => url.strip_prefix(ADDRESS_IN_README).unwrap().clone_into(&mut curl.path),
+            }
+        }
+        curl
+    }
+
+    fn run(&self, server: &TestServer) -> String {
+        let headers: Vec<_> = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let method = if self.body.is_some() { "POST" } else { "GET" };
+        let answer = server.send(method, &self.path, &headers, self.body.as_deref().unwrap_or_default());
+        let text = answer.text().replace(server.base(), ADDRESS_IN_README);
+        let start = self.tail.map_or(0, |bytes| text.len() - bytes);
+        text[start..].to_owned()
+    }
+}
+
+/// The words of a command line, as a shell cuts them at spaces outside of single quotes.
+fn words(command: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut quoted = false;
+    for character in command.chars() {
+        match character {
+            '\'' => quoted = !quoted,
+            ' ' if !quoted => words.push(String::new()),
+            other => words.last_mut().unwrap().push(other),
+        }
+    }
+    words
+}
+
+#[test]
+fn the_examples_of_the_readme_answer_as_it_says() {
+    let server = TestServer::start();
+    let blocks = README.split("```console\n").skip(1).map(|block| block.split("```").next().unwrap());
+    let examples: Vec<_> = blocks.filter_map(|block| block.strip_prefix("$ ")).collect();
+    assert!(examples.len() >= 6, "only {} examples were found", examples.len());
+    for example in examples {
+        let (command, expected) = example.split_once('\n').unwrap();
+        let answer = Curl::parse(command).run(&server);
+        assert_eq!(answer.trim_end(), expected.trim_end(), "{command}");
+    }
+}
