@@ -379,6 +379,14 @@ fn a_client_that_sends_far_more_than_the_limit_still_reads_the_413() {
 }
 
 #[test]
+fn a_body_that_is_announced_larger_than_the_limit_is_413_without_waiting_for_it() {
+    let server = TestServer::start_with(|config| config.server.max_body_bytes = 1000);
+    let head =
+        b"POST /v6/events/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1001\r\n\r\n";
+    assert!(server.raw(head).starts_with("HTTP/1.1 413 "));
+}
+
+#[test]
 fn a_chunked_body_is_taken_up_to_the_limit_and_then_413() {
     let server = server_with(TestServer::start_with(|config| config.server.max_body_bytes = 1000));
     let chunked = |chunks: &[&str]| {
@@ -683,6 +691,16 @@ fn null_is_the_same_as_absent() {
             assert_counts(&server.post(with(object.clone(), json!({ field: null }))), 0, 0, 1, 0);
         }
     }
+}
+
+#[test]
+fn a_null_under_a_name_that_the_kind_does_not_have_is_absent_too() {
+    let server = server();
+    for name in ["nonsense", "ingest_started", "type", "title"] {
+        server.accept(&[with(job(1, 1, "FAILED", END), json!({ name: null }))]);
+    }
+    let task = json!({ "type": "pre", "name": null, "nonsense": null });
+    server.accept(&[with(execution(1, 1, END, END, END), json!({ "tasks": [task] }))]);
 }
 
 #[test]

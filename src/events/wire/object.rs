@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserializer, MapAccess, Visitor};
 
 use super::tasks::Tasks;
 use super::types::{EventId, FromValue};
@@ -133,16 +133,15 @@ impl<'de> Deserialize<'de> for Key {
 /// The fields of one object, before its kind has looked at them.
 pub(super) struct Fields<'a> {
     values: [Value<'a>; Field::ALL.len()],
-    /// Bit sets over the fields' places: which were given, which the kind has asked for.
+    /// The bits of those that were given, `null` or not.
     given: u64,
-    asked: u64,
     problems: Vec<Problem>,
 }
 
 impl<'a> Fields<'a> {
     pub(super) fn read<'de: 'a, A: MapAccess<'de>>(mut object: A) -> Result<Self, A::Error> {
         let values = [const { Value::Absent }; Field::ALL.len()];
-        let mut fields = Self { values, given: 0, asked: 0, problems: Vec::new() };
+        let mut fields = Self { values, given: 0, problems: Vec::new() };
         while let Some(key) = object.next_key()? {
             match key {
                 Key::Field(field) => {
@@ -155,8 +154,9 @@ impl<'a> Fields<'a> {
                     fields.values[field as usize] = value;
                 }
                 Key::Unknown(name) => {
-                    object.next_value::<IgnoredAny>()?;
-                    fields.problems.push(Problem { field: Some(name), detail: "is no known field".to_owned() });
+                    if !matches!(object.next_value()?, Value::Absent) {
+                        fields.problems.push(Problem { field: Some(name), detail: "is no known field".to_owned() });
+                    }
                 }
             }
         }
@@ -169,7 +169,6 @@ impl<'a> Fields<'a> {
 
     /// The field's value; `None` if it was not given, or is wrong, which then is a problem.
     fn optional<T: FromValue>(&mut self, field: Field) -> Option<T> {
-        self.asked |= bit(field);
         let value = std::mem::replace(&mut self.values[field as usize], Value::Absent);
         if matches!(value, Value::Absent) {
             return None;
@@ -186,7 +185,6 @@ impl<'a> Fields<'a> {
     /// The same, where it is a problem too that the field was not given.
     fn required<T: FromValue>(&mut self, field: Field) -> Option<T> {
         if matches!(self.values[field as usize], Value::Absent) {
-            self.asked |= bit(field);
             self.problem(field, "is required");
             return None;
         }
@@ -212,10 +210,12 @@ impl<'a> Fields<'a> {
             Kind::JobExecution => self.execution().map(|execution| Object::Event(Event::JobExecution(execution))),
             Kind::Ingest => self.ingest().map(|ingest| Object::Event(Event::Ingest(ingest))),
         });
-        let foreign = self.given & !self.asked;
-        if let Some(kind) = kind.filter(|_| foreign != 0) {
-            for &field in Field::ALL.iter().filter(|&&field| foreign & bit(field) != 0) {
-                self.problem(field, format!("is no field of kind {:?}", kind.name()));
+        if let Some(kind) = kind {
+            // What the kind did not take is none of its fields.
+            for &field in Field::ALL {
+                if !matches!(self.values[field as usize], Value::Absent) {
+                    self.problem(field, format!("is no field of kind {:?}", kind.name()));
+                }
             }
         }
         match object {

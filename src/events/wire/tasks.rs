@@ -1,6 +1,6 @@
 //! The tasks of an execution, read one by one.
 
-use serde::de::{IgnoredAny, MapAccess, SeqAccess};
+use serde::de::{MapAccess, SeqAccess};
 
 use super::object::{Field, Key, bit};
 use super::types::FromValue;
@@ -52,12 +52,13 @@ impl<'de> Shape<'de> for TaskRead {
         let mut problem = None;
         while let Some(key) = object.next_key()? {
             let Key::Field(field @ (Field::Type | Field::Started | Field::Ended)) = key else {
-                object.next_value::<IgnoredAny>()?;
                 let name = match key {
                     Key::Field(field) => field.name().to_owned(),
                     Key::Unknown(name) => name,
                 };
-                problem.get_or_insert(format!("{name} is no field of a task"));
+                if !matches!(object.next_value()?, Value::Absent) {
+                    problem.get_or_insert(format!("{name} is no field of a task"));
+                }
                 continue;
             };
             let value: Value<'_> = object.next_value()?;
