@@ -92,6 +92,7 @@ fn execute(cli: Cli) -> anyhow::Result<()> {
     telemetry::start(&config.log);
     match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => {
+            config.refuse_open_writes()?;
             let stop = StopSignals::listen()?;
             let app = App::start(config, Clock::System)?;
             tracing::info!("listening on http://{}", app.address());
@@ -109,6 +110,7 @@ fn execute(cli: Cli) -> anyhow::Result<()> {
 }
 
 fn run_demo(mut config: Config) -> anyhow::Result<()> {
+    config.refuse_open_writes()?;
     let directory = tempfile::tempdir().context("cannot make a temporary directory")?;
     directory.path().clone_into(&mut config.storage.data);
     let stop = StopSignals::listen()?;

@@ -229,11 +229,17 @@ impl Config {
                 return Err(ConfigError::TooSmall { key });
             }
         }
-        let listen = config.server.listen;
-        if !listen.ip().is_loopback() && !config.server.allow_open_writes {
-            return Err(ConfigError::OpenWrites { listen });
-        }
         Ok(config)
+    }
+
+    /// Refuses to serve where anybody could write, unless that is what the settings say.
+    pub fn refuse_open_writes(&self) -> Result<(), ConfigError> {
+        let listen = self.server.listen;
+        if listen.ip().is_loopback() || self.server.allow_open_writes {
+            Ok(())
+        } else {
+            Err(ConfigError::OpenWrites { listen })
+        }
     }
 
     fn read(path: &Path) -> Result<Self, ConfigError> {
@@ -241,11 +247,10 @@ impl Config {
             .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
         toml::from_str(&text).map_err(|error| {
             let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-            ConfigError::Invalid {
-                path: path.to_owned(),
-                line: before.matches('\n').count() + 1,
-                detail: error.message().replace('\n', " "),
-            }
+            let line = before.matches('\n').count();
+            let written = text.lines().nth(line).unwrap_or_default().trim();
+            let detail = format!("{}, in `{written}`", error.message().replace('\n', " "));
+            ConfigError::Invalid { path: path.to_owned(), line: line + 1, detail }
         })
     }
 }

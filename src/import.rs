@@ -25,7 +25,7 @@ const BATCH_LINES: usize = 10_000;
 /// The size from which on a batch is sent, in bytes.
 const BATCH_BYTES: usize = 4 << 20;
 /// How often a server that does not answer, or cannot write just now, is asked again.
-const TRIES: u32 = 8;
+const TRIES: u32 = 5;
 /// How many mistakes are shown.
 const SHOWN: usize = 10;
 
@@ -134,10 +134,7 @@ fn import_file(
         }
         if !batch.lines.is_empty() && (is_end || batch.is_full()) {
             let receipt = sink.store(&batch)?;
-            total.created += receipt.created;
-            total.updated += receipt.updated;
-            total.unchanged += receipt.unchanged;
-            total.stale += receipt.stale;
+            total.add(receipt);
             progress.set_position(done_before + read_bytes.load(Ordering::Relaxed));
             progress.set_message(format!("{} objects", total.accepted()));
             batch = Batch::new(file);
@@ -163,6 +160,16 @@ impl<'a> Batch<'a> {
 
     fn is_full(&self) -> bool {
         self.lines.len() >= BATCH_LINES || self.text.len() >= BATCH_BYTES
+    }
+
+    /// The same lines in two batches, if there are several.
+    fn halves(&self) -> Option<[Self; 2]> {
+        let (first, second) = self.lines.split_at(self.lines.len() / 2);
+        let ends = self.text.iter().enumerate().filter(|&(_, &byte)| byte == b'\n').map(|(place, _)| place + 1);
+        let middle = ends.take(first.len()).last()?;
+        let (first_text, second_text) = self.text.split_at(middle);
+        let half = |text: &[u8], lines: &[u64]| Self { file: self.file, text: text.to_vec(), lines: lines.to_vec() };
+        Some([half(first_text, first), half(second_text, second)])
     }
 
     /// Where one of its lines stands.
@@ -282,6 +289,16 @@ fn post(agent: &ureq::Agent, address: &str, batch: &Batch<'_>) -> Result<Receipt
                 continue;
             }
         };
+        if status == 413
+            && let Some(halves) = batch.halves()
+        {
+            // The server's limit is smaller than a batch here; a half that is stored alone is stored for good.
+            let mut receipt = Receipt::default();
+            for half in &halves {
+                receipt.add(post(agent, address, half)?);
+            }
+            return Ok(receipt);
+        }
         if status >= 500 || status == 429 || status == 408 {
             last = format!("{address}: {status} {body}");
             continue;

@@ -67,15 +67,15 @@ pub enum IngestObservation {
     IngestTime,
 }
 
-/// The unit that is stored, rolled up, rebuilt and expired: one day of one choice of one metrics type.
+/// The unit that is stored, rolled up, rebuilt and expired: one day of one choice of one metrics type. Ordered by date.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Partition {
+    /// The UTC day that the event's end falls in.
+    pub date: Date,
     /// The metrics type.
     pub metrics: MetricsTypeId,
     /// The choice.
     pub choice: ChoiceId,
-    /// The UTC day that the event's end falls in.
-    pub date: Date,
 }
 
 /// What one event adds to one bucket.

@@ -31,12 +31,12 @@ pub enum Scope {
 /// Names a rollup: one day of one choice, or of all choices together, of a metrics type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RollupKey {
+    /// The UTC day.
+    pub date: Date,
     /// The metrics type.
     pub metrics: MetricsTypeId,
     /// Whose numbers.
     pub scope: Scope,
-    /// The UTC day.
-    pub date: Date,
 }
 
 /// The aggregates of one day, by hour. An hour stands in it exactly while something is counted there.

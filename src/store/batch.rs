@@ -6,12 +6,12 @@ use std::sync::Arc;
 use redb::{ReadableTable, Table, WriteTransaction};
 
 use super::index_pages::{IndexPage, Place};
-use super::{StoreError, blocks, choice_row, codec, index_pages, rollup_row, rollup_rows, tables};
+use super::{StoreError, blocks, choice_row, codec, index_pages, rollup_rows, tables};
 use crate::catalog::MetricsTypeId;
 use crate::events::{Choice, Choices, Event, EventKey, EventKind, Partition};
-use crate::rollup::{Rollup, RollupKey};
+use crate::rollup::{Rollup, RollupKey, Scope};
 
-type BlockKey = (u8, u64, u32, u64);
+type BlockKey = (u32, u64, u8, u64);
 
 /// One change of the store while it is made: it reads what it wrote, and nobody else does before it is committed.
 pub struct Batch<'txn> {
@@ -20,7 +20,8 @@ pub struct Batch<'txn> {
     definitions: Table<'txn, (u8, u64), &'static [u8]>,
     blocks: Table<'txn, BlockKey, &'static [u8]>,
     index: Table<'txn, (u8, u64), &'static [u8]>,
-    rollups: Table<'txn, (u8, u64, u32), &'static [u8]>,
+    rollups: Table<'txn, (u32, u8, u64), &'static [u8]>,
+    totals: Table<'txn, (u8, u32), &'static [u8]>,
 }
 
 /// What happens to one event: the stored one, if any, gives way to another one, if any. Both have the same key.
@@ -32,8 +33,8 @@ pub struct Change<'a> {
     pub after: Option<&'a Event>,
 }
 
-/// The events that are kept together: their kind, and where.
-type Home = (EventKind, Place);
+/// The events that are kept together: where, and their kind. Ordered as their blocks are.
+type Home = (Place, EventKind);
 
 /// Where an event is kept from now on, if it is kept at all.
 struct Move {
@@ -53,6 +54,7 @@ impl<'txn> Batch<'txn> {
             blocks: transaction.open_table(tables::BLOCKS)?,
             index: transaction.open_table(tables::INDEX)?,
             rollups: transaction.open_table(tables::ROLLUPS)?,
+            totals: transaction.open_table(tables::TOTALS)?,
         })
     }
 
@@ -87,7 +89,7 @@ impl<'txn> Batch<'txn> {
             let page = self.index_page(index_row(keys[0]))?;
             for key in keys {
                 if let Some(&place) = page.get(&low_byte(key.id)) {
-                    homes.entry((key.kind, place)).or_default().push(key.id);
+                    homes.entry((place, key.kind)).or_default().push(key.id);
                 }
             }
         }
@@ -120,7 +122,7 @@ impl<'txn> Batch<'txn> {
         };
         let mut events = Vec::new();
         for &kind in kinds {
-            let home = (kind, Some((partition.choice, partition.date)));
+            let home = (Some((partition.date, partition.choice)), kind);
             for row in self.blocks.range(block_key(home, 0)..=block_key(home, u64::MAX))? {
                 events.extend(blocks::decode_events(kind, row?.1.value())?);
             }
@@ -139,11 +141,11 @@ impl<'txn> Batch<'txn> {
             if old != new {
                 moves.entry(index_row(key)).or_default().push(Move { id: key.id, to: new });
                 if let Some(old) = old {
-                    edits.entry((key.kind, old)).or_default().insert(key.id, None);
+                    edits.entry((old, key.kind)).or_default().insert(key.id, None);
                 }
             }
             if let Some(new) = new {
-                edits.entry((key.kind, new)).or_default().insert(key.id, *after);
+                edits.entry((new, key.kind)).or_default().insert(key.id, *after);
             }
         }
         for (home, edits) in edits {
@@ -167,19 +169,25 @@ impl<'txn> Batch<'txn> {
     }
 
     /// The rollup of that name; empty if nothing is counted there.
-    pub fn rollup(&self, key: RollupKey) -> Result<Rollup, StoreError> {
-        let row = self.rollups.get(rollup_row(key))?;
+    pub fn rollup(&self, RollupKey { date, metrics, scope }: RollupKey) -> Result<Rollup, StoreError> {
+        let row = match scope {
+            Scope::All => self.totals.get((metrics as u8, date.days()))?,
+            Scope::Choice(choice) => self.rollups.get((date.days(), metrics as u8, choice.get()))?,
+        };
         Ok(row.map_or_else(|| Ok(Rollup::default()), |row| rollup_rows::decode_rollup(row.value()))?)
     }
 
     /// Stores a rollup; an empty one takes its row away.
-    pub fn put_rollup(&mut self, key: RollupKey, rollup: &Rollup) -> Result<(), StoreError> {
-        if rollup.is_empty() {
-            self.rollups.remove(rollup_row(key))?;
-        } else {
-            self.rollups.insert(rollup_row(key), rollup_rows::encode_rollup(rollup).as_slice())?;
+    pub fn put_rollup(
+        &mut self,
+        RollupKey { date, metrics, scope }: RollupKey,
+        rollup: &Rollup,
+    ) -> Result<(), StoreError> {
+        let row = (!rollup.is_empty()).then(|| rollup_rows::encode_rollup(rollup));
+        match scope {
+            Scope::All => put_or_remove(&mut self.totals, (metrics as u8, date.days()), row),
+            Scope::Choice(choice) => put_or_remove(&mut self.rollups, (date.days(), metrics as u8, choice.get()), row),
         }
-        Ok(())
     }
 
     fn index_page(&self, row: (u8, u64)) -> Result<IndexPage, StoreError> {
@@ -193,7 +201,7 @@ impl<'txn> Batch<'txn> {
             return Ok(None);
         };
         let (key, value) = row?;
-        Ok(Some((key.value().3, blocks::decode_events(home.0, value.value())?)))
+        Ok(Some((key.value().3, blocks::decode_events(home.1, value.value())?)))
     }
 
     /// Inserts, replaces and removes (`None`) events of one home, by id.
@@ -226,6 +234,18 @@ impl<'txn> Batch<'txn> {
     }
 }
 
+fn put_or_remove<'k, K: redb::Key + 'static>(
+    table: &mut Table<'_, K, &'static [u8]>,
+    key: impl std::borrow::Borrow<K::SelfType<'k>>,
+    row: Option<Vec<u8>>,
+) -> Result<(), StoreError> {
+    match row {
+        Some(row) => table.insert(key, row.as_slice())?,
+        None => table.remove(key)?,
+    };
+    Ok(())
+}
+
 /// The events of a block after edits, ordered by id.
 fn merge<'a>(block: &'a [Event], edits: Edits<'a>) -> Vec<&'a Event> {
     let mut merged = Vec::with_capacity(block.len() + edits.len());
@@ -246,12 +266,12 @@ fn merge<'a>(block: &'a [Event], edits: Edits<'a>) -> Vec<&'a Event> {
 
 /// Where an event is kept.
 fn place_of(event: &Event) -> Place {
-    event.home().map(|partition| (partition.choice, partition.date))
+    event.home().map(|partition| (partition.date, partition.choice))
 }
 
-fn block_key((kind, place): Home, lower: u64) -> BlockKey {
-    let (choice, date) = place.map_or((0, 0), |(choice, date)| (choice.get(), date.days()));
-    (kind as u8, choice, date, lower)
+fn block_key((place, kind): Home, lower: u64) -> BlockKey {
+    let (date, choice) = place.map_or((0, 0), |(date, choice)| (date.days(), choice.get()));
+    (date, choice, kind as u8, lower)
 }
 
 fn index_row(key: EventKey) -> (u8, u64) {

@@ -406,8 +406,12 @@ mod tests {
         };
         let events = [execution(7, 0), execution(9, 60)];
         let bytes = encode_events(&events.iter().collect::<Vec<_>>());
-        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(hex, GOLDEN_BLOCK);
+        let golden: Vec<_> = GOLDEN_BLOCK
+            .as_bytes()
+            .chunks(2)
+            .map(|hex| u8::from_str_radix(str::from_utf8(hex).unwrap(), 16).unwrap())
+            .collect();
+        assert_eq!(bytes, golden, "{bytes:02x?}");
     }
 
     const GOLDEN_BLOCK: &str =

@@ -9,8 +9,8 @@ use crate::time::Date;
 
 const FORM_INDEX_PAGE: u8 = 1;
 
-/// Where an event is kept: choice and date of its home, or `None` for the events that have none.
-pub(super) type Place = Option<(ChoiceId, Date)>;
+/// Where an event is kept: date and choice of its home, or `None` for the events that have none.
+pub(super) type Place = Option<(Date, ChoiceId)>;
 
 /// The events of one page of the index: the places of up to 256 neighbouring ids, by the id's lowest byte.
 pub(super) type IndexPage = BTreeMap<u8, Place>;
@@ -22,8 +22,8 @@ pub(super) fn encode_index_page(page: &IndexPage) -> Vec<u8> {
     let rows: Vec<_> = page.iter().collect();
     let rows: Vec<_> = rows.iter().collect();
     put(&mut out, &rows, |&(&low, _)| Some(low.into()));
-    put(&mut out, &rows, |&(_, place)| place.map(|(choice, _)| choice.get()));
-    put(&mut out, &rows, |&(_, place)| place.map(|(_, date)| date.days().into()));
+    put(&mut out, &rows, |&(_, place)| place.map(|(_, choice)| choice.get()));
+    put(&mut out, &rows, |&(_, place)| place.map(|(date, _)| date.days().into()));
     seal(FORM_INDEX_PAGE, &out)
 }
 
@@ -42,7 +42,7 @@ pub(super) fn decode_index_page(sealed: &[u8]) -> Result<IndexPage, Corrupt> {
             (None, None) => None,
             (Some(choice), Some(days)) => {
                 let date = u32::try_from(days).ok().and_then(Date::from_days).ok_or(WRONG)?;
-                Some((choice, date))
+                Some((date, choice))
             }
             _ => return Err(WRONG),
         };
@@ -63,7 +63,7 @@ mod tests {
     fn any_page() -> impl Strategy<Value = IndexPage> {
         let choice = (1..=MAX_ID).prop_map(|id| ChoiceId::new(id).expect("in range"));
         let date = (0..=Date::MAX.days()).prop_map(|days| Date::from_days(days).expect("in range"));
-        btree_map(any::<u8>(), option::of((choice, date)), 0..256)
+        btree_map(any::<u8>(), option::of((date, choice)), 0..256)
     }
 
     proptest! {

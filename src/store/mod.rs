@@ -27,7 +27,6 @@ pub use snapshot::Snapshot;
 
 use crate::catalog::MetricsTypeId;
 use crate::events::{Choice, Choices};
-use crate::rollup::{RollupKey, Scope};
 
 /// The file in the data directory.
 const FILE: &str = "metrics.redb";
@@ -182,21 +181,9 @@ fn prepare_format(database: &Database) -> Result<(), StoreError> {
             transaction.open_table(tables::BLOCKS)?;
             transaction.open_table(tables::INDEX)?;
             transaction.open_table(tables::ROLLUPS)?;
+            transaction.open_table(tables::TOTALS)?;
             Ok(transaction.commit()?)
         }
-    }
-}
-
-/// The key of a rollup's row.
-fn rollup_row(key: RollupKey) -> (u8, u64, u32) {
-    (key.metrics as u8, scope_row(key.scope), key.date.days())
-}
-
-/// The second part of that key; no choice has id 0.
-fn scope_row(scope: Scope) -> u64 {
-    match scope {
-        Scope::All => 0,
-        Scope::Choice(choice) => choice.get(),
     }
 }
 

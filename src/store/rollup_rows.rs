@@ -159,7 +159,9 @@ mod tests {
             prop_oneof![vec(any::<u64>(), 0..4), vec((0..100_000_u64).prop_map(|seconds| seconds * 1_000_000), 0..4)];
         values.prop_map(|values| {
             let mut distribution = Distribution::default();
-            values.into_iter().for_each(|value| distribution.observe(value));
+            for value in values {
+                distribution.observe(value);
+            }
             distribution
         })
     }

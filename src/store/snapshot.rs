@@ -5,7 +5,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use redb::ReadTransaction;
 
-use super::{StoreError, read_choices, rollup_rows, scope_row, tables};
+use super::{StoreError, read_choices, rollup_rows, tables};
 use crate::catalog::MetricsTypeId;
 use crate::events::Choices;
 use crate::rollup::{Aggregate, Rollup, Scope};
@@ -73,12 +73,22 @@ impl<'a> Snapshot<'a> {
         (first, last): (Date, Date),
         mut visit: impl FnMut(Date, &[u8]) -> Result<(), Corrupt>,
     ) -> Result<(), StoreError> {
-        let table = self.transaction.open_table(tables::ROLLUPS)?;
-        let (metrics, scope) = (metrics as u8, scope_row(scope));
-        for row in table.range((metrics, scope, first.days())..=(metrics, scope, last.days()))? {
-            let (key, value) = row?;
-            let date = Date::from_days(key.value().2).ok_or(Corrupt("a rollup has no date"))?;
-            visit(date, value.value())?;
+        let totals = self.transaction.open_table(tables::TOTALS)?;
+        let choices = self.transaction.open_table(tables::ROLLUPS)?;
+        let metrics = metrics as u8;
+        for row in totals.range((metrics, first.days())..=(metrics, last.days()))? {
+            let (key, total) = row?;
+            let days = key.value().1;
+            let date = Date::from_days(days).ok_or(Corrupt("a rollup has no date"))?;
+            match scope {
+                Scope::All => visit(date, total.value())?,
+                // Only days on which something of some choice is counted can have a row of this one.
+                Scope::Choice(choice) => {
+                    if let Some(row) = choices.get((days, metrics, choice.get()))? {
+                        visit(date, row.value())?;
+                    }
+                }
+            }
         }
         Ok(())
     }

@@ -17,14 +17,18 @@ pub(super) const META_CHOICES: &str = "choices";
 /// (metrics type, choice id) → definition of the choice. Read as a whole.
 pub(super) const CHOICES: TableDefinition<'_, (u8, u64), &[u8]> = TableDefinition::new("choices");
 
-/// (event kind, choice id, days since 1970, lower bound of the ids) → a block of events, ordered by id. The events of a
+/// (days since 1970, choice id, event kind, lower bound of the ids) → a block of events, ordered by id. The events of a
 /// kind that end on one date of one choice stand in consecutive blocks; those that have no such home yet stand under
-/// choice 0 and date 0. An id is in the block with the greatest lower bound that does not exceed it.
-pub(super) const BLOCKS: TableDefinition<'_, (u8, u64, u32, u64), &[u8]> = TableDefinition::new("blocks");
+/// date 0 and choice 0. An id is in the block with the greatest lower bound that does not exceed it. The date comes first
+/// because events come in the order of time: what is written together stands together, and full pages are left behind.
+pub(super) const BLOCKS: TableDefinition<'_, (u32, u64, u8, u64), &[u8]> = TableDefinition::new("blocks");
 
 /// (event kind, id / 256) → where each of these ids is kept.
 pub(super) const INDEX: TableDefinition<'_, (u8, u64), &[u8]> = TableDefinition::new("index");
 
-/// (metrics type, choice id or 0 for all choices together, days since 1970) → rollup of the day. Scanned by date within
-/// one scope.
-pub(super) const ROLLUPS: TableDefinition<'_, (u8, u64, u32), &[u8]> = TableDefinition::new("rollups");
+/// (days since 1970, metrics type, choice id) → rollup of the day of a choice. Read by key; the date comes first for the
+/// same reason.
+pub(super) const ROLLUPS: TableDefinition<'_, (u32, u8, u64), &[u8]> = TableDefinition::new("rollups");
+
+/// (metrics type, days since 1970) → rollup of the day of all choices together. Scanned by date.
+pub(super) const TOTALS: TableDefinition<'_, (u8, u32), &[u8]> = TableDefinition::new("totals");

@@ -34,6 +34,14 @@ impl Receipt {
         self.created + self.updated + self.unchanged + self.stale
     }
 
+    /// Adds what became of other objects.
+    pub fn add(&mut self, other: Self) {
+        self.created += other.created;
+        self.updated += other.updated;
+        self.unchanged += other.unchanged;
+        self.stale += other.stale;
+    }
+
     fn count(&mut self, outcome: Outcome) {
         match outcome {
             Outcome::Created => self.created += 1,

@@ -477,6 +477,17 @@ fn a_database_that_another_process_has_open_stops_the_start() {
 }
 
 #[test]
+fn beyond_loopback_the_server_starts_only_if_the_settings_allow_open_writes() {
+    let directory = TempDir::new().unwrap();
+    let serve = ["serve", "--listen", "0.0.0.0:0"];
+    let line = refusal(&mut program(directory.path(), &serve));
+    assert!(line.contains("0.0.0.0:0") && line.contains("allow_open_writes"), "{line}");
+    fs::write(directory.path().join("config.toml"), "[server]\nallow_open_writes = true\n").unwrap();
+    let server = Serving::start(&mut program(directory.path(), &serve));
+    assert!(server.client.address().ip().is_unspecified());
+}
+
+#[test]
 fn an_address_in_use_stops_the_start() {
     let directory = TempDir::new().unwrap();
     let first = Serving::serve(directory.path());

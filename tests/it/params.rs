@@ -313,7 +313,7 @@ fn server_with_choices() -> TestServer {
     server
 }
 
-/// `[id, value]` of each value of `total_count`, `id` being null where it is left out.
+/// The id, where it is given, and the value of each value of `total_count`.
 #[track_caller]
 fn counts(server: &TestServer, query: &str) -> Vec<(Option<u64>, u64)> {
     let values = server.values("job-types", "total_count", query);
