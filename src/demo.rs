@@ -138,7 +138,7 @@ impl Samples {
                 should_be_retried: category == ErrorCategory::System,
             })
         });
-        self.objects.extend(job_types.chain(strikes).chain(errors).map(Object::Choice));
+        self.objects.extend(job_types.chain(strikes).chain(errors).map(Object::choice));
     }
 
     /// A moment of the day that starts there, more often in working hours.

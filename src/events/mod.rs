@@ -67,10 +67,17 @@ impl ChoiceId {
 /// One object of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Object {
-    /// Defines a choice, or replaces its definition.
-    Choice(Choice),
+    /// Defines a choice, or replaces its definition. Boxed: events are many, and smaller.
+    Choice(Box<Choice>),
     /// The state of a job, execution or ingest.
     Event(Event),
+}
+
+impl Object {
+    /// The definition of a choice.
+    pub fn choice(choice: Choice) -> Self {
+        Self::Choice(Box::new(choice))
+    }
 }
 
 named! {

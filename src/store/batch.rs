@@ -1,6 +1,4 @@
 //! Writing: the operations of one atomic change.
-
-use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use redb::{ReadableTable, Table, WriteTransaction};
@@ -38,12 +36,16 @@ type Home = (Place, EventKind);
 
 /// Where an event is kept from now on, if it is kept at all.
 struct Move {
-    id: u64,
+    key: EventKey,
     to: Option<Place>,
 }
 
-/// What happens to the events of one home, by id: another content, or none.
-type Edits<'a> = BTreeMap<u64, Option<&'a Event>>;
+/// What happens to one event of a home: another content, or none.
+struct Edit<'a> {
+    home: Home,
+    id: u64,
+    event: Option<&'a Event>,
+}
 
 impl<'txn> Batch<'txn> {
     pub(super) fn new(transaction: &'txn WriteTransaction, choices: Arc<Choices>) -> Result<Self, StoreError> {
@@ -81,35 +83,34 @@ impl<'txn> Batch<'txn> {
         Ok(())
     }
 
-    /// The stored events of these keys, which must be sorted and all different.
-    pub fn events(&self, keys: &[EventKey]) -> Result<HashMap<EventKey, Event>, StoreError> {
+    /// The stored events of these keys, which must be ascending, in the same order.
+    pub fn events(&self, keys: &[EventKey]) -> Result<Vec<Event>, StoreError> {
         debug_assert!(keys.is_sorted_by(|a, b| a < b), "neighbouring ids share pages");
-        let mut homes: BTreeMap<Home, Vec<u64>> = BTreeMap::new();
+        let mut wanted: Vec<(Home, u64)> = Vec::new();
         for keys in keys.chunk_by(|a, b| index_row(*a) == index_row(*b)) {
             let page = self.index_page(index_row(keys[0]))?;
-            for key in keys {
-                if let Some(&place) = page.get(&low_byte(key.id)) {
-                    homes.entry((place, key.kind)).or_default().push(key.id);
-                }
-            }
+            let places = keys.iter().filter_map(|key| Some(((*page.get(&low_byte(key.id))?, key.kind), key.id)));
+            wanted.extend(places);
         }
-        let mut found = HashMap::new();
-        for (home, ids) in homes {
-            let mut ids = &ids[..];
-            while let Some(&id) = ids.first() {
-                let block = self.block_of(home, id)?.map_or_else(Vec::new, |(_, events)| events);
-                let last = block.last().map_or(id, |event| event.key().id).max(id);
-                let (here, rest) = ids.split_at(ids.partition_point(|&id| id <= last));
-                let wanted = block.into_iter().filter(|event| here.binary_search(&event.key().id).is_ok());
-                let before = found.len();
-                found.extend(wanted.map(|event| (event.key(), event)));
-                if found.len() - before != here.len() {
-                    return Err(codec::Corrupt("the index names an event that is not there").into());
-                }
-                ids = rest;
+        wanted.sort_unstable();
+        let mut events = Vec::with_capacity(wanted.len());
+        let mut wanted = &wanted[..];
+        while let Some(&(home, id)) = wanted.first() {
+            let block = self.block_of(home, id)?.map_or_else(Vec::new, |(_, events)| events);
+            let last = block.last().map_or(id, |event| event.key().id);
+            let here = wanted.partition_point(|&(other, id)| other == home && id <= last);
+            let (here, rest) = wanted.split_at(here);
+            let found = events.len();
+            events.extend(
+                block.into_iter().filter(|event| here.binary_search_by_key(&event.key().id, |&(_, id)| id).is_ok()),
+            );
+            if here.is_empty() || events.len() - found != here.len() {
+                return Err(codec::Corrupt("the index names an event that is not there").into());
             }
+            wanted = rest;
         }
-        Ok(found)
+        events.sort_unstable_by_key(Event::key);
+        Ok(events)
     }
 
     /// The events that end on the date of a partition, of its type's kinds and choice, whether they count in it or not.
@@ -124,7 +125,7 @@ impl<'txn> Batch<'txn> {
         for &kind in kinds {
             let home = (Some((partition.date, partition.choice)), kind);
             for row in self.blocks.range(block_key(home, 0)..=block_key(home, u64::MAX))? {
-                events.extend(blocks::decode_events(kind, row?.1.value())?);
+                events.extend(blocks::decode_events(home.0, kind, row?.1.value())?);
             }
         }
         Ok(events)
@@ -132,38 +133,38 @@ impl<'txn> Batch<'txn> {
 
     /// Puts events into the place of others, wherever those are kept. No two changes may have the same key.
     pub fn replace(&mut self, changes: &[Change<'_>]) -> Result<(), StoreError> {
-        let mut edits: BTreeMap<Home, Edits<'_>> = BTreeMap::new();
-        let mut moves: BTreeMap<(u8, u64), Vec<Move>> = BTreeMap::new();
+        let mut edits = Vec::with_capacity(changes.len());
+        let mut moves = Vec::with_capacity(changes.len());
         for Change { before, after } in changes {
             let Some(key) = before.as_ref().or(*after).map(Event::key) else { continue };
             let old = before.as_ref().map(place_of);
             let new = after.map(place_of);
             if old != new {
-                moves.entry(index_row(key)).or_default().push(Move { id: key.id, to: new });
+                moves.push(Move { key, to: new });
                 if let Some(old) = old {
-                    edits.entry((old, key.kind)).or_default().insert(key.id, None);
+                    edits.push(Edit { home: (old, key.kind), id: key.id, event: None });
                 }
             }
             if let Some(new) = new {
-                edits.entry((new, key.kind)).or_default().insert(key.id, *after);
+                edits.push(Edit { home: (new, key.kind), id: key.id, event: *after });
             }
         }
-        for (home, edits) in edits {
-            self.edit_home(home, edits)?;
+        edits.sort_unstable_by_key(|edit| (edit.home, edit.id));
+        for edits in edits.chunk_by(|a, b| a.home == b.home) {
+            self.edit_home(edits[0].home, edits)?;
         }
-        for (row, moves) in moves {
+        moves.sort_unstable_by_key(|moved| moved.key);
+        for moves in moves.chunk_by(|a, b| index_row(a.key) == index_row(b.key)) {
+            let row = index_row(moves[0].key);
             let mut page = self.index_page(row)?;
-            for Move { id, to } in moves {
+            for Move { key, to } in moves {
                 match to {
-                    Some(place) => _ = page.insert(low_byte(id), place),
-                    None => _ = page.remove(&low_byte(id)),
+                    Some(place) => _ = page.insert(low_byte(key.id), *place),
+                    None => _ = page.remove(&low_byte(key.id)),
                 }
             }
-            if page.is_empty() {
-                self.index.remove(row)?;
-            } else {
-                self.index.insert(row, index_pages::encode_index_page(&page).as_slice())?;
-            }
+            let row_bytes = (!page.is_empty()).then(|| index_pages::encode_index_page(&page));
+            put_or_remove(&mut self.index, row, row_bytes)?;
         }
         Ok(())
     }
@@ -201,23 +202,21 @@ impl<'txn> Batch<'txn> {
             return Ok(None);
         };
         let (key, value) = row?;
-        Ok(Some((key.value().3, blocks::decode_events(home.1, value.value())?)))
+        Ok(Some((key.value().3, blocks::decode_events(home.0, home.1, value.value())?)))
     }
 
-    /// Inserts, replaces and removes (`None`) events of one home, by id.
-    fn edit_home(&mut self, home: Home, mut edits: Edits<'_>) -> Result<(), StoreError> {
-        while let Some((&first, _)) = edits.first_key_value() {
-            let stored = self.block_of(home, first)?;
+    /// Inserts, replaces and removes events of one home; the edits are ordered by id.
+    fn edit_home(&mut self, home: Home, mut edits: &[Edit<'_>]) -> Result<(), StoreError> {
+        while let Some(first) = edits.first() {
+            let stored = self.block_of(home, first.id)?;
             let is_stored = stored.is_some();
             let (lower, block) = stored.unwrap_or_default();
             let next = self.blocks.range(block_key(home, lower + 1)..=block_key(home, u64::MAX))?.next();
-            let later = match next.transpose()? {
-                Some((key, _)) => edits.split_off(&key.value().3),
-                None => BTreeMap::new(),
-            };
+            let bound = next.transpose()?.map_or(u64::MAX, |(key, _)| key.value().3);
+            let (here, later) = edits.split_at(edits.partition_point(|edit| edit.id < bound));
             let last = block.last().map_or(0, |event| event.key().id);
-            let at_the_end = edits.iter().all(|(&id, edit)| id > last || edit.is_none());
-            let events = merge(&block, edits);
+            let at_the_end = here.iter().all(|edit| edit.id > last || edit.event.is_none());
+            let events = merge(&block, here);
             if events.is_empty() {
                 if is_stored {
                     self.blocks.remove(block_key(home, lower))?;
@@ -225,7 +224,7 @@ impl<'txn> Batch<'txn> {
             } else {
                 for (place, events) in blocks::cut_into_blocks(&events, at_the_end).into_iter().enumerate() {
                     let lower = if place == 0 { lower } else { events[0].key().id };
-                    self.blocks.insert(block_key(home, lower), blocks::encode_events(events).as_slice())?;
+                    self.blocks.insert(block_key(home, lower), blocks::encode_events(home.0, events).as_slice())?;
                 }
             }
             edits = later;
@@ -246,21 +245,21 @@ fn put_or_remove<'k, K: redb::Key + 'static>(
     Ok(())
 }
 
-/// The events of a block after edits, ordered by id.
-fn merge<'a>(block: &'a [Event], edits: Edits<'a>) -> Vec<&'a Event> {
+/// The events of a block after edits; both are ordered by id.
+fn merge<'a>(block: &'a [Event], edits: &[Edit<'a>]) -> Vec<&'a Event> {
     let mut merged = Vec::with_capacity(block.len() + edits.len());
-    let mut edits = edits.into_iter().peekable();
+    let mut edits = edits.iter().peekable();
     for event in block {
         let id = event.key().id;
-        while let Some((_, edit)) = edits.next_if(|&(edited, _)| edited < id) {
-            merged.extend(edit);
+        while let Some(edit) = edits.next_if(|edit| edit.id < id) {
+            merged.extend(edit.event);
         }
-        match edits.next_if(|&(edited, _)| edited == id) {
-            Some((_, edit)) => merged.extend(edit),
+        match edits.next_if(|edit| edit.id == id) {
+            Some(edit) => merged.extend(edit.event),
             None => merged.push(event),
         }
     }
-    merged.extend(edits.filter_map(|(_, edit)| edit));
+    merged.extend(edits.filter_map(|edit| edit.event));
     merged
 }
 

@@ -7,6 +7,7 @@
 //! Not here: which rows these bytes stand in (`tables`), how numbers are packed (`codec`).
 
 use super::codec::{Corrupt, Reader, open, put_column, put_varint, seal, take};
+use super::index_pages::Place;
 use crate::events::{
     ChoiceId, Event, EventKind, ExecutionStatus, Ingest, IngestStatus, Job, JobExecution, JobStatus, MAX_ID, MAX_TASKS,
     Task, TaskType,
@@ -42,8 +43,8 @@ fn fits_block(events: &[&Event]) -> bool {
     events.len() <= 1 || (events.len() <= MAX_EVENTS && events.iter().map(tasks).sum::<usize>() <= SHARED_TASKS)
 }
 
-/// Packs events of one kind and home, which must be ordered by id.
-pub(super) fn encode_events(events: &[&Event]) -> Vec<u8> {
+/// Packs events of one kind that are kept at `place`; they must be ordered by id.
+pub(super) fn encode_events(place: Place, events: &[&Event]) -> Vec<u8> {
     let mut out = Vec::new();
     put_varint(&mut out, events.len() as u128);
     let mut before = 0;
@@ -62,17 +63,17 @@ pub(super) fn encode_events(events: &[&Event]) -> Vec<u8> {
     }
     debug_assert!([jobs.len(), executions.len(), ingests.len()].contains(&events.len()), "a block holds one kind");
     if !jobs.is_empty() {
-        put_jobs(&mut out, &jobs);
+        put_jobs(&mut out, place, &jobs);
     } else if !executions.is_empty() {
-        put_executions(&mut out, &executions);
+        put_executions(&mut out, place, &executions);
     } else if !ingests.is_empty() {
-        put_ingests(&mut out, &ingests);
+        put_ingests(&mut out, place, &ingests);
     }
     seal(FORM_BLOCK, &out)
 }
 
-/// Unpacks events of one kind.
-pub(super) fn decode_events(kind: EventKind, sealed: &[u8]) -> Result<Vec<Event>, Corrupt> {
+/// Unpacks events of one kind that are kept at `place`.
+pub(super) fn decode_events(place: Place, kind: EventKind, sealed: &[u8]) -> Result<Vec<Event>, Corrupt> {
     let mut read = Reader(open(FORM_BLOCK, sealed)?);
     let count = usize::try_from(read.varint()?).unwrap_or(usize::MAX);
     if !(1..=MAX_EVENTS).contains(&count) {
@@ -86,29 +87,31 @@ pub(super) fn decode_events(kind: EventKind, sealed: &[u8]) -> Result<Vec<Event>
         *step = id;
     }
     let events = match kind {
-        EventKind::Job => take_jobs(&mut read, &ids),
-        EventKind::JobExecution => take_executions(&mut read, &ids),
-        EventKind::Ingest => take_ingests(&mut read, &ids),
+        EventKind::Job => take_jobs(&mut read, place, &ids),
+        EventKind::JobExecution => take_executions(&mut read, place, &ids),
+        EventKind::Ingest => take_ingests(&mut read, place, &ids),
     }?;
     read.end()?;
     Ok(events)
 }
 
-fn put_jobs(out: &mut Vec<u8>, jobs: &[&Job]) {
-    put(out, jobs, |job| Some(job.job_type.get()));
+fn put_jobs(out: &mut Vec<u8>, place: Place, jobs: &[&Job]) {
+    put_choices(out, place, jobs, |job| Some(job.job_type));
     put(out, jobs, |job| Some(job.status as u64));
-    put(out, jobs, |job| distance(None, job.ended));
+    put(out, jobs, |job| distance(start(place), job.ended));
     put(out, jobs, |job| job.error.map(ChoiceId::get));
     put(out, jobs, |job| distance(job.ended, job.last_modified));
 }
 
-fn take_jobs(read: &mut Reader<'_>, ids: &[u64]) -> Result<Vec<Event>, Corrupt> {
-    let [job_type, status, ended, error, last_modified] = take(read, ids.len())?;
+fn take_jobs(read: &mut Reader<'_>, place: Place, ids: &[u64]) -> Result<Vec<Event>, Corrupt> {
+    let job_type = take_choices(read, place, ids.len())?;
+    let [status, ended, error, last_modified] = take(read, ids.len())?;
+    let day = start(place);
     let job = |place: usize| {
-        let ended = time(None, ended[place])?;
+        let ended = time(day, ended[place])?;
         Ok(Event::Job(Job {
             id: ids[place],
-            job_type: choice(job_type[place])?.ok_or(MISSING)?,
+            job_type: job_type[place].ok_or(MISSING)?,
             status: named(JobStatus::ALL, status[place])?,
             ended,
             error: choice(error[place])?,
@@ -118,10 +121,10 @@ fn take_jobs(read: &mut Reader<'_>, ids: &[u64]) -> Result<Vec<Event>, Corrupt> 
     (0..ids.len()).map(job).collect()
 }
 
-fn put_executions(out: &mut Vec<u8>, executions: &[&JobExecution]) {
-    put(out, executions, |execution| Some(execution.job_type.get()));
+fn put_executions(out: &mut Vec<u8>, place: Place, executions: &[&JobExecution]) {
+    put_choices(out, place, executions, |execution| Some(execution.job_type));
     put(out, executions, |execution| Some(execution.status as u64));
-    put(out, executions, |execution| distance(None, execution.ended));
+    put(out, executions, |execution| distance(start(place), execution.ended));
     put(out, executions, |execution| distance(execution.ended, execution.started));
     put(out, executions, |execution| distance(execution.started, execution.queued));
     put(out, executions, |execution| execution.error.map(ChoiceId::get));
@@ -142,8 +145,10 @@ fn put_executions(out: &mut Vec<u8>, executions: &[&JobExecution]) {
     put(out, &tasks, |&(before, task)| distance(task.started.or(before), task.ended));
 }
 
-fn take_executions(read: &mut Reader<'_>, ids: &[u64]) -> Result<Vec<Event>, Corrupt> {
-    let [job_type, status, ended, started, queued, error, last_modified, tasks] = take(read, ids.len())?;
+fn take_executions(read: &mut Reader<'_>, place: Place, ids: &[u64]) -> Result<Vec<Event>, Corrupt> {
+    let job_type = take_choices(read, place, ids.len())?;
+    let [status, ended, started, queued, error, last_modified, tasks] = take(read, ids.len())?;
+    let day = start(place);
     let mut task_count = 0_usize;
     for count in &tasks {
         let count = usize::try_from(count.ok_or(MISSING)?).unwrap_or(usize::MAX);
@@ -155,7 +160,7 @@ fn take_executions(read: &mut Reader<'_>, ids: &[u64]) -> Result<Vec<Event>, Cor
     let [task_type, task_started, task_ended] = take(read, task_count)?;
     let mut next_task = 0..task_count;
     let execution = |place: usize| {
-        let ended = time(None, ended[place])?;
+        let ended = time(day, ended[place])?;
         let started = time(ended, started[place])?;
         let mut last = started;
         let task = |place: usize| {
@@ -168,7 +173,7 @@ fn take_executions(read: &mut Reader<'_>, ids: &[u64]) -> Result<Vec<Event>, Cor
         let own_tasks = usize::try_from(tasks[place].ok_or(MISSING)?).map_err(|_| MISSING)?;
         Ok(Event::JobExecution(JobExecution {
             id: ids[place],
-            job_type: choice(job_type[place])?.ok_or(MISSING)?,
+            job_type: job_type[place].ok_or(MISSING)?,
             status: named(ExecutionStatus::ALL, status[place])?,
             queued: time(started, queued[place])?,
             started,
@@ -181,27 +186,28 @@ fn take_executions(read: &mut Reader<'_>, ids: &[u64]) -> Result<Vec<Event>, Cor
     (0..ids.len()).map(execution).collect()
 }
 
-fn put_ingests(out: &mut Vec<u8>, ingests: &[&Ingest]) {
-    put(out, ingests, |ingest| ingest.strike.map(ChoiceId::get));
+fn put_ingests(out: &mut Vec<u8>, place: Place, ingests: &[&Ingest]) {
+    put_choices(out, place, ingests, |ingest| ingest.strike);
     put(out, ingests, |ingest| Some(ingest.status as u64));
     put(out, ingests, |ingest| ingest.file_size);
-    put(out, ingests, |ingest| distance(None, ingest.ingest_ended));
+    put(out, ingests, |ingest| distance(start(place), ingest.ingest_ended));
     put(out, ingests, |ingest| distance(ingest.ingest_ended, ingest.ingest_started));
     put(out, ingests, |ingest| distance(ingest.ingest_started, ingest.transfer_ended));
     put(out, ingests, |ingest| distance(ingest.transfer_ended, ingest.transfer_started));
     put(out, ingests, |ingest| distance(ingest.ingest_ended, ingest.last_modified));
 }
 
-fn take_ingests(read: &mut Reader<'_>, ids: &[u64]) -> Result<Vec<Event>, Corrupt> {
-    let [strike, status, file_size, ended, started, transfer_ended, transfer_started, last_modified] =
-        take(read, ids.len())?;
+fn take_ingests(read: &mut Reader<'_>, place: Place, ids: &[u64]) -> Result<Vec<Event>, Corrupt> {
+    let strike = take_choices(read, place, ids.len())?;
+    let [status, file_size, ended, started, transfer_ended, transfer_started, last_modified] = take(read, ids.len())?;
+    let day = start(place);
     let ingest = |place: usize| {
-        let ingest_ended = time(None, ended[place])?;
+        let ingest_ended = time(day, ended[place])?;
         let ingest_started = time(ingest_ended, started[place])?;
         let transfer_ended = time(ingest_started, transfer_ended[place])?;
         Ok(Event::Ingest(Ingest {
             id: ids[place],
-            strike: choice(strike[place])?,
+            strike: strike[place],
             status: named(IngestStatus::ALL, status[place])?,
             file_size: file_size[place],
             transfer_started: time(transfer_ended, transfer_started[place])?,
@@ -218,6 +224,26 @@ fn take_ingests(read: &mut Reader<'_>, ids: &[u64]) -> Result<Vec<Event>, Corrup
 pub(super) fn put<T>(out: &mut Vec<u8>, rows: &[&T], field: impl Fn(&T) -> Option<u64>) {
     let column: Vec<_> = rows.iter().map(|row| field(row)).collect();
     put_column(out, &column);
+}
+
+/// Appends the choices of the events, unless the place says it.
+fn put_choices<T>(out: &mut Vec<u8>, place: Place, rows: &[&T], field: impl Fn(&T) -> Option<ChoiceId>) {
+    if place.is_none() {
+        put(out, rows, |row| field(row).map(ChoiceId::get));
+    }
+}
+
+/// The choices of the events: the inverse of [`put_choices`].
+fn take_choices(read: &mut Reader<'_>, place: Place, count: usize) -> Result<Vec<Option<ChoiceId>>, Corrupt> {
+    match place {
+        Some((_, choice)) => Ok(vec![Some(choice); count]),
+        None => read.column(count)?.into_iter().map(choice).collect(),
+    }
+}
+
+/// The start of the day on which the events of a place end.
+fn start(place: Place) -> Option<Timestamp> {
+    place.map(|(date, _)| date.start())
 }
 
 /// Microseconds from a time that is known before to this one, either way round.
@@ -324,45 +350,59 @@ mod tests {
         }
     }
 
-    /// Events of one kind, ordered by id.
-    fn any_events() -> impl Strategy<Value = (EventKind, Vec<Event>)> {
-        select(EventKind::ALL).prop_flat_map(|kind| {
-            let events = vec(any_event(kind), 1..MAX_EVENTS).prop_map(|mut events| {
+    /// Events of one kind and place, ordered by id.
+    fn any_events() -> impl Strategy<Value = (Place, EventKind, Vec<Event>)> {
+        let place = option::of((any_time().prop_map(Timestamp::date), any_choice()));
+        (place, select(EventKind::ALL)).prop_flat_map(|(place, kind)| {
+            let events = vec(any_event(kind), 1..MAX_EVENTS).prop_map(move |mut events| {
                 events.sort_by_key(Event::key);
                 events.dedup_by_key(|event| event.key());
+                for event in &mut events {
+                    settle(event, place);
+                }
                 events
             });
-            (Just(kind), events)
+            (Just(place), Just(kind), events)
         })
+    }
+
+    /// Gives an event the choice of the place where it is kept.
+    fn settle(event: &mut Event, place: Place) {
+        let Some((_, choice)) = place else { return };
+        match event {
+            Event::Job(job) => job.job_type = choice,
+            Event::JobExecution(execution) => execution.job_type = choice,
+            Event::Ingest(ingest) => ingest.strike = Some(choice),
+        }
     }
 
     proptest! {
         #[test]
-        fn any_events_survive((kind, events) in any_events()) {
-            let sealed = encode_events(&events.iter().collect::<Vec<_>>());
-            prop_assert_eq!(decode_events(kind, &sealed), Ok(events));
+        fn any_events_survive((place, kind, events) in any_events()) {
+            let sealed = encode_events(place, &events.iter().collect::<Vec<_>>());
+            prop_assert_eq!(decode_events(place, kind, &sealed), Ok(events));
         }
 
         #[test]
         fn any_bytes_are_events_or_an_error(
             content in vec(any::<u8>(), 0..200),
             changes in btree_map(0..4000_usize, any::<u8>(), 1..4),
-            (kind, events) in any_events(),
+            (place, kind, events) in any_events(),
         ) {
-            let _ = decode_events(kind, &content);
+            let _ = decode_events(place, kind, &content);
             // With the right checksum, so that the damage is met further in.
-            let _ = decode_events(kind, &seal(FORM_BLOCK, &content));
-            let sealed = encode_events(&events.iter().collect::<Vec<_>>());
+            let _ = decode_events(place, kind, &seal(FORM_BLOCK, &content));
+            let sealed = encode_events(place, &events.iter().collect::<Vec<_>>());
             let mut damaged = open(FORM_BLOCK, &sealed).expect("just sealed").to_vec();
             for (place, byte) in changes {
                 let place = place % damaged.len();
                 damaged[place] = byte;
             }
-            let _ = decode_events(kind, &seal(FORM_BLOCK, &damaged));
+            let _ = decode_events(place, kind, &seal(FORM_BLOCK, &damaged));
         }
 
         #[test]
-        fn cutting_keeps_every_event_in_order((_, events) in any_events(), at_the_end: bool, copies in 1..6_usize) {
+        fn cutting_keeps_every_event_in_order((_, _, events) in any_events(), at_the_end: bool, copies in 1..6_usize) {
             // What stands in the events does not matter for cutting; more of them are needed than fit into a block.
             let events: Vec<_> = std::iter::repeat_n(&events, copies).flatten().collect();
             let blocks = cut_into_blocks(&events, at_the_end);
@@ -405,15 +445,13 @@ mod tests {
             })
         };
         let events = [execution(7, 0), execution(9, 60)];
-        let bytes = encode_events(&events.iter().collect::<Vec<_>>());
-        let golden: Vec<_> = GOLDEN_BLOCK
-            .as_bytes()
-            .chunks(2)
-            .map(|hex| u8::from_str_radix(str::from_utf8(hex).unwrap(), 16).unwrap())
-            .collect();
-        assert_eq!(bytes, golden, "{bytes:02x?}");
+        let place = time(0).map(|time| (time.date(), ChoiceId::new(3).expect("in range")));
+        let bytes = encode_events(place, &events.iter().collect::<Vec<_>>());
+        assert_eq!(bytes, GOLDEN_BLOCK, "{bytes:#04x?}");
     }
 
-    const GOLDEN_BLOCK: &str =
-        "01020104030501060001040009c8b9a4ca0a06000f09b301000913000000010200010400094f063c0009780025acc25e";
+    const GOLDEN_BLOCK: &[u8] = &[
+        0x01, 0x02, 0x13, 0x04, 0x05, 0x01, 0x04, 0x29, 0xc8, 0x01, 0x00, 0x0f, 0x05, 0xb3, 0x01, 0x05, 0x13, 0x00,
+        0x00, 0x01, 0x02, 0x01, 0x04, 0x29, 0x4f, 0x3c, 0x00, 0x05, 0x78, 0x4f, 0x9b, 0x8d, 0x85,
+    ];
 }

@@ -124,21 +124,14 @@ impl Reader<'_> {
 
     /// A column of `count` numbers, some of them absent.
     pub(super) fn column(&mut self, count: usize) -> Result<Vec<Option<u64>>, Corrupt> {
-        let head = self.byte()?;
-        let presence = match head & 0b11 {
-            ALL_ABSENT => return Ok(vec![None; count]),
-            ALL_PRESENT => None,
-            SOME_PRESENT => Some(self.bytes(count.div_ceil(8))?.to_vec()),
-            _ => return Err(Corrupt("a column has an unknown form")),
+        let Some(Head { some_absent, place, width }) = Head::from_byte(self.byte()?)? else {
+            return Ok(vec![None; count]);
         };
-        let unit = UNITS.get(usize::from(head >> 2)).ok_or(Corrupt("a column has an unknown unit"))?.cast_unsigned();
+        let presence = if some_absent { Some(self.bytes(count.div_ceil(8))?.to_vec()) } else { None };
+        let unit = UNITS[place].cast_unsigned();
         let is_present = |place: usize| presence.as_ref().is_none_or(|bits| bits[place / 8] >> (place % 8) & 1 == 1);
         let present = (0..count).filter(|&place| is_present(place)).count();
         let base = zigzag_decode(self.varint()?);
-        let width = u32::from(self.byte()?);
-        if width > u64::BITS {
-            return Err(Corrupt("a column is too wide"));
-        }
         let bytes = self.bytes((present * width as usize).div_ceil(8))?;
         let mut packed = BitReader { bytes, buffer: 0, filled: 0 };
         let mut next = |_| base.wrapping_add(packed.take(width)).wrapping_mul(unit);
@@ -152,10 +145,37 @@ impl Reader<'_> {
     }
 }
 
-const ALL_ABSENT: u8 = 0;
-const ALL_PRESENT: u8 = 1;
-const SOME_PRESENT: u8 = 2;
-/// What the numbers of a column may be counted in; the place stands in the column's head.
+/// How a column that is not empty is packed; one byte, 0 stands for a column without any number.
+struct Head {
+    some_absent: bool,
+    /// The unit's place in [`UNITS`].
+    place: usize,
+    /// Bits of each number: up to [`NARROW`], or 64.
+    width: u32,
+}
+
+/// The widest column but those of whole words.
+const NARROW: u32 = 40;
+
+impl Head {
+    fn to_byte(&self) -> u8 {
+        let width = self.width.min(NARROW + 1);
+        let unit_and_width = width as usize * UNITS.len() + self.place;
+        u8::try_from(1 + unit_and_width * 2 + usize::from(self.some_absent)).expect("42 widths, 3 units, 2 presences")
+    }
+
+    fn from_byte(byte: u8) -> Result<Option<Self>, Corrupt> {
+        let Some(packed) = byte.checked_sub(1).map(usize::from) else { return Ok(None) };
+        let width = match u32::try_from(packed / 2 / UNITS.len()) {
+            Ok(width @ 0..=NARROW) => width,
+            Ok(width) if width == NARROW + 1 => u64::BITS,
+            _ => return Err(Corrupt("a column has an unknown form")),
+        };
+        Ok(Some(Self { some_absent: packed % 2 == 1, place: packed / 2 % UNITS.len(), width }))
+    }
+}
+
+/// What the numbers of a column may be counted in; the place is part of the head.
 const UNITS: [i64; 3] = [1, 1_000, 1_000_000];
 
 /// Folds signed numbers into unsigned ones, the small of both signs into small ones.
@@ -168,27 +188,27 @@ fn zigzag_decode(folded: u64) -> u64 {
     folded >> 1 ^ (folded & 1).wrapping_neg()
 }
 
-/// Appends a column of numbers, some of them absent: head, presence bits if needed, smallest, width, packed distances.
+/// Appends a column of numbers, some of them absent: head, presence bits if needed, smallest, packed distances.
 /// Numbers are taken as signed ones, so that small negative distances stay small; any `u64` survives.
 pub(super) fn put_column(out: &mut Vec<u8>, values: &[Option<u64>]) {
     let present = || values.iter().flatten().map(|value| value.cast_signed());
     let Some(smallest) = present().min() else {
-        out.push(ALL_ABSENT);
+        out.push(0);
         return;
     };
     let place = (1..UNITS.len()).rev().find(|&place| present().all(|value| value % UNITS[place] == 0)).unwrap_or(0);
     let unit = UNITS[place];
-    let all = values.iter().all(Option::is_some);
-    out.push(if all { ALL_PRESENT } else { SOME_PRESENT } | u8::try_from(place << 2).expect("there are three units"));
-    if !all {
+    let distances = || present().map(|value| (value / unit).wrapping_sub(smallest / unit).cast_unsigned());
+    let bits = u64::BITS - distances().max().unwrap_or(0).leading_zeros();
+    let width = if bits > NARROW { u64::BITS } else { bits };
+    let some_absent = values.iter().any(Option::is_none);
+    out.push(Head { some_absent, place, width }.to_byte());
+    if some_absent {
         out.extend(values.chunks(8).map(|chunk| {
             chunk.iter().enumerate().fold(0, |bits, (place, value)| bits | u8::from(value.is_some()) << place)
         }));
     }
     put_varint(out, zigzag_encode(smallest / unit).into());
-    let distances = || present().map(|value| (value / unit).wrapping_sub(smallest / unit).cast_unsigned());
-    let width = u64::BITS - distances().max().unwrap_or(0).leading_zeros();
-    out.push(u8::try_from(width).expect("a number has at most 64 bits"));
     let (mut buffer, mut filled) = (0_u128, 0);
     for distance in distances() {
         buffer |= u128::from(distance) << filled;
@@ -257,13 +277,13 @@ mod tests {
     fn whole_seconds_take_the_bits_of_seconds() {
         let day = 1_420_070_400_000_000;
         let values: Vec<_> = (0..100).map(|place| Some(day + place * 863 * 1_000_000)).collect();
-        // Head, five bytes of the smallest, width, and 17 bits for each of the seconds of a day.
-        assert_eq!(column_bytes(&values).len(), 1 + 5 + 1 + (100_usize * 17).div_ceil(8));
+        // Head, five bytes of the smallest, and 17 bits for each of the seconds of a day.
+        assert_eq!(column_bytes(&values).len(), 1 + 5 + (100_usize * 17).div_ceil(8));
     }
 
     #[test]
     fn equal_numbers_take_no_bits() {
-        assert_eq!(column_bytes(&[Some(7); 1000]).len(), 3);
+        assert_eq!(column_bytes(&[Some(7); 1000]).len(), 2);
     }
 
     #[test]

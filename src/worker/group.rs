@@ -7,7 +7,7 @@
 //!
 //! Not here: what an event contributes (`events::contribution`), how aggregates add up (`rollup`).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use crate::catalog::MetricsTypeId;
 use crate::events::{Choice, ChoiceId, Choices, Event, EventKey, Object, Partition};
@@ -62,25 +62,71 @@ enum Outcome {
 
 /// Stores the objects of some requests, in order; a receipt for each. Every choice that an event names must be known.
 pub fn apply(batch: &mut Batch<'_>, requests: &[Vec<Object>]) -> Result<Vec<Receipt>, StoreError> {
-    let mut events = Events::load(batch, requests)?;
+    let mut receipts = vec![Receipt::default(); requests.len()];
     let mut definitions = Definitions::default();
-    let mut receipts = Vec::with_capacity(requests.len());
-    for objects in requests {
-        let mut receipt = Receipt::default();
+    let mut events = Vec::with_capacity(requests.iter().map(Vec::len).sum());
+    for (request, objects) in requests.iter().enumerate() {
         for object in objects {
-            receipt.count(match object {
-                Object::Choice(choice) => definitions.resolve(choice, batch.choices()),
-                Object::Event(event) => events.resolve(event),
-            });
+            match object {
+                Object::Choice(choice) => {
+                    receipts[request].count(definitions.resolve(choice, batch.choices()));
+                }
+                Object::Event(event) => events.push(Posted { key: event.key(), request, event }),
+            }
         }
-        receipts.push(receipt);
     }
     batch.define(&definitions.changed)?;
-    let changes = events.changes();
+    let changes = resolve(batch, events, &mut receipts)?;
     batch.replace(&changes)?;
-    let moved = Moved::by(&changes);
-    moved.fold_into(batch)?;
+    Moved::by(&changes).fold_into(batch)?;
     Ok(receipts)
+}
+
+/// An event of a group, and which request it came with.
+struct Posted<'a> {
+    key: EventKey,
+    request: usize,
+    event: &'a Event,
+}
+
+/// What differs when the events have been applied in their order, by key.
+fn resolve<'a>(
+    batch: &Batch<'_>,
+    mut events: Vec<Posted<'a>>,
+    receipts: &mut [Receipt],
+) -> Result<Vec<Change<'a>>, StoreError> {
+    // Events of different keys have nothing to do with each other; those of one key stay in their order.
+    events.sort_by_key(|posted| posted.key);
+    let keys: Vec<_> = events.chunk_by(|a, b| a.key == b.key).map(|events| events[0].key).collect();
+    let mut stored = batch.events(&keys)?.into_iter().peekable();
+    let mut changes = Vec::with_capacity(keys.len());
+    for events in events.chunk_by(|a, b| a.key == b.key) {
+        let before = stored.next_if(|stored| stored.key() == events[0].key);
+        let mut after = None;
+        for posted in events {
+            let outcome = Outcome::of(posted.event, after.or(before.as_ref()));
+            receipts[posted.request].count(outcome);
+            if matches!(outcome, Outcome::Created | Outcome::Updated) {
+                after = Some(posted.event);
+            }
+        }
+        if after.is_some() && after != before.as_ref() {
+            changes.push(Change { before, after });
+        }
+    }
+    Ok(changes)
+}
+
+impl Outcome {
+    /// What becomes of an event where another content, if any, is present.
+    fn of(event: &Event, present: Option<&Event>) -> Self {
+        match present {
+            None => Self::Created,
+            Some(present) if present == event => Self::Unchanged,
+            Some(present) if is_stale(event, present) => Self::Stale,
+            Some(_) => Self::Updated,
+        }
+    }
 }
 
 /// The definitions of a group, as they come.
@@ -100,41 +146,6 @@ impl<'a> Definitions<'a> {
         self.latest.define(choice.clone());
         self.changed.push(choice);
         outcome
-    }
-}
-
-/// The events that a group names: what is stored, and what is to be.
-struct Events<'a>(HashMap<EventKey, Change<'a>>);
-
-impl<'a> Events<'a> {
-    fn load(batch: &Batch<'_>, requests: &[Vec<Object>]) -> Result<Self, StoreError> {
-        let events = requests.iter().flatten().filter_map(|object| match object {
-            Object::Event(event) => Some(event.key()),
-            Object::Choice(_) => None,
-        });
-        let mut keys: Vec<_> = events.collect();
-        keys.sort_unstable();
-        keys.dedup();
-        let stored = batch.events(&keys)?;
-        Ok(Self(stored.into_iter().map(|(key, event)| (key, Change { before: Some(event), after: None })).collect()))
-    }
-
-    fn resolve(&mut self, event: &'a Event) -> Outcome {
-        let change = self.0.entry(event.key()).or_insert(Change { before: None, after: None });
-        let outcome = match change.after.or(change.before.as_ref()) {
-            None => Outcome::Created,
-            Some(present) if present == event => return Outcome::Unchanged,
-            Some(present) if is_stale(event, present) => return Outcome::Stale,
-            Some(_) => Outcome::Updated,
-        };
-        change.after = Some(event);
-        outcome
-    }
-
-    /// What differs at the end.
-    fn changes(self) -> Vec<Change<'a>> {
-        let differs = |change: &Change<'_>| change.after.is_some() && change.after != change.before.as_ref();
-        self.0.into_values().filter(differs).collect()
     }
 }
 

@@ -20,7 +20,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::Object;
-use object::Fields;
+use object::read_object;
 use value::{Shape, Value, read_as_shape};
 
 /// Something that is wrong with one object.
@@ -108,6 +108,6 @@ impl<'de> Shape<'de> for Line {
     }
 
     fn object<A: MapAccess<'de>>(object: A) -> Result<Self, A::Error> {
-        Fields::read(object).map(|fields| Self(fields.into_object()))
+        read_object(object).map(Self)
     }
 }

@@ -131,38 +131,42 @@ impl<'de> Deserialize<'de> for Key {
 }
 
 /// The fields of one object, before its kind has looked at them.
-pub(super) struct Fields<'a> {
+struct Fields<'a> {
     values: [Value<'a>; Field::ALL.len()],
     /// The bits of those that were given, `null` or not.
     given: u64,
     problems: Vec<Problem>,
 }
 
-impl<'a> Fields<'a> {
-    pub(super) fn read<'de: 'a, A: MapAccess<'de>>(mut object: A) -> Result<Self, A::Error> {
-        let values = [const { Value::Absent }; Field::ALL.len()];
-        let mut fields = Self { values, given: 0, problems: Vec::new() };
-        while let Some(key) = object.next_key()? {
-            match key {
-                Key::Field(field) => {
-                    let value =
-                        if field == Field::Tasks { object.next_value::<Tasks>()?.0 } else { object.next_value()? };
-                    if fields.given & bit(field) != 0 {
-                        fields.problem(field, "is given twice");
-                    }
-                    fields.given |= bit(field);
-                    fields.values[field as usize] = value;
+/// Reads an object to its end: valid, or with its problems.
+pub(super) fn read_object<'de, A: MapAccess<'de>>(mut object: A) -> Result<Read, A::Error> {
+    let values = [const { Value::Absent }; Field::ALL.len()];
+    let mut fields = Fields { values, given: 0, problems: Vec::new() };
+    while let Some(key) = object.next_key()? {
+        match key {
+            Key::Field(field) => {
+                if fields.given & bit(field) != 0 {
+                    fields.problem(field, "is given twice");
                 }
-                Key::Unknown(name) => {
-                    if !matches!(object.next_value()?, Value::Absent) {
-                        fields.problems.push(Problem { field: Some(name), detail: "is no known field".to_owned() });
-                    }
+                fields.given |= bit(field);
+                fields.values[field as usize] =
+                    if field == Field::Tasks { object.next_value::<Tasks>()?.0 } else { object.next_value()? };
+            }
+            Key::Unknown(name) => {
+                if !matches!(object.next_value()?, Value::Absent) {
+                    fields.problems.push(Problem { field: Some(name), detail: "is no known field".to_owned() });
                 }
             }
         }
-        Ok(fields)
     }
+    let object = fields.object();
+    Ok(match object {
+        Some(object) if fields.problems.is_empty() => Ok(object),
+        _ => Err(fields.problems),
+    })
+}
 
+impl Fields<'_> {
     fn problem(&mut self, field: Field, detail: impl Into<String>) {
         self.problems.push(Problem { field: Some(field.name().to_owned()), detail: detail.into() });
     }
@@ -200,12 +204,13 @@ impl<'a> Fields<'a> {
         self.optional(field).unwrap_or(default)
     }
 
-    pub(super) fn into_object(mut self) -> Read {
+    /// What the fields make, as far as that can be said; what is wrong becomes a problem.
+    fn object(&mut self) -> Option<Object> {
         let kind = self.required(Field::Kind);
         let object = kind.and_then(|kind| match kind {
-            Kind::JobType => self.job_type().map(|job_type| Object::Choice(Choice::JobType(job_type))),
-            Kind::Strike => self.strike().map(|strike| Object::Choice(Choice::Strike(strike))),
-            Kind::Error => self.error().map(|error| Object::Choice(Choice::Error(error))),
+            Kind::JobType => self.job_type().map(|job_type| Object::choice(Choice::JobType(job_type))),
+            Kind::Strike => self.strike().map(|strike| Object::choice(Choice::Strike(strike))),
+            Kind::Error => self.error().map(|error| Object::choice(Choice::Error(error))),
             Kind::Job => self.job().map(|job| Object::Event(Event::Job(job))),
             Kind::JobExecution => self.execution().map(|execution| Object::Event(Event::JobExecution(execution))),
             Kind::Ingest => self.ingest().map(|ingest| Object::Event(Event::Ingest(ingest))),
@@ -218,10 +223,7 @@ impl<'a> Fields<'a> {
                 }
             }
         }
-        match object {
-            Some(object) if self.problems.is_empty() => Ok(object),
-            _ => Err(self.problems),
-        }
+        object
     }
 
     fn job_type(&mut self) -> Option<JobType> {
