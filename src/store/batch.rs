@@ -208,11 +208,17 @@ impl<'txn> Batch<'txn> {
     /// Inserts, replaces and removes events of one home; the edits are ordered by id.
     fn edit_home(&mut self, home: Home, mut edits: &[Edit<'_>]) -> Result<(), StoreError> {
         while let Some(first) = edits.first() {
-            let stored = self.block_of(home, first.id)?;
+            // Mostly the last block is the one, or there is none yet: then nothing lies behind it.
+            let mut bound = u64::MAX;
+            let mut stored = self.block_of(home, u64::MAX)?;
+            if stored.as_ref().is_some_and(|&(lower, _)| lower > first.id) {
+                stored = self.block_of(home, first.id)?;
+                let lower = stored.as_ref().map_or(0, |&(lower, _)| lower);
+                let next = self.blocks.range(block_key(home, lower + 1)..=block_key(home, u64::MAX))?.next();
+                bound = next.transpose()?.map_or(u64::MAX, |(key, _)| key.value().3);
+            }
             let is_stored = stored.is_some();
             let (lower, block) = stored.unwrap_or_default();
-            let next = self.blocks.range(block_key(home, lower + 1)..=block_key(home, u64::MAX))?.next();
-            let bound = next.transpose()?.map_or(u64::MAX, |(key, _)| key.value().3);
             let (here, later) = edits.split_at(edits.partition_point(|edit| edit.id < bound));
             let last = block.last().map_or(0, |event| event.key().id);
             let at_the_end = here.iter().all(|edit| edit.id > last || edit.event.is_none());

@@ -6,7 +6,7 @@
 //!
 //! Not here: which rows these bytes stand in (`tables`), how numbers are packed (`codec`).
 
-use super::codec::{Corrupt, Reader, open, put_column, put_varint, seal, take};
+use super::codec::{Corrupt, Reader, Record, open, take};
 use super::index_pages::Place;
 use crate::events::{
     ChoiceId, Event, EventKind, ExecutionStatus, Ingest, IngestStatus, Job, JobExecution, JobStatus, MAX_ID, MAX_TASKS,
@@ -45,14 +45,13 @@ fn fits_block(events: &[&Event]) -> bool {
 
 /// Packs events of one kind that are kept at `place`; they must be ordered by id.
 pub(super) fn encode_events(place: Place, events: &[&Event]) -> Vec<u8> {
-    let mut out = Vec::new();
-    put_varint(&mut out, events.len() as u128);
+    let mut record = Record::new(FORM_BLOCK);
+    record.varint(events.len() as u64);
     let mut before = 0;
-    let mut step = |event: &&Event| {
+    record.column(events, |event| {
         let id = event.key().id;
         Some(id - std::mem::replace(&mut before, id))
-    };
-    put_column(&mut out, &events.iter().map(&mut step).collect::<Vec<_>>());
+    });
     let (mut jobs, mut executions, mut ingests) = (Vec::new(), Vec::new(), Vec::new());
     for event in events {
         match event {
@@ -63,13 +62,13 @@ pub(super) fn encode_events(place: Place, events: &[&Event]) -> Vec<u8> {
     }
     debug_assert!([jobs.len(), executions.len(), ingests.len()].contains(&events.len()), "a block holds one kind");
     if !jobs.is_empty() {
-        put_jobs(&mut out, place, &jobs);
+        put_jobs(&mut record, place, &jobs);
     } else if !executions.is_empty() {
-        put_executions(&mut out, place, &executions);
+        put_executions(&mut record, place, &executions);
     } else if !ingests.is_empty() {
-        put_ingests(&mut out, place, &ingests);
+        put_ingests(&mut record, place, &ingests);
     }
-    seal(FORM_BLOCK, &out)
+    record.seal()
 }
 
 /// Unpacks events of one kind that are kept at `place`.
@@ -95,12 +94,12 @@ pub(super) fn decode_events(place: Place, kind: EventKind, sealed: &[u8]) -> Res
     Ok(events)
 }
 
-fn put_jobs(out: &mut Vec<u8>, place: Place, jobs: &[&Job]) {
-    put_choices(out, place, jobs, |job| Some(job.job_type));
-    put(out, jobs, |job| Some(job.status as u64));
-    put(out, jobs, |job| distance(start(place), job.ended));
-    put(out, jobs, |job| job.error.map(ChoiceId::get));
-    put(out, jobs, |job| distance(job.ended, job.last_modified));
+fn put_jobs(record: &mut Record, place: Place, jobs: &[&Job]) {
+    put_choices(record, place, jobs, |job| Some(job.job_type));
+    record.column(jobs, |job| Some(job.status as u64));
+    record.column(jobs, |job| distance(start(place), job.ended));
+    record.column(jobs, |job| job.error.map(ChoiceId::get));
+    record.column(jobs, |job| distance(job.ended, job.last_modified));
 }
 
 fn take_jobs(read: &mut Reader<'_>, place: Place, ids: &[u64]) -> Result<Vec<Event>, Corrupt> {
@@ -121,28 +120,27 @@ fn take_jobs(read: &mut Reader<'_>, place: Place, ids: &[u64]) -> Result<Vec<Eve
     (0..ids.len()).map(job).collect()
 }
 
-fn put_executions(out: &mut Vec<u8>, place: Place, executions: &[&JobExecution]) {
-    put_choices(out, place, executions, |execution| Some(execution.job_type));
-    put(out, executions, |execution| Some(execution.status as u64));
-    put(out, executions, |execution| distance(start(place), execution.ended));
-    put(out, executions, |execution| distance(execution.ended, execution.started));
-    put(out, executions, |execution| distance(execution.started, execution.queued));
-    put(out, executions, |execution| execution.error.map(ChoiceId::get));
-    put(out, executions, |execution| distance(execution.ended, execution.last_modified));
-    put(out, executions, |execution| Some(execution.tasks.len() as u64));
+fn put_executions(record: &mut Record, place: Place, executions: &[&JobExecution]) {
+    put_choices(record, place, executions, |execution| Some(execution.job_type));
+    record.column(executions, |execution| Some(execution.status as u64));
+    record.column(executions, |execution| distance(start(place), execution.ended));
+    record.column(executions, |execution| distance(execution.ended, execution.started));
+    record.column(executions, |execution| distance(execution.started, execution.queued));
+    record.column(executions, |execution| execution.error.map(ChoiceId::get));
+    record.column(executions, |execution| distance(execution.ended, execution.last_modified));
+    record.column(executions, |execution| Some(execution.tasks.len() as u64));
     // The tasks of all executions in one row, each leaning on the one before it.
-    let mut before = Vec::new();
+    let mut tasks = Vec::new();
     for execution in executions {
         let mut last = execution.started;
         for task in &execution.tasks {
-            before.push((last, task));
+            tasks.push((last, task));
             last = task.ended.or(task.started).or(last);
         }
     }
-    let tasks: Vec<_> = before.iter().collect();
-    put(out, &tasks, |(_, task)| Some(task.task_type as u64));
-    put(out, &tasks, |&(before, task)| distance(before, task.started));
-    put(out, &tasks, |&(before, task)| distance(task.started.or(before), task.ended));
+    record.column(&tasks, |(_, task)| Some(task.task_type as u64));
+    record.column(&tasks, |&(before, task)| distance(before, task.started));
+    record.column(&tasks, |&(before, task)| distance(task.started.or(before), task.ended));
 }
 
 fn take_executions(read: &mut Reader<'_>, place: Place, ids: &[u64]) -> Result<Vec<Event>, Corrupt> {
@@ -186,15 +184,15 @@ fn take_executions(read: &mut Reader<'_>, place: Place, ids: &[u64]) -> Result<V
     (0..ids.len()).map(execution).collect()
 }
 
-fn put_ingests(out: &mut Vec<u8>, place: Place, ingests: &[&Ingest]) {
-    put_choices(out, place, ingests, |ingest| ingest.strike);
-    put(out, ingests, |ingest| Some(ingest.status as u64));
-    put(out, ingests, |ingest| ingest.file_size);
-    put(out, ingests, |ingest| distance(start(place), ingest.ingest_ended));
-    put(out, ingests, |ingest| distance(ingest.ingest_ended, ingest.ingest_started));
-    put(out, ingests, |ingest| distance(ingest.ingest_started, ingest.transfer_ended));
-    put(out, ingests, |ingest| distance(ingest.transfer_ended, ingest.transfer_started));
-    put(out, ingests, |ingest| distance(ingest.ingest_ended, ingest.last_modified));
+fn put_ingests(record: &mut Record, place: Place, ingests: &[&Ingest]) {
+    put_choices(record, place, ingests, |ingest| ingest.strike);
+    record.column(ingests, |ingest| Some(ingest.status as u64));
+    record.column(ingests, |ingest| ingest.file_size);
+    record.column(ingests, |ingest| distance(start(place), ingest.ingest_ended));
+    record.column(ingests, |ingest| distance(ingest.ingest_ended, ingest.ingest_started));
+    record.column(ingests, |ingest| distance(ingest.ingest_started, ingest.transfer_ended));
+    record.column(ingests, |ingest| distance(ingest.transfer_ended, ingest.transfer_started));
+    record.column(ingests, |ingest| distance(ingest.ingest_ended, ingest.last_modified));
 }
 
 fn take_ingests(read: &mut Reader<'_>, place: Place, ids: &[u64]) -> Result<Vec<Event>, Corrupt> {
@@ -220,16 +218,10 @@ fn take_ingests(read: &mut Reader<'_>, place: Place, ids: &[u64]) -> Result<Vec<
     (0..ids.len()).map(ingest).collect()
 }
 
-/// Appends the column of one field.
-pub(super) fn put<T>(out: &mut Vec<u8>, rows: &[&T], field: impl Fn(&T) -> Option<u64>) {
-    let column: Vec<_> = rows.iter().map(|row| field(row)).collect();
-    put_column(out, &column);
-}
-
 /// Appends the choices of the events, unless the place says it.
-fn put_choices<T>(out: &mut Vec<u8>, place: Place, rows: &[&T], field: impl Fn(&T) -> Option<ChoiceId>) {
+fn put_choices<T>(record: &mut Record, place: Place, rows: &[&T], field: impl Fn(&T) -> Option<ChoiceId>) {
     if place.is_none() {
-        put(out, rows, |row| field(row).map(ChoiceId::get));
+        record.column(rows, |row| field(row).map(ChoiceId::get));
     }
 }
 
@@ -276,6 +268,13 @@ mod tests {
     use proptest::sample::select;
 
     use super::*;
+
+    /// With the right checksum, whatever the content is.
+    fn record_of(content: &[u8]) -> Vec<u8> {
+        let mut record = Record::new(FORM_BLOCK);
+        record.bytes(content);
+        record.seal()
+    }
 
     fn any_time() -> impl Strategy<Value = Timestamp> {
         let day = 1_420_070_400_000_000_u64;
@@ -391,14 +390,14 @@ mod tests {
         ) {
             let _ = decode_events(place, kind, &content);
             // With the right checksum, so that the damage is met further in.
-            let _ = decode_events(place, kind, &seal(FORM_BLOCK, &content));
+            let _ = decode_events(place, kind, &record_of(&content));
             let sealed = encode_events(place, &events.iter().collect::<Vec<_>>());
             let mut damaged = open(FORM_BLOCK, &sealed).expect("just sealed").to_vec();
             for (place, byte) in changes {
                 let place = place % damaged.len();
                 damaged[place] = byte;
             }
-            let _ = decode_events(place, kind, &seal(FORM_BLOCK, &damaged));
+            let _ = decode_events(place, kind, &record_of(&damaged));
         }
 
         #[test]

@@ -3,7 +3,7 @@
 //! Every value is sealed: a form byte that says how to read it, the content, and a checksum. Whatever bytes stand on disk,
 //! reading yields a value or [`Corrupt`], never a panic and never more memory than the bytes account for.
 //!
-//! Numbers of many events are kept by column ([`put_column`]): counted in the largest unit that divides them all (a
+//! Numbers of many events are kept by column ([`Record::column`]): counted in the largest unit that divides them all (a
 //! microsecond, a millisecond, a second), as distances to the smallest, each in as few bits as the largest needs. `bincode`, which
 //! is complete but no longer maintained, is known to this module only.
 //!
@@ -20,14 +20,38 @@ pub struct Corrupt(pub &'static str);
 
 const CHECKSUM_BYTES: usize = 4;
 
-/// Closes a record: `form` before the content, a checksum behind it.
-pub(super) fn seal(form: u8, content: &[u8]) -> Vec<u8> {
-    let mut sealed = Vec::with_capacity(content.len() + 1 + CHECKSUM_BYTES);
-    sealed.push(form);
-    sealed.extend_from_slice(content);
-    let checksum = checksum(&sealed);
-    sealed.extend_from_slice(&checksum);
-    sealed
+/// A record while it is written: `form` before the content, a checksum behind it.
+pub(super) struct Record {
+    bytes: Vec<u8>,
+    /// The column that is written at the moment.
+    column: Vec<Option<u64>>,
+}
+
+impl Record {
+    pub(super) fn new(form: u8) -> Self {
+        Self { bytes: vec![form], column: Vec::new() }
+    }
+
+    pub(super) fn bytes(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    pub(super) fn varint(&mut self, number: impl Into<u128>) {
+        put_varint(&mut self.bytes, number.into());
+    }
+
+    /// Appends a column: a number of each row, or none.
+    pub(super) fn column<T>(&mut self, rows: &[T], number: impl FnMut(&T) -> Option<u64>) {
+        self.column.clear();
+        self.column.extend(rows.iter().map(number));
+        put_column(&mut self.bytes, &self.column);
+    }
+
+    pub(super) fn seal(mut self) -> Vec<u8> {
+        let checksum = checksum(&self.bytes);
+        self.bytes.extend_from_slice(&checksum);
+        self.bytes
+    }
 }
 
 /// Opens a record that was sealed with `form`.
@@ -53,7 +77,9 @@ const FORM_DEFINITION: u8 = 1;
 pub(super) fn encode_definition<T: Serialize>(definition: &T) -> Vec<u8> {
     let content = bincode::serde::encode_to_vec(definition, bincode::config::standard())
         .expect("definitions are plain structs of numbers, flags and texts");
-    seal(FORM_DEFINITION, &content)
+    let mut record = Record::new(FORM_DEFINITION);
+    record.bytes(&content);
+    record.seal()
 }
 
 /// Reads the record of a definition.
@@ -69,7 +95,7 @@ pub(super) fn decode_definition<T: DeserializeOwned>(sealed: &[u8]) -> Result<T,
 }
 
 /// Appends a number in groups of seven bits, the lowest first.
-pub(super) fn put_varint(out: &mut Vec<u8>, mut number: u128) {
+fn put_varint(out: &mut Vec<u8>, mut number: u128) {
     while number >= 0x80 {
         out.push(low_byte(number) | 0x80);
         number >>= 7;
@@ -190,7 +216,7 @@ fn zigzag_decode(folded: u64) -> u64 {
 
 /// Appends a column of numbers, some of them absent: head, presence bits if needed, smallest, packed distances.
 /// Numbers are taken as signed ones, so that small negative distances stay small; any `u64` survives.
-pub(super) fn put_column(out: &mut Vec<u8>, values: &[Option<u64>]) {
+fn put_column(out: &mut Vec<u8>, values: &[Option<u64>]) {
     let present = || values.iter().flatten().map(|value| value.cast_signed());
     let Some(smallest) = present().min() else {
         out.push(0);
@@ -288,7 +314,9 @@ mod tests {
 
     #[test]
     fn a_damaged_record_is_found() {
-        let sealed = seal(9, b"content");
+        let mut record = Record::new(9);
+        record.bytes(b"content");
+        let sealed = record.seal();
         assert_eq!(open(9, &sealed), Ok(&b"content"[..]));
         assert!(open(8, &sealed).is_err());
         for place in 0..sealed.len() {

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::blocks::{choice, put};
-use super::codec::{Corrupt, Reader, open, put_varint, seal, take};
+use super::blocks::choice;
+use super::codec::{Corrupt, Reader, Record, open, take};
 use crate::events::ChoiceId;
 use crate::time::Date;
 
@@ -17,14 +17,13 @@ pub(super) type IndexPage = BTreeMap<u8, Place>;
 
 /// Packs a page of the index.
 pub(super) fn encode_index_page(page: &IndexPage) -> Vec<u8> {
-    let mut out = Vec::new();
-    put_varint(&mut out, page.len() as u128);
     let rows: Vec<_> = page.iter().collect();
-    let rows: Vec<_> = rows.iter().collect();
-    put(&mut out, &rows, |&(&low, _)| Some(low.into()));
-    put(&mut out, &rows, |&(_, place)| place.map(|(_, choice)| choice.get()));
-    put(&mut out, &rows, |&(_, place)| place.map(|(date, _)| date.days().into()));
-    seal(FORM_INDEX_PAGE, &out)
+    let mut record = Record::new(FORM_INDEX_PAGE);
+    record.varint(page.len() as u64);
+    record.column(&rows, |&(&low, _)| Some(low.into()));
+    record.column(&rows, |(_, place)| place.map(|(_, choice)| choice.get()));
+    record.column(&rows, |(_, place)| place.map(|(date, _)| date.days().into()));
+    record.seal()
 }
 
 /// Unpacks a page of the index.
@@ -74,7 +73,9 @@ mod tests {
 
         #[test]
         fn any_bytes_are_a_page_or_an_error(content in vec(any::<u8>(), 0..100)) {
-            let _ = decode_index_page(&seal(FORM_INDEX_PAGE, &content));
+            let mut record = Record::new(FORM_INDEX_PAGE);
+            record.bytes(&content);
+            let _ = decode_index_page(&record.seal());
         }
     }
 }

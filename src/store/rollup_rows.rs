@@ -1,7 +1,7 @@
 //! Rollups as rows: the day first, then the hours that exist, nothing for what did not happen.
 
 use super::blocks::choice;
-use super::codec::{Corrupt, Reader, open, put_varint, seal};
+use super::codec::{Corrupt, Reader, Record, open};
 use crate::events::contribution::{COUNTERS, DISTRIBUTIONS};
 use crate::rollup::{Aggregate, Distribution, Rollup};
 
@@ -11,9 +11,9 @@ const WRONG_ERROR: Corrupt = Corrupt("a count by error is wrong");
 /// Packs a rollup: which hours exist, the unit of its observations, the day's aggregate, then the hours' unless there is
 /// only one. Reading a day stops before the hours.
 pub(super) fn encode_rollup(rollup: &Rollup) -> Vec<u8> {
-    let mut out = Vec::new();
+    let mut record = Record::new(FORM_ROLLUP);
     let hours = rollup.hours().fold(0_u32, |hours, (hour, _)| hours | 1 << hour);
-    out.extend_from_slice(&hours.to_le_bytes()[..3]);
+    record.bytes(&hours.to_le_bytes()[..3]);
     let day = rollup.day();
     let fits = |unit: u64| {
         let distributions = rollup.hours().flat_map(|(_, aggregate)| &aggregate.distributions);
@@ -22,14 +22,14 @@ pub(super) fn encode_rollup(rollup: &Rollup) -> Vec<u8> {
         })
     };
     let place = (1..ROLLUP_UNITS.len()).rev().find(|&place| fits(ROLLUP_UNITS[place])).unwrap_or(0);
-    out.push(u8::try_from(place).expect("there are three units"));
-    put_aggregate(&mut out, &day, ROLLUP_UNITS[place]);
+    record.varint(place as u64);
+    put_aggregate(&mut record, &day, ROLLUP_UNITS[place]);
     if rollup.hours().len() > 1 {
         for (_, aggregate) in rollup.hours() {
-            put_aggregate(&mut out, aggregate, ROLLUP_UNITS[place]);
+            put_aggregate(&mut record, aggregate, ROLLUP_UNITS[place]);
         }
     }
-    seal(FORM_ROLLUP, &out)
+    record.seal()
 }
 
 /// What the observations of a rollup may be counted in.
@@ -97,37 +97,37 @@ impl<'a> RollupReader<'a> {
 /// The parts of an aggregate that are not empty are named by bits: counters, distributions, then the errors.
 const ERRORS_BIT: usize = COUNTERS + DISTRIBUTIONS;
 
-fn put_aggregate(out: &mut Vec<u8>, aggregate: &Aggregate, unit: u64) {
+fn put_aggregate(record: &mut Record, aggregate: &Aggregate, unit: u64) {
     let counters = aggregate.counters.iter().map(|&counter| counter > 0);
     let distributions = aggregate.distributions.iter().map(|distribution| distribution.n > 0);
     let parts = counters.chain(distributions).chain([!aggregate.errors.is_empty()]);
     let parts = parts.enumerate().fold(0_u128, |parts, (place, there)| parts | u128::from(there) << place);
-    put_varint(out, parts);
-    put_varint(out, aggregate.events.into());
+    record.varint(parts);
+    record.varint(aggregate.events);
     for &counter in aggregate.counters.iter().filter(|&&counter| counter > 0) {
-        put_varint(out, counter.into());
+        record.varint(counter);
     }
     for distribution in aggregate.distributions.iter().filter(|distribution| distribution.n > 0) {
-        put_distribution(out, distribution, unit);
+        put_distribution(record, distribution, unit);
     }
     if !aggregate.errors.is_empty() {
-        put_varint(out, aggregate.errors.len() as u128);
+        record.varint(aggregate.errors.len() as u64);
         let mut before = 0;
         for (error, &count) in &aggregate.errors {
-            put_varint(out, (error.get() - std::mem::replace(&mut before, error.get())).into());
-            put_varint(out, count.into());
+            record.varint(error.get() - std::mem::replace(&mut before, error.get()));
+            record.varint(count);
         }
     }
 }
 
 /// A distribution that is not empty: n, smallest, and unless n is 1 how far the largest and the sum lie above it.
-fn put_distribution(out: &mut Vec<u8>, distribution: &Distribution, unit: u64) {
+fn put_distribution(record: &mut Record, distribution: &Distribution, unit: u64) {
     let &Distribution { n, sum, min, max } = distribution;
-    put_varint(out, n.into());
-    put_varint(out, (min / unit).into());
+    record.varint(n);
+    record.varint(min / unit);
     if n > 1 {
-        put_varint(out, ((max - min) / unit).into());
-        put_varint(out, (sum - u128::from(n) * u128::from(min)) / u128::from(unit));
+        record.varint((max - min) / unit);
+        record.varint((sum - u128::from(n) * u128::from(min)) / u128::from(unit));
     }
 }
 
@@ -153,6 +153,13 @@ mod tests {
 
     use super::*;
     use crate::events::{ChoiceId, MAX_ID};
+
+    /// With the right checksum, whatever the content is.
+    fn record_of(content: &[u8]) -> Vec<u8> {
+        let mut record = Record::new(FORM_ROLLUP);
+        record.bytes(content);
+        record.seal()
+    }
 
     fn any_distribution() -> impl Strategy<Value = Distribution> {
         let values =
@@ -192,11 +199,11 @@ mod tests {
             rollup in any_rollup(),
             (place, byte) in any::<(prop::sample::Index, u8)>(),
         ) {
-            let _ = decode_rollup(&seal(FORM_ROLLUP, &content));
+            let _ = decode_rollup(&record_of(&content));
             let mut damaged = open(FORM_ROLLUP, &encode_rollup(&rollup)).expect("just sealed").to_vec();
             let place = place.index(damaged.len());
             damaged[place] = byte;
-            let _ = decode_rollup(&seal(FORM_ROLLUP, &damaged));
+            let _ = decode_rollup(&record_of(&damaged));
         }
     }
 }

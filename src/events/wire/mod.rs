@@ -53,8 +53,10 @@ pub enum NotJson {
 
 /// Reads an `application/json` body, one object or an array of them, and gives each object to `take`.
 pub fn read_json(body: &[u8], mut take: impl FnMut(Read)) -> Result<(), NotJson> {
-    let mut json = serde_json::Deserializer::from_slice(body);
-    let is_array = body.trim_ascii_start().first() == Some(&b'[');
+    let text = text_of(body)
+        .map_err(|(line, column)| NotJson::Body(format!("invalid utf-8 at line {line} column {column}")))?;
+    let mut json = serde_json::Deserializer::from_str(text);
+    let is_array = text.trim_ascii_start().starts_with('[');
     let read = if is_array {
         json.deserialize_seq(Elements(&mut take))
     } else {
@@ -65,11 +67,13 @@ pub fn read_json(body: &[u8], mut take: impl FnMut(Read)) -> Result<(), NotJson>
 
 /// Reads an `application/x-ndjson` body, an object a line, and gives each object to `take`. Blank lines are skipped.
 pub fn read_ndjson(body: &[u8], mut take: impl FnMut(Read)) -> Result<(), NotJson> {
-    for (place, line) in body.split(|&byte| byte == b'\n').enumerate() {
+    let text = text_of(body)
+        .map_err(|(line, column)| NotJson::Line { line, detail: format!("invalid utf-8 at column {column}") })?;
+    for (place, line) in text.split('\n').enumerate() {
         if line.trim_ascii().is_empty() {
             continue;
         }
-        let Line(object) = serde_json::from_slice(line).map_err(|error| {
+        let Line(object) = serde_json::from_str(line).map_err(|error| {
             // The parser counts lines within what it is given, which is a single one.
             let detail = error.to_string().replace(" at line 1 column ", " at column ");
             NotJson::Line { line: place + 1, detail }
@@ -77,6 +81,15 @@ pub fn read_ndjson(body: &[u8], mut take: impl FnMut(Read)) -> Result<(), NotJso
         take(object);
     }
     Ok(())
+}
+
+/// The text of a body, or where it is none: line and column, from 1. Looked at once, as a whole: that is faster than
+/// string by string.
+fn text_of(body: &[u8]) -> Result<&str, (usize, usize)> {
+    str::from_utf8(body).map_err(|error| {
+        let lines: Vec<_> = body[..error.valid_up_to()].split(|&byte| byte == b'\n').map(<[u8]>::len).collect();
+        (lines.len(), lines.last().map_or(0, |length| length + 1))
+    })
 }
 
 /// The elements of an array, given away one by one.
