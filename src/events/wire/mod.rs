@@ -87,8 +87,8 @@ pub fn read_ndjson(body: &[u8], mut take: impl FnMut(Read)) -> Result<(), NotJso
 /// string by string.
 fn text_of(body: &[u8]) -> Result<&str, (usize, usize)> {
     str::from_utf8(body).map_err(|error| {
-        let lines: Vec<_> = body[..error.valid_up_to()].split(|&byte| byte == b'\n').map(<[u8]>::len).collect();
-        (lines.len(), lines.last().map_or(0, |length| length + 1))
+        let lines = body[..error.valid_up_to()].split(|&byte| byte == b'\n');
+        lines.fold((0, 1), |(lines, _), line| (lines + 1, line.len() + 1))
     })
 }
 
