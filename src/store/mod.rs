@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
-use redb::{Database, DatabaseError, ReadableTable};
+use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable};
 
 pub use batch::{Batch, Change};
 pub use codec::Corrupt;
@@ -119,8 +119,11 @@ impl Store {
     /// What is stored now. Later writes do not change it.
     pub fn snapshot(&self) -> Result<Snapshot<'_>, StoreError> {
         let database = self.database.read();
-        let database = database.as_ref().ok_or(StoreError::Closed)?;
-        Ok(Snapshot::new(redb::ReadableDatabase::begin_read(database)?, &self.choices))
+        self.snapshot_of(database.as_ref().ok_or(StoreError::Closed)?)
+    }
+
+    fn snapshot_of(&self, database: &Database) -> Result<Snapshot<'_>, StoreError> {
+        Ok(Snapshot::new(database.begin_read()?, &self.choices))
     }
 
     /// Runs one batch of changes and commits it, synced to disk. If anything fails, nothing is changed; after a failed
@@ -129,9 +132,7 @@ impl Store {
         let database = self.database.read();
         let database = database.as_ref().ok_or(StoreError::Closed)?;
         let transaction = database.begin_write().map_err(StoreError::from)?;
-        let choices =
-            Snapshot::new(redb::ReadableDatabase::begin_read(database).map_err(StoreError::from)?, &self.choices)
-                .choices()?;
+        let choices = self.snapshot_of(database)?.choices()?;
         let result = change(&mut Batch::new(&transaction, choices)?)?;
         transaction.commit().map_err(StoreError::from)?;
         Ok(result)
