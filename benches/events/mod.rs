@@ -257,7 +257,7 @@ impl Events {
     fn id(&self, number: u64) -> u64 {
         let (window, place) = (number / ID_WINDOW, number % ID_WINDOW);
         // An odd factor permutes the places of a window, whose number is a power of 2.
-        let factor = window.wrapping_mul(0x9E37_79B9) % ID_WINDOW | 1;
+        let factor = (window.wrapping_mul(0x9E37_79B9) % ID_WINDOW) | 1;
         self.shape.start_id + window * ID_WINDOW + (place * factor + window) % ID_WINDOW
     }
 

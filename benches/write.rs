@@ -1,0 +1,116 @@
+//! What a batch costs on its way to disk: reading it, folding it, storing it.
+//!
+//! A batch is 10,000 NDJSON lines (about 3.1 MB) of 200 job types; 100 of them span a year, as in the load run. The number
+//! to watch is the median per event: the time shown divided by 10,000, or the items a second.
+
+use divan::counter::ItemsCount;
+use divan::{Bencher, black_box};
+use scale_metrics::events::request::Draft;
+use scale_metrics::events::{Choices, Event, Object, wire};
+use scale_metrics::rollup::Rollup;
+use scale_metrics::store::Store;
+use scale_metrics::worker::group;
+use tempfile::TempDir;
+
+mod events;
+
+const BATCH: u64 = 10_000;
+const CACHE_BYTES: usize = 64 << 20;
+
+fn main() {
+    divan::main();
+}
+
+/// The n-th batch of the year, as text.
+fn lines(batch: u64) -> Vec<u8> {
+    let source = events::Events::new(events::DEFAULT);
+    let mut text = Vec::new();
+    for place in batch * BATCH..(batch + 1) * BATCH {
+        source.write(place, &mut text);
+    }
+    text
+}
+
+fn definitions() -> Vec<Object> {
+    let mut text = Vec::new();
+    events::Events::new(events::DEFAULT).write_choices(&mut text);
+    read(&text, &Choices::default())
+}
+
+fn choices() -> Choices {
+    let mut choices = Choices::default();
+    for object in definitions() {
+        if let Object::Choice(choice) = object {
+            choices.define(*choice);
+        }
+    }
+    choices
+}
+
+fn read(text: &[u8], choices: &Choices) -> Vec<Object> {
+    let mut draft = Draft::new(choices);
+    wire::read_ndjson(text, |object| draft.take(object)).expect("the lines are JSON");
+    draft.finish().expect("the events are valid")
+}
+
+/// A store that holds the first `batches`.
+fn store_with(batches: u64) -> (TempDir, Store) {
+    let directory = tempfile::tempdir().expect("a temporary directory can be made");
+    let store = Store::open(directory.path(), CACHE_BYTES).expect("the store opens");
+    let choices = choices();
+    write(&store, definitions());
+    for batch in 0..batches {
+        write(&store, read(&lines(batch), &choices));
+    }
+    (directory, store)
+}
+
+fn write(store: &Store, objects: Vec<Object>) {
+    store.write(|batch| group::apply(batch, &[objects])).expect("the store takes it");
+}
+
+#[divan::bench]
+fn read_lines(bencher: Bencher<'_, '_>) {
+    let (text, choices) = (lines(0), choices());
+    bencher.counter(ItemsCount::new(BATCH)).bench(|| read(black_box(&text), &choices));
+}
+
+#[divan::bench]
+fn fold_into_one_rollup(bencher: Bencher<'_, '_>) {
+    let objects = read(&lines(0), &choices());
+    let events: Vec<&Event> = objects
+        .iter()
+        .filter_map(|object| if let Object::Event(event) = object { Some(event) } else { None })
+        .collect();
+    bencher.counter(ItemsCount::new(BATCH)).bench(|| {
+        let mut rollup = Rollup::default();
+        for contribution in black_box(&events).iter().flat_map(|event| event.contributions()) {
+            rollup.hour_mut(contribution.hour).fold(&contribution);
+        }
+        rollup
+    });
+}
+
+/// The batch that comes next, synced: what a client of one connection waits for.
+#[divan::bench(sample_count = 20, sample_size = 1)]
+fn commit_the_next_batch(bencher: Bencher<'_, '_>) {
+    let choices = choices();
+    bencher.counter(ItemsCount::new(BATCH)).with_inputs(|| (store_with(5), read(&lines(5), &choices))).bench_values(
+        |((directory, store), objects)| {
+            write(&store, objects);
+            (directory, store)
+        },
+    );
+}
+
+/// The same batch once more, as after a lost answer: nothing changes.
+#[divan::bench(sample_count = 20, sample_size = 1)]
+fn commit_a_batch_again(bencher: Bencher<'_, '_>) {
+    let choices = choices();
+    bencher.counter(ItemsCount::new(BATCH)).with_inputs(|| (store_with(5), read(&lines(2), &choices))).bench_values(
+        |((directory, store), objects)| {
+            write(&store, objects);
+            (directory, store)
+        },
+    );
+}
