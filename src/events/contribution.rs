@@ -120,12 +120,15 @@ impl Event {
     /// `None` while it has not ended, and for an ingest without a strike.
     pub fn home(&self) -> Option<Partition> {
         let (metrics, choice, ended) = match self {
-            Self::Job(job) => (MetricsTypeId::JobTypes, job.job_type, job.counter().and(job.ended)),
+            Self::Job(job) => (MetricsTypeId::JobTypes, job.job_type, job.ended.filter(|_| job.status.is_final())),
             Self::JobExecution(execution) => {
                 let ended = execution.ended.filter(|_| execution.status.is_final());
                 (MetricsTypeId::JobTypes, execution.job_type, ended)
             }
-            Self::Ingest(ingest) => (MetricsTypeId::Ingests, ingest.strike?, ingest.counter().and(ingest.ingest_ended)),
+            Self::Ingest(ingest) => {
+                let ended = ingest.ingest_ended.filter(|_| ingest.status.is_final());
+                (MetricsTypeId::Ingests, ingest.strike?, ended)
+            }
         };
         Some(Partition { metrics, choice, date: ended?.date() })
     }

@@ -154,6 +154,13 @@ named! {
     }
 }
 
+impl JobStatus {
+    /// Whether it has ended.
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Completed | Self::Failed | Self::Canceled)
+    }
+}
+
 named! {
     /// Where an execution is in its life.
     pub ExecutionStatus {
@@ -196,6 +203,13 @@ named! {
         Errored = "ERRORED",
         /// The file was there already.
         Duplicate = "DUPLICATE",
+    }
+}
+
+impl IngestStatus {
+    /// Whether it has ended.
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Deferred | Self::Ingested | Self::Errored | Self::Duplicate)
     }
 }
 

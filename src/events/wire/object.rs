@@ -291,9 +291,8 @@ impl Fields<'_> {
     fn job(&mut self) -> Option<Job> {
         let id = self.required::<EventId>(Field::Id);
         let job_type = self.required(Field::JobType);
-        let status = self.required(Field::Status);
-        let has_ended = matches!(status, Some(JobStatus::Completed | JobStatus::Failed | JobStatus::Canceled));
-        let ended = self.required_if(has_ended, Field::Ended);
+        let status: Option<JobStatus> = self.required(Field::Status);
+        let ended = self.required_if(status.is_some_and(JobStatus::is_final), Field::Ended);
         let error = self.optional(Field::Error);
         let last_modified = self.optional(Field::LastModified);
         Some(Job { id: id?.0, job_type: job_type?, status: status?, ended, error, last_modified })
@@ -316,16 +315,12 @@ impl Fields<'_> {
     fn ingest(&mut self) -> Option<Ingest> {
         let id = self.required::<EventId>(Field::Id);
         let strike = self.optional(Field::Strike);
-        let status = self.required(Field::Status);
-        let has_ended = matches!(
-            status,
-            Some(IngestStatus::Deferred | IngestStatus::Ingested | IngestStatus::Errored | IngestStatus::Duplicate)
-        );
+        let status: Option<IngestStatus> = self.required(Field::Status);
         let file_size = self.optional(Field::FileSize);
         let transfer_started = self.optional(Field::TransferStarted);
         let transfer_ended = self.optional(Field::TransferEnded);
         let ingest_started = self.optional(Field::IngestStarted);
-        let ingest_ended = self.required_if(has_ended, Field::IngestEnded);
+        let ingest_ended = self.required_if(status.is_some_and(IngestStatus::is_final), Field::IngestEnded);
         let last_modified = self.optional(Field::LastModified);
         Some(Ingest {
             id: id?.0,
