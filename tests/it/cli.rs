@@ -15,7 +15,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::{
-    Client, builtin_error, failed_execution, gzip, ingest, job, job_type, strike, to_ndjson, with, worked_example,
+    Client, TestServer, builtin_error, failed_execution, gzip, ingest, job, job_type, strike, to_ndjson, with,
+    worked_example,
 };
 
 const FREE_PORT: &str = "127.0.0.1:0";
@@ -564,6 +565,19 @@ fn import_understands_gz_and_standard_input() {
     importing.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
     assert_imported(&importing.wait_with_output().unwrap());
     assert_eq!(jobs_counted(&server.client), 1000);
+}
+
+#[test]
+fn import_halves_a_batch_that_the_server_finds_too_large() {
+    let directory = TempDir::new().unwrap();
+    let server = TestServer::start_with(|config| config.server.max_body_bytes = 2000);
+    let jobs = many_jobs(200);
+    fs::write(directory.path().join("jobs.ndjson"), to_ndjson(&jobs)).unwrap();
+    assert_imported(&import(directory.path(), &["jobs.ndjson", "--url", server.base()]));
+
+    let all = TestServer::start();
+    all.accept(&jobs);
+    assert_eq!(get_everything(&server), get_everything(&all));
 }
 
 #[test]

@@ -178,6 +178,14 @@ fn page_and_page_size_that_are_empty_or_null_count_as_not_given() {
 }
 
 #[test]
+fn a_single_parameter_that_is_repeated_counts_with_its_last_value() {
+    let server = TestServer::start();
+    let answer = server.get("/v6/metrics/?page=9&page_size=1&page_size=2&page=1").json();
+    assert_eq!(answer["results"].as_array().unwrap().len(), 2);
+    assert_eq!(answer["next"], format!("{}/v6/metrics/?page=2&page_size=1&page_size=2", server.base()));
+}
+
+#[test]
 fn a_page_size_over_1000_is_taken_as_1000() {
     let server = TestServer::start();
     let plain = server.get(PLOT).json();
