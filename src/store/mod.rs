@@ -138,12 +138,16 @@ impl Store {
         Ok(result)
     }
 
-    /// Closes the database and opens it again: the way out after a failed write.
+    /// Closes the database and opens it again: the way out after a failed write. Fails as long as nothing can be written;
+    /// what was stored can be read all the same, if the file can be opened at all.
     pub fn reopen(&self) -> Result<(), StoreError> {
         let mut database = self.database.write();
         close_database(database.take());
-        *database = Some(open_database(&self.path, self.cache_bytes)?);
-        Ok(())
+        let open = database.insert(open_database(&self.path, self.cache_bytes)?);
+        let transaction = open.begin_write()?;
+        // Changes nothing, but has to be written.
+        transaction.open_table(tables::META)?.insert(tables::META_FORMAT, tables::FORMAT)?;
+        Ok(transaction.commit()?)
     }
 
     /// Closes the database, so that another process may open it. Reading and writing fail from then on.
@@ -155,7 +159,7 @@ impl Store {
 fn close_database(database: Option<Database>) {
     if let Some(Err(error)) = database.map(Database::close) {
         // Nothing is lost: what was committed is on disk, and the next open looks through the file.
-        tracing::warn!(%error, "the database did not close in order");
+        tracing::debug!(%error, "the database did not close in order");
     }
 }
 

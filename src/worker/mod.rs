@@ -14,17 +14,21 @@ mod queue;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
 pub use group::Receipt;
-pub use queue::{Queue, Refused, Request, WriteFailed};
+pub use queue::{Queue, Refused, Request, Taken, WriteFailed};
 
 use crate::events::Object;
 use crate::store::{Store, StoreError};
 
 /// The most bytes of request bodies that one commit takes together, unless a single request is larger.
 const GROUP_BYTES: usize = 16 << 20;
+
+/// How often the task tries to write again after a failed write, while no requests come.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// What a step of the task did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,13 +62,14 @@ impl RollupTask {
         while self.step() == Progress::Worked {}
     }
 
-    /// Waits for requests, commits a group of them and answers each.
+    /// Waits for requests, commits a group of them and answers each. After a failed write it tries on its own, too, so
+    /// that readiness comes back although nobody writes to a server that is not ready.
     pub fn step(&mut self) -> Progress {
-        let requests = self.queue.take(GROUP_BYTES);
-        if requests.is_empty() {
-            return Progress::Done;
+        match self.queue.take(GROUP_BYTES, self.reopen.then_some(RETRY)) {
+            Taken::Requests(requests) => self.answer(requests),
+            Taken::Nothing => _ = self.commit(&[]),
+            Taken::Closed => return Progress::Done,
         }
-        self.answer(requests);
         Progress::Worked
     }
 
@@ -105,8 +110,10 @@ impl RollupTask {
             }
             Ok(Err(error)) => {
                 let error = chain(&error);
-                tracing::error!(error, "the database cannot be written");
-                *self.trouble.lock() = Some(error);
+                let before = self.trouble.lock().replace(error.clone());
+                if before.as_ref() != Some(&error) {
+                    tracing::error!(error, "the database cannot be written");
+                }
                 self.reopen = true;
                 Err(WriteFailed::Unavailable)
             }

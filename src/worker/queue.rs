@@ -1,6 +1,7 @@
 //! Where requests wait for the rollup task: bounded in bytes, closed at the end.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
@@ -41,6 +42,17 @@ pub enum WriteFailed {
     Internal,
 }
 
+/// What [`Queue::take`] found.
+#[derive(Debug)]
+pub enum Taken {
+    /// At least one request.
+    Requests(Vec<Request>),
+    /// Nothing came in time.
+    Nothing,
+    /// Nothing is left, and nothing will come any more.
+    Closed,
+}
+
 /// The requests that wait.
 #[derive(Debug)]
 pub struct Queue {
@@ -77,12 +89,19 @@ impl Queue {
         Ok(())
     }
 
-    /// Waits until there is something, then takes requests from the front: all, or as many as fit into `limit_bytes`, at
-    /// least one. None when the queue is closed and empty.
-    pub fn take(&self, limit_bytes: usize) -> Vec<Request> {
+    /// Waits until there is something, at most for `patience`, then takes requests from the front: all, or as many as fit
+    /// into `limit_bytes`, at least one.
+    pub fn take(&self, limit_bytes: usize, patience: Option<Duration>) -> Taken {
         let mut waiting = self.waiting.lock();
-        while waiting.requests.is_empty() && !waiting.closed {
-            self.changed.wait(&mut waiting);
+        while waiting.requests.is_empty() {
+            if waiting.closed {
+                return Taken::Closed;
+            }
+            match patience {
+                None => self.changed.wait(&mut waiting),
+                Some(patience) if self.changed.wait_for(&mut waiting, patience).timed_out() => return Taken::Nothing,
+                Some(_) => {}
+            }
         }
         let mut taken = Vec::new();
         let mut bytes = 0;
@@ -93,7 +112,7 @@ impl Queue {
             taken.push(request);
         }
         waiting.bytes -= bytes;
-        taken
+        Taken::Requests(taken)
     }
 
     /// Refuses what comes from now on; what waits will still be taken.
