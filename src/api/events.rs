@@ -1,7 +1,7 @@
 //! `POST /v6/events/`: from the bytes of a body to a stored request.
 //!
-//! A body is bounded three ways: in bytes as it arrives, in bytes as it unpacks, and in the time that it may take. What is
-//! too large is read to its end all the same, thrown away, so that the client gets to see the answer.
+//! A body is bounded three ways: in bytes as it arrives, in bytes as it unpacks, and in the time that it may take. A client
+//! that sends what is refused is read on for a while, into nothing, so that it gets to see the answer.
 
 use std::io::Read;
 use std::time::Duration;
