@@ -2,10 +2,12 @@
 //!
 //! Everything is UTC and exact to the microsecond, from 1970-01-01 to 9999-12-31 (contract, section 3). A [`Timestamp`]
 //! is a point in time, a [`Date`] the UTC day that rows are keyed by, an hour a number from 0 to 23 within its day.
-//! `chrono` knows the calendar; the text forms are read here, because the wire allows more than RFC 3339 and an event
-//! carries up to a dozen of them.
+//! `chrono` knows the calendar; the text forms are read in `text`, because the wire allows more than RFC 3339 and an
+//! event carries up to a dozen of them.
 //!
 //! Not here: what a bucket contains (`rollup`), which parameters name a time (`api::params`).
+
+mod text;
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,6 +15,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use chrono::{DateTime, Months, NaiveDate};
+
+use text::Scanner;
 
 const SECOND_US: u64 = 1_000_000;
 const HOUR_US: u64 = 3_600 * SECOND_US;
@@ -236,207 +240,6 @@ impl Clock {
             Self::Fixed(us) => Timestamp(us.load(Ordering::SeqCst)),
         }
     }
-}
-
-/// Year, month and day as they were written.
-struct WrittenDate {
-    year: u32,
-    month: u32,
-    day: u32,
-}
-
-impl WrittenDate {
-    /// Days since 1970, negative before; `None` if the calendar has no such day.
-    fn days(&self) -> Option<i64> {
-        let date = NaiveDate::from_ymd_opt(self.year.try_into().ok()?, self.month, self.day)?;
-        Some(i64::from(date.to_epoch_days()))
-    }
-}
-
-/// Hour, minute, second and microsecond as they were written.
-struct WrittenClock {
-    hour: u32,
-    minute: u32,
-    second: u32,
-    us: u32,
-}
-
-impl WrittenClock {
-    /// Microseconds since midnight; `None` if no clock shows it.
-    fn micros(&self) -> Option<u64> {
-        let minute_us = match self.second {
-            0..60 => u64::from(self.second) * SECOND_US + u64::from(self.us),
-            60 => 60 * SECOND_US - 1,
-            _ => return None,
-        };
-        let minutes = u64::from(self.hour * 60 + self.minute);
-        (self.hour < 24 && self.minute < 60).then_some(minutes * 60 * SECOND_US + minute_us)
-    }
-}
-
-/// An offset from UTC as it was written.
-struct WrittenOffset {
-    is_west: bool,
-    hours: u32,
-    minutes: u32,
-}
-
-impl WrittenOffset {
-    const UTC: Self = Self { is_west: false, hours: 0, minutes: 0 };
-
-    /// Microseconds east of UTC; `None` if there is no such offset.
-    fn micros(&self) -> Option<i64> {
-        let us = i64::from(self.hours * 60 + self.minutes) * 60 * SECOND_US.cast_signed();
-        (self.hours < 24 && self.minutes < 60).then_some(if self.is_west { -us } else { us })
-    }
-}
-
-/// Reads the parts of ISO-8601 texts from the front; `None` where the form is broken.
-struct Scanner<'a>(&'a [u8]);
-
-impl Scanner<'_> {
-    fn eat(&mut self, byte: u8) -> bool {
-        let found = self.0.first() == Some(&byte);
-        if found {
-            self.0 = &self.0[1..];
-        }
-        found
-    }
-
-    fn expect(&mut self, byte: u8) -> Option<()> {
-        self.eat(byte).then_some(())
-    }
-
-    /// A number of exactly `N` digits.
-    fn digits<const N: usize>(&mut self) -> Option<u32> {
-        let (digits, rest) = self.0.split_first_chunk::<N>()?;
-        let mut number = 0;
-        for &digit in digits {
-            if !digit.is_ascii_digit() {
-                return None;
-            }
-            number = number * 10 + u32::from(digit - b'0');
-        }
-        self.0 = rest;
-        Some(number)
-    }
-
-    /// All digits that come, at least one.
-    fn run(&mut self) -> Option<&[u8]> {
-        let end = self.0.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(self.0.len());
-        let (run, rest) = self.0.split_at(end);
-        self.0 = rest;
-        (!run.is_empty()).then_some(run)
-    }
-
-    /// Whether a fraction follows, behind `.` or `,`.
-    fn has_fraction(&mut self) -> bool {
-        self.eat(b'.') || self.eat(b',')
-    }
-
-    /// The digits of a fraction, in millionths; the rest is cut.
-    fn millionths(&mut self) -> Option<u32> {
-        let digits = self.run()?.iter().map(|digit| u32::from(digit - b'0'));
-        Some(digits.chain(std::iter::repeat(0)).take(6).fold(0, |sum, digit| sum * 10 + digit))
-    }
-
-    fn date(&mut self) -> Option<WrittenDate> {
-        let year = self.digits::<4>()?;
-        self.expect(b'-')?;
-        let month = self.digits::<2>()?;
-        self.expect(b'-')?;
-        Some(WrittenDate { year, month, day: self.digits::<2>()? })
-    }
-
-    fn clock(&mut self) -> Option<WrittenClock> {
-        self.expect(b'T')?;
-        let hour = self.digits::<2>()?;
-        self.expect(b':')?;
-        let minute = self.digits::<2>()?;
-        let (mut second, mut us) = (0, 0);
-        if self.eat(b':') {
-            second = self.digits::<2>()?;
-            if self.has_fraction() {
-                us = self.millionths()?;
-            }
-        }
-        Some(WrittenClock { hour, minute, second, us })
-    }
-
-    fn offset(&mut self) -> Option<WrittenOffset> {
-        if self.0.is_empty() || self.eat(b'Z') {
-            return Some(WrittenOffset::UTC);
-        }
-        let is_west = self.eat(b'-');
-        if !is_west {
-            self.expect(b'+')?;
-        }
-        let hours = self.digits::<2>()?;
-        let has_minutes = self.eat(b':') || !self.0.is_empty();
-        let minutes = if has_minutes { self.digits::<2>()? } else { 0 };
-        Some(WrittenOffset { is_west, hours, minutes })
-    }
-
-    fn duration(&mut self) -> Option<Duration> {
-        self.expect(b'P')?;
-        let mut designators: &[(u8, Part)] = &[
-            (b'Y', Part::Months(12)),
-            (b'M', Part::Months(1)),
-            (b'W', Part::Micros(7 * DAY_US)),
-            (b'D', Part::Micros(DAY_US)),
-        ];
-        let (mut months, mut us) = (0_u32, 0_u64);
-        let (mut parts, mut in_time, mut has_fraction) = (0, false, false);
-        while !self.0.is_empty() {
-            if !in_time && self.eat(b'T') {
-                in_time = true;
-                designators = &[
-                    (b'H', Part::Micros(HOUR_US)),
-                    (b'M', Part::Micros(60 * SECOND_US)),
-                    (b'S', Part::Micros(SECOND_US)),
-                ];
-                parts = 0;
-                continue;
-            }
-            if has_fraction {
-                return None;
-            }
-            let whole = saturating(self.run()?);
-            has_fraction = self.has_fraction();
-            let millionths = if has_fraction { self.millionths()? } else { 0 };
-            let (&designator, rest) = self.0.split_first()?;
-            self.0 = rest;
-            let place = designators.iter().position(|&(letter, _)| letter == designator)?;
-            match designators[place].1 {
-                Part::Months(_) if has_fraction => return None,
-                Part::Months(each) => {
-                    let whole = u32::try_from(whole).unwrap_or(u32::MAX);
-                    months = months.saturating_add(whole.saturating_mul(each));
-                }
-                Part::Micros(each) => {
-                    // Every unit is a whole number of seconds, so a millionth of it is a whole number of microseconds.
-                    let part = u64::from(millionths) * (each / SECOND_US);
-                    us = us.saturating_add(whole.saturating_mul(each)).saturating_add(part);
-                }
-            }
-            designators = &designators[place + 1..];
-            parts += 1;
-        }
-        // `P` and a trailing `T` say nothing.
-        (parts > 0).then_some(Duration { months, us })
-    }
-}
-
-/// What one of a duration's numbers counts.
-#[derive(Clone, Copy)]
-enum Part {
-    Months(u32),
-    Micros(u64),
-}
-
-/// The number that the digits write, or the largest there is.
-fn saturating(digits: &[u8]) -> u64 {
-    digits.iter().fold(0_u64, |number, digit| number.saturating_mul(10).saturating_add(u64::from(digit - b'0')))
 }
 
 #[cfg(test)]
