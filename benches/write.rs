@@ -94,23 +94,23 @@ fn fold_into_one_rollup(bencher: Bencher<'_, '_>) {
 /// The batch that comes next, synced: what a client of one connection waits for.
 #[divan::bench(sample_count = 20, sample_size = 1)]
 fn commit_the_next_batch(bencher: Bencher<'_, '_>) {
-    let choices = choices();
-    bencher.counter(ItemsCount::new(BATCH)).with_inputs(|| (store_with(5), read(&lines(5), &choices))).bench_values(
-        |((directory, store), objects)| {
-            write(&store, objects);
-            (directory, store)
-        },
-    );
+    commit(bencher, 5);
 }
 
 /// The same batch once more, as after a lost answer: nothing changes.
 #[divan::bench(sample_count = 20, sample_size = 1)]
 fn commit_a_batch_again(bencher: Bencher<'_, '_>) {
+    commit(bencher, 2);
+}
+
+/// Commits one batch to a store that holds the first five.
+fn commit(bencher: Bencher<'_, '_>, batch: u64) {
     let choices = choices();
-    bencher.counter(ItemsCount::new(BATCH)).with_inputs(|| (store_with(5), read(&lines(2), &choices))).bench_values(
-        |((directory, store), objects)| {
+    bencher
+        .counter(ItemsCount::new(BATCH))
+        .with_inputs(|| (store_with(5), read(&lines(batch), &choices)))
+        .bench_values(|((directory, store), objects)| {
             write(&store, objects);
             (directory, store)
-        },
-    );
+        });
 }
