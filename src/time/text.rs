@@ -75,18 +75,18 @@ impl Scanner<'_> {
         self.eat(byte).then_some(())
     }
 
-    /// A number of exactly `N` digits.
-    fn digits<const N: usize>(&mut self) -> Option<u32> {
-        let (digits, rest) = self.0.split_first_chunk::<N>()?;
-        let mut number = 0;
-        for &digit in digits {
-            if !digit.is_ascii_digit() {
-                return None;
-            }
-            number = number * 10 + u32::from(digit - b'0');
+    /// Takes what has this form, in which `0` stands for any digit. Gives the values of the digits, 0 for the rest.
+    fn form<const N: usize>(&mut self, form: &[u8; N]) -> Option<[u8; N]> {
+        let (text, rest) = self.0.split_first_chunk::<N>()?;
+        let mut digits = [0; N];
+        let mut wrong = false;
+        // Without a way out of the loop, all bytes are compared at once.
+        for place in 0..N {
+            digits[place] = text[place].wrapping_sub(form[place]);
+            wrong |= digits[place] > if form[place] == b'0' { 9 } else { 0 };
         }
         self.0 = rest;
-        Some(number)
+        (!wrong).then_some(digits)
     }
 
     /// All digits that come, at least one.
@@ -102,28 +102,29 @@ impl Scanner<'_> {
         self.eat(b'.') || self.eat(b',')
     }
 
-    /// The digits of a fraction, in millionths; the rest is cut.
+    /// The digits of a fraction, at least one, in millionths; those behind the sixth are cut.
     fn millionths(&mut self) -> Option<u32> {
-        let digits = self.run()?.iter().map(|digit| u32::from(digit - b'0'));
-        Some(digits.chain(std::iter::repeat(0)).take(6).fold(0, |sum, digit| sum * 10 + digit))
+        let (mut millionths, mut each) = (0, 100_000);
+        let before = self.0.len();
+        while let [byte @ b'0'..=b'9', rest @ ..] = self.0 {
+            millionths += u32::from(byte - b'0') * each;
+            each /= 10;
+            self.0 = rest;
+        }
+        (self.0.len() < before).then_some(millionths)
     }
 
     pub(super) fn date(&mut self) -> Option<WrittenDate> {
-        let year = self.digits::<4>()?;
-        self.expect(b'-')?;
-        let month = self.digits::<2>()?;
-        self.expect(b'-')?;
-        Some(WrittenDate { year, month, day: self.digits::<2>()? })
+        let [y1, y2, y3, y4, _, m1, m2, _, d1, d2] = self.form(b"0000-00-00")?;
+        Some(WrittenDate { year: number([y1, y2, y3, y4]), month: number([m1, m2]), day: number([d1, d2]) })
     }
 
     pub(super) fn clock(&mut self) -> Option<WrittenClock> {
-        self.expect(b'T')?;
-        let hour = self.digits::<2>()?;
-        self.expect(b':')?;
-        let minute = self.digits::<2>()?;
+        let [_, h1, h2, _, m1, m2] = self.form(b"T00:00")?;
+        let (hour, minute) = (number([h1, h2]), number([m1, m2]));
         let (mut second, mut us) = (0, 0);
         if self.eat(b':') {
-            second = self.digits::<2>()?;
+            second = number(self.form(b"00")?);
             if self.has_fraction() {
                 us = self.millionths()?;
             }
@@ -139,9 +140,9 @@ impl Scanner<'_> {
         if !is_west {
             self.expect(b'+')?;
         }
-        let hours = self.digits::<2>()?;
+        let hours = number(self.form(b"00")?);
         let has_minutes = self.eat(b':') || !self.0.is_empty();
-        let minutes = if has_minutes { self.digits::<2>()? } else { 0 };
+        let minutes = if has_minutes { number(self.form(b"00")?) } else { 0 };
         Some(WrittenOffset { is_west, hours, minutes })
     }
 
@@ -200,6 +201,11 @@ impl Scanner<'_> {
 enum Part {
     Months(u32),
     Micros(u64),
+}
+
+/// The number of `N` digits.
+fn number<const N: usize>(digits: [u8; N]) -> u32 {
+    digits.iter().fold(0, |number, &digit| number * 10 + u32::from(digit))
 }
 
 /// The number that the digits write, or the largest there is.

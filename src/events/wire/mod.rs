@@ -69,7 +69,11 @@ pub fn read_json(body: &[u8], mut take: impl FnMut(Read)) -> Result<(), NotJson>
 pub fn read_ndjson(body: &[u8], mut take: impl FnMut(Read)) -> Result<(), NotJson> {
     let text = text_of(body)
         .map_err(|(line, column)| NotJson::Line { line, detail: format!("invalid utf-8 at column {column}") })?;
-    for (place, line) in text.split('\n').enumerate() {
+    let ends = memchr::memchr_iter(b'\n', body).chain([body.len()]);
+    let mut start = 0;
+    for (place, end) in ends.enumerate() {
+        let line = &text[start..end];
+        start = end + 1;
         if line.trim_ascii().is_empty() {
             continue;
         }

@@ -135,13 +135,15 @@ struct Fields<'a> {
     values: [Value<'a>; Field::ALL.len()],
     /// The bits of those that were given, `null` or not.
     given: u64,
+    /// The bits of those that no kind has looked at.
+    untouched: u64,
     problems: Vec<Problem>,
 }
 
 /// Reads an object to its end: valid, or with its problems.
 pub(super) fn read_object<'de, A: MapAccess<'de>>(mut object: A) -> Result<Read, A::Error> {
     let values = [const { Value::Absent }; Field::ALL.len()];
-    let mut fields = Fields { values, given: 0, problems: Vec::new() };
+    let mut fields = Fields { values, given: 0, untouched: 0, problems: Vec::new() };
     while let Some(key) = object.next_key()? {
         match key {
             Key::Field(field) => {
@@ -159,6 +161,7 @@ pub(super) fn read_object<'de, A: MapAccess<'de>>(mut object: A) -> Result<Read,
             }
         }
     }
+    fields.untouched = fields.given;
     let object = fields.object();
     Ok(match object {
         Some(object) if fields.problems.is_empty() => Ok(object),
@@ -173,6 +176,7 @@ impl Fields<'_> {
 
     /// The field's value; `None` if it was not given, or is wrong, which then is a problem.
     fn optional<T: FromValue>(&mut self, field: Field) -> Option<T> {
+        self.untouched &= !bit(field);
         let value = std::mem::replace(&mut self.values[field as usize], Value::Absent);
         if matches!(value, Value::Absent) {
             return None;
@@ -216,8 +220,9 @@ impl Fields<'_> {
             Kind::Ingest => self.ingest().map(|ingest| Object::Event(Event::Ingest(ingest))),
         });
         if let Some(kind) = kind {
-            // What the kind did not take is none of its fields.
-            for &field in Field::ALL {
+            // What the kind did not look at is none of its fields.
+            while let Some(&field) = Field::ALL.get(self.untouched.trailing_zeros() as usize) {
+                self.untouched &= !bit(field);
                 if !matches!(self.values[field as usize], Value::Absent) {
                     self.problem(field, format!("is no field of kind {:?}", kind.name()));
                 }
