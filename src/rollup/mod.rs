@@ -11,8 +11,6 @@
 
 mod aggregate;
 
-use std::collections::BTreeMap;
-
 pub use aggregate::{Aggregate, Distribution, Subtracted};
 
 use crate::catalog::MetricsTypeId;
@@ -42,19 +40,33 @@ pub struct RollupKey {
 /// The aggregates of one day, by hour. An hour stands in it exactly while something is counted there.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rollup {
-    hours: BTreeMap<u8, Aggregate>,
+    /// A bit for each hour that exists.
+    hours: u32,
+    /// Their aggregates, in the order of the hours.
+    aggregates: Vec<Aggregate>,
 }
 
 impl Rollup {
     /// The hours that exist, from 0 to 23, in order.
     pub fn hours(&self) -> impl ExactSizeIterator<Item = (u8, &Aggregate)> {
-        self.hours.iter().map(|(&hour, aggregate)| (hour, aggregate))
+        let mut hours = self.hours;
+        self.aggregates.iter().map(move |aggregate| {
+            let hour = hours.trailing_zeros();
+            hours &= hours - 1;
+            (u8::try_from(hour).expect("there are 24 hours"), aggregate)
+        })
+    }
+
+    /// A bit for each hour that exists, from 0 to 23.
+    pub fn hour_bits(&self) -> u32 {
+        self.hours
     }
 
     /// The aggregate of the whole day.
     pub fn day(&self) -> Aggregate {
-        let mut day = Aggregate::default();
-        for aggregate in self.hours.values() {
+        let mut aggregates = self.aggregates.iter();
+        let mut day = aggregates.next().cloned().unwrap_or_default();
+        for aggregate in aggregates {
             day.merge(aggregate);
         }
         day
@@ -62,20 +74,26 @@ impl Rollup {
 
     /// Whether nothing is counted on that day.
     pub fn is_empty(&self) -> bool {
-        self.hours.is_empty()
+        self.hours == 0
     }
 
     /// The aggregate of an hour, to add to; made if it is missing.
     pub fn hour_mut(&mut self, hour: u8) -> &mut Aggregate {
-        self.hours.entry(hour).or_default()
+        let place = self.place(hour);
+        if !self.has(hour) {
+            self.hours |= 1 << hour;
+            self.aggregates.insert(place, Aggregate::default());
+        }
+        &mut self.aggregates[place]
     }
 
     /// Puts an aggregate in the place of an hour's; an empty one takes the hour away.
     pub fn set_hour(&mut self, hour: u8, aggregate: Aggregate) {
-        if aggregate.is_empty() {
-            self.hours.remove(&hour);
-        } else {
-            self.hours.insert(hour, aggregate);
+        if !aggregate.is_empty() {
+            *self.hour_mut(hour) = aggregate;
+        } else if self.has(hour) {
+            self.aggregates.remove(self.place(hour));
+            self.hours &= !(1 << hour);
         }
     }
 
@@ -85,17 +103,16 @@ impl Rollup {
     pub fn apply(&mut self, removed: &Self, added: &Self) -> Vec<u8> {
         let mut lost = Vec::new();
         let nothing = Aggregate::default();
-        for (&hour, removed) in &removed.hours {
-            let aggregate = self.hours.entry(hour).or_default();
-            let added = added.hours.get(&hour).unwrap_or(&nothing);
-            if aggregate.replace(removed, added) == Subtracted::ExtremesLost {
+        for (hour, removed) in removed.hours() {
+            let aggregate = self.hour_mut(hour);
+            if aggregate.replace(removed, added.hour(hour).unwrap_or(&nothing)) == Subtracted::ExtremesLost {
                 lost.push(hour);
             } else if aggregate.is_empty() {
-                self.hours.remove(&hour);
+                self.set_hour(hour, Aggregate::default());
             }
         }
-        for (&hour, added) in &added.hours {
-            if !removed.hours.contains_key(&hour) {
+        for (hour, added) in added.hours() {
+            if !removed.has(hour) {
                 self.hour_mut(hour).merge(added);
             }
         }
@@ -104,14 +121,31 @@ impl Rollup {
 
     /// Adds all that another one holds.
     pub fn merge(&mut self, other: &Self) {
-        for (&hour, aggregate) in &other.hours {
+        for (hour, aggregate) in other.hours() {
             self.hour_mut(hour).merge(aggregate);
         }
+    }
+
+    fn hour(&self, hour: u8) -> Option<&Aggregate> {
+        self.has(hour).then(|| &self.aggregates[self.place(hour)])
+    }
+
+    fn has(&self, hour: u8) -> bool {
+        self.hours >> hour & 1 == 1
+    }
+
+    /// Where the aggregate of an hour stands, or would stand.
+    fn place(&self, hour: u8) -> usize {
+        (self.hours & ((1 << hour) - 1)).count_ones() as usize
     }
 }
 
 impl FromIterator<(u8, Aggregate)> for Rollup {
     fn from_iter<I: IntoIterator<Item = (u8, Aggregate)>>(hours: I) -> Self {
-        Self { hours: hours.into_iter().filter(|(_, aggregate)| !aggregate.is_empty()).collect() }
+        let mut rollup = Self::default();
+        for (hour, aggregate) in hours {
+            rollup.set_hour(hour, aggregate);
+        }
+        rollup
     }
 }

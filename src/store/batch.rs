@@ -89,7 +89,7 @@ impl<'txn> Batch<'txn> {
         let mut wanted: Vec<(Home, u64)> = Vec::new();
         for keys in keys.chunk_by(|a, b| index_row(*a) == index_row(*b)) {
             let page = self.index_page(index_row(keys[0]))?;
-            let places = keys.iter().filter_map(|key| Some(((*page.get(&low_byte(key.id))?, key.kind), key.id)));
+            let places = keys.iter().filter_map(|key| Some(((page.get(low_byte(key.id))?, key.kind), key.id)));
             wanted.extend(places);
         }
         wanted.sort_unstable();
@@ -158,10 +158,7 @@ impl<'txn> Batch<'txn> {
             let row = index_row(moves[0].key);
             let mut page = self.index_page(row)?;
             for Move { key, to } in moves {
-                match to {
-                    Some(place) => _ = page.insert(low_byte(key.id), *place),
-                    None => _ = page.remove(&low_byte(key.id)),
-                }
+                page.set(low_byte(key.id), *to);
             }
             let row_bytes = (!page.is_empty()).then(|| index_pages::encode_index_page(&page));
             put_or_remove(&mut self.index, row, row_bytes)?;
@@ -193,7 +190,7 @@ impl<'txn> Batch<'txn> {
 
     fn index_page(&self, row: (u8, u64)) -> Result<IndexPage, StoreError> {
         let page = self.index.get(row)?;
-        Ok(page.map_or_else(|| Ok(IndexPage::new()), |page| index_pages::decode_index_page(page.value()))?)
+        Ok(page.map_or_else(|| Ok(IndexPage::default()), |page| index_pages::decode_index_page(page.value()))?)
     }
 
     /// The block that an id of a home belongs into, with its lower bound; `None` if there is none yet.

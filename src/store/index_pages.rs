@@ -1,7 +1,5 @@
 //! Pages of the index: where each of 256 neighbouring ids is kept.
 
-use std::collections::BTreeMap;
-
 use super::blocks::choice;
 use super::codec::{Corrupt, Reader, Record, open, take};
 use crate::events::ChoiceId;
@@ -12,17 +10,45 @@ const FORM_INDEX_PAGE: u8 = 1;
 /// Where an event is kept: date and choice of its home, or `None` for the events that have none.
 pub(super) type Place = Option<(Date, ChoiceId)>;
 
-/// The events of one page of the index: the places of up to 256 neighbouring ids, by the id's lowest byte.
-pub(super) type IndexPage = BTreeMap<u8, Place>;
+/// One page of the index: the places of up to 256 neighbouring ids, by the id's lowest byte, in its order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct IndexPage(Vec<(u8, Place)>);
+
+impl IndexPage {
+    pub(super) fn get(&self, low: u8) -> Option<Place> {
+        self.find(low).ok().map(|found| self.0[found].1)
+    }
+
+    /// Says where an event is kept from now on, if it is kept at all.
+    pub(super) fn set(&mut self, low: u8, place: Option<Place>) {
+        match (self.find(low), place) {
+            (Ok(found), Some(place)) => self.0[found].1 = place,
+            (Ok(found), None) => _ = self.0.remove(found),
+            (Err(gap), Some(place)) => self.0.insert(gap, (low, place)),
+            (Err(_), None) => {}
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn find(&self, low: u8) -> Result<usize, usize> {
+        // Mostly ids come in order.
+        match self.0.last() {
+            Some(&(last, _)) if low <= last => self.0.binary_search_by_key(&low, |&(low, _)| low),
+            _ => Err(self.0.len()),
+        }
+    }
+}
 
 /// Packs a page of the index.
-pub(super) fn encode_index_page(page: &IndexPage) -> Vec<u8> {
-    let rows: Vec<_> = page.iter().collect();
+pub(super) fn encode_index_page(IndexPage(rows): &IndexPage) -> Vec<u8> {
     let mut record = Record::new(FORM_INDEX_PAGE);
-    record.varint(page.len() as u64);
-    record.column(&rows, |&(&low, _)| Some(low.into()));
-    record.column(&rows, |(_, place)| place.map(|(_, choice)| choice.get()));
-    record.column(&rows, |(_, place)| place.map(|(date, _)| date.days().into()));
+    record.varint(rows.len() as u64);
+    record.column(rows, |&(low, _)| Some(low.into()));
+    record.column(rows, |(_, place)| place.map(|(_, choice)| choice.get()));
+    record.column(rows, |(_, place)| place.map(|(date, _)| date.days().into()));
     record.seal()
 }
 
@@ -34,8 +60,7 @@ pub(super) fn decode_index_page(sealed: &[u8]) -> Result<IndexPage, Corrupt> {
     let low = read.full_column(count)?;
     let [choices, dates] = take(&mut read, count)?;
     read.end()?;
-    let mut page = IndexPage::new();
-    for place in 0..count {
+    let row = |place: usize| {
         let low = u8::try_from(low[place]).map_err(|_| WRONG)?;
         let home = match (choice(choices[place])?, dates[place]) {
             (None, None) => None,
@@ -45,9 +70,10 @@ pub(super) fn decode_index_page(sealed: &[u8]) -> Result<IndexPage, Corrupt> {
             }
             _ => return Err(WRONG),
         };
-        page.insert(low, home);
-    }
-    if page.len() == count { Ok(page) } else { Err(WRONG) }
+        Ok((low, home))
+    };
+    let rows = (0..count).map(row).collect::<Result<Vec<_>, _>>()?;
+    if rows.is_sorted_by(|(a, _), (b, _)| a < b) { Ok(IndexPage(rows)) } else { Err(WRONG) }
 }
 
 #[cfg(test)]
@@ -62,7 +88,7 @@ mod tests {
     fn any_page() -> impl Strategy<Value = IndexPage> {
         let choice = (1..=MAX_ID).prop_map(|id| ChoiceId::new(id).expect("in range"));
         let date = (0..=Date::MAX.days()).prop_map(|days| Date::from_days(days).expect("in range"));
-        btree_map(any::<u8>(), option::of((date, choice)), 0..256)
+        btree_map(any::<u8>(), option::of((date, choice)), 0..256).prop_map(|rows| IndexPage(rows.into_iter().collect()))
     }
 
     proptest! {

@@ -12,16 +12,9 @@ const WRONG_ERROR: Corrupt = Corrupt("a count by error is wrong");
 /// only one. Reading a day stops before the hours.
 pub(super) fn encode_rollup(rollup: &Rollup) -> Vec<u8> {
     let mut record = Record::new(FORM_ROLLUP);
-    let hours = rollup.hours().fold(0_u32, |hours, (hour, _)| hours | 1 << hour);
-    record.bytes(&hours.to_le_bytes()[..3]);
+    record.bytes(&rollup.hour_bits().to_le_bytes()[..3]);
     let day = rollup.day();
-    let fits = |unit: u64| {
-        let distributions = rollup.hours().flat_map(|(_, aggregate)| &aggregate.distributions);
-        distributions.into_iter().all(|distribution| {
-            distribution.sum % u128::from(unit) == 0 && distribution.min % unit == 0 && distribution.max % unit == 0
-        })
-    };
-    let place = (1..ROLLUP_UNITS.len()).rev().find(|&place| fits(ROLLUP_UNITS[place])).unwrap_or(0);
+    let place = (1..ROLLUP_UNITS.len()).rev().find(|&place| fits(rollup, ROLLUP_UNITS[place])).unwrap_or(0);
     record.varint(place as u64);
     put_aggregate(&mut record, &day, ROLLUP_UNITS[place]);
     if rollup.hours().len() > 1 {
@@ -30,6 +23,19 @@ pub(super) fn encode_rollup(rollup: &Rollup) -> Vec<u8> {
         }
     }
     record.seal()
+}
+
+/// Whether all observations of a rollup can be counted in that unit.
+fn fits(rollup: &Rollup, unit: u64) -> bool {
+    let mut distributions = rollup.hours().flat_map(|(_, aggregate)| &aggregate.distributions);
+    distributions.all(|distribution| {
+        // Nearly all sums are small, and dividing 128 bits is slow.
+        let sum_fits = match u64::try_from(distribution.sum) {
+            Ok(sum) => sum % unit == 0,
+            Err(_) => distribution.sum % u128::from(unit) == 0,
+        };
+        sum_fits && distribution.min % unit == 0 && distribution.max % unit == 0
+    })
 }
 
 /// What the observations of a rollup may be counted in.
@@ -101,7 +107,7 @@ fn put_aggregate(record: &mut Record, aggregate: &Aggregate, unit: u64) {
     let counters = aggregate.counters.iter().map(|&counter| counter > 0);
     let distributions = aggregate.distributions.iter().map(|distribution| distribution.n > 0);
     let parts = counters.chain(distributions).chain([!aggregate.errors.is_empty()]);
-    let parts = parts.enumerate().fold(0_u128, |parts, (place, there)| parts | u128::from(there) << place);
+    let parts = parts.enumerate().fold(0_u64, |parts, (place, there)| parts | u64::from(there) << place);
     record.varint(parts);
     record.varint(aggregate.events);
     for &counter in aggregate.counters.iter().filter(|&&counter| counter > 0) {
@@ -127,7 +133,11 @@ fn put_distribution(record: &mut Record, distribution: &Distribution, unit: u64)
     record.varint(min / unit);
     if n > 1 {
         record.varint((max - min) / unit);
-        record.varint((sum - u128::from(n) * u128::from(min)) / u128::from(unit));
+        let above = sum - u128::from(n) * u128::from(min);
+        match u64::try_from(above) {
+            Ok(above) => record.varint(above / unit),
+            Err(_) => record.varint_u128(above / u128::from(unit)),
+        }
     }
 }
 
