@@ -1,8 +1,12 @@
 //! Writing: the operations of one atomic change.
+
+use std::ops::Bound;
 use std::sync::Arc;
 
 use redb::{ReadableTable, Table, WriteTransaction};
 
+use super::blocks::{MAX_EVENTS, TAIL_EVENTS};
+use super::codec::{Corrupt, Record};
 use super::index_pages::{IndexPage, Place};
 use super::{StoreError, blocks, choice_row, codec, index_pages, rollup_rows, tables};
 use crate::catalog::MetricsTypeId;
@@ -14,6 +18,8 @@ type BlockKey = (u32, u64, u8, u64);
 /// One change of the store while it is made: it reads what it wrote, and nobody else does before it is committed.
 pub struct Batch<'txn> {
     choices: Arc<Choices>,
+    /// Where rows are packed.
+    record: Record,
     meta: Table<'txn, &'static str, u64>,
     definitions: Table<'txn, (u8, u64), &'static [u8]>,
     blocks: Table<'txn, BlockKey, &'static [u8]>,
@@ -22,25 +28,51 @@ pub struct Batch<'txn> {
     totals: Table<'txn, (u8, u32), &'static [u8]>,
 }
 
-/// What happens to one event: the stored one, if any, gives way to another one, if any. Both have the same key.
+/// What happens to one event: it comes, or takes the place of the stored one of the same key.
 #[derive(Debug)]
 pub struct Change<'a> {
     /// The event that is stored.
-    pub before: Option<Event>,
+    pub before: Option<&'a Event>,
     /// The event that is to be stored.
-    pub after: Option<&'a Event>,
+    pub after: &'a Event,
+    home: Home,
+}
+
+impl<'a> Change<'a> {
+    /// The change from one content to another one.
+    pub fn new(before: Option<&'a Event>, after: &'a Event) -> Self {
+        Self { before, after, home: Home::of(after) }
+    }
 }
 
 /// The events that are kept together: where, and their kind. Ordered as their blocks are.
-type Home = (Place, EventKind);
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Home {
+    place: Place,
+    kind: EventKind,
+}
 
-/// Where an event is kept from now on, if it is kept at all.
-struct Move {
-    key: EventKey,
-    to: Option<Place>,
+impl Home {
+    fn of(event: &Event) -> Self {
+        let place = event.home().map(|partition| (partition.date, partition.choice));
+        Self { place, kind: event.key().kind }
+    }
+
+    /// A number that orders as homes do, which is faster to sort by.
+    fn order(self) -> u128 {
+        let (date, choice, kind, _) = self.block(0);
+        u128::from(date) << 96 | u128::from(choice) << 32 | u128::from(kind)
+    }
+
+    /// The key of its block with that lower bound.
+    fn block(self, lower: u64) -> BlockKey {
+        let (date, choice) = self.place.map_or((0, 0), |(date, choice)| (date.days(), choice.get()));
+        (date, choice, self.kind as u8, lower)
+    }
 }
 
 /// What happens to one event of a home: another content, or none.
+#[derive(Clone, Copy)]
 struct Edit<'a> {
     home: Home,
     id: u64,
@@ -51,6 +83,7 @@ impl<'txn> Batch<'txn> {
     pub(super) fn new(transaction: &'txn WriteTransaction, choices: Arc<Choices>) -> Result<Self, StoreError> {
         Ok(Self {
             choices,
+            record: Record::default(),
             meta: transaction.open_table(tables::META)?,
             definitions: transaction.open_table(tables::CHOICES)?,
             blocks: transaction.open_table(tables::BLOCKS)?,
@@ -68,12 +101,12 @@ impl<'txn> Batch<'txn> {
     /// Stores definitions; each replaces an earlier one of the same choice.
     pub fn define(&mut self, choices: &[&Choice]) -> Result<(), StoreError> {
         for &choice in choices {
-            let record = match choice {
-                Choice::JobType(job_type) => codec::encode_definition(job_type),
-                Choice::Strike(strike) => codec::encode_definition(strike),
-                Choice::Error(error) => codec::encode_definition(error),
+            let row = match choice {
+                Choice::JobType(job_type) => codec::encode_definition(&mut self.record, job_type),
+                Choice::Strike(strike) => codec::encode_definition(&mut self.record, strike),
+                Choice::Error(error) => codec::encode_definition(&mut self.record, error),
             };
-            self.definitions.insert(choice_row(choice), record.as_slice())?;
+            self.definitions.insert(choice_row(choice), row)?;
             Arc::make_mut(&mut self.choices).define(choice.clone());
         }
         if !choices.is_empty() {
@@ -89,14 +122,16 @@ impl<'txn> Batch<'txn> {
         let mut wanted: Vec<(Home, u64)> = Vec::new();
         for keys in keys.chunk_by(|a, b| index_row(*a) == index_row(*b)) {
             let page = self.index_page(index_row(keys[0]))?;
-            let places = keys.iter().filter_map(|key| Some(((page.get(low_byte(key.id))?, key.kind), key.id)));
-            wanted.extend(places);
+            wanted.extend(keys.iter().filter_map(|key| {
+                let place = page.get(low_byte(key.id))?;
+                Some((Home { place, kind: key.kind }, key.id))
+            }));
         }
         wanted.sort_unstable();
         let mut events = Vec::with_capacity(wanted.len());
         let mut wanted = &wanted[..];
         while let Some(&(home, id)) = wanted.first() {
-            let block = self.block_of(home, id)?.map_or_else(Vec::new, |(_, events)| events);
+            let block = self.block(home, self.lower_bound(home, id)?.ok_or(NO_BLOCK)?)?;
             let last = block.last().map_or(id, |event| event.key().id);
             let here = wanted.partition_point(|&(other, id)| other == home && id <= last);
             let (here, rest) = wanted.split_at(here);
@@ -105,7 +140,7 @@ impl<'txn> Batch<'txn> {
                 block.into_iter().filter(|event| here.binary_search_by_key(&event.key().id, |&(_, id)| id).is_ok()),
             );
             if here.is_empty() || events.len() - found != here.len() {
-                return Err(codec::Corrupt("the index names an event that is not there").into());
+                return Err(Corrupt("the index names an event that is not there").into());
             }
             wanted = rest;
         }
@@ -123,45 +158,59 @@ impl<'txn> Batch<'txn> {
         };
         let mut events = Vec::new();
         for &kind in kinds {
-            let home = (Some((partition.date, partition.choice)), kind);
-            for row in self.blocks.range(block_key(home, 0)..=block_key(home, u64::MAX))? {
-                events.extend(blocks::decode_events(home.0, kind, row?.1.value())?);
+            let home = Home { place: Some((partition.date, partition.choice)), kind };
+            for row in self.blocks.range(home.block(0)..=home.block(u64::MAX))? {
+                events.extend(blocks::decode_events(home.place, kind, row?.1.value())?);
             }
         }
         Ok(events)
     }
 
-    /// Puts events into the place of others, wherever those are kept. No two changes may have the same key.
-    pub fn replace(&mut self, changes: &[Change<'_>]) -> Result<(), StoreError> {
-        let mut edits = Vec::with_capacity(changes.len());
-        let mut moves = Vec::with_capacity(changes.len());
-        for Change { before, after } in changes {
-            let Some(key) = before.as_ref().or(*after).map(Event::key) else { continue };
-            let old = before.as_ref().map(place_of);
-            let new = after.map(place_of);
-            if old != new {
-                moves.push(Move { key, to: new });
-                if let Some(old) = old {
-                    edits.push(Edit { home: (old, key.kind), id: key.id, event: None });
-                }
+    /// Puts events into the place of others, wherever those are kept. The changes must come in the order of their keys, of
+    /// which no two are the same. `stored` gets each in the order of their partitions, while its event is at hand.
+    pub fn replace<'a>(
+        &mut self,
+        mut changes: Vec<Change<'a>>,
+        mut stored: impl FnMut(&Change<'a>),
+    ) -> Result<(), StoreError> {
+        debug_assert!(changes.is_sorted_by(|a, b| a.after.key() < b.after.key()), "neighbouring ids share pages");
+        self.note_places(&changes)?;
+        changes.sort_by_key(|change| change.home.order());
+        let edits = edits_of(&changes);
+        let mut changes = changes.iter().peekable();
+        let mut store_next = |home: Home| {
+            while let Some(change) = changes.next_if(|change| change.home == home) {
+                stored(change);
             }
-            if let Some(new) = new {
-                edits.push(Edit { home: (new, key.kind), id: key.id, event: *after });
-            }
-        }
-        edits.sort_unstable_by_key(|edit| (edit.home, edit.id));
-        for edits in edits.chunk_by(|a, b| a.home == b.home) {
+        };
+        let last = self.blocks.last()?.map(|(key, _)| key.value());
+        let (among, behind) = edits.split_at(edits.partition_point(|edit| Some(edit.home.block(0)) <= last));
+        for edits in among.chunk_by(|a, b| a.home == b.home) {
             self.edit_home(edits[0].home, edits)?;
+            store_next(edits[0].home);
         }
-        moves.sort_unstable_by_key(|moved| moved.key);
-        for moves in moves.chunk_by(|a, b| index_row(a.key) == index_row(b.key)) {
-            let row = index_row(moves[0].key);
-            let mut page = self.index_page(row)?;
-            for Move { key, to } in moves {
-                page.set(low_byte(key.id), *to);
+        // Homes that come behind all that are stored: in the order of time, those are most.
+        let mut end = self.blocks.upper_bound_mut(Bound::<BlockKey>::Unbounded)?;
+        for edits in behind.chunk_by(|a, b| a.home == b.home) {
+            let home = edits[0].home;
+            for (lower, events) in with_lower_bounds(0, blocks::cut_into_blocks(&merge(&[], edits), true)) {
+                let row = blocks::encode_events(&mut self.record, home.place, events);
+                end.insert_before(home.block(lower), row)?;
             }
-            let row_bytes = (!page.is_empty()).then(|| index_pages::encode_index_page(&page));
-            put_or_remove(&mut self.index, row, row_bytes)?;
+            store_next(home);
+        }
+        Ok(end.close()?)
+    }
+
+    /// Writes into the index where the events of the changes are kept.
+    fn note_places(&mut self, changes: &[Change<'_>]) -> Result<(), StoreError> {
+        for changes in changes.chunk_by(|a, b| index_row(a.after.key()) == index_row(b.after.key())) {
+            let row = index_row(changes[0].after.key());
+            let mut page = self.index_page(row)?;
+            for change in changes {
+                page.set(low_byte(change.after.key().id), change.home.place);
+            }
+            self.index.insert(row, index_pages::encode_index_page(&mut self.record, &page))?;
         }
         Ok(())
     }
@@ -181,7 +230,7 @@ impl<'txn> Batch<'txn> {
         RollupKey { date, metrics, scope }: RollupKey,
         rollup: &Rollup,
     ) -> Result<(), StoreError> {
-        let row = (!rollup.is_empty()).then(|| rollup_rows::encode_rollup(rollup));
+        let row = (!rollup.is_empty()).then(|| rollup_rows::encode_rollup(&mut self.record, rollup));
         match scope {
             Scope::All => put_or_remove(&mut self.totals, (metrics as u8, date.days()), row),
             Scope::Choice(choice) => put_or_remove(&mut self.rollups, (date.days(), metrics as u8, choice.get()), row),
@@ -193,56 +242,121 @@ impl<'txn> Batch<'txn> {
         Ok(page.map_or_else(|| Ok(IndexPage::default()), |page| index_pages::decode_index_page(page.value()))?)
     }
 
-    /// The block that an id of a home belongs into, with its lower bound; `None` if there is none yet.
-    fn block_of(&self, home: Home, id: u64) -> Result<Option<(u64, Vec<Event>)>, StoreError> {
-        let Some(row) = self.blocks.range(block_key(home, 0)..=block_key(home, id))?.next_back() else {
-            return Ok(None);
-        };
-        let (key, value) = row?;
-        Ok(Some((key.value().3, blocks::decode_events(home.0, home.1, value.value())?)))
-    }
-
     /// Inserts, replaces and removes events of one home; the edits are ordered by id.
     fn edit_home(&mut self, home: Home, mut edits: &[Edit<'_>]) -> Result<(), StoreError> {
         while let Some(first) = edits.first() {
             // Mostly the last block is the one, or there is none yet: then nothing lies behind it.
             let mut bound = u64::MAX;
-            let mut stored = self.block_of(home, u64::MAX)?;
-            if stored.as_ref().is_some_and(|&(lower, _)| lower > first.id) {
-                stored = self.block_of(home, first.id)?;
-                let lower = stored.as_ref().map_or(0, |&(lower, _)| lower);
-                let next = self.blocks.range(block_key(home, lower + 1)..=block_key(home, u64::MAX))?.next();
-                bound = next.transpose()?.map_or(u64::MAX, |(key, _)| key.value().3);
+            let mut lower = self.lower_bound(home, u64::MAX)?;
+            if lower.is_some_and(|lower| lower > first.id) {
+                lower = self.lower_bound(home, first.id)?;
+                let behind = home.block(lower.map_or(0, |lower| lower + 1))..=home.block(u64::MAX);
+                bound = self.blocks.range(behind)?.next().transpose()?.map_or(u64::MAX, |(key, _)| key.value().3);
             }
-            let is_stored = stored.is_some();
-            let (lower, block) = stored.unwrap_or_default();
             let (here, later) = edits.split_at(edits.partition_point(|edit| edit.id < bound));
-            let last = block.last().map_or(0, |event| event.key().id);
-            let at_the_end = here.iter().all(|edit| edit.id > last || edit.event.is_none());
-            let events = merge(&block, here);
-            if events.is_empty() {
-                if is_stored {
-                    self.blocks.remove(block_key(home, lower))?;
-                }
-            } else {
-                for (place, events) in blocks::cut_into_blocks(&events, at_the_end).into_iter().enumerate() {
-                    let lower = if place == 0 { lower } else { events[0].key().id };
-                    self.blocks.insert(block_key(home, lower), blocks::encode_events(home.0, events).as_slice())?;
-                }
+            match lower {
+                Some(lower) if bound == u64::MAX => self.edit_last_block(home, lower, here)?,
+                _ => self.edit_block(home, lower, here)?,
             }
             edits = later;
         }
         Ok(())
     }
+
+    /// Edits the last block of a home. Few new events behind its own are not worth unpacking it, if it is large: they
+    /// make a tail, a small block that is merged into the one before when it has grown.
+    fn edit_last_block(&mut self, home: Home, lower: u64, edits: &[Edit<'_>]) -> Result<(), StoreError> {
+        let (count, last) = self.block_size(home, lower)?;
+        let grows = edits.iter().all(|edit| edit.id > last && edit.event.is_some());
+        let fits_tail = |count| count <= TAIL_EVENTS;
+        if !grows || !fits_tail(edits.len()) || fits_tail(count + edits.len()) {
+            return self.edit_block(home, Some(lower), edits);
+        }
+        if !fits_tail(count) {
+            return self.put_blocks(home, edits[0].id, &merge(&[], edits), true);
+        }
+        if let Some(before) = lower.checked_sub(1).map(|bound| self.lower_bound(home, bound)).transpose()?.flatten()
+            && self.block_size(home, before)?.0 < MAX_EVENTS
+        {
+            let tail = self.block(home, lower)?;
+            self.blocks.remove(home.block(lower))?;
+            let tail = tail.iter().map(|event| Edit { home, id: event.key().id, event: Some(event) });
+            let edits: Vec<_> = tail.chain(edits.iter().copied()).collect();
+            return self.edit_block(home, Some(before), &edits);
+        }
+        self.edit_block(home, Some(lower), edits)
+    }
+
+    /// Edits the block of a home with that lower bound, or makes the first one.
+    fn edit_block(&mut self, home: Home, lower: Option<u64>, edits: &[Edit<'_>]) -> Result<(), StoreError> {
+        let block = lower.map_or_else(|| Ok(Vec::new()), |lower| self.block(home, lower))?;
+        let last = block.last().map_or(0, |event| event.key().id);
+        let at_the_end = edits.iter().all(|edit| edit.id > last || edit.event.is_none());
+        let events = merge(&block, edits);
+        match lower {
+            Some(lower) if events.is_empty() => _ = self.blocks.remove(home.block(lower))?,
+            _ => self.put_blocks(home, lower.unwrap_or(0), &events, at_the_end)?,
+        }
+        Ok(())
+    }
+
+    /// Stores events of a home in the place of a block, or of none.
+    fn put_blocks(&mut self, home: Home, lower: u64, events: &[&Event], at_the_end: bool) -> Result<(), StoreError> {
+        for (lower, events) in with_lower_bounds(lower, blocks::cut_into_blocks(events, at_the_end)) {
+            let row = blocks::encode_events(&mut self.record, home.place, events);
+            self.blocks.insert(home.block(lower), row)?;
+        }
+        Ok(())
+    }
+
+    /// The greatest lower bound of a home's blocks up to `bound`.
+    fn lower_bound(&self, home: Home, bound: u64) -> Result<Option<u64>, StoreError> {
+        let row = self.blocks.range(home.block(0)..=home.block(bound))?.next_back().transpose()?;
+        Ok(row.map(|(key, _)| key.value().3))
+    }
+
+    /// The events of the block of a home with that lower bound.
+    fn block(&self, home: Home, lower: u64) -> Result<Vec<Event>, StoreError> {
+        let row = self.blocks.get(home.block(lower))?.ok_or(NO_BLOCK)?;
+        Ok(blocks::decode_events(home.place, home.kind, row.value())?)
+    }
+
+    /// How many events that block has, and the last of their ids.
+    fn block_size(&self, home: Home, lower: u64) -> Result<(usize, u64), StoreError> {
+        let row = self.blocks.get(home.block(lower))?.ok_or(NO_BLOCK)?;
+        Ok(blocks::count_and_last_id(row.value())?)
+    }
+}
+
+const NO_BLOCK: Corrupt = Corrupt("a block of events is not there");
+
+/// The events of blocks with the lower bound of each: the first stands at `first`, the others at their first id.
+fn with_lower_bounds<'b, 'e>(first: u64, blocks: Vec<&'b [&'e Event]>) -> impl Iterator<Item = (u64, &'b [&'e Event])> {
+    let mut first = Some(first);
+    blocks.into_iter().map(move |events| (first.take().unwrap_or_else(|| events[0].key().id), events))
+}
+
+/// What changes do to the homes of their events, ordered by home and id. The changes are ordered by home.
+fn edits_of<'a>(changes: &[Change<'a>]) -> Vec<Edit<'a>> {
+    let come = |change: &Change<'a>| Edit { home: change.home, id: change.after.key().id, event: Some(change.after) };
+    let gone = |change: &Change<'a>| {
+        let home = Home::of(change.before?);
+        (home != change.home).then_some(Edit { home, id: change.after.key().id, event: None })
+    };
+    let mut edits = Vec::with_capacity(changes.len());
+    edits.extend(changes.iter().map(come));
+    edits.extend(changes.iter().filter_map(gone));
+    edits.sort_by_key(|edit| (edit.home.order(), edit.id));
+    edits
 }
 
 fn put_or_remove<'k, K: redb::Key + 'static>(
     table: &mut Table<'_, K, &'static [u8]>,
     key: impl std::borrow::Borrow<K::SelfType<'k>>,
-    row: Option<Vec<u8>>,
+    row: Option<&[u8]>,
 ) -> Result<(), StoreError> {
     match row {
-        Some(row) => table.insert(key, row.as_slice())?,
+        Some(row) => table.insert(key, row)?,
         None => table.remove(key)?,
     };
     Ok(())
@@ -264,16 +378,6 @@ fn merge<'a>(block: &'a [Event], edits: &[Edit<'a>]) -> Vec<&'a Event> {
     }
     merged.extend(edits.filter_map(|edit| edit.event));
     merged
-}
-
-/// Where an event is kept.
-fn place_of(event: &Event) -> Place {
-    event.home().map(|partition| (partition.date, partition.choice))
-}
-
-fn block_key((place, kind): Home, lower: u64) -> BlockKey {
-    let (date, choice) = place.map_or((0, 0), |(date, choice)| (date.days(), choice.get()));
-    (date, choice, kind as u8, lower)
 }
 
 fn index_row(key: EventKey) -> (u8, u64) {

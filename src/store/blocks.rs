@@ -17,7 +17,9 @@ use crate::time::Timestamp;
 const FORM_BLOCK: u8 = 1;
 
 /// The most events that a block holds.
-const MAX_EVENTS: usize = 128;
+pub(super) const MAX_EVENTS: usize = 128;
+/// The most events that the last block of a home holds while it is a tail: rewritten with every event that comes.
+pub(super) const TAIL_EVENTS: usize = 16;
 /// The most tasks that the events of a block have together, unless it holds a single event.
 const SHARED_TASKS: usize = 1 << 14;
 
@@ -44,36 +46,62 @@ fn fits_block(events: &[&Event]) -> bool {
 }
 
 /// Packs events of one kind that are kept at `place`; they must be ordered by id.
-pub(super) fn encode_events(place: Place, events: &[&Event]) -> Vec<u8> {
-    let mut record = Record::new(FORM_BLOCK);
+pub(super) fn encode_events<'r>(record: &'r mut Record, place: Place, events: &[&Event]) -> &'r [u8] {
+    record.start(FORM_BLOCK);
     record.varint(events.len() as u64);
     let mut before = 0;
     record.column(events, |event| {
         let id = event.key().id;
         Some(id - std::mem::replace(&mut before, id))
     });
-    let (mut jobs, mut executions, mut ingests) = (Vec::new(), Vec::new(), Vec::new());
-    for event in events {
-        match event {
-            Event::Job(job) => jobs.push(job),
-            Event::JobExecution(execution) => executions.push(execution),
-            Event::Ingest(ingest) => ingests.push(ingest),
+    match events.first().map(|event| event.key().kind) {
+        Some(EventKind::Job) => {
+            let jobs = all(events, |event| if let Event::Job(job) = event { Some(job) } else { None });
+            put_jobs(record, place, &jobs);
         }
-    }
-    debug_assert!([jobs.len(), executions.len(), ingests.len()].contains(&events.len()), "a block holds one kind");
-    if !jobs.is_empty() {
-        put_jobs(&mut record, place, &jobs);
-    } else if !executions.is_empty() {
-        put_executions(&mut record, place, &executions);
-    } else if !ingests.is_empty() {
-        put_ingests(&mut record, place, &ingests);
+        Some(EventKind::JobExecution) => {
+            let executions =
+                all(events, |event| if let Event::JobExecution(execution) = event { Some(execution) } else { None });
+            put_executions(record, place, &executions);
+        }
+        Some(EventKind::Ingest) => {
+            let ingests = all(events, |event| if let Event::Ingest(ingest) = event { Some(ingest) } else { None });
+            put_ingests(record, place, &ingests);
+        }
+        None => {}
     }
     record.seal()
+}
+
+/// The events of a block, of one kind, as what they are.
+fn all<'e, T>(events: &[&'e Event], of_kind: impl Fn(&'e Event) -> Option<&'e T>) -> Vec<&'e T> {
+    let mut all = Vec::with_capacity(events.len());
+    all.extend(events.iter().filter_map(|event| of_kind(event)));
+    debug_assert_eq!(all.len(), events.len(), "a block holds one kind");
+    all
+}
+
+/// How many events a block holds, and the last of their ids.
+pub(super) fn count_and_last_id(sealed: &[u8]) -> Result<(usize, u64), Corrupt> {
+    let ids = take_ids(&mut Reader(open(FORM_BLOCK, sealed)?))?;
+    Ok((ids.len(), ids.last().copied().unwrap_or(0)))
 }
 
 /// Unpacks events of one kind that are kept at `place`.
 pub(super) fn decode_events(place: Place, kind: EventKind, sealed: &[u8]) -> Result<Vec<Event>, Corrupt> {
     let mut read = Reader(open(FORM_BLOCK, sealed)?);
+    let ids = take_ids(&mut read)?;
+    let events = match kind {
+        EventKind::Job => take_jobs(&mut read, place, &ids),
+        EventKind::JobExecution => take_executions(&mut read, place, &ids),
+        EventKind::Ingest => take_ingests(&mut read, place, &ids),
+    }?;
+    read.end()?;
+    Ok(events)
+}
+
+/// How many events there are, and their ids.
+fn take_ids(read: &mut Reader<'_>) -> Result<Vec<u64>, Corrupt> {
     let count = usize::try_from(read.varint()?).unwrap_or(usize::MAX);
     if !(1..=MAX_EVENTS).contains(&count) {
         return Err(Corrupt("a block holds too many events, or none"));
@@ -85,13 +113,7 @@ pub(super) fn decode_events(place: Place, kind: EventKind, sealed: &[u8]) -> Res
         id = next.ok_or(Corrupt("an event id is wrong"))?;
         *step = id;
     }
-    let events = match kind {
-        EventKind::Job => take_jobs(&mut read, place, &ids),
-        EventKind::JobExecution => take_executions(&mut read, place, &ids),
-        EventKind::Ingest => take_ingests(&mut read, place, &ids),
-    }?;
-    read.end()?;
-    Ok(events)
+    Ok(ids)
 }
 
 fn put_jobs(record: &mut Record, place: Place, jobs: &[&Job]) {
@@ -130,7 +152,7 @@ fn put_executions(record: &mut Record, place: Place, executions: &[&JobExecution
     record.column(executions, |execution| distance(execution.ended, execution.last_modified));
     record.column(executions, |execution| Some(execution.tasks.len() as u64));
     // The tasks of all executions in one row, each leaning on the one before it.
-    let mut tasks = Vec::new();
+    let mut tasks = Vec::with_capacity(executions.iter().map(|execution| execution.tasks.len()).sum());
     for execution in executions {
         let mut last = execution.started;
         for task in &execution.tasks {
@@ -271,9 +293,10 @@ mod tests {
 
     /// With the right checksum, whatever the content is.
     fn record_of(content: &[u8]) -> Vec<u8> {
-        let mut record = Record::new(FORM_BLOCK);
+        let mut record = Record::default();
+        record.start(FORM_BLOCK);
         record.bytes(content);
-        record.seal()
+        record.seal().to_vec()
     }
 
     fn any_time() -> impl Strategy<Value = Timestamp> {
@@ -378,8 +401,11 @@ mod tests {
     proptest! {
         #[test]
         fn any_events_survive((place, kind, events) in any_events()) {
-            let sealed = encode_events(place, &events.iter().collect::<Vec<_>>());
-            prop_assert_eq!(decode_events(place, kind, &sealed), Ok(events));
+            let mut record = Record::default();
+            let sealed = encode_events(&mut record, place, &events.iter().collect::<Vec<_>>());
+            let last = events.last().map_or(0, |event| event.key().id);
+            prop_assert_eq!(count_and_last_id(sealed), Ok((events.len(), last)));
+            prop_assert_eq!(decode_events(place, kind, sealed), Ok(events));
         }
 
         #[test]
@@ -391,13 +417,15 @@ mod tests {
             let _ = decode_events(place, kind, &content);
             // With the right checksum, so that the damage is met further in.
             let _ = decode_events(place, kind, &record_of(&content));
-            let sealed = encode_events(place, &events.iter().collect::<Vec<_>>());
-            let mut damaged = open(FORM_BLOCK, &sealed).expect("just sealed").to_vec();
+            let mut record = Record::default();
+            let sealed = encode_events(&mut record, place, &events.iter().collect::<Vec<_>>());
+            let mut damaged = open(FORM_BLOCK, sealed).expect("just sealed").to_vec();
             for (place, byte) in changes {
                 let place = place % damaged.len();
                 damaged[place] = byte;
             }
             let _ = decode_events(place, kind, &record_of(&damaged));
+            let _ = count_and_last_id(&record_of(&damaged));
         }
 
         #[test]
@@ -445,7 +473,8 @@ mod tests {
         };
         let events = [execution(7, 0), execution(9, 60)];
         let place = time(0).map(|time| (time.date(), ChoiceId::new(3).expect("in range")));
-        let bytes = encode_events(place, &events.iter().collect::<Vec<_>>());
+        let mut record = Record::default();
+        let bytes = encode_events(&mut record, place, &events.iter().collect::<Vec<_>>());
         assert_eq!(bytes, GOLDEN_BLOCK, "{bytes:#04x?}");
     }
 

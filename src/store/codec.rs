@@ -20,16 +20,19 @@ pub struct Corrupt(pub &'static str);
 
 const CHECKSUM_BYTES: usize = 4;
 
-/// A record while it is written: `form` before the content, a checksum behind it.
+/// Writes records, one after the other into the same memory: `form` before the content, a checksum behind it.
+#[derive(Default)]
 pub(super) struct Record {
     bytes: Vec<u8>,
-    /// The column that is written at the moment; kept for its memory.
+    /// The column that is written at the moment.
     column: Column,
 }
 
 impl Record {
-    pub(super) fn new(form: u8) -> Self {
-        Self { bytes: vec![form], column: Column::default() }
+    /// Begins a new record.
+    pub(super) fn start(&mut self, form: u8) {
+        self.bytes.clear();
+        self.bytes.push(form);
     }
 
     pub(super) fn bytes(&mut self, bytes: &[u8]) {
@@ -50,10 +53,11 @@ impl Record {
         self.column.put(&mut self.bytes);
     }
 
-    pub(super) fn seal(mut self) -> Vec<u8> {
+    /// Ends the record and gives its bytes.
+    pub(super) fn seal(&mut self) -> &[u8] {
         let checksum = checksum(&self.bytes);
         self.bytes.extend_from_slice(&checksum);
-        self.bytes
+        &self.bytes
     }
 }
 
@@ -77,10 +81,10 @@ fn checksum(bytes: &[u8]) -> [u8; CHECKSUM_BYTES] {
 const FORM_DEFINITION: u8 = 1;
 
 /// The sealed record of a definition.
-pub(super) fn encode_definition<T: Serialize>(definition: &T) -> Vec<u8> {
+pub(super) fn encode_definition<'r, T: Serialize>(record: &'r mut Record, definition: &T) -> &'r [u8] {
     let content = bincode::serde::encode_to_vec(definition, bincode::config::standard())
         .expect("definitions are plain structs of numbers, flags and texts");
-    let mut record = Record::new(FORM_DEFINITION);
+    record.start(FORM_DEFINITION);
     record.bytes(&content);
     record.seal()
 }
@@ -384,13 +388,14 @@ mod tests {
 
     #[test]
     fn a_damaged_record_is_found() {
-        let mut record = Record::new(9);
+        let mut record = Record::default();
+        record.start(9);
         record.bytes(b"content");
         let sealed = record.seal();
-        assert_eq!(open(9, &sealed), Ok(&b"content"[..]));
-        assert!(open(8, &sealed).is_err());
+        assert_eq!(open(9, sealed), Ok(&b"content"[..]));
+        assert!(open(8, sealed).is_err());
         for place in 0..sealed.len() {
-            let mut damaged = sealed.clone();
+            let mut damaged = sealed.to_vec();
             damaged[place] ^= 0x10;
             assert!(open(9, &damaged).is_err(), "byte {place}");
         }

@@ -19,18 +19,12 @@ impl IndexPage {
         self.find(low).ok().map(|found| self.0[found].1)
     }
 
-    /// Says where an event is kept from now on, if it is kept at all.
-    pub(super) fn set(&mut self, low: u8, place: Option<Place>) {
-        match (self.find(low), place) {
-            (Ok(found), Some(place)) => self.0[found].1 = place,
-            (Ok(found), None) => _ = self.0.remove(found),
-            (Err(gap), Some(place)) => self.0.insert(gap, (low, place)),
-            (Err(_), None) => {}
+    /// Says where an event is kept from now on.
+    pub(super) fn set(&mut self, low: u8, place: Place) {
+        match self.find(low) {
+            Ok(found) => self.0[found].1 = place,
+            Err(gap) => self.0.insert(gap, (low, place)),
         }
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
     }
 
     fn find(&self, low: u8) -> Result<usize, usize> {
@@ -43,8 +37,8 @@ impl IndexPage {
 }
 
 /// Packs a page of the index.
-pub(super) fn encode_index_page(IndexPage(rows): &IndexPage) -> Vec<u8> {
-    let mut record = Record::new(FORM_INDEX_PAGE);
+pub(super) fn encode_index_page<'r>(record: &'r mut Record, IndexPage(rows): &IndexPage) -> &'r [u8] {
+    record.start(FORM_INDEX_PAGE);
     record.varint(rows.len() as u64);
     record.column(rows, |&(low, _)| Some(low.into()));
     record.column(rows, |(_, place)| place.map(|(_, choice)| choice.get()));
@@ -88,20 +82,22 @@ mod tests {
     fn any_page() -> impl Strategy<Value = IndexPage> {
         let choice = (1..=MAX_ID).prop_map(|id| ChoiceId::new(id).expect("in range"));
         let date = (0..=Date::MAX.days()).prop_map(|days| Date::from_days(days).expect("in range"));
-        btree_map(any::<u8>(), option::of((date, choice)), 0..256).prop_map(|rows| IndexPage(rows.into_iter().collect()))
+        btree_map(any::<u8>(), option::of((date, choice)), 0..256)
+            .prop_map(|rows| IndexPage(rows.into_iter().collect()))
     }
 
     proptest! {
         #[test]
         fn any_page_survives(page in any_page()) {
-            prop_assert_eq!(decode_index_page(&encode_index_page(&page)), Ok(page));
+            prop_assert_eq!(decode_index_page(encode_index_page(&mut Record::default(), &page)), Ok(page));
         }
 
         #[test]
         fn any_bytes_are_a_page_or_an_error(content in vec(any::<u8>(), 0..100)) {
-            let mut record = Record::new(FORM_INDEX_PAGE);
+            let mut record = Record::default();
+            record.start(FORM_INDEX_PAGE);
             record.bytes(&content);
-            let _ = decode_index_page(&record.seal());
+            let _ = decode_index_page(record.seal());
         }
     }
 }

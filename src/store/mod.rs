@@ -92,7 +92,7 @@ macro_rules! from_redb {
         }
     )*};
 }
-from_redb!(TransactionError, TableError, StorageError, CommitError, SetDurabilityError);
+from_redb!(TransactionError, TableError, StorageError, CommitError, CursorError, SetDurabilityError);
 
 /// The open database.
 #[derive(Debug)]

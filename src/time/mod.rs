@@ -10,6 +10,7 @@
 mod text;
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -38,37 +39,44 @@ pub enum TimeError {
 
 /// A point in time: microseconds since 1970-01-01T00:00:00Z, at most the last one of 9999-12-31.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Timestamp(u64);
+pub struct Timestamp {
+    /// One more than the microseconds, so that a missing time takes no room of its own: an event has up to a dozen.
+    us_and_1: NonZeroU64,
+}
 
 impl Timestamp {
     /// 1970-01-01T00:00:00Z.
-    pub const MIN: Self = Self(0);
+    pub const MIN: Self = Self::at(0);
     /// 9999-12-31T23:59:59.999999Z.
-    pub const MAX: Self = Self((Date::MAX.0 as u64 + 1) * DAY_US - 1);
+    pub const MAX: Self = Self::at((Date::MAX.0 as u64 + 1) * DAY_US - 1);
+
+    const fn at(us: u64) -> Self {
+        Self { us_and_1: NonZeroU64::MIN.saturating_add(us) }
+    }
 
     /// The point `us` microseconds after 1970, if it is one that is kept.
     pub fn from_micros(us: u64) -> Option<Self> {
-        (us <= Self::MAX.0).then_some(Self(us))
+        (us <= Self::MAX.micros()).then_some(Self::at(us))
     }
 
     /// Microseconds since 1970-01-01T00:00:00Z.
     pub fn micros(self) -> u64 {
-        self.0
+        self.us_and_1.get() - 1
     }
 
     /// Microseconds from `earlier` to `self`; 0 if the clocks were out of step (contract, section 4).
     pub fn since(self, earlier: Self) -> u64 {
-        self.0.saturating_sub(earlier.0)
+        self.micros().saturating_sub(earlier.micros())
     }
 
     /// The UTC day it falls in.
     pub fn date(self) -> Date {
-        Date(u32::try_from(self.0 / DAY_US).expect("a timestamp lies before the year 10000"))
+        Date(u32::try_from(self.micros() / DAY_US).expect("a timestamp lies before the year 10000"))
     }
 
     /// The hour of its UTC day, from 0 to 23.
     pub fn hour(self) -> u8 {
-        u8::try_from(self.0 % DAY_US / HOUR_US).expect("a day has 24 hours")
+        u8::try_from(self.micros() % DAY_US / HOUR_US).expect("a day has 24 hours")
     }
 }
 
@@ -95,7 +103,7 @@ impl FromStr for Timestamp {
 impl fmt::Display for Timestamp {
     /// `2015-01-01T00:00:00Z`, with six digits of fraction where there is one.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (seconds, us) = (self.0 / SECOND_US % 86_400, self.0 % SECOND_US);
+        let (seconds, us) = (self.micros() / SECOND_US % 86_400, self.micros() % SECOND_US);
         write!(f, "{}T{:02}:{:02}:{:02}", self.date(), seconds / 3600, seconds / 60 % 60, seconds % 60)?;
         if us > 0 {
             write!(f, ".{us:06}")?;
@@ -126,12 +134,12 @@ impl Date {
 
     /// Its first microsecond.
     pub fn start(self) -> Timestamp {
-        Timestamp(u64::from(self.0) * DAY_US)
+        Timestamp::at(u64::from(self.0) * DAY_US)
     }
 
     /// The start of its `hour`, from 0 to 23.
     pub fn hour_start(self, hour: u8) -> Timestamp {
-        Timestamp(self.start().0 + u64::from(hour) * HOUR_US)
+        Timestamp::at(self.start().micros() + u64::from(hour) * HOUR_US)
     }
 
     fn calendar(self) -> NaiveDate {
@@ -192,11 +200,11 @@ pub struct Duration {
 impl Duration {
     /// The point this long before `now`; 1970 if it lies before that.
     pub fn before(self, now: Timestamp) -> Timestamp {
-        let months_back = DateTime::from_timestamp_micros(now.0.cast_signed())
+        let months_back = DateTime::from_timestamp_micros(now.micros().cast_signed())
             .and_then(|now| now.checked_sub_months(Months::new(self.months)))
             .and_then(|back| u64::try_from(back.timestamp_micros()).ok())
             .unwrap_or(0);
-        Timestamp(months_back.saturating_sub(self.us))
+        Timestamp::at(months_back.saturating_sub(self.us))
     }
 }
 
@@ -220,13 +228,13 @@ pub enum Clock {
 impl Clock {
     /// A clock that stands at `now`.
     pub fn fixed(now: Timestamp) -> Self {
-        Self::Fixed(Arc::new(AtomicU64::new(now.0)))
+        Self::Fixed(Arc::new(AtomicU64::new(now.micros())))
     }
 
     /// Moves a fixed clock; the system's is not ours to set.
     pub fn set(&self, now: Timestamp) {
         if let Self::Fixed(us) = self {
-            us.store(now.0, Ordering::SeqCst);
+            us.store(now.micros(), Ordering::SeqCst);
         }
     }
 
@@ -237,7 +245,7 @@ impl Clock {
                 let us = u64::try_from(chrono::Utc::now().timestamp_micros()).unwrap_or(0);
                 Timestamp::from_micros(us).unwrap_or(Timestamp::MAX)
             }
-            Self::Fixed(us) => Timestamp(us.load(Ordering::SeqCst)),
+            Self::Fixed(us) => Timestamp::at(us.load(Ordering::SeqCst)),
         }
     }
 }
@@ -341,17 +349,17 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read_again(us in 0..=Timestamp::MAX.0) {
-            prop_assert_eq!(Timestamp(us).to_string().parse(), Ok(Timestamp(us)));
+        fn what_is_written_is_read_again(us in 0..=Timestamp::MAX.micros()) {
+            prop_assert_eq!(Timestamp::at(us).to_string().parse(), Ok(Timestamp::at(us)));
         }
 
         #[test]
-        fn chrono_reads_the_same_instant(us in 0..=Timestamp::MAX.0, minutes in -1439..1440_i32) {
+        fn chrono_reads_the_same_instant(us in 0..=Timestamp::MAX.micros(), minutes in -1439..1440_i32) {
             let offset = chrono::FixedOffset::east_opt(minutes * 60).unwrap_or(chrono::FixedOffset::east_opt(0).expect("UTC"));
             let there = DateTime::from_timestamp_micros(us.cast_signed()).expect("in range").with_timezone(&offset);
             let text = there.to_rfc3339();
             prop_assume!(text.len() < 36 && text.as_bytes()[4] == b'-');
-            prop_assert_eq!(text.parse(), Ok(Timestamp(us)));
+            prop_assert_eq!(text.parse(), Ok(Timestamp::at(us)));
         }
 
         #[test]

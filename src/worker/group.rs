@@ -76,9 +76,13 @@ pub fn apply(batch: &mut Batch<'_>, requests: &[Vec<Object>]) -> Result<Vec<Rece
         }
     }
     batch.define(&definitions.changed)?;
-    let changes = resolve(batch, events, &mut receipts)?;
-    batch.replace(&changes)?;
-    Moved::by(&changes).fold_into(batch)?;
+    // Events of different keys have nothing to do with each other; those of one key stay in their order.
+    events.sort_by_key(|posted| posted.key.order());
+    let keys: Vec<_> = events.chunk_by(|a, b| a.key == b.key).map(|events| events[0].key).collect();
+    let stored = batch.events(&keys)?;
+    let mut moved = Moved::default();
+    batch.replace(resolve(&events, &stored, &mut receipts), |change| moved.add(change))?;
+    moved.fold_into(batch)?;
     Ok(receipts)
 }
 
@@ -89,32 +93,25 @@ struct Posted<'a> {
     event: &'a Event,
 }
 
-/// What differs when the events have been applied in their order, by key.
-fn resolve<'a>(
-    batch: &Batch<'_>,
-    mut events: Vec<Posted<'a>>,
-    receipts: &mut [Receipt],
-) -> Result<Vec<Change<'a>>, StoreError> {
-    // Events of different keys have nothing to do with each other; those of one key stay in their order.
-    events.sort_by_key(|posted| posted.key);
-    let keys: Vec<_> = events.chunk_by(|a, b| a.key == b.key).map(|events| events[0].key).collect();
-    let mut stored = batch.events(&keys)?.into_iter().peekable();
-    let mut changes = Vec::with_capacity(keys.len());
+/// What differs when the events have been applied in their order to those that are stored; both are ordered by key.
+fn resolve<'a>(events: &[Posted<'a>], stored: &'a [Event], receipts: &mut [Receipt]) -> Vec<Change<'a>> {
+    let mut stored = stored.iter().peekable();
+    let mut changes = Vec::with_capacity(events.len());
     for events in events.chunk_by(|a, b| a.key == b.key) {
         let before = stored.next_if(|stored| stored.key() == events[0].key);
-        let mut after = None;
+        let mut present = before;
         for posted in events {
-            let outcome = Outcome::of(posted.event, after.or(before.as_ref()));
+            let outcome = Outcome::of(posted.event, present);
             receipts[posted.request].count(outcome);
             if matches!(outcome, Outcome::Created | Outcome::Updated) {
-                after = Some(posted.event);
+                present = Some(posted.event);
             }
         }
-        if after.is_some() && after != before.as_ref() {
-            changes.push(Change { before, after });
+        if let Some(after) = present.filter(|_| present != before) {
+            changes.push(Change::new(before, after));
         }
     }
-    Ok(changes)
+    changes
 }
 
 impl Outcome {
@@ -167,24 +164,18 @@ struct Difference {
 }
 
 impl Moved {
-    fn by(changes: &[Change<'_>]) -> Self {
-        let mut moved = Self::default();
-        for change in changes {
-            let before = change.before.as_ref().into_iter().flat_map(Event::contributions);
-            let after = change.after.into_iter().flat_map(Event::contributions);
-            if before.clone().eq(after.clone()) {
-                continue;
-            }
-            for gone in before {
-                let difference = moved.partitions.entry(gone.partition).or_default();
-                difference.removed.hour_mut(gone.hour).fold(&gone);
-            }
-            for come in after {
-                let difference = moved.partitions.entry(come.partition).or_default();
-                difference.added.hour_mut(come.hour).fold(&come);
-            }
+    fn add(&mut self, &Change { before, after, .. }: &Change<'_>) {
+        if before.is_some_and(|before| before.contributions().eq(after.contributions())) {
+            return;
         }
-        moved
+        for gone in before.into_iter().flat_map(Event::contributions) {
+            let difference = self.partitions.entry(gone.partition).or_default();
+            difference.removed.hour_mut(gone.hour).fold(&gone);
+        }
+        for come in after.contributions() {
+            let difference = self.partitions.entry(come.partition).or_default();
+            difference.added.hour_mut(come.hour).fold(&come);
+        }
     }
 
     fn fold_into(self, batch: &mut Batch<'_>) -> Result<(), StoreError> {
