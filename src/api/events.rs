@@ -138,11 +138,12 @@ impl Form {
 async fn receive(head: &HttpRequest, payload: &mut Payload, state: &State) -> Result<Vec<u8>, ApiError> {
     let limit = state.max_body_bytes;
     let announced = head.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    if announced.is_some_and(|length: u64| length > limit as u64) {
+    if announced.is_some_and(|length| length > limit) {
         return Err(ApiError::BodyTooLarge(limit));
     }
     let receive = async {
-        let mut body = Vec::new();
+        // Room for what was announced costs nothing before it is filled.
+        let mut body = Vec::with_capacity(announced.unwrap_or(0));
         while let Some(chunk) = next_chunk(payload).await? {
             if body.len() + chunk.len() > limit {
                 return Err(ApiError::BodyTooLarge(limit));

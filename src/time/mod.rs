@@ -88,10 +88,10 @@ impl FromStr for Timestamp {
     fn from_str(text: &str) -> Result<Self, TimeError> {
         let mut scan = Scanner(text.as_bytes());
         let written = (|| {
-            let (date, clock, offset) = (scan.date()?, scan.clock()?, scan.offset()?);
-            scan.0.is_empty().then_some((date, clock, offset))
+            let (written, offset) = (scan.date_and_clock()?, scan.offset()?);
+            scan.0.is_empty().then_some((written, offset))
         })();
-        let (date, clock, offset) = written.ok_or(TimeError::Form)?;
+        let ((date, clock), offset) = written.ok_or(TimeError::Form)?;
         let days = date.days().ok_or(TimeError::Impossible)?;
         let local_us = clock.micros().ok_or(TimeError::Impossible)?;
         let east_us = offset.micros().ok_or(TimeError::Impossible)?;

@@ -119,9 +119,9 @@ impl Scanner<'_> {
         Some(WrittenDate { year: number([y1, y2, y3, y4]), month: number([m1, m2]), day: number([d1, d2]) })
     }
 
-    pub(super) fn clock(&mut self) -> Option<WrittenClock> {
-        let [_, h1, h2, _, m1, m2] = self.form(b"T00:00")?;
-        let (hour, minute) = (number([h1, h2]), number([m1, m2]));
+    pub(super) fn date_and_clock(&mut self) -> Option<(WrittenDate, WrittenClock)> {
+        let [y1, y2, y3, y4, _, m1, m2, _, d1, d2, _, h1, h2, _, n1, n2] = self.form(b"0000-00-00T00:00")?;
+        let date = WrittenDate { year: number([y1, y2, y3, y4]), month: number([m1, m2]), day: number([d1, d2]) };
         let (mut second, mut us) = (0, 0);
         if self.eat(b':') {
             second = number(self.form(b"00")?);
@@ -129,7 +129,7 @@ impl Scanner<'_> {
                 us = self.millionths()?;
             }
         }
-        Some(WrittenClock { hour, minute, second, us })
+        Some((date, WrittenClock { hour: number([h1, h2]), minute: number([n1, n2]), second, us }))
     }
 
     pub(super) fn offset(&mut self) -> Option<WrittenOffset> {

@@ -182,15 +182,15 @@ impl Moved {
         let mut of_all: BTreeMap<(MetricsTypeId, Date), Difference> = BTreeMap::new();
         for (partition, difference) in self.partitions {
             let Partition { metrics, choice, date } = partition;
-            let key = RollupKey { metrics, scope: Scope::Choice(choice), date };
-            fold(batch, key, &difference, |batch| recompute_choice(batch, partition))?;
             let all = of_all.entry((metrics, date)).or_default();
             all.removed.merge(&difference.removed);
             all.added.merge(&difference.added);
+            let key = RollupKey { metrics, scope: Scope::Choice(choice), date };
+            fold(batch, key, difference, |batch| recompute_choice(batch, partition))?;
         }
         for ((metrics, date), difference) in of_all {
             let key = RollupKey { metrics, scope: Scope::All, date };
-            fold(batch, key, &difference, |batch| recompute_all(batch, metrics, date))?;
+            fold(batch, key, difference, |batch| recompute_all(batch, metrics, date))?;
         }
         Ok(())
     }
@@ -200,11 +200,14 @@ impl Moved {
 fn fold(
     batch: &mut Batch<'_>,
     key: RollupKey,
-    difference: &Difference,
+    Difference { removed, added }: Difference,
     recompute: impl FnOnce(&Batch<'_>) -> Result<Rollup, StoreError>,
 ) -> Result<(), StoreError> {
     let mut rollup = batch.rollup(key)?;
-    let lost = rollup.apply(&difference.removed, &difference.added);
+    if rollup.is_empty() {
+        return batch.put_rollup(key, &added);
+    }
+    let lost = rollup.apply(&removed, &added);
     if !lost.is_empty() {
         let mut anew = recompute(batch)?;
         for hour in lost {
