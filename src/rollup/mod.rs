@@ -14,7 +14,7 @@ mod aggregate;
 pub use aggregate::{Aggregate, Distribution, Subtracted};
 
 use crate::catalog::MetricsTypeId;
-use crate::events::ChoiceId;
+use crate::events::{ChoiceId, Partition};
 use crate::time::Date;
 
 /// Whose numbers a rollup holds.
@@ -35,6 +35,13 @@ pub struct RollupKey {
     pub metrics: MetricsTypeId,
     /// Whose numbers.
     pub scope: Scope,
+}
+
+impl Partition {
+    /// The name of its rollup.
+    pub fn rollup(self) -> RollupKey {
+        RollupKey { date: self.date, metrics: self.metrics, scope: Scope::Choice(self.choice) }
+    }
 }
 
 /// The aggregates of one day, by hour. An hour stands in it exactly while something is counted there.
@@ -75,6 +82,12 @@ impl Rollup {
     /// Whether nothing is counted on that day.
     pub fn is_empty(&self) -> bool {
         self.hours == 0
+    }
+
+    /// Takes all hours away, and keeps their memory for others.
+    pub fn clear(&mut self) {
+        self.hours = 0;
+        self.aggregates.clear();
     }
 
     /// The aggregate of an hour, to add to; made if it is missing.

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use parking_lot::{Mutex, RwLock};
 use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable};
 
-pub use batch::{Batch, Change};
+pub use batch::{Batch, Change, StoredEvents, StoredRollups};
 pub use codec::Corrupt;
 pub use snapshot::Snapshot;
 

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use crate::catalog::MetricsTypeId;
 use crate::events::{Choice, ChoiceId, Choices, Event, EventKey, Object, Partition};
 use crate::rollup::{Rollup, RollupKey, Scope};
-use crate::store::{Batch, Change, StoreError};
+use crate::store::{Batch, Change, StoreError, StoredRollups};
 use crate::time::Date;
 
 /// What became of the objects of a request.
@@ -79,10 +79,11 @@ pub fn apply(batch: &mut Batch<'_>, requests: &[Vec<Object>]) -> Result<Vec<Rece
     // Events of different keys have nothing to do with each other; those of one key stay in their order.
     events.sort_by_key(|posted| posted.key.order());
     let keys: Vec<_> = events.chunk_by(|a, b| a.key == b.key).map(|events| events[0].key).collect();
-    let stored = batch.events(&keys)?;
+    let stored = batch.events.load(&keys)?;
+    let changes = resolve(&events, &stored, &mut receipts);
     let mut moved = Moved::default();
-    batch.replace(resolve(&events, &stored, &mut receipts), |change| moved.add(change))?;
-    moved.fold_into(batch)?;
+    batch.events.replace(changes, |change| moved.add(change, &mut batch.rollups))?;
+    moved.finish(batch)?;
     Ok(receipts)
 }
 
@@ -154,7 +155,15 @@ fn is_stale(new: &Event, present: &Event) -> bool {
 /// What a group takes out of rollups and puts into them.
 #[derive(Default)]
 struct Moved {
-    partitions: BTreeMap<Partition, Difference>,
+    /// The partition whose changes come at the moment, and what they make of its rollup.
+    partition: Option<Partition>,
+    difference: Difference,
+    /// What changes did to other partitions than the one that their event is kept in: errors, and those that it left.
+    others: BTreeMap<Partition, Difference>,
+    /// What became of all choices together.
+    totals: BTreeMap<(MetricsTypeId, Date), Difference>,
+    /// The hours that lost their extremes.
+    lost: Vec<(Partition, Vec<u8>)>,
 }
 
 #[derive(Default)]
@@ -164,63 +173,111 @@ struct Difference {
 }
 
 impl Moved {
-    fn add(&mut self, &Change { before, after, .. }: &Change<'_>) {
+    /// Takes in a change. Changes come partition by partition.
+    fn add(&mut self, change: &Change<'_>, rollups: &mut StoredRollups<'_>) -> Result<(), StoreError> {
+        let &Change { before, after, partition } = change;
         if before.is_some_and(|before| before.contributions().eq(after.contributions())) {
-            return;
+            return Ok(());
+        }
+        if self.partition != partition {
+            self.fold_partition(rollups)?;
+            self.partition = partition;
         }
         for gone in before.into_iter().flat_map(Event::contributions) {
-            let difference = self.partitions.entry(gone.partition).or_default();
-            difference.removed.hour_mut(gone.hour).fold(&gone);
+            self.difference(gone.partition).removed.hour_mut(gone.hour).fold(&gone);
         }
         for come in after.contributions() {
-            let difference = self.partitions.entry(come.partition).or_default();
-            difference.added.hour_mut(come.hour).fold(&come);
+            self.difference(come.partition).added.hour_mut(come.hour).fold(&come);
         }
+        Ok(())
     }
 
-    fn fold_into(self, batch: &mut Batch<'_>) -> Result<(), StoreError> {
-        let mut of_all: BTreeMap<(MetricsTypeId, Date), Difference> = BTreeMap::new();
-        for (partition, difference) in self.partitions {
-            let Partition { metrics, choice, date } = partition;
-            let all = of_all.entry((metrics, date)).or_default();
-            all.removed.merge(&difference.removed);
-            all.added.merge(&difference.added);
-            let key = RollupKey { metrics, scope: Scope::Choice(choice), date };
-            fold(batch, key, difference, |batch| recompute_choice(batch, partition))?;
+    fn difference(&mut self, partition: Partition) -> &mut Difference {
+        if self.partition == Some(partition) { &mut self.difference } else { self.others.entry(partition).or_default() }
+    }
+
+    /// Folds what was taken in for the partition at hand into its rollup.
+    fn fold_partition(&mut self, rollups: &mut StoredRollups<'_>) -> Result<(), StoreError> {
+        if let Some(partition) = self.partition.take() {
+            let mut difference = std::mem::take(&mut self.difference);
+            self.fold(partition, &difference, rollups)?;
+            difference.removed.clear();
+            difference.added.clear();
+            self.difference = difference;
         }
-        for ((metrics, date), difference) in of_all {
+        Ok(())
+    }
+
+    fn fold(
+        &mut self,
+        partition: Partition,
+        difference: &Difference,
+        rollups: &mut StoredRollups<'_>,
+    ) -> Result<(), StoreError> {
+        let total = self.totals.entry((partition.metrics, partition.date)).or_default();
+        total.removed.merge(&difference.removed);
+        total.added.merge(&difference.added);
+        let lost = fold(partition.rollup(), difference, rollups)?;
+        if !lost.is_empty() {
+            self.lost.push((partition, lost));
+        }
+        Ok(())
+    }
+
+    /// Folds what is left, and finds lost extremes again: those of a choice in its events, those of all choices together in
+    /// the rollups of each.
+    fn finish(mut self, batch: &mut Batch<'_>) -> Result<(), StoreError> {
+        self.fold_partition(&mut batch.rollups)?;
+        for (partition, difference) in std::mem::take(&mut self.others) {
+            self.fold(partition, &difference, &mut batch.rollups)?;
+        }
+        for (partition, hours) in self.lost {
+            let anew = recompute_choice(batch, partition)?;
+            set_hours(partition.rollup(), &hours, anew, &mut batch.rollups)?;
+        }
+        for ((metrics, date), difference) in self.totals {
             let key = RollupKey { metrics, scope: Scope::All, date };
-            fold(batch, key, difference, |batch| recompute_all(batch, metrics, date))?;
+            let lost = fold(key, &difference, &mut batch.rollups)?;
+            if !lost.is_empty() {
+                let anew = recompute_all(batch, metrics, date)?;
+                set_hours(key, &lost, anew, &mut batch.rollups)?;
+            }
         }
         Ok(())
     }
 }
 
-/// Folds a difference into one rollup; `recompute` finds the whole rollup anew, for the hours that lost their extremes.
-fn fold(
-    batch: &mut Batch<'_>,
-    key: RollupKey,
-    Difference { removed, added }: Difference,
-    recompute: impl FnOnce(&Batch<'_>) -> Result<Rollup, StoreError>,
-) -> Result<(), StoreError> {
-    let mut rollup = batch.rollup(key)?;
+/// Folds a difference into one rollup. Returns the hours that lost their extremes; they are wrong until they are set.
+fn fold(key: RollupKey, difference: &Difference, rollups: &mut StoredRollups<'_>) -> Result<Vec<u8>, StoreError> {
+    let Difference { removed, added } = difference;
+    let mut rollup = rollups.get(key)?;
     if rollup.is_empty() {
-        return batch.put_rollup(key, &added);
+        rollups.put(key, added)?;
+        return Ok(Vec::new());
     }
-    let lost = rollup.apply(&removed, &added);
-    if !lost.is_empty() {
-        let mut anew = recompute(batch)?;
-        for hour in lost {
-            rollup.set_hour(hour, std::mem::take(anew.hour_mut(hour)));
-        }
+    let lost = rollup.apply(removed, added);
+    rollups.put(key, &rollup)?;
+    Ok(lost)
+}
+
+/// Puts some hours of a rollup that was computed anew into the stored one.
+fn set_hours(
+    key: RollupKey,
+    hours: &[u8],
+    mut anew: Rollup,
+    rollups: &mut StoredRollups<'_>,
+) -> Result<(), StoreError> {
+    let mut rollup = rollups.get(key)?;
+    for &hour in hours {
+        rollup.set_hour(hour, std::mem::take(anew.hour_mut(hour)));
     }
-    batch.put_rollup(key, &rollup)
+    rollups.put(key, &rollup)
 }
 
 /// The rollup of a partition, from its events.
 fn recompute_choice(batch: &Batch<'_>, partition: Partition) -> Result<Rollup, StoreError> {
     let mut rollup = Rollup::default();
-    for event in batch.partition_events(partition)? {
+    for event in batch.events.of_partition(partition)? {
         for contribution in event.contributions().filter(|contribution| contribution.partition == partition) {
             rollup.hour_mut(contribution.hour).fold(&contribution);
         }
@@ -238,7 +295,7 @@ fn recompute_all(batch: &Batch<'_>, metrics: MetricsTypeId, date: Date) -> Resul
     };
     let mut rollup = Rollup::default();
     for choice in ids {
-        rollup.merge(&batch.rollup(RollupKey { metrics, scope: Scope::Choice(choice), date })?);
+        rollup.merge(&batch.rollups.get(RollupKey { metrics, scope: Scope::Choice(choice), date })?);
     }
     Ok(rollup)
 }

@@ -1,31 +1,30 @@
-//! Writing: the operations of one atomic change.
+//! The events of a batch: where each is kept, and its content.
+//!
+//! Events of a kind that end on one date of one choice are at home together, in consecutive blocks ordered by id; the index
+//! says for every id which home that is. Few events that come to a large block make a tail, a small block behind it that is
+//! merged into it when it has grown, so that a stream of small posts does not write the large one again and again.
+//!
+//! Not here: what the bytes of a block mean (`blocks`), which of two contents holds (`worker`).
 
 use std::ops::Bound;
-use std::sync::Arc;
 
 use redb::{ReadableTable, Table, WriteTransaction};
 
-use super::blocks::{MAX_EVENTS, TAIL_EVENTS};
-use super::codec::{Corrupt, Record};
-use super::index_pages::{IndexPage, Place};
-use super::{StoreError, blocks, choice_row, codec, index_pages, rollup_rows, tables};
 use crate::catalog::MetricsTypeId;
-use crate::events::{Choice, Choices, Event, EventKey, EventKind, Partition};
-use crate::rollup::{Rollup, RollupKey, Scope};
+use crate::events::{Event, EventKey, EventKind, Partition};
+use crate::store::blocks::{self, MAX_EVENTS, TAIL_EVENTS};
+use crate::store::codec::{Corrupt, Record};
+use crate::store::index_pages::{self, IndexPage, Place};
+use crate::store::{StoreError, tables};
 
 type BlockKey = (u32, u64, u8, u64);
 
-/// One change of the store while it is made: it reads what it wrote, and nobody else does before it is committed.
-pub struct Batch<'txn> {
-    choices: Arc<Choices>,
+/// The events as a batch reads and writes them.
+pub struct StoredEvents<'txn> {
     /// Where rows are packed.
     record: Record,
-    meta: Table<'txn, &'static str, u64>,
-    definitions: Table<'txn, (u8, u64), &'static [u8]>,
     blocks: Table<'txn, BlockKey, &'static [u8]>,
     index: Table<'txn, (u8, u64), &'static [u8]>,
-    rollups: Table<'txn, (u32, u8, u64), &'static [u8]>,
-    totals: Table<'txn, (u8, u32), &'static [u8]>,
 }
 
 /// What happens to one event: it comes, or takes the place of the stored one of the same key.
@@ -35,13 +34,18 @@ pub struct Change<'a> {
     pub before: Option<&'a Event>,
     /// The event that is to be stored.
     pub after: &'a Event,
-    home: Home,
+    /// The partition that it is kept in, if it is in one.
+    pub partition: Option<Partition>,
 }
 
 impl<'a> Change<'a> {
     /// The change from one content to another one.
     pub fn new(before: Option<&'a Event>, after: &'a Event) -> Self {
-        Self { before, after, home: Home::of(after) }
+        Self { before, after, partition: after.home() }
+    }
+
+    fn home(&self) -> Home {
+        Home::new(self.partition, self.after)
     }
 }
 
@@ -53,9 +57,9 @@ struct Home {
 }
 
 impl Home {
-    fn of(event: &Event) -> Self {
-        let place = event.home().map(|partition| (partition.date, partition.choice));
-        Self { place, kind: event.key().kind }
+    /// Of an event that is kept in `partition`.
+    fn new(partition: Option<Partition>, event: &Event) -> Self {
+        Self { place: partition.map(|partition| (partition.date, partition.choice)), kind: event.key().kind }
     }
 
     /// A number that orders as homes do, which is faster to sort by.
@@ -79,45 +83,17 @@ struct Edit<'a> {
     event: Option<&'a Event>,
 }
 
-impl<'txn> Batch<'txn> {
-    pub(super) fn new(transaction: &'txn WriteTransaction, choices: Arc<Choices>) -> Result<Self, StoreError> {
+impl<'txn> StoredEvents<'txn> {
+    pub(super) fn new(transaction: &'txn WriteTransaction) -> Result<Self, StoreError> {
         Ok(Self {
-            choices,
             record: Record::default(),
-            meta: transaction.open_table(tables::META)?,
-            definitions: transaction.open_table(tables::CHOICES)?,
             blocks: transaction.open_table(tables::BLOCKS)?,
             index: transaction.open_table(tables::INDEX)?,
-            rollups: transaction.open_table(tables::ROLLUPS)?,
-            totals: transaction.open_table(tables::TOTALS)?,
         })
     }
 
-    /// The definitions as they are stored now.
-    pub fn choices(&self) -> &Arc<Choices> {
-        &self.choices
-    }
-
-    /// Stores definitions; each replaces an earlier one of the same choice.
-    pub fn define(&mut self, choices: &[&Choice]) -> Result<(), StoreError> {
-        for &choice in choices {
-            let row = match choice {
-                Choice::JobType(job_type) => codec::encode_definition(&mut self.record, job_type),
-                Choice::Strike(strike) => codec::encode_definition(&mut self.record, strike),
-                Choice::Error(error) => codec::encode_definition(&mut self.record, error),
-            };
-            self.definitions.insert(choice_row(choice), row)?;
-            Arc::make_mut(&mut self.choices).define(choice.clone());
-        }
-        if !choices.is_empty() {
-            let changes = self.meta.get(tables::META_CHOICES)?.map_or(0, |changes| changes.value());
-            self.meta.insert(tables::META_CHOICES, changes + 1)?;
-        }
-        Ok(())
-    }
-
     /// The stored events of these keys, which must be ascending, in the same order.
-    pub fn events(&self, keys: &[EventKey]) -> Result<Vec<Event>, StoreError> {
+    pub fn load(&self, keys: &[EventKey]) -> Result<Vec<Event>, StoreError> {
         debug_assert!(keys.is_sorted_by(|a, b| a < b), "neighbouring ids share pages");
         let mut wanted: Vec<(Home, u64)> = Vec::new();
         for keys in keys.chunk_by(|a, b| index_row(*a) == index_row(*b)) {
@@ -149,7 +125,7 @@ impl<'txn> Batch<'txn> {
     }
 
     /// The events that end on the date of a partition, of its type's kinds and choice, whether they count in it or not.
-    pub fn partition_events(&self, partition: Partition) -> Result<Vec<Event>, StoreError> {
+    pub fn of_partition(&self, partition: Partition) -> Result<Vec<Event>, StoreError> {
         let kinds: &[EventKind] = match partition.metrics {
             MetricsTypeId::JobTypes => &[EventKind::Job, EventKind::JobExecution],
             MetricsTypeId::Ingests => &[EventKind::Ingest],
@@ -171,23 +147,24 @@ impl<'txn> Batch<'txn> {
     pub fn replace<'a>(
         &mut self,
         mut changes: Vec<Change<'a>>,
-        mut stored: impl FnMut(&Change<'a>),
+        mut stored: impl FnMut(&Change<'a>) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         debug_assert!(changes.is_sorted_by(|a, b| a.after.key() < b.after.key()), "neighbouring ids share pages");
         self.note_places(&changes)?;
-        changes.sort_by_key(|change| change.home.order());
+        changes.sort_by_key(|change| change.home().order());
         let edits = edits_of(&changes);
         let mut changes = changes.iter().peekable();
         let mut store_next = |home: Home| {
-            while let Some(change) = changes.next_if(|change| change.home == home) {
-                stored(change);
+            while let Some(change) = changes.next_if(|change| change.home() == home) {
+                stored(change)?;
             }
+            Ok::<_, StoreError>(())
         };
         let last = self.blocks.last()?.map(|(key, _)| key.value());
         let (among, behind) = edits.split_at(edits.partition_point(|edit| Some(edit.home.block(0)) <= last));
         for edits in among.chunk_by(|a, b| a.home == b.home) {
             self.edit_home(edits[0].home, edits)?;
-            store_next(edits[0].home);
+            store_next(edits[0].home)?;
         }
         // Homes that come behind all that are stored: in the order of time, those are most.
         let mut end = self.blocks.upper_bound_mut(Bound::<BlockKey>::Unbounded)?;
@@ -197,7 +174,7 @@ impl<'txn> Batch<'txn> {
                 let row = blocks::encode_events(&mut self.record, home.place, events);
                 end.insert_before(home.block(lower), row)?;
             }
-            store_next(home);
+            store_next(home)?;
         }
         Ok(end.close()?)
     }
@@ -208,33 +185,11 @@ impl<'txn> Batch<'txn> {
             let row = index_row(changes[0].after.key());
             let mut page = self.index_page(row)?;
             for change in changes {
-                page.set(low_byte(change.after.key().id), change.home.place);
+                page.set(low_byte(change.after.key().id), change.home().place);
             }
             self.index.insert(row, index_pages::encode_index_page(&mut self.record, &page))?;
         }
         Ok(())
-    }
-
-    /// The rollup of that name; empty if nothing is counted there.
-    pub fn rollup(&self, RollupKey { date, metrics, scope }: RollupKey) -> Result<Rollup, StoreError> {
-        let row = match scope {
-            Scope::All => self.totals.get((metrics as u8, date.days()))?,
-            Scope::Choice(choice) => self.rollups.get((date.days(), metrics as u8, choice.get()))?,
-        };
-        Ok(row.map_or_else(|| Ok(Rollup::default()), |row| rollup_rows::decode_rollup(row.value()))?)
-    }
-
-    /// Stores a rollup; an empty one takes its row away.
-    pub fn put_rollup(
-        &mut self,
-        RollupKey { date, metrics, scope }: RollupKey,
-        rollup: &Rollup,
-    ) -> Result<(), StoreError> {
-        let row = (!rollup.is_empty()).then(|| rollup_rows::encode_rollup(&mut self.record, rollup));
-        match scope {
-            Scope::All => put_or_remove(&mut self.totals, (metrics as u8, date.days()), row),
-            Scope::Choice(choice) => put_or_remove(&mut self.rollups, (date.days(), metrics as u8, choice.get()), row),
-        }
     }
 
     fn index_page(&self, row: (u8, u64)) -> Result<IndexPage, StoreError> {
@@ -338,28 +293,17 @@ fn with_lower_bounds<'b, 'e>(first: u64, blocks: Vec<&'b [&'e Event]>) -> impl I
 
 /// What changes do to the homes of their events, ordered by home and id. The changes are ordered by home.
 fn edits_of<'a>(changes: &[Change<'a>]) -> Vec<Edit<'a>> {
-    let come = |change: &Change<'a>| Edit { home: change.home, id: change.after.key().id, event: Some(change.after) };
+    let come = |change: &Change<'a>| Edit { home: change.home(), id: change.after.key().id, event: Some(change.after) };
     let gone = |change: &Change<'a>| {
-        let home = Home::of(change.before?);
-        (home != change.home).then_some(Edit { home, id: change.after.key().id, event: None })
+        let before = change.before?;
+        let home = Home::new(before.home(), before);
+        (home != change.home()).then_some(Edit { home, id: change.after.key().id, event: None })
     };
     let mut edits = Vec::with_capacity(changes.len());
     edits.extend(changes.iter().map(come));
     edits.extend(changes.iter().filter_map(gone));
     edits.sort_by_key(|edit| (edit.home.order(), edit.id));
     edits
-}
-
-fn put_or_remove<'k, K: redb::Key + 'static>(
-    table: &mut Table<'_, K, &'static [u8]>,
-    key: impl std::borrow::Borrow<K::SelfType<'k>>,
-    row: Option<&[u8]>,
-) -> Result<(), StoreError> {
-    match row {
-        Some(row) => table.insert(key, row)?,
-        None => table.remove(key)?,
-    };
-    Ok(())
 }
 
 /// The events of a block after edits; both are ordered by id.

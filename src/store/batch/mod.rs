@@ -1,0 +1,61 @@
+//! Writing: the operations of one atomic change.
+
+mod events;
+mod rollups;
+
+use std::sync::Arc;
+
+use redb::{ReadableTable, Table, WriteTransaction};
+
+use super::codec::{self, Record};
+use super::{StoreError, choice_row, tables};
+use crate::events::{Choice, Choices};
+pub use events::{Change, StoredEvents};
+pub use rollups::StoredRollups;
+
+/// One change of the store while it is made: it reads what it wrote, and nobody else does before it is committed.
+pub struct Batch<'txn> {
+    choices: Arc<Choices>,
+    meta: Table<'txn, &'static str, u64>,
+    definitions: Table<'txn, (u8, u64), &'static [u8]>,
+    /// The events.
+    pub events: StoredEvents<'txn>,
+    /// The rollups; kept equal to a recomputation from the events by whoever changes these.
+    pub rollups: StoredRollups<'txn>,
+}
+
+impl<'txn> Batch<'txn> {
+    pub(super) fn new(transaction: &'txn WriteTransaction, choices: Arc<Choices>) -> Result<Self, StoreError> {
+        Ok(Self {
+            choices,
+            meta: transaction.open_table(tables::META)?,
+            definitions: transaction.open_table(tables::CHOICES)?,
+            events: StoredEvents::new(transaction)?,
+            rollups: StoredRollups::new(transaction)?,
+        })
+    }
+
+    /// The definitions as they are stored now.
+    pub fn choices(&self) -> &Arc<Choices> {
+        &self.choices
+    }
+
+    /// Stores definitions; each replaces an earlier one of the same choice.
+    pub fn define(&mut self, choices: &[&Choice]) -> Result<(), StoreError> {
+        let mut record = Record::default();
+        for &choice in choices {
+            let row = match choice {
+                Choice::JobType(job_type) => codec::encode_definition(&mut record, job_type),
+                Choice::Strike(strike) => codec::encode_definition(&mut record, strike),
+                Choice::Error(error) => codec::encode_definition(&mut record, error),
+            };
+            self.definitions.insert(choice_row(choice), row)?;
+            Arc::make_mut(&mut self.choices).define(choice.clone());
+        }
+        if !choices.is_empty() {
+            let changes = self.meta.get(tables::META_CHOICES)?.map_or(0, |changes| changes.value());
+            self.meta.insert(tables::META_CHOICES, changes + 1)?;
+        }
+        Ok(())
+    }
+}
