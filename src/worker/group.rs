@@ -175,7 +175,7 @@ struct Difference {
 impl Moved {
     /// Takes in a change. Changes come partition by partition.
     fn add(&mut self, change: &Change<'_>, rollups: &mut StoredRollups<'_>) -> Result<(), StoreError> {
-        let &Change { before, after, partition } = change;
+        let &Change { before, after, partition, .. } = change;
         if before.is_some_and(|before| before.contributions().eq(after.contributions())) {
             return Ok(());
         }

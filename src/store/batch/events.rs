@@ -36,16 +36,15 @@ pub struct Change<'a> {
     pub after: &'a Event,
     /// The partition that it is kept in, if it is in one.
     pub partition: Option<Partition>,
+    /// Where that is among the others.
+    home: Home,
 }
 
 impl<'a> Change<'a> {
     /// The change from one content to another one.
     pub fn new(before: Option<&'a Event>, after: &'a Event) -> Self {
-        Self { before, after, partition: after.home() }
-    }
-
-    fn home(&self) -> Home {
-        Home::new(self.partition, self.after)
+        let partition = after.home();
+        Self { before, after, partition, home: Home::new(partition, after) }
     }
 }
 
@@ -151,11 +150,11 @@ impl<'txn> StoredEvents<'txn> {
     ) -> Result<(), StoreError> {
         debug_assert!(changes.is_sorted_by(|a, b| a.after.key() < b.after.key()), "neighbouring ids share pages");
         self.note_places(&changes)?;
-        changes.sort_by_key(|change| change.home().order());
+        changes.sort_by_key(|change| change.home.order());
         let edits = edits_of(&changes);
         let mut changes = changes.iter().peekable();
         let mut store_next = |home: Home| {
-            while let Some(change) = changes.next_if(|change| change.home() == home) {
+            while let Some(change) = changes.next_if(|change| change.home == home) {
                 stored(change)?;
             }
             Ok::<_, StoreError>(())
@@ -185,7 +184,7 @@ impl<'txn> StoredEvents<'txn> {
             let row = index_row(changes[0].after.key());
             let mut page = self.index_page(row)?;
             for change in changes {
-                page.set(low_byte(change.after.key().id), change.home().place);
+                page.set(low_byte(change.after.key().id), change.home.place);
             }
             self.index.insert(row, index_pages::encode_index_page(&mut self.record, &page))?;
         }
@@ -293,11 +292,11 @@ fn with_lower_bounds<'b, 'e>(first: u64, blocks: Vec<&'b [&'e Event]>) -> impl I
 
 /// What changes do to the homes of their events, ordered by home and id. The changes are ordered by home.
 fn edits_of<'a>(changes: &[Change<'a>]) -> Vec<Edit<'a>> {
-    let come = |change: &Change<'a>| Edit { home: change.home(), id: change.after.key().id, event: Some(change.after) };
+    let come = |change: &Change<'a>| Edit { home: change.home, id: change.after.key().id, event: Some(change.after) };
     let gone = |change: &Change<'a>| {
         let before = change.before?;
         let home = Home::new(before.home(), before);
-        (home != change.home()).then_some(Edit { home, id: change.after.key().id, event: None })
+        (home != change.home).then_some(Edit { home, id: change.after.key().id, event: None })
     };
     let mut edits = Vec::with_capacity(changes.len());
     edits.extend(changes.iter().map(come));
