@@ -106,14 +106,13 @@ impl Contribution {
 }
 
 impl Event {
-    /// What it adds, once for each metrics type that counts it.
-    pub fn contributions(&self) -> impl Iterator<Item = Contribution> + Clone + use<> {
-        let (first, second) = match self {
-            Self::Job(job) => (job.contribution(), None),
-            Self::JobExecution(execution) => (execution.times(), execution.failure()),
-            Self::Ingest(ingest) => (ingest.contribution(), None),
-        };
-        first.into_iter().chain(second)
+    /// What it adds, at most once for each metrics type that counts it.
+    pub fn contributions(&self) -> [Option<Contribution>; 2] {
+        match self {
+            Self::Job(job) => [job.contribution(), None],
+            Self::JobExecution(execution) => [execution.times(), execution.failure()],
+            Self::Ingest(ingest) => [ingest.contribution(), None],
+        }
     }
 
     /// The partition that it is kept in: the one of its own type whose date it ended on, whether that counts it or not.

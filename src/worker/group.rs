@@ -176,18 +176,20 @@ impl Moved {
     /// Takes in a change. Changes come partition by partition.
     fn add(&mut self, change: &Change<'_>, rollups: &mut StoredRollups<'_>) -> Result<(), StoreError> {
         let &Change { before, after, partition, .. } = change;
-        if before.is_some_and(|before| before.contributions().eq(after.contributions())) {
+        let gone = before.map_or([None; 2], Event::contributions);
+        let come = after.contributions();
+        if gone == come {
             return Ok(());
         }
         if self.partition != partition {
             self.fold_partition(rollups)?;
             self.partition = partition;
         }
-        for gone in before.into_iter().flat_map(Event::contributions) {
-            self.difference(gone.partition).removed.hour_mut(gone.hour).fold(&gone);
+        for gone in gone.iter().flatten() {
+            self.difference(gone.partition).removed.hour_mut(gone.hour).fold(gone);
         }
-        for come in after.contributions() {
-            self.difference(come.partition).added.hour_mut(come.hour).fold(&come);
+        for come in come.iter().flatten() {
+            self.difference(come.partition).added.hour_mut(come.hour).fold(come);
         }
         Ok(())
     }
@@ -278,8 +280,8 @@ fn set_hours(
 fn recompute_choice(batch: &Batch<'_>, partition: Partition) -> Result<Rollup, StoreError> {
     let mut rollup = Rollup::default();
     for event in batch.events.of_partition(partition)? {
-        for contribution in event.contributions().filter(|contribution| contribution.partition == partition) {
-            rollup.hour_mut(contribution.hour).fold(&contribution);
+        for contribution in event.contributions().iter().flatten().filter(|it| it.partition == partition) {
+            rollup.hour_mut(contribution.hour).fold(contribution);
         }
     }
     Ok(rollup)
