@@ -77,7 +77,7 @@ pub fn apply(batch: &mut Batch<'_>, requests: &[Vec<Object>]) -> Result<Vec<Rece
     }
     batch.define(&definitions.changed)?;
     // Events of different keys have nothing to do with each other; those of one key stay in their order.
-    events.sort_by_key(|posted| posted.key.order());
+    radsort::sort_by_key(&mut events, |posted| posted.key.order());
     let keys: Vec<_> = events.chunk_by(|a, b| a.key == b.key).map(|events| events[0].key).collect();
     let stored = batch.events.load(&keys)?;
     let changes = resolve(&events, &stored, &mut receipts);

@@ -150,7 +150,7 @@ impl<'txn> StoredEvents<'txn> {
     ) -> Result<(), StoreError> {
         debug_assert!(changes.is_sorted_by(|a, b| a.after.key() < b.after.key()), "neighbouring ids share pages");
         self.note_places(&changes)?;
-        changes.sort_by_key(|change| change.home.order());
+        radsort::sort_by_key(&mut changes, |change| change.home.order());
         let edits = edits_of(&changes);
         let mut changes = changes.iter().peekable();
         let mut store_next = |home: Home| {
