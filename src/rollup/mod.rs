@@ -54,6 +54,11 @@ pub struct Rollup {
 }
 
 impl Rollup {
+    /// A rollup without hours, with room for so many.
+    pub fn with_room_for(hours: usize) -> Self {
+        Self { hours: 0, aggregates: Vec::with_capacity(hours) }
+    }
+
     /// The hours that exist, from 0 to 23, in order.
     pub fn hours(&self) -> impl ExactSizeIterator<Item = (u8, &Aggregate)> {
         let mut hours = self.hours;

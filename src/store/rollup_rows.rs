@@ -51,12 +51,12 @@ pub(super) fn decode_day(sealed: &[u8]) -> Result<Aggregate, Corrupt> {
 pub(super) fn decode_rollup(sealed: &[u8]) -> Result<Rollup, Corrupt> {
     let mut read = RollupReader::open(sealed)?;
     let day = read.aggregate()?;
-    let hours: Vec<u8> = (0..24).filter(|hour| read.hours >> hour & 1 == 1).collect();
-    let rollup = if let [hour] = hours[..] {
-        Rollup::from_iter([(hour, day)])
-    } else {
-        hours.into_iter().map(|hour| Ok((hour, read.aggregate()?))).collect::<Result<_, Corrupt>>()?
-    };
+    let hours = read.hours;
+    let mut rollup = Rollup::with_room_for(hours.count_ones() as usize);
+    for hour in (0..24).filter(|hour| hours >> hour & 1 == 1) {
+        let aggregate = if hours.is_power_of_two() { day.clone() } else { read.aggregate()? };
+        rollup.set_hour(hour, aggregate);
+    }
     read.read.end()?;
     Ok(rollup)
 }

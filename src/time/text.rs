@@ -71,6 +71,7 @@ const TWO_DIGITS: Form<2> = Form::new(b"00");
 
 /// How a text of `N` bytes, at most 16, is written: `0` stands for any digit, everything else for itself. All bytes are
 /// looked at together, as one number of 128 bits: reading times is a large part of what an event costs.
+#[derive(Clone, Copy)]
 struct Form<const N: usize> {
     text: u128,
     /// What has to be added to a byte, once the form's own is taken away, so that a wrong one reaches 128.
@@ -90,7 +91,7 @@ impl<const N: usize> Form<N> {
     }
 
     /// If the text has this form: at the place of each digit, the number that it makes with the one behind it.
-    fn read(&self, text: &[u8; N]) -> Option<[u8; 16]> {
+    fn read(self, text: &[u8; N]) -> Option<[u8; 16]> {
         const HIGH_BITS: u128 = u128::from_le_bytes([0x80; 16]);
         let mut padded = [0; 16];
         padded[..N].copy_from_slice(text);

@@ -106,7 +106,7 @@ impl<'txn> StoredEvents<'txn> {
         let mut events = Vec::with_capacity(wanted.len());
         let mut wanted = &wanted[..];
         while let Some(&(home, id)) = wanted.first() {
-            let block = self.block(home, self.lower_bound(home, id)?.ok_or(NO_BLOCK)?)?;
+            let block = self.find_block(home, id)?.map_or_else(|| Ok(Vec::new()), |block| block.events(home))?;
             let last = block.last().map_or(id, |event| event.key().id);
             let here = wanted.partition_point(|&(other, id)| other == home && id <= last);
             let (here, rest) = wanted.split_at(here);
@@ -201,16 +201,16 @@ impl<'txn> StoredEvents<'txn> {
         while let Some(first) = edits.first() {
             // Mostly the last block is the one, or there is none yet: then nothing lies behind it.
             let mut bound = u64::MAX;
-            let mut lower = self.lower_bound(home, u64::MAX)?;
-            if lower.is_some_and(|lower| lower > first.id) {
-                lower = self.lower_bound(home, first.id)?;
-                let behind = home.block(lower.map_or(0, |lower| lower + 1))..=home.block(u64::MAX);
+            let mut block = self.find_block(home, u64::MAX)?;
+            if block.as_ref().is_some_and(|block| block.lower > first.id) {
+                block = self.find_block(home, first.id)?;
+                let behind = home.block(block.as_ref().map_or(0, |block| block.lower + 1))..=home.block(u64::MAX);
                 bound = self.blocks.range(behind)?.next().transpose()?.map_or(u64::MAX, |(key, _)| key.value().3);
             }
             let (here, later) = edits.split_at(edits.partition_point(|edit| edit.id < bound));
-            match lower {
-                Some(lower) if bound == u64::MAX => self.edit_last_block(home, lower, here)?,
-                _ => self.edit_block(home, lower, here)?,
+            match block {
+                Some(block) if bound == u64::MAX => self.edit_last_block(home, block, here)?,
+                block => self.edit_block(home, block, here)?,
             }
             edits = later;
         }
@@ -219,37 +219,38 @@ impl<'txn> StoredEvents<'txn> {
 
     /// Edits the last block of a home. Few new events behind its own are not worth unpacking it, if it is large: they
     /// make a tail, a small block that is merged into the one before when it has grown.
-    fn edit_last_block(&mut self, home: Home, lower: u64, edits: &[Edit<'_>]) -> Result<(), StoreError> {
-        let (count, last) = self.block_size(home, lower)?;
+    fn edit_last_block(&mut self, home: Home, block: Block, edits: &[Edit<'_>]) -> Result<(), StoreError> {
+        let (count, last) = blocks::count_and_last_id(&block.record)?;
         let grows = edits.iter().all(|edit| edit.id > last && edit.event.is_some());
         let fits_tail = |count| count <= TAIL_EVENTS;
         if !grows || !fits_tail(edits.len()) || fits_tail(count + edits.len()) {
-            return self.edit_block(home, Some(lower), edits);
+            return self.edit_block(home, Some(block), edits);
         }
         if !fits_tail(count) {
             return self.put_blocks(home, edits[0].id, &merge(&[], edits), true);
         }
-        if let Some(before) = lower.checked_sub(1).map(|bound| self.lower_bound(home, bound)).transpose()?.flatten()
-            && self.block_size(home, before)?.0 < MAX_EVENTS
+        let before = block.lower.checked_sub(1).map(|bound| self.find_block(home, bound)).transpose()?.flatten();
+        if let Some(before) = before
+            && blocks::count_and_last_id(&before.record)?.0 < MAX_EVENTS
         {
-            let tail = self.block(home, lower)?;
-            self.blocks.remove(home.block(lower))?;
+            self.blocks.remove(home.block(block.lower))?;
+            let tail = block.events(home)?;
             let tail = tail.iter().map(|event| Edit { home, id: event.key().id, event: Some(event) });
             let edits: Vec<_> = tail.chain(edits.iter().copied()).collect();
             return self.edit_block(home, Some(before), &edits);
         }
-        self.edit_block(home, Some(lower), edits)
+        self.edit_block(home, Some(block), edits)
     }
 
-    /// Edits the block of a home with that lower bound, or makes the first one.
-    fn edit_block(&mut self, home: Home, lower: Option<u64>, edits: &[Edit<'_>]) -> Result<(), StoreError> {
-        let block = lower.map_or_else(|| Ok(Vec::new()), |lower| self.block(home, lower))?;
-        let last = block.last().map_or(0, |event| event.key().id);
+    /// Edits a block of a home, or makes the first one.
+    fn edit_block(&mut self, home: Home, block: Option<Block>, edits: &[Edit<'_>]) -> Result<(), StoreError> {
+        let stored = block.as_ref().map_or_else(|| Ok(Vec::new()), |block| block.events(home))?;
+        let last = stored.last().map_or(0, |event| event.key().id);
         let at_the_end = edits.iter().all(|edit| edit.id > last || edit.event.is_none());
-        let events = merge(&block, edits);
-        match lower {
-            Some(lower) if events.is_empty() => _ = self.blocks.remove(home.block(lower))?,
-            _ => self.put_blocks(home, lower.unwrap_or(0), &events, at_the_end)?,
+        let events = merge(&stored, edits);
+        match block {
+            Some(block) if events.is_empty() => _ = self.blocks.remove(home.block(block.lower))?,
+            block => self.put_blocks(home, block.map_or(0, |block| block.lower), &events, at_the_end)?,
         }
         Ok(())
     }
@@ -263,26 +264,25 @@ impl<'txn> StoredEvents<'txn> {
         Ok(())
     }
 
-    /// The greatest lower bound of a home's blocks up to `bound`.
-    fn lower_bound(&self, home: Home, bound: u64) -> Result<Option<u64>, StoreError> {
-        let row = self.blocks.range(home.block(0)..=home.block(bound))?.next_back().transpose()?;
-        Ok(row.map(|(key, _)| key.value().3))
-    }
-
-    /// The events of the block of a home with that lower bound.
-    fn block(&self, home: Home, lower: u64) -> Result<Vec<Event>, StoreError> {
-        let row = self.blocks.get(home.block(lower))?.ok_or(NO_BLOCK)?;
-        Ok(blocks::decode_events(home.place, home.kind, row.value())?)
-    }
-
-    /// How many events that block has, and the last of their ids.
-    fn block_size(&self, home: Home, lower: u64) -> Result<(usize, u64), StoreError> {
-        let row = self.blocks.get(home.block(lower))?.ok_or(NO_BLOCK)?;
-        Ok(blocks::count_and_last_id(row.value())?)
+    /// The block of a home that an id belongs into, if there is one.
+    fn find_block(&self, home: Home, id: u64) -> Result<Option<Block>, StoreError> {
+        let row = self.blocks.range(home.block(0)..=home.block(id))?.next_back().transpose()?;
+        Ok(row.map(|(key, record)| Block { lower: key.value().3, record: record.value().to_vec() }))
     }
 }
 
-const NO_BLOCK: Corrupt = Corrupt("a block of events is not there");
+/// A stored block of a home.
+struct Block {
+    /// The lower bound of its ids.
+    lower: u64,
+    record: Vec<u8>,
+}
+
+impl Block {
+    fn events(&self, home: Home) -> Result<Vec<Event>, Corrupt> {
+        blocks::decode_events(home.place, home.kind, &self.record)
+    }
+}
 
 /// The events of blocks with the lower bound of each: the first stands at `first`, the others at their first id.
 fn with_lower_bounds<'b, 'e>(first: u64, blocks: Vec<&'b [&'e Event]>) -> impl Iterator<Item = (u64, &'b [&'e Event])> {
