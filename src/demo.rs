@@ -62,7 +62,7 @@ pub fn fill(queue: &Queue, now: Timestamp) -> anyhow::Result<usize> {
     let objects = Samples::until(now);
     for batch in objects.chunks(BATCH) {
         let (reply, answer) = oneshot::channel();
-        queue.push(Request { objects: batch.to_vec(), bytes: 0, reply })?;
+        queue.push(Request { objects: batch.to_vec(), lease: queue.lease(), reply })?;
         answer.blocking_recv().context("the rollup task ended")??;
     }
     Ok(objects.len())

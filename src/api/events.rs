@@ -1,7 +1,8 @@
 //! `POST /v6/events/`: from the bytes of a body to a stored request.
 //!
-//! A body is bounded three ways: in bytes as it arrives, in bytes as it unpacks, and in the time that it may take. A client
-//! that sends what is refused is read on for a while, into nothing, so that it gets to see the answer.
+//! A body is bounded three ways: in bytes as it arrives, in bytes as it unpacks, and in the time that it may take. All
+//! requests together are bounded by the memory that they hold, from the first byte on. A client that sends what is refused
+//! is read on for a while, into nothing, so that it gets to see the answer.
 
 use std::io::Read;
 use std::time::Duration;
@@ -19,12 +20,15 @@ use super::{ApiError, State};
 use crate::events::Object;
 use crate::events::request::Draft;
 use crate::events::wire::{self, NotJson};
-use crate::worker::{Receipt, Request, WriteFailed};
+use crate::worker::{Lease, Receipt, Request, WriteFailed};
 
 /// How long a client that sends more than is wanted may pause before it gets its answer.
 const DRAIN_PAUSE: Duration = Duration::from_millis(500);
 /// Bodies up to this size are parsed where they arrive; larger ones off the async threads.
 const SMALL_BYTES: usize = 32 << 10;
+
+/// How much of a body is unpacked before room is asked for.
+const UNPACK_STEP: usize = 64 << 10;
 
 /// The body of a `200`.
 #[derive(Serialize)]
@@ -51,39 +55,56 @@ pub(super) async fn post(
     mut payload: Payload,
     state: Data<State>,
 ) -> Result<HttpResponse, ApiError> {
+    let mut lease = state.queue.lease();
     let received = match Form::of(&head) {
-        Ok(form) => receive(&head, &mut payload, &state).await.map(|body| (form, body)),
+        Ok(form) => receive(&head, &mut payload, &state, &mut lease).await.map(|body| (form, body)),
         Err(error) => Err(error),
     };
     let (form, body) = match received {
         Ok(received) => received,
         Err(error) => {
+            drop(lease);
             if !matches!(error, ApiError::BodyTimeout(_)) {
                 drain(&mut payload, &state).await;
             }
             return Err(error);
         }
     };
-    let bytes = body.len();
-    let read = move |state: &State, body: Vec<u8>| -> Result<(Vec<Object>, usize), ApiError> {
-        let body = form.unpack(body, state.max_body_bytes)?;
-        let choices = state.store.snapshot()?.choices()?;
-        let mut draft = Draft::new(&choices);
-        form.read(&body, |object| draft.take(object))?;
-        Ok((draft.finish()?, body.len()))
-    };
-    let (objects, bytes) = if bytes <= SMALL_BYTES && !form.gzip {
-        read(&state, body)?
+    let (objects, lease) = if body.len() <= SMALL_BYTES && !form.gzip {
+        read(&state, form, body, lease)?
     } else {
-        super::blocking(state.clone(), move |state| read(state, body)).await?
+        super::blocking(state.clone(), move |state| read(state, form, body, lease)).await?
     };
     if objects.is_empty() {
         return Ok(HttpResponse::Ok().json(Accepted::from(Receipt::default())));
     }
     let (reply, answer) = oneshot::channel();
-    state.queue.push(Request { objects, bytes, reply })?;
+    state.queue.push(Request { objects, lease, reply })?;
     let receipt = answer.await.unwrap_or(Err(WriteFailed::Internal))?;
     Ok(HttpResponse::Ok().json(Accepted::from(receipt)))
+}
+
+/// Reads the objects of a body. The lease holds what they take; while they are read, the body as well.
+fn read(state: &State, form: Form, body: Vec<u8>, mut lease: Lease) -> Result<(Vec<Object>, Lease), ApiError> {
+    let body = form.unpack(body, state.max_body_bytes, &mut lease)?;
+    let choices = state.store.snapshot()?.choices()?;
+    let mut draft = Draft::new(&choices);
+    let (mut memory, mut room) = (0, Ok(()));
+    form.read(&body, |object| {
+        memory += object.as_ref().map_or(0, Object::memory);
+        if room.is_ok() && body.len() + memory > lease.bytes() {
+            // As the list of objects does, it grows by doubling.
+            room = lease.hold(body.len() + 2 * memory);
+        }
+        if room.is_ok() {
+            draft.take(object);
+        }
+    })?;
+    room?;
+    let objects = draft.finish()?;
+    drop(body);
+    lease.hold(memory)?;
+    Ok((objects, lease))
 }
 
 /// How a body is written.
@@ -118,15 +139,23 @@ impl Form {
         Ok(Self { gzip, lines })
     }
 
-    /// The plain bytes of a body; never unpacks more than one byte beyond `limit`.
-    fn unpack(self, body: Vec<u8>, limit: usize) -> Result<Vec<u8>, ApiError> {
+    /// The plain bytes of a body; never unpacks much more than `limit`, or than there is room for.
+    fn unpack(self, body: Vec<u8>, limit: usize, lease: &mut Lease) -> Result<Vec<u8>, ApiError> {
         if !self.gzip {
             return Ok(body);
         }
         let mut plain = Vec::new();
-        let mut unpacked = MultiGzDecoder::new(body.as_slice()).take(limit as u64 + 1);
-        unpacked.read_to_end(&mut plain).map_err(|error| ApiError::BadBody(format!("gzip: {error}")))?;
-        if plain.len() > limit { Err(ApiError::BodyTooLarge(limit)) } else { Ok(plain) }
+        let mut unpacked = MultiGzDecoder::new(body.as_slice());
+        loop {
+            let step = unpacked.by_ref().take(UNPACK_STEP as u64).read_to_end(&mut plain);
+            if step.map_err(|error| ApiError::BadBody(format!("gzip: {error}")))? == 0 {
+                return Ok(plain);
+            }
+            if plain.len() > limit {
+                return Err(ApiError::BodyTooLarge(limit));
+            }
+            lease.hold(body.len() + plain.len())?;
+        }
     }
 
     fn read(self, body: &[u8], take: impl FnMut(wire::Read)) -> Result<(), NotJson> {
@@ -135,7 +164,12 @@ impl Form {
 }
 
 /// Reads a body within the configured size and time.
-async fn receive(head: &HttpRequest, payload: &mut Payload, state: &State) -> Result<Vec<u8>, ApiError> {
+async fn receive(
+    head: &HttpRequest,
+    payload: &mut Payload,
+    state: &State,
+    lease: &mut Lease,
+) -> Result<Vec<u8>, ApiError> {
     let limit = state.max_body_bytes;
     let announced = head.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if announced.is_some_and(|length| length > limit) {
@@ -148,6 +182,7 @@ async fn receive(head: &HttpRequest, payload: &mut Payload, state: &State) -> Re
             if body.len() + chunk.len() > limit {
                 return Err(ApiError::BodyTooLarge(limit));
             }
+            lease.hold(body.len() + chunk.len())?;
             body.extend_from_slice(&chunk);
         }
         Ok(body)

@@ -106,6 +106,20 @@ pub struct ErrorDefinition {
 }
 
 impl Choice {
+    /// How long its texts are together, in bytes.
+    pub fn text_bytes(&self) -> usize {
+        let optional = |texts: &[&Option<String>]| texts.iter().map(|text| text.as_ref().map_or(0, String::len)).sum();
+        let (texts, more): (usize, usize) = match self {
+            Self::JobType(it) => {
+                let more = [&it.description, &it.category, &it.author_name, &it.author_url, &it.icon_code];
+                (it.name.len() + it.version.len() + it.title.len(), optional(&more))
+            }
+            Self::Strike(it) => (it.name.len() + it.title.len(), optional(&[&it.description])),
+            Self::Error(it) => (it.name.len() + it.title.len(), optional(&[&it.description, &it.job_type_name])),
+        };
+        texts + more
+    }
+
     /// The metrics type that it is a choice of, and its id: what identifies it.
     pub fn key(&self) -> (MetricsTypeId, ChoiceId) {
         match self {

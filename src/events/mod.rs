@@ -78,6 +78,16 @@ impl Object {
     pub fn choice(choice: Choice) -> Self {
         Self::Choice(Box::new(choice))
     }
+
+    /// How much memory it takes, in bytes, about.
+    pub fn memory(&self) -> usize {
+        let beyond = match self {
+            Self::Choice(choice) => size_of::<Choice>() + choice.text_bytes(),
+            Self::Event(Event::JobExecution(execution)) => size_of_val(&execution.tasks[..]),
+            Self::Event(Event::Job(_) | Event::Ingest(_)) => 0,
+        };
+        size_of::<Self>() + beyond
+    }
 }
 
 named! {

@@ -158,18 +158,24 @@ struct Moved {
     /// The partition whose changes come at the moment, and what they make of its rollup.
     partition: Option<Partition>,
     difference: Difference,
-    /// What changes did to other partitions than the one that their event is kept in: errors, and those that it left.
-    others: BTreeMap<Partition, Difference>,
-    /// What became of all choices together.
+    /// What can be folded only when all events are stored: changes to other partitions than the one that their event is
+    /// kept in (errors, and those that it left), and whatever took an hour's smallest or largest observation away.
+    later: BTreeMap<Partition, Difference>,
+    /// What becomes of all choices together.
     totals: BTreeMap<(MetricsTypeId, Date), Difference>,
-    /// The hours that lost their extremes.
-    lost: Vec<(Partition, Vec<u8>)>,
 }
 
 #[derive(Default)]
 struct Difference {
     removed: Rollup,
     added: Rollup,
+}
+
+impl Difference {
+    fn merge(&mut self, other: &Self) {
+        self.removed.merge(&other.removed);
+        self.added.merge(&other.added);
+    }
 }
 
 impl Moved {
@@ -195,85 +201,57 @@ impl Moved {
     }
 
     fn difference(&mut self, partition: Partition) -> &mut Difference {
-        if self.partition == Some(partition) { &mut self.difference } else { self.others.entry(partition).or_default() }
+        if self.partition == Some(partition) { &mut self.difference } else { self.later.entry(partition).or_default() }
     }
 
-    /// Folds what was taken in for the partition at hand into its rollup.
+    /// Folds what was taken in for the partition at hand into its rollup, if the rollup's extremes stay known.
     fn fold_partition(&mut self, rollups: &mut StoredRollups<'_>) -> Result<(), StoreError> {
-        if let Some(partition) = self.partition.take() {
-            let mut difference = std::mem::take(&mut self.difference);
-            self.fold(partition, &difference, rollups)?;
-            difference.removed.clear();
-            difference.added.clear();
-            self.difference = difference;
+        let Some(partition) = self.partition.take() else { return Ok(()) };
+        let difference = &mut self.difference;
+        let mut rollup = rollups.get(partition.rollup())?;
+        let is_new = rollup.is_empty() && difference.removed.is_empty();
+        if is_new || rollup.apply(&difference.removed, &difference.added).is_empty() {
+            rollups.put(partition.rollup(), if is_new { &difference.added } else { &rollup })?;
+            self.totals.entry((partition.metrics, partition.date)).or_default().merge(difference);
+        } else {
+            self.later.entry(partition).or_default().merge(difference);
         }
+        difference.removed.clear();
+        difference.added.clear();
         Ok(())
     }
 
-    fn fold(
-        &mut self,
-        partition: Partition,
-        difference: &Difference,
-        rollups: &mut StoredRollups<'_>,
-    ) -> Result<(), StoreError> {
-        let total = self.totals.entry((partition.metrics, partition.date)).or_default();
-        total.removed.merge(&difference.removed);
-        total.added.merge(&difference.added);
-        let lost = fold(partition.rollup(), difference, rollups)?;
-        if !lost.is_empty() {
-            self.lost.push((partition, lost));
-        }
-        Ok(())
-    }
-
-    /// Folds what is left, and finds lost extremes again: those of a choice in its events, those of all choices together in
-    /// the rollups of each.
+    /// Folds what was put off, then what became of all choices together.
     fn finish(mut self, batch: &mut Batch<'_>) -> Result<(), StoreError> {
         self.fold_partition(&mut batch.rollups)?;
-        for (partition, difference) in std::mem::take(&mut self.others) {
-            self.fold(partition, &difference, &mut batch.rollups)?;
-        }
-        for (partition, hours) in self.lost {
-            let anew = recompute_choice(batch, partition)?;
-            set_hours(partition.rollup(), &hours, anew, &mut batch.rollups)?;
+        for (partition, difference) in self.later {
+            self.totals.entry((partition.metrics, partition.date)).or_default().merge(&difference);
+            fold(batch, partition.rollup(), &difference, |batch| recompute_choice(batch, partition))?;
         }
         for ((metrics, date), difference) in self.totals {
             let key = RollupKey { metrics, scope: Scope::All, date };
-            let lost = fold(key, &difference, &mut batch.rollups)?;
-            if !lost.is_empty() {
-                let anew = recompute_all(batch, metrics, date)?;
-                set_hours(key, &lost, anew, &mut batch.rollups)?;
-            }
+            fold(batch, key, &difference, |batch| recompute_all(batch, metrics, date))?;
         }
         Ok(())
     }
 }
 
-/// Folds a difference into one rollup. Returns the hours that lost their extremes; they are wrong until they are set.
-fn fold(key: RollupKey, difference: &Difference, rollups: &mut StoredRollups<'_>) -> Result<Vec<u8>, StoreError> {
-    let Difference { removed, added } = difference;
-    let mut rollup = rollups.get(key)?;
-    if rollup.is_empty() {
-        rollups.put(key, added)?;
-        return Ok(Vec::new());
-    }
-    let lost = rollup.apply(removed, added);
-    rollups.put(key, &rollup)?;
-    Ok(lost)
-}
-
-/// Puts some hours of a rollup that was computed anew into the stored one.
-fn set_hours(
+/// Folds a difference into one rollup; `recompute` finds the whole rollup anew, for the hours that lost their extremes.
+fn fold(
+    batch: &mut Batch<'_>,
     key: RollupKey,
-    hours: &[u8],
-    mut anew: Rollup,
-    rollups: &mut StoredRollups<'_>,
+    difference: &Difference,
+    recompute: impl FnOnce(&Batch<'_>) -> Result<Rollup, StoreError>,
 ) -> Result<(), StoreError> {
-    let mut rollup = rollups.get(key)?;
-    for &hour in hours {
-        rollup.set_hour(hour, std::mem::take(anew.hour_mut(hour)));
+    let mut rollup = batch.rollups.get(key)?;
+    let lost = rollup.apply(&difference.removed, &difference.added);
+    if !lost.is_empty() {
+        let mut anew = recompute(batch)?;
+        for hour in lost {
+            rollup.set_hour(hour, std::mem::take(anew.hour_mut(hour)));
+        }
     }
-    rollups.put(key, &rollup)
+    batch.rollups.put(key, &rollup)
 }
 
 /// The rollup of a partition, from its events.

@@ -1,6 +1,6 @@
 //! The rollup task: the one writer.
 //!
-//! Requests wait in a [`Queue`] that is bounded in bytes. The task, on a thread of its own, takes what waits and makes one
+//! Requests wait in a [`Queue`], bounded by the memory that they hold ([`Lease`]). The task, on a thread of its own, takes what waits and makes one
 //! synced commit of it ([`group`]), so that a thousand small posts cost about as much as one; then each request learns what
 //! became of it. A request that cannot be stored does not take the others with it.
 //!
@@ -10,6 +10,7 @@
 //! Not here: reading requests (`api`), tables (`store`).
 
 pub mod group;
+mod memory;
 mod queue;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,13 +20,14 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 pub use group::Receipt;
+pub use memory::Lease;
 pub use queue::{Queue, Refused, Request, Taken, WriteFailed};
 
 use crate::events::Object;
 use crate::store::{Store, StoreError};
 
-/// The most bytes of request bodies that one commit takes together, unless a single request is larger.
-const GROUP_BYTES: usize = 16 << 20;
+/// The most memory that the requests of one commit take together, unless a single request is larger: some 60,000 events.
+const GROUP_BYTES: usize = 8 << 20;
 
 /// How often the task tries to write again after a failed write, while no requests come.
 const RETRY: Duration = Duration::from_secs(1);
@@ -74,8 +76,11 @@ impl RollupTask {
     }
 
     fn answer(&mut self, requests: Vec<Request>) {
-        let (objects, replies): (Vec<_>, Vec<_>) =
-            requests.into_iter().map(|request| (request.objects, request.reply)).unzip();
+        let (mut objects, mut waiting) = (Vec::new(), Vec::new());
+        for request in requests {
+            objects.push(request.objects);
+            waiting.push((request.lease, request.reply));
+        }
         let results = match self.commit(&objects) {
             Ok(receipts) => receipts.into_iter().map(Ok).collect(),
             Err(WriteFailed::Internal) if objects.len() > 1 => {
@@ -83,6 +88,9 @@ impl RollupTask {
             }
             Err(failed) => vec![Err(failed); objects.len()],
         };
+        drop(objects);
+        // All room is given back before anybody hears the answer: the next request may come at once.
+        let replies: Vec<_> = waiting.into_iter().map(|(_, reply)| reply).collect();
         for (reply, result) in replies.into_iter().zip(results) {
             // The client may have gone; what it asked for is done all the same.
             let _ = reply.send(result);

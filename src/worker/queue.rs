@@ -1,12 +1,15 @@
-//! Where requests wait for the rollup task: bounded in bytes, closed at the end.
+//! Where requests wait for the rollup task: small ones and large ones in lanes of their own, so that neither holds up the
+//! other for longer than one commit. What waits is bounded by the leases of the requests.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
 use super::Receipt;
+use super::memory::{Budget, Lease};
 use crate::events::Object;
 
 /// A request that waits to be stored.
@@ -14,8 +17,8 @@ use crate::events::Object;
 pub struct Request {
     /// Its objects, in order; every choice that they name is known.
     pub objects: Vec<Object>,
-    /// The size of its body, which stands for the memory that it takes.
-    pub bytes: usize,
+    /// The memory that it takes.
+    pub lease: Lease,
     /// Who waits for the answer.
     pub reply: oneshot::Sender<Result<Receipt, WriteFailed>>,
 }
@@ -53,47 +56,54 @@ pub enum Taken {
     Closed,
 }
 
+/// A request that takes more memory is large: some 4,000 events.
+const SMALL_BYTES: usize = 512 << 10;
+
 /// The requests that wait.
 #[derive(Debug)]
 pub struct Queue {
-    limit_bytes: usize,
+    budget: Arc<Budget>,
     waiting: Mutex<Waiting>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct Waiting {
-    requests: VecDeque<Request>,
-    bytes: usize,
+    /// Small requests, then large ones; each in the order that they came.
+    lanes: [VecDeque<Request>; 2],
+    /// The lane whose turn it is, if anything waits in it.
+    turn: usize,
     closed: bool,
 }
 
 impl Queue {
-    /// A queue in which at most `limit_bytes` wait; a request that comes to an empty queue may be larger.
+    /// A queue whose requests may hold `limit_bytes` together.
     pub fn new(limit_bytes: usize) -> Self {
-        Self { limit_bytes, waiting: Mutex::default(), changed: Condvar::new() }
+        Self { budget: Budget::new(limit_bytes), waiting: Mutex::default(), changed: Condvar::new() }
     }
 
-    /// Puts a request at the end, or refuses it at once.
+    /// The lease of a new request, empty so far.
+    pub fn lease(&self) -> Lease {
+        Lease::new(&self.budget)
+    }
+
+    /// Puts a request at the end of its lane, or refuses it at once.
     pub fn push(&self, request: Request) -> Result<(), Refused> {
         let mut waiting = self.waiting.lock();
         if waiting.closed {
             return Err(Refused::Stopping);
         }
-        if waiting.bytes + request.bytes > self.limit_bytes && !waiting.requests.is_empty() {
-            return Err(Refused::Full);
-        }
-        waiting.bytes += request.bytes;
-        waiting.requests.push_back(request);
+        let lane = usize::from(request.lease.bytes() > SMALL_BYTES);
+        waiting.lanes[lane].push_back(request);
         self.changed.notify_one();
         Ok(())
     }
 
-    /// Waits until there is something, at most for `patience`, then takes requests from the front: all, or as many as fit
-    /// into `limit_bytes`, at least one.
+    /// Waits until there is something, at most for `patience`, then takes requests from the front of one lane: all, or as
+    /// many as hold `limit_bytes` together, at least one. The lanes take turns.
     pub fn take(&self, limit_bytes: usize, patience: Option<Duration>) -> Taken {
         let mut waiting = self.waiting.lock();
-        while waiting.requests.is_empty() {
+        while waiting.lanes.iter().all(VecDeque::is_empty) {
             if waiting.closed {
                 return Taken::Closed;
             }
@@ -103,15 +113,20 @@ impl Queue {
                 Some(_) => {}
             }
         }
+        if waiting.lanes[waiting.turn].is_empty() {
+            waiting.turn = 1 - waiting.turn;
+        }
+        let turn = waiting.turn;
+        waiting.turn = 1 - turn;
+        let lane = &mut waiting.lanes[turn];
         let mut taken = Vec::new();
         let mut bytes = 0;
         while let Some(request) =
-            waiting.requests.pop_front_if(|next| taken.is_empty() || bytes + next.bytes <= limit_bytes)
+            lane.pop_front_if(|next| taken.is_empty() || bytes + next.lease.bytes() <= limit_bytes)
         {
-            bytes += request.bytes;
+            bytes += request.lease.bytes();
             taken.push(request);
         }
-        waiting.bytes -= bytes;
         Taken::Requests(taken)
     }
 
@@ -119,5 +134,57 @@ impl Queue {
     pub fn close(&self) {
         self.waiting.lock().closed = true;
         self.changed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KIB: usize = 1 << 10;
+    const LIMIT_BYTES: usize = 4 << 20;
+
+    fn push(queue: &Queue, bytes: usize) {
+        let mut lease = queue.lease();
+        lease.hold(bytes).unwrap();
+        let (reply, _) = oneshot::channel();
+        queue.push(Request { objects: Vec::new(), lease, reply }).unwrap();
+    }
+
+    fn take(queue: &Queue) -> Vec<usize> {
+        match queue.take(LIMIT_BYTES, Some(Duration::ZERO)) {
+            Taken::Requests(requests) => requests.iter().map(|request| request.lease.bytes() / KIB).collect(),
+            Taken::Nothing | Taken::Closed => Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_small_request_waits_for_at_most_one_group_of_large_ones() {
+        let queue = Queue::new(usize::MAX);
+        for kib in [3_000, 1, 3_001, 2, 900, 3_002] {
+            push(&queue, kib * KIB);
+        }
+        assert_eq!(take(&queue), [1, 2]);
+        assert_eq!(take(&queue), [3_000]);
+        push(&queue, 3 * KIB);
+        assert_eq!(take(&queue), [3]);
+        push(&queue, 4 * KIB);
+        // Nor do small ones hold up large ones.
+        assert_eq!(take(&queue), [3_001, 900]);
+        assert_eq!(take(&queue), [4]);
+        assert_eq!(take(&queue), [3_002]);
+        assert!(take(&queue).is_empty());
+    }
+
+    #[test]
+    fn what_was_taken_in_is_given_out_after_closing() {
+        let queue = Queue::new(usize::MAX);
+        push(&queue, KIB);
+        queue.close();
+        let (reply, _) = oneshot::channel();
+        let request = Request { objects: Vec::new(), lease: queue.lease(), reply };
+        assert_eq!(queue.push(request), Err(Refused::Stopping));
+        assert_eq!(take(&queue), [1]);
+        assert!(matches!(queue.take(LIMIT_BYTES, None), Taken::Closed));
     }
 }

@@ -1,6 +1,7 @@
 //! Choices that are known, events that come again, requests that are refused as a whole.
 
 use std::collections::BTreeSet;
+use std::io::{Read as _, Write as _};
 use std::ops::RangeInclusive;
 
 use serde_json::{Value, json};
@@ -247,6 +248,57 @@ fn a_full_write_queue_answers_503_with_retry_after_and_posting_again_settles_it(
     });
     assert!(refusals > 0, "a queue of one byte never filled up");
     assert_eq!(total_of_jobs(&server), 400);
+}
+
+#[test]
+fn a_body_takes_room_from_its_first_byte_on_until_it_is_answered() {
+    let server = server_with(TestServer::start_with(|config| config.server.queue_bytes = 100_000));
+    let body = to_ndjson(&[job(1, 1, "FAILED", END)]) + &" ".repeat(90_000) + "\n";
+    let head = format!(
+        "POST /v6/events/ HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: application/x-ndjson\r\n\
+         Content-Length: {}\r\n\r\n",
+        body.len()
+    );
+    let (first, rest) = body.split_at(80_000);
+    let mut slow = server.connect();
+    slow.write_all(head.as_bytes()).unwrap();
+    slow.write_all(first.as_bytes()).unwrap();
+    let other = to_ndjson(&[job(2, 1, "FAILED", END)]) + &" ".repeat(30_000) + "\n";
+    let refused = loop {
+        // It takes a moment until the first part has arrived.
+        let answer = server.ndjson(&other);
+        if answer.status != 200 {
+            break answer;
+        }
+    };
+    refused.assert_refused(503, &[]);
+    assert_eq!(refused.header("Retry-After"), Some("1"));
+    // A small one finds room.
+    assert_eq!(server.post(job(3, 1, "FAILED", END)).status, 200);
+    slow.write_all(rest.as_bytes()).unwrap();
+    let mut answer = String::new();
+    slow.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert_eq!(server.ndjson(&other).status, 200);
+    assert_eq!(total_of_jobs(&server), 3);
+}
+
+#[test]
+fn what_unpacks_to_more_than_there_is_room_for_is_refused() {
+    let server = server_with(TestServer::start_with(|config| config.server.queue_bytes = 100_000));
+    let mut slow = server.connect();
+    slow.write_all(
+        b"POST /v6/events/ HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-ndjson\r\nContent-Length: 9\r\n\r\n1234",
+    )
+    .unwrap();
+    let bomb = gzip(&vec![b'\n'; 1_000_000]);
+    let refused = loop {
+        let answer = server.send("POST", EVENTS, &[NDJSON, GZIP], &bomb);
+        if answer.status != 200 {
+            break answer;
+        }
+    };
+    refused.assert_refused(503, &[]);
 }
 
 #[test]
