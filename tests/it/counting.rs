@@ -629,6 +629,19 @@ fn taking_out_the_smallest_or_largest_leaves_the_next_one() {
 }
 
 #[test]
+fn an_hour_may_lose_its_smallest_and_then_its_last_observation_in_one_request() {
+    let server = server();
+    let sized = |id, strike, end, size: u64| with(ingest(id, strike, "INGESTED", end), json!({ "file_size": size }));
+    server.accept(&[sized(1, 1, END, 5), sized(2, 1, END, 9)]);
+    server.accept(&[sized(1, 1, "2015-01-01T13:00:00Z", 5), sized(2, 2, END, 9)]);
+    assert_eq!(four(&server, "ingests", "file_size"), [14, 5, 9, 7]);
+    for (strike, size) in [(1, 5), (2, 9)] {
+        let sums = server.values("ingests", "file_size_sum", &format!("choice_id={strike}"));
+        assert_eq!(sums[0]["value"], size, "strike {strike}");
+    }
+}
+
+#[test]
 fn an_error_in_another_category_moves_the_jobs_that_name_it() {
     let server = server();
     let failed = |id: u64, error: u64, ended: &str| with(job(id, 1, "FAILED", ended), json!({ "error": error }));
