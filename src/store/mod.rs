@@ -144,16 +144,28 @@ impl Store {
         let mut database = self.database.write();
         close_database(database.take());
         let open = database.insert(open_database(&self.path, self.cache_bytes)?);
-        let transaction = open.begin_write()?;
-        // Changes nothing, but has to be written.
-        transaction.open_table(tables::META)?.insert(tables::META_FORMAT, tables::FORMAT)?;
-        Ok(transaction.commit()?)
+        commit_nothing(open, false)
+    }
+
+    /// Leaves the file so that it opens at once even after a crash, until the next write: what that needs is written with
+    /// this commit. Costs about as much as the commit of a small request; the more so, the larger the file.
+    pub fn settle(&self) -> Result<(), StoreError> {
+        let database = self.database.read();
+        commit_nothing(database.as_ref().ok_or(StoreError::Closed)?, true)
     }
 
     /// Closes the database, so that another process may open it. Reading and writing fail from then on.
     pub fn close(&self) {
         close_database(self.database.write().take());
     }
+}
+
+/// A commit that changes nothing, but has to be written.
+fn commit_nothing(database: &Database, quick_repair: bool) -> Result<(), StoreError> {
+    let mut transaction = database.begin_write()?;
+    transaction.set_quick_repair(quick_repair);
+    transaction.open_table(tables::META)?.insert(tables::META_FORMAT, tables::FORMAT)?;
+    Ok(transaction.commit()?)
 }
 
 fn close_database(database: Option<Database>) {

@@ -84,7 +84,7 @@ impl<'a> Snapshot<'a> {
                 Scope::All => visit(date, total.value())?,
                 // Only days on which something of some choice is counted can have a row of this one.
                 Scope::Choice(choice) => {
-                    if let Some(row) = choices.get((days, metrics, choice.get()))? {
+                    if let Some(row) = choices.get((days, choice.get(), metrics))? {
                         visit(date, row.value())?;
                     }
                 }

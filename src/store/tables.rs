@@ -26,9 +26,9 @@ pub(super) const BLOCKS: TableDefinition<'_, (u32, u64, u8, u64), &[u8]> = Table
 /// (event kind, id / 256) → where each of these ids is kept.
 pub(super) const INDEX: TableDefinition<'_, (u8, u64), &[u8]> = TableDefinition::new("index");
 
-/// (days since 1970, metrics type, choice id) → rollup of the day of a choice. Read by key; the date comes first for the
-/// same reason.
-pub(super) const ROLLUPS: TableDefinition<'_, (u32, u8, u64), &[u8]> = TableDefinition::new("rollups");
+/// (days since 1970, choice id, metrics type) → rollup of the day of a choice. Read by key; in the order of the blocks, so
+/// that what is written together stands together here, too.
+pub(super) const ROLLUPS: TableDefinition<'_, (u32, u64, u8), &[u8]> = TableDefinition::new("rollups");
 
 /// (metrics type, days since 1970) → rollup of the day of all choices together. Scanned by date.
 pub(super) const TOTALS: TableDefinition<'_, (u8, u32), &[u8]> = TableDefinition::new("totals");

@@ -29,8 +29,8 @@ use crate::store::{Store, StoreError};
 /// The most memory that the requests of one commit take together, unless a single request is larger: some 60,000 events.
 const GROUP_BYTES: usize = 8 << 20;
 
-/// How often the task tries to write again after a failed write, while no requests come.
-const RETRY: Duration = Duration::from_secs(1);
+/// How long no requests come before the task does what it can do without them.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// What a step of the task did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,12 +51,14 @@ pub struct RollupTask {
     trouble: Trouble,
     /// The last write failed: the database has to be opened again.
     reopen: bool,
+    /// Something was written since the file was settled.
+    unsettled: bool,
 }
 
 impl RollupTask {
     /// A task that writes to `store` what comes in by `queue` and says in `trouble` when it cannot.
     pub fn new(store: Arc<Store>, queue: Arc<Queue>, trouble: Trouble) -> Self {
-        Self { store, queue, trouble, reopen: false }
+        Self { store, queue, trouble, reopen: false, unsettled: true }
     }
 
     /// Works until the queue is closed and empty.
@@ -64,15 +66,24 @@ impl RollupTask {
         while self.step() == Progress::Worked {}
     }
 
-    /// Waits for requests, commits a group of them and answers each. After a failed write it tries on its own, too, so
-    /// that readiness comes back although nobody writes to a server that is not ready.
+    /// Waits for requests, commits a group of them and answers each. When none come for a second, it tries again after a
+    /// failed write, so that readiness comes back although nobody writes to a server that is not ready; or it settles the
+    /// file, so that it opens at once whatever happens.
     pub fn step(&mut self) -> Progress {
-        match self.queue.take(GROUP_BYTES, self.reopen.then_some(RETRY)) {
+        match self.queue.take(GROUP_BYTES, (self.reopen || self.unsettled).then_some(PAUSE)) {
             Taken::Requests(requests) => self.answer(requests),
-            Taken::Nothing => _ = self.commit(&[]),
+            Taken::Nothing if self.reopen => _ = self.commit(&[]),
+            Taken::Nothing => self.settle(),
             Taken::Closed => return Progress::Done,
         }
         Progress::Worked
+    }
+
+    fn settle(&mut self) {
+        self.unsettled = false;
+        if let Err(error) = self.store.settle() {
+            self.failed(&error);
+        }
     }
 
     fn answer(&mut self, requests: Vec<Request>) {
@@ -109,6 +120,7 @@ impl RollupTask {
         match catch_unwind(write) {
             Ok(Ok(receipts)) => {
                 self.reopen = false;
+                self.unsettled = true;
                 *self.trouble.lock() = None;
                 Ok(receipts)
             }
@@ -117,17 +129,22 @@ impl RollupTask {
                 Err(WriteFailed::Internal)
             }
             Ok(Err(error)) => {
-                let error = chain(&error);
-                let before = self.trouble.lock().replace(error.clone());
-                if before.as_ref() != Some(&error) {
-                    tracing::error!(error, "the database cannot be written");
-                }
-                self.reopen = true;
+                self.failed(&error);
                 Err(WriteFailed::Unavailable)
             }
             // The panic's own message is logged already; its unfinished transaction is gone with the stack.
             Err(_) => Err(WriteFailed::Internal),
         }
+    }
+
+    /// Nothing can be written at the moment: says so, once, and remembers to open the database again.
+    fn failed(&mut self, error: &StoreError) {
+        let error = chain(error);
+        let before = self.trouble.lock().replace(error.clone());
+        if before.as_ref() != Some(&error) {
+            tracing::error!(error, "the database cannot be written");
+        }
+        self.reopen = true;
     }
 }
 

@@ -10,7 +10,7 @@ use crate::rollup::{Rollup, RollupKey, Scope};
 use crate::store::codec::Record;
 use crate::store::{StoreError, rollup_rows, tables};
 
-type RollupRow = (u32, u8, u64);
+type RollupRow = (u32, u64, u8);
 
 /// The rollups as a batch reads and writes them.
 pub struct StoredRollups<'txn> {
@@ -34,7 +34,7 @@ impl<'txn> StoredRollups<'txn> {
         let row = match scope {
             Scope::All => self.totals.get((metrics as u8, date.days()))?,
             Scope::Choice(choice) => {
-                let key = (date.days(), metrics as u8, choice.get());
+                let key = (date.days(), choice.get(), metrics as u8);
                 if Some(key) <= self.last { self.rollups.get(key)? } else { None }
             }
         };
@@ -47,7 +47,7 @@ impl<'txn> StoredRollups<'txn> {
         match scope {
             Scope::All => put_or_remove(&mut self.totals, (metrics as u8, date.days()), row),
             Scope::Choice(choice) => {
-                let key = (date.days(), metrics as u8, choice.get());
+                let key = (date.days(), choice.get(), metrics as u8);
                 self.last = self.last.max(Some(key));
                 put_or_remove(&mut self.rollups, key, row)
             }
