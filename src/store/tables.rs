@@ -23,8 +23,9 @@ pub(super) const CHOICES: TableDefinition<'_, (u8, u64), &[u8]> = TableDefinitio
 /// because events come in the order of time: what is written together stands together, and full pages are left behind.
 pub(super) const BLOCKS: TableDefinition<'_, (u32, u64, u8, u64), &[u8]> = TableDefinition::new("blocks");
 
-/// (event kind, id / 256) → where each of these ids is kept.
-pub(super) const INDEX: TableDefinition<'_, (u8, u64), &[u8]> = TableDefinition::new("index");
+/// (id / 256, event kind) → where each of these ids is kept. The ids come first because those of jobs and of their
+/// executions rise side by side.
+pub(super) const INDEX: TableDefinition<'_, (u64, u8), &[u8]> = TableDefinition::new("index");
 
 /// (days since 1970, choice id, metrics type) → rollup of the day of a choice. Read by key; in the order of the blocks, so
 /// that what is written together stands together here, too.

@@ -18,13 +18,14 @@ use crate::store::index_pages::{self, IndexPage, Place};
 use crate::store::{StoreError, tables};
 
 type BlockKey = (u32, u64, u8, u64);
+type IndexRow = (u64, u8);
 
 /// The events as a batch reads and writes them.
 pub struct StoredEvents<'txn> {
     /// Where rows are packed.
     record: Record,
     blocks: Table<'txn, BlockKey, &'static [u8]>,
-    index: Table<'txn, (u8, u64), &'static [u8]>,
+    index: Table<'txn, IndexRow, &'static [u8]>,
 }
 
 /// What happens to one event: it comes, or takes the place of the stored one of the same key.
@@ -180,8 +181,11 @@ impl<'txn> StoredEvents<'txn> {
 
     /// Writes into the index where the events of the changes are kept.
     fn note_places(&mut self, changes: &[Change<'_>]) -> Result<(), StoreError> {
-        for changes in changes.chunk_by(|a, b| index_row(a.after.key()) == index_row(b.after.key())) {
-            let row = index_row(changes[0].after.key());
+        let row = |change: &Change<'_>| index_row(change.after.key());
+        let mut pages: Vec<_> = changes.chunk_by(|a, b| row(a) == row(b)).collect();
+        pages.sort_unstable_by_key(|changes| row(&changes[0]));
+        for changes in pages {
+            let row = row(&changes[0]);
             let mut page = self.index_page(row)?;
             for change in changes {
                 page.set(low_byte(change.after.key().id), change.home.place);
@@ -191,7 +195,7 @@ impl<'txn> StoredEvents<'txn> {
         Ok(())
     }
 
-    fn index_page(&self, row: (u8, u64)) -> Result<IndexPage, StoreError> {
+    fn index_page(&self, row: IndexRow) -> Result<IndexPage, StoreError> {
         let page = self.index.get(row)?;
         Ok(page.map_or_else(|| Ok(IndexPage::default()), |page| index_pages::decode_index_page(page.value()))?)
     }
@@ -323,8 +327,8 @@ fn merge<'a>(block: &'a [Event], edits: &[Edit<'a>]) -> Vec<&'a Event> {
     merged
 }
 
-fn index_row(key: EventKey) -> (u8, u64) {
-    (key.kind as u8, key.id >> 8)
+fn index_row(key: EventKey) -> IndexRow {
+    (key.id >> 8, key.kind as u8)
 }
 
 fn low_byte(id: u64) -> u8 {
