@@ -133,7 +133,9 @@ impl Store {
         let database = database.as_ref().ok_or(StoreError::Closed)?;
         let transaction = database.begin_write().map_err(StoreError::from)?;
         let choices = self.snapshot_of(database)?.choices()?;
-        let result = change(&mut Batch::new(&transaction, choices)?)?;
+        let mut batch = Batch::new(&transaction, choices)?;
+        let result = change(&mut batch)?;
+        batch.finish()?;
         transaction.commit().map_err(StoreError::from)?;
         Ok(result)
     }

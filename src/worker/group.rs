@@ -241,7 +241,7 @@ fn fold(
     batch: &mut Batch<'_>,
     key: RollupKey,
     difference: &Difference,
-    recompute: impl FnOnce(&Batch<'_>) -> Result<Rollup, StoreError>,
+    recompute: impl FnOnce(&mut Batch<'_>) -> Result<Rollup, StoreError>,
 ) -> Result<(), StoreError> {
     let mut rollup = batch.rollups.get(key)?;
     let lost = rollup.apply(&difference.removed, &difference.added);
@@ -266,7 +266,7 @@ fn recompute_choice(batch: &Batch<'_>, partition: Partition) -> Result<Rollup, S
 }
 
 /// The rollup of all choices together, from the rollups of each.
-fn recompute_all(batch: &Batch<'_>, metrics: MetricsTypeId, date: Date) -> Result<Rollup, StoreError> {
+fn recompute_all(batch: &mut Batch<'_>, metrics: MetricsTypeId, date: Date) -> Result<Rollup, StoreError> {
     let choices = batch.choices();
     let ids: Vec<ChoiceId> = match metrics {
         MetricsTypeId::JobTypes => choices.job_types.keys().copied().collect(),

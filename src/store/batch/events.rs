@@ -6,10 +6,9 @@
 //!
 //! Not here: what the bytes of a block mean (`blocks`), which of two contents holds (`worker`).
 
-use std::ops::Bound;
-
 use redb::{ReadableTable, Table, WriteTransaction};
 
+use super::rows::Rows;
 use crate::catalog::MetricsTypeId;
 use crate::events::{Event, EventKey, EventKind, Partition};
 use crate::store::blocks::{self, MAX_EVENTS, TAIL_EVENTS};
@@ -26,6 +25,8 @@ pub struct StoredEvents<'txn> {
     record: Record,
     blocks: Table<'txn, BlockKey, &'static [u8]>,
     index: Table<'txn, IndexRow, &'static [u8]>,
+    /// Blocks that are not written yet.
+    rows: Rows<BlockKey>,
 }
 
 /// What happens to one event: it comes, or takes the place of the stored one of the same key.
@@ -89,6 +90,7 @@ impl<'txn> StoredEvents<'txn> {
             record: Record::default(),
             blocks: transaction.open_table(tables::BLOCKS)?,
             index: transaction.open_table(tables::INDEX)?,
+            rows: Rows::new(),
         })
     }
 
@@ -154,29 +156,20 @@ impl<'txn> StoredEvents<'txn> {
         radsort::sort_by_key(&mut changes, |change| change.home.order());
         let edits = edits_of(&changes);
         let mut changes = changes.iter().peekable();
-        let mut store_next = |home: Home| {
+        // Nothing is stored behind the last home: in the order of time, most are new, and need not be looked for.
+        let last = self.blocks.last()?.map(|(key, _)| key.value());
+        for edits in edits.chunk_by(|a, b| a.home == b.home) {
+            let home = edits[0].home;
+            if Some(home.block(0)) <= last {
+                self.edit_home(home, edits)?;
+            } else {
+                self.put_blocks(home, Row::New(0), &merge(&[], edits), true);
+            }
             while let Some(change) = changes.next_if(|change| change.home == home) {
                 stored(change)?;
             }
-            Ok::<_, StoreError>(())
-        };
-        let last = self.blocks.last()?.map(|(key, _)| key.value());
-        let (among, behind) = edits.split_at(edits.partition_point(|edit| Some(edit.home.block(0)) <= last));
-        for edits in among.chunk_by(|a, b| a.home == b.home) {
-            self.edit_home(edits[0].home, edits)?;
-            store_next(edits[0].home)?;
         }
-        // Homes that come behind all that are stored: in the order of time, those are most.
-        let mut end = self.blocks.upper_bound_mut(Bound::<BlockKey>::Unbounded)?;
-        for edits in behind.chunk_by(|a, b| a.home == b.home) {
-            let home = edits[0].home;
-            for (lower, events) in with_lower_bounds(0, blocks::cut_into_blocks(&merge(&[], edits), true)) {
-                let row = blocks::encode_events(&mut self.record, home.place, events);
-                end.insert_before(home.block(lower), row)?;
-            }
-            store_next(home)?;
-        }
-        Ok(end.close()?)
+        self.rows.write_into(&mut self.blocks)
     }
 
     /// Writes into the index where the events of the changes are kept.
@@ -203,6 +196,10 @@ impl<'txn> StoredEvents<'txn> {
     /// Inserts, replaces and removes events of one home; the edits are ordered by id.
     fn edit_home(&mut self, home: Home, mut edits: &[Edit<'_>]) -> Result<(), StoreError> {
         while let Some(first) = edits.first() {
+            if !self.rows.end_before(home.block(0)) {
+                // The last block may be merged into one that these edits have just made another.
+                self.rows.write_into(&mut self.blocks)?;
+            }
             // Mostly the last block is the one, or there is none yet: then nothing lies behind it.
             let mut bound = u64::MAX;
             let mut block = self.find_block(home, u64::MAX)?;
@@ -231,7 +228,8 @@ impl<'txn> StoredEvents<'txn> {
             return self.edit_block(home, Some(block), edits);
         }
         if !fits_tail(count) {
-            return self.put_blocks(home, edits[0].id, &merge(&[], edits), true);
+            self.put_blocks(home, Row::New(edits[0].id), &merge(&[], edits), true);
+            return Ok(());
         }
         let before = block.lower.checked_sub(1).map(|bound| self.find_block(home, bound)).transpose()?.flatten();
         if let Some(before) = before
@@ -254,18 +252,22 @@ impl<'txn> StoredEvents<'txn> {
         let events = merge(&stored, edits);
         match block {
             Some(block) if events.is_empty() => _ = self.blocks.remove(home.block(block.lower))?,
-            block => self.put_blocks(home, block.map_or(0, |block| block.lower), &events, at_the_end)?,
+            Some(block) => self.put_blocks(home, Row::Stored(block.lower), &events, at_the_end),
+            None => self.put_blocks(home, Row::New(0), &events, at_the_end),
         }
         Ok(())
     }
 
-    /// Stores events of a home in the place of a block, or of none.
-    fn put_blocks(&mut self, home: Home, lower: u64, events: &[&Event], at_the_end: bool) -> Result<(), StoreError> {
-        for (lower, events) in with_lower_bounds(lower, blocks::cut_into_blocks(events, at_the_end)) {
-            let row = blocks::encode_events(&mut self.record, home.place, events);
-            self.blocks.insert(home.block(lower), row)?;
+    /// Stores events of a home; the first of them in a row with that lower bound.
+    fn put_blocks(&mut self, home: Home, mut row: Row, events: &[&Event], at_the_end: bool) {
+        for (place, events) in blocks::cut_into_blocks(events, at_the_end).into_iter().enumerate() {
+            if place > 0 {
+                row = Row::New(events[0].key().id);
+            }
+            let (Row::New(lower) | Row::Stored(lower)) = row;
+            let record = blocks::encode_events(&mut self.record, home.place, events);
+            self.rows.push(home.block(lower), matches!(row, Row::New(_)), record);
         }
-        Ok(())
     }
 
     /// The block of a home that an id belongs into, if there is one.
@@ -273,6 +275,13 @@ impl<'txn> StoredEvents<'txn> {
         let row = self.blocks.range(home.block(0)..=home.block(id))?.next_back().transpose()?;
         Ok(row.map(|(key, record)| Block { lower: key.value().3, record: record.value().to_vec() }))
     }
+}
+
+/// The row of a block, by the lower bound of its ids: one that is not there yet, or one that is replaced.
+#[derive(Clone, Copy)]
+enum Row {
+    New(u64),
+    Stored(u64),
 }
 
 /// A stored block of a home.
@@ -286,12 +295,6 @@ impl Block {
     fn events(&self, home: Home) -> Result<Vec<Event>, Corrupt> {
         blocks::decode_events(home.place, home.kind, &self.record)
     }
-}
-
-/// The events of blocks with the lower bound of each: the first stands at `first`, the others at their first id.
-fn with_lower_bounds<'b, 'e>(first: u64, blocks: Vec<&'b [&'e Event]>) -> impl Iterator<Item = (u64, &'b [&'e Event])> {
-    let mut first = Some(first);
-    blocks.into_iter().map(move |events| (first.take().unwrap_or_else(|| events[0].key().id), events))
 }
 
 /// What changes do to the homes of their events, ordered by home and id. The changes are ordered by home.
@@ -333,4 +336,81 @@ fn index_row(key: EventKey) -> IndexRow {
 
 fn low_byte(id: u64) -> u8 {
     (id & 0xff) as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::collection::{btree_map, vec};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::events::{ChoiceId, Job, JobStatus};
+    use crate::store::Store;
+    use crate::time::Timestamp;
+
+    fn job(id: u64, (job_type, second): (u64, u64)) -> Event {
+        let job_type = ChoiceId::new(job_type).expect("in range");
+        let ended = Timestamp::from_micros(1_420_070_400_000_000 + second * 1_000_000);
+        Event::Job(Job { id, job_type, status: JobStatus::Completed, ended, error: None, last_modified: None })
+    }
+
+    /// Few homes and many events, so that blocks overflow; the ids rise from batch to batch, or come in any order.
+    fn any_batches() -> impl Strategy<Value = Vec<BTreeMap<u64, (u64, u64)>>> {
+        let content = (prop_oneof![9 => Just(1_u64), 1 => Just(2)], prop_oneof![9 => 0..9_u64, 1 => Just(100_000)]);
+        let sizes = prop_oneof![1..6_usize, 1..400_usize];
+        let rising = sizes.clone().prop_flat_map({
+            let content = content.clone();
+            move |size| vec((1..3_u64, content.clone()), size)
+        });
+        let rising = vec(rising, 1..12).prop_map(|batches| {
+            let mut next = 1_000;
+            let mut place = |(step, content)| {
+                next += step;
+                (next, content)
+            };
+            batches.into_iter().map(|batch| batch.into_iter().map(&mut place).collect()).collect()
+        });
+        let sizes = prop_oneof![0..1_usize, 1..4_usize, 1..60_usize];
+        let shuffled = vec(sizes.prop_flat_map(move |size| btree_map(1..2_000_u64, content.clone(), size)), 12);
+        (rising, shuffled).prop_map(|(rising, shuffled): (Vec<BTreeMap<_, _>>, Vec<_>)| {
+            let both = |(rising, mut shuffled): (_, BTreeMap<_, _>)| {
+                shuffled.extend(rising);
+                shuffled
+            };
+            rising.into_iter().zip(shuffled).map(both).collect()
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+
+        #[test]
+        fn what_was_stored_last_is_loaded_again(batches in any_batches()) {
+            let directory = tempfile::tempdir().expect("a temporary directory can be made");
+            let store = Store::open(directory.path(), 1 << 20).expect("the store opens");
+            let mut expected = BTreeMap::new();
+            for batch in batches {
+                let new: Vec<_> = batch.iter().map(|(&id, &content)| job(id, content)).collect();
+                let keys: Vec<_> = new.iter().map(Event::key).collect();
+                expected.extend(new.iter().map(|event| (event.key(), event.clone())));
+                store.write(|batch| {
+                    let stored = batch.events.load(&keys)?;
+                    let before = |event: &Event| stored.iter().find(|stored| stored.key() == event.key());
+                    let changes = new.iter().map(|event| Change::new(before(event), event)).collect();
+                    batch.events.replace(changes, |_| Ok(()))
+                }).expect("it is stored");
+                store.write(|batch| {
+                    let keys: Vec<_> = expected.keys().copied().collect();
+                    let all: Vec<_> = expected.values().cloned().collect();
+                    assert_eq!(batch.events.load(&keys)?, all);
+                    let kept: Vec<_> = batch.events.of_partition(all[0].home().expect("it has ended"))?;
+                    let home = all[0].home();
+                    assert_eq!(kept, all.into_iter().filter(|event| event.home() == home).collect::<Vec<_>>());
+                    Ok::<_, StoreError>(())
+                }).expect("it is read");
+            }
+        }
+    }
 }

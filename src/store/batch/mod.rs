@@ -2,6 +2,7 @@
 
 mod events;
 mod rollups;
+mod rows;
 
 use std::sync::Arc;
 
@@ -33,6 +34,11 @@ impl<'txn> Batch<'txn> {
             events: StoredEvents::new(transaction)?,
             rollups: StoredRollups::new(transaction)?,
         })
+    }
+
+    /// Writes what is not written yet. To be called at the end.
+    pub(super) fn finish(mut self) -> Result<(), StoreError> {
+        self.rollups.write()
     }
 
     /// The definitions as they are stored now.

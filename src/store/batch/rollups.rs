@@ -2,10 +2,9 @@
 //!
 //! Not here: what the bytes of a row mean (`rollup_rows`), what moves a rollup (`worker`).
 
-use std::borrow::Borrow;
-
 use redb::{ReadableTable, Table, WriteTransaction};
 
+use super::rows::Rows;
 use crate::rollup::{Rollup, RollupKey, Scope};
 use crate::store::codec::Record;
 use crate::store::{StoreError, rollup_rows, tables};
@@ -18,24 +17,34 @@ pub struct StoredRollups<'txn> {
     record: Record,
     rollups: Table<'txn, RollupRow, &'static [u8]>,
     totals: Table<'txn, (u8, u32), &'static [u8]>,
+    /// Rollups of choices that are not written yet.
+    rows: Rows<RollupRow>,
     /// No rollup of a choice is stored behind this one: in the order of time, most are new, and need not be looked for.
     last: Option<RollupRow>,
+    /// The rollup of a choice that was looked for last, if it was not there.
+    missing: Option<RollupRow>,
 }
 
 impl<'txn> StoredRollups<'txn> {
     pub(super) fn new(transaction: &'txn WriteTransaction) -> Result<Self, StoreError> {
         let rollups = transaction.open_table(tables::ROLLUPS)?;
         let last = rollups.last()?.map(|(key, _)| key.value());
-        Ok(Self { record: Record::default(), rollups, totals: transaction.open_table(tables::TOTALS)?, last })
+        let totals = transaction.open_table(tables::TOTALS)?;
+        Ok(Self { record: Record::default(), rollups, totals, rows: Rows::new(), last, missing: None })
     }
 
     /// The rollup of that name; empty if nothing is counted there.
-    pub fn get(&self, RollupKey { date, metrics, scope }: RollupKey) -> Result<Rollup, StoreError> {
+    pub fn get(&mut self, RollupKey { date, metrics, scope }: RollupKey) -> Result<Rollup, StoreError> {
         let row = match scope {
             Scope::All => self.totals.get((metrics as u8, date.days()))?,
             Scope::Choice(choice) => {
                 let key = (date.days(), choice.get(), metrics as u8);
-                if Some(key) <= self.last { self.rollups.get(key)? } else { None }
+                if !self.rows.end_before(key) {
+                    self.write()?;
+                }
+                let row = if Some(key) <= self.last { self.rollups.get(key)? } else { None };
+                self.missing = row.is_none().then_some(key);
+                row
             }
         };
         Ok(row.map_or_else(|| Ok(Rollup::default()), |row| rollup_rows::decode_rollup(row.value()))?)
@@ -44,25 +53,26 @@ impl<'txn> StoredRollups<'txn> {
     /// Stores a rollup; an empty one takes its row away.
     pub fn put(&mut self, RollupKey { date, metrics, scope }: RollupKey, rollup: &Rollup) -> Result<(), StoreError> {
         let row = (!rollup.is_empty()).then(|| rollup_rows::encode_rollup(&mut self.record, rollup));
-        match scope {
-            Scope::All => put_or_remove(&mut self.totals, (metrics as u8, date.days()), row),
-            Scope::Choice(choice) => {
+        match (scope, row) {
+            (Scope::All, Some(row)) => _ = self.totals.insert((metrics as u8, date.days()), row)?,
+            (Scope::All, None) => _ = self.totals.remove((metrics as u8, date.days()))?,
+            (Scope::Choice(choice), row) => {
                 let key = (date.days(), choice.get(), metrics as u8);
+                if !self.rows.end_before(key) {
+                    self.rows.write_into(&mut self.rollups)?;
+                }
+                match row {
+                    Some(row) => self.rows.push(key, self.missing == Some(key), row),
+                    None => _ = self.rollups.remove(key)?,
+                }
                 self.last = self.last.max(Some(key));
-                put_or_remove(&mut self.rollups, key, row)
             }
         }
+        Ok(())
     }
-}
 
-fn put_or_remove<'k, K: redb::Key + 'static>(
-    table: &mut Table<'_, K, &'static [u8]>,
-    key: impl Borrow<K::SelfType<'k>>,
-    row: Option<&[u8]>,
-) -> Result<(), StoreError> {
-    match row {
-        Some(row) => table.insert(key, row)?,
-        None => table.remove(key)?,
-    };
-    Ok(())
+    /// Writes the rollups that are not written yet.
+    pub(super) fn write(&mut self) -> Result<(), StoreError> {
+        self.rows.write_into(&mut self.rollups)
+    }
 }
