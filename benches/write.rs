@@ -1,4 +1,4 @@
-//! What a batch costs on its way to disk: reading it, folding it, storing it.
+//! What a batch costs on its way to disk: reading it, folding it, packing it, storing it.
 //!
 //! A batch is 10,000 NDJSON lines (about 3.1 MB) of 200 job types; 100 of them span a year, as in the load run. The number
 //! to watch is the median per event: the time shown divided by 10,000, or the items a second.
@@ -8,7 +8,7 @@ use divan::{Bencher, black_box};
 use scale_metrics::events::request::Draft;
 use scale_metrics::events::{Choices, Event, Object, wire};
 use scale_metrics::rollup::Rollup;
-use scale_metrics::store::Store;
+use scale_metrics::store::{Change, Store, StoreError};
 use scale_metrics::worker::group;
 use tempfile::TempDir;
 
@@ -90,6 +90,26 @@ fn fold_into_one_rollup(bencher: Bencher<'_, '_>) {
             }
         }
         rollup
+    });
+}
+
+/// Packing a batch into blocks and index pages, and these into the tables; then it is thrown away, without a commit.
+#[divan::bench(sample_count = 20, sample_size = 1)]
+fn pack_the_next_batch(bencher: Bencher<'_, '_>) {
+    let (_directory, store) = store_with(5);
+    let objects = read(&lines(5), &choices());
+    let mut events: Vec<_> = objects
+        .iter()
+        .filter_map(|object| if let Object::Event(event) = object { Some(event) } else { None })
+        .collect();
+    events.sort_by_key(|event| event.key());
+    bencher.counter(ItemsCount::new(BATCH)).bench(|| {
+        let thrown_away: Result<(), StoreError> = store.write(|batch| {
+            let changes = events.iter().map(|&event| Change::new(None, event)).collect();
+            batch.events.replace(changes, |_| Ok(()))?;
+            Err(StoreError::Closed)
+        });
+        thrown_away.expect_err("it does not end well")
     });
 }
 

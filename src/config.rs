@@ -33,7 +33,7 @@ pub struct ServerConfig {
     pub max_body_bytes: usize,
     /// How long a body may take to arrive, in seconds; at least 1.
     pub body_timeout_s: u64,
-    /// How many bytes of request bodies may wait to be written before more are refused with `503`.
+    /// How much memory all requests that write may hold together, in bytes, before more are refused with `503`.
     pub queue_bytes: usize,
     /// Whether anybody who reaches the server may write, even from beyond this machine.
     pub allow_open_writes: bool,
@@ -137,7 +137,7 @@ pub struct Overrides {
     /// Give up on a body that takes longer, in seconds [default: 30]
     #[arg(long, value_name = "SECONDS", env = "SCALE_METRICS_BODY_TIMEOUT_S", global = true)]
     pub body_timeout_s: Option<u64>,
-    /// Refuse to write while this many bytes of bodies wait [default: 134217728]
+    /// Refuse to write while requests hold this much memory, in bytes [default: 134217728]
     #[arg(long, value_name = "BYTES", env = "SCALE_METRICS_QUEUE_BYTES", global = true)]
     pub queue_bytes: Option<usize>,
     /// Listen beyond this machine although anybody could write then [default: false]

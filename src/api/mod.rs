@@ -45,14 +45,15 @@ pub(crate) struct State {
 /// Adds all routes of the interface.
 pub(crate) fn routes(config: &mut ServiceConfig) {
     config
-        .service(readable("/v6/metrics/", web::get().to(v6::list), web::head().to(v6::list)))
-        .service(readable("/v6/metrics/{name}/", web::get().to(v6::details), web::head().to(v6::details)))
-        .service(readable("/v6/metrics/{name}/plot-data/", web::get().to(v6::plot_data), web::head().to(v6::plot_data)))
+        // First, because it is asked for most and the paths with a name in them take longer to compare.
         .service(
             web::resource("/v6/events/")
                 .route(web::post().to(events::post))
                 .default_service(method_not_allowed("POST")),
         )
+        .service(readable("/v6/metrics/", web::get().to(v6::list), web::head().to(v6::list)))
+        .service(readable("/v6/metrics/{name}/", web::get().to(v6::details), web::head().to(v6::details)))
+        .service(readable("/v6/metrics/{name}/plot-data/", web::get().to(v6::plot_data), web::head().to(v6::plot_data)))
         .service(readable("/healthz", web::get().to(health::alive), web::head().to(health::alive)))
         .service(readable("/readyz", web::get().to(health::ready), web::head().to(health::ready)));
     for path in ["/v6/metrics", "/v6/metrics/{name}", "/v6/metrics/{name}/plot-data", "/v6/events"] {
