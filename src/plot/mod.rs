@@ -100,7 +100,7 @@ impl<'a> Plot<'a> {
         Self { choices, series: columns.iter().map(|&column| Series { column, points: Vec::new() }).collect() }
     }
 
-    /// Takes in the aggregate of a bucket. The buckets of one scope have to come oldest first.
+    /// Takes in the aggregate of a bucket.
     pub fn add(&mut self, start: Timestamp, scope: Scope, aggregate: &Aggregate) {
         for Series { column, points } in &mut self.series {
             if let Some(value) = value::of(column, aggregate, self.choices) {
@@ -112,7 +112,7 @@ impl<'a> Plot<'a> {
     /// The series, in the order of the columns.
     pub fn finish(mut self) -> Vec<Series> {
         for series in &mut self.series {
-            // Each scope came oldest first, so this mostly merges runs.
+            // Days come in this order; the hours of several choices come choice by choice.
             series.points.sort_by_key(|point| (point.start, point.scope));
         }
         self.series

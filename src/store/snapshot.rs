@@ -41,15 +41,17 @@ impl<'a> Snapshot<'a> {
         Ok(choices)
     }
 
-    /// Visits the days from `first` to `last`, oldest first, that have something in them.
+    /// Visits the days between two dates, both included, that have something in them: oldest first, on each date one after
+    /// the other of `scopes`.
     pub fn days(
         &self,
-        (metrics, scope): (MetricsTypeId, Scope),
+        metrics: MetricsTypeId,
+        scopes: &[Scope],
         dates: (Date, Date),
-        mut visit: impl FnMut(Date, Aggregate),
+        mut visit: impl FnMut(Date, Scope, Aggregate),
     ) -> Result<(), StoreError> {
-        self.rows((metrics, scope), dates, |date, row| {
-            visit(date, rollup_rows::decode_day(row)?);
+        self.rows(metrics, scopes, dates, |date, scope, row| {
+            visit(date, scope, rollup_rows::decode_day(row)?);
             Ok(())
         })
     }
@@ -57,21 +59,23 @@ impl<'a> Snapshot<'a> {
     /// The same with every hour of the days.
     pub fn rollups(
         &self,
-        (metrics, scope): (MetricsTypeId, Scope),
+        metrics: MetricsTypeId,
+        scopes: &[Scope],
         dates: (Date, Date),
-        mut visit: impl FnMut(Date, Rollup),
+        mut visit: impl FnMut(Date, Scope, Rollup),
     ) -> Result<(), StoreError> {
-        self.rows((metrics, scope), dates, |date, row| {
-            visit(date, rollup_rows::decode_rollup(row)?);
+        self.rows(metrics, scopes, dates, |date, scope, row| {
+            visit(date, scope, rollup_rows::decode_rollup(row)?);
             Ok(())
         })
     }
 
     fn rows(
         &self,
-        (metrics, scope): (MetricsTypeId, Scope),
+        metrics: MetricsTypeId,
+        scopes: &[Scope],
         (first, last): (Date, Date),
-        mut visit: impl FnMut(Date, &[u8]) -> Result<(), Corrupt>,
+        mut visit: impl FnMut(Date, Scope, &[u8]) -> Result<(), Corrupt>,
     ) -> Result<(), StoreError> {
         let totals = self.transaction.open_table(tables::TOTALS)?;
         let choices = self.transaction.open_table(tables::ROLLUPS)?;
@@ -80,12 +84,14 @@ impl<'a> Snapshot<'a> {
             let (key, total) = row?;
             let days = key.value().1;
             let date = Date::from_days(days).ok_or(Corrupt("a rollup has no date"))?;
-            match scope {
-                Scope::All => visit(date, total.value())?,
-                // Only days on which something of some choice is counted can have a row of this one.
-                Scope::Choice(choice) => {
-                    if let Some(row) = choices.get((days, choice.get(), metrics))? {
-                        visit(date, row.value())?;
+            for &scope in scopes {
+                match scope {
+                    Scope::All => visit(date, scope, total.value())?,
+                    // Only days on which something of some choice is counted can have a row of this one.
+                    Scope::Choice(choice) => {
+                        if let Some(row) = choices.get((days, choice.get(), metrics))? {
+                            visit(date, scope, row.value())?;
+                        }
                     }
                 }
             }

@@ -151,19 +151,16 @@ fn selection(
 /// Reads the rollups that a query names.
 fn read(snapshot: &Snapshot<'_>, query: &Query, choices: &Choices) -> Result<Vec<Series>, StoreError> {
     let mut plot = Plot::new(&query.columns, choices);
-    let dates = query.range.dates();
-    for scope in query.selection.scopes() {
-        let rows = (query.metrics.id, scope);
-        match query.resolution {
-            Resolution::Day => {
-                snapshot.days(rows, dates, |date, day| plot.add(date.start(), scope, &day))?;
-            }
-            Resolution::Hour => snapshot.rollups(rows, dates, |date, rollup| {
-                for (hour, aggregate) in rollup.hours().filter(|&(hour, _)| query.range.has_hour(date, hour)) {
-                    plot.add(date.hour_start(hour), scope, aggregate);
-                }
-            })?,
+    let (metrics, scopes, dates) = (query.metrics.id, query.selection.scopes(), query.range.dates());
+    match query.resolution {
+        Resolution::Day => {
+            snapshot.days(metrics, &scopes, dates, |date, scope, day| plot.add(date.start(), scope, &day))?;
         }
+        Resolution::Hour => snapshot.rollups(metrics, &scopes, dates, |date, scope, rollup| {
+            for (hour, aggregate) in rollup.hours().filter(|&(hour, _)| query.range.has_hour(date, hour)) {
+                plot.add(date.hour_start(hour), scope, aggregate);
+            }
+        })?,
     }
     Ok(plot.finish())
 }
