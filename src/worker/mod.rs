@@ -1,8 +1,9 @@
 //! The rollup task: the one writer.
 //!
-//! Requests wait in a [`Queue`], bounded by the memory that they hold ([`Lease`]). The task, on a thread of its own, takes what waits and makes one
-//! synced commit of it ([`group`]), so that a thousand small posts cost about as much as one; then each request learns what
-//! became of it. A request that cannot be stored does not take the others with it.
+//! Requests wait in a [`Queue`], bounded by the memory that they hold ([`Lease`]). The task, on a thread of its own, takes
+//! what waits and makes one synced commit of it ([`group`]), so that a thousand small posts cost about as much as one; then
+//! each request learns what became of it. A request that cannot be stored does not take the others with it. When nothing
+//! comes, the task settles the file, so that it opens at once even after a crash.
 //!
 //! After the disk failed, the database is closed and opened again before the next group; until that works, requests are
 //! told that nothing can be written.
