@@ -11,7 +11,7 @@ use actix_web::dev::ServerHandle;
 use actix_web::web::Data;
 use actix_web::{App as Routes, HttpServer};
 
-use crate::api::{self, State};
+use crate::api::{self, Answers, State};
 use crate::config::Config;
 use crate::dashboard;
 use crate::store::{Store, StoreError};
@@ -64,6 +64,7 @@ impl App {
         let state = Data::new(State {
             store: Arc::clone(&store),
             queue: Arc::clone(&queue),
+            answers: Answers::new(config.api.answer_bytes, config.api.answer_cache_bytes),
             trouble: Arc::clone(&trouble),
             clock,
             dialect: config.api.dialect,

@@ -50,11 +50,16 @@ pub struct StorageConfig {
 }
 
 /// `[api]`
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ApiConfig {
     /// Whose habits the read endpoints follow where the specification and Scale's own server differ.
     pub dialect: Dialect,
+    /// How much memory the answers with plot data may take together, in bytes, until they are sent; one of them at most
+    /// half of it.
+    pub answer_bytes: usize,
+    /// How much of that is for answers that are kept for the next who asks.
+    pub answer_cache_bytes: usize,
 }
 
 /// `[log]`
@@ -122,6 +127,12 @@ impl Default for StorageConfig {
     }
 }
 
+impl Default for ApiConfig {
+    fn default() -> Self {
+        Self { dialect: Dialect::default(), answer_bytes: 512 << 20, answer_cache_bytes: 64 << 20 }
+    }
+}
+
 /// What the command line and the environment say; it goes over the file.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct Overrides {
@@ -155,6 +166,12 @@ pub struct Overrides {
     /// Answer as the specification says, or as Scale's own server does [default: documented]
     #[arg(long, value_enum, env = "SCALE_METRICS_DIALECT", global = true)]
     pub dialect: Option<Dialect>,
+    /// Bound the memory of all answers with plot data, in bytes; one may take half of it [default: 536870912]
+    #[arg(long, value_name = "BYTES", env = "SCALE_METRICS_ANSWER_BYTES", global = true)]
+    pub answer_bytes: Option<usize>,
+    /// Keep answers for the next who asks, up to so many bytes [default: 67108864]
+    #[arg(long, value_name = "BYTES", env = "SCALE_METRICS_ANSWER_CACHE_BYTES", global = true)]
+    pub answer_cache_bytes: Option<usize>,
     /// How log lines are written [default: text]
     #[arg(long, value_enum, env = "SCALE_METRICS_LOG_FORMAT", global = true)]
     pub log_format: Option<LogFormat>,
@@ -219,6 +236,8 @@ impl Config {
         set(&mut config.storage.data, overrides.data.as_ref());
         set(&mut config.storage.cache_bytes, overrides.cache_bytes.as_ref());
         set(&mut config.api.dialect, overrides.dialect.as_ref());
+        set(&mut config.api.answer_bytes, overrides.answer_bytes.as_ref());
+        set(&mut config.api.answer_cache_bytes, overrides.answer_cache_bytes.as_ref());
         set(&mut config.log.format, overrides.log_format.as_ref());
         set(&mut config.log.level, overrides.log_level.as_ref());
         for (key, is_zero) in [

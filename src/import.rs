@@ -248,7 +248,8 @@ impl Sink {
         match self {
             Self::Server { agent, address } => post(agent, address, batch),
             Self::Store(store) => {
-                let choices = store.snapshot().and_then(|snapshot| snapshot.choices()).map_err(ImportError::Store)?;
+                let choices = store.snapshot().map(|snapshot| Arc::clone(snapshot.choices()));
+                let choices = choices.map_err(ImportError::Store)?;
                 let mut draft = Draft::new(&choices);
                 batch.read(|object| draft.take(object))?;
                 let objects = draft.finish().map_err(|invalid| {

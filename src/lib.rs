@@ -7,6 +7,7 @@
 //! - `api`, `dashboard`: the HTTP interface, the page
 //! - [`worker`]: the rollup task, the one writer
 //! - [`store`]: events, definitions and rollups on disk
+//! - [`memory`]: what requests may hold together
 //! - [`plot`]: a query and its aggregates to series
 //! - [`rollup`]: aggregates that merge
 //! - [`events`]: what clients post, and what it contributes
@@ -22,6 +23,7 @@ mod dashboard;
 pub mod demo;
 pub mod events;
 pub mod import;
+pub mod memory;
 pub mod plot;
 pub mod rollup;
 pub mod store;

@@ -1,14 +1,21 @@
 //! How a whole body goes out: entity tag, `304`, compression.
 //!
-//! The tag is strong, so each encoding of a body has its own: the hash of the body, with the encoding's name behind it.
+//! The tag is strong, so each encoding of a body has its own: the hash of the plain body, with the encoding's name behind it.
 
 use std::io::Write;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 
-use actix_web::http::header::{self, AcceptEncoding, ContentEncoding, Encoding, EntityTag, Header, IfNoneMatch};
+use actix_web::body::{BodySize, MessageBody};
+use actix_web::http::header::{self, AcceptEncoding, ContentEncoding, Encoding, Header, HeaderValue, IfNoneMatch};
+use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use xxhash_rust::xxh3::xxh3_128;
+
+use crate::memory::Lease;
 
 /// A body and its type.
 pub(crate) struct Content {
@@ -24,48 +31,137 @@ impl Content {
     }
 }
 
-/// The response for a content: `304` if the client has it, compressed if it asked for that.
-pub(crate) fn answer(request: &HttpRequest, content: Content) -> HttpResponse {
-    let gzip = wants_gzip(request);
-    let hash = format!("{:032x}", xxh3_128(&content.body));
-    let tag = EntityTag::new_strong(if gzip { format!("{hash}-gzip") } else { hash.clone() });
-    let mut response = if has_already(request, &hash) { HttpResponse::NotModified() } else { HttpResponse::Ok() };
-    response
-        .insert_header(header::ETag(tag))
-        .insert_header((header::VARY, "accept-encoding"))
-        // Numbers change with every event: ask each time, and mostly be told that nothing has changed.
-        .insert_header((header::CACHE_CONTROL, "no-cache"));
-    if has_already(request, &hash) {
-        return response.finish();
-    }
-    response.content_type(content.media_type);
-    if gzip {
-        response.insert_header(ContentEncoding::Gzip);
-        return response.body(compress(&content.body));
-    }
-    response.body(content.body)
+/// A body that is ready to be sent, any number of times.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    media_type: &'static str,
+    body: Bytes,
+    /// Of the plain body.
+    hash: u128,
+    tag: HeaderValue,
+    is_packed: bool,
+    /// The memory of the body, where a budget counts it.
+    #[expect(dead_code, reason = "it is given back when the answer is dropped")]
+    lease: Option<Lease>,
 }
 
-fn wants_gzip(request: &HttpRequest) -> bool {
-    let supported = [Encoding::identity(), Encoding::gzip()];
-    let Ok(accepted) = AcceptEncoding::parse(request) else { return false };
-    // `negotiate` answers what suits best; without the header nothing is compressed.
-    request.headers().contains_key(header::ACCEPT_ENCODING)
-        && accepted.negotiate(supported.iter()) == Some(Encoding::gzip())
-}
+impl Answer {
+    pub(crate) fn new(content: Content, lease: Option<Lease>) -> Self {
+        let Content { media_type, body } = content;
+        let hash = xxh3_128(&body);
+        Self { media_type, body: Bytes::from(body), hash, tag: tag(hash, ""), is_packed: false, lease }
+    }
 
-fn has_already(request: &HttpRequest, hash: &str) -> bool {
-    match IfNoneMatch::parse(request) {
-        Ok(IfNoneMatch::Any) => request.headers().contains_key(header::IF_NONE_MATCH),
-        Ok(IfNoneMatch::Items(tags)) => {
-            tags.iter().any(|tag| tag.tag().strip_suffix("-gzip").unwrap_or(tag.tag()) == hash)
+    /// The same answer, compressed. The lease has room for the plain body, which is more than is needed.
+    pub(crate) fn packed(&self, mut lease: Option<Lease>) -> Self {
+        let mut encoder = GzEncoder::new(Vec::with_capacity(self.body.len() / 8), Compression::fast());
+        let written = encoder.write_all(&self.body).and_then(|()| encoder.finish());
+        let body = written.expect("a vector takes all that is written to it");
+        if let Some(lease) = &mut lease {
+            lease.hold(body.len().min(lease.bytes())).expect("less is never refused");
         }
-        Err(_) => false,
+        Self {
+            media_type: self.media_type,
+            body: Bytes::from(body),
+            hash: self.hash,
+            tag: tag(self.hash, "-gzip"),
+            is_packed: true,
+            lease,
+        }
+    }
+
+    /// Which plain body it is.
+    pub(crate) fn hash(&self) -> u128 {
+        self.hash
+    }
+
+    /// How long the body is, in bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.body.len()
+    }
+
+    /// Whether the client has it already, in whatever encoding.
+    pub(crate) fn is_known(&self, request: &HttpRequest) -> bool {
+        if !request.headers().contains_key(header::IF_NONE_MATCH) {
+            return false;
+        }
+        match IfNoneMatch::parse(request) {
+            Ok(IfNoneMatch::Any) => true,
+            Ok(IfNoneMatch::Items(tags)) => {
+                let hash = format!("{:032x}", self.hash);
+                tags.iter().any(|tag| tag.tag().strip_suffix("-gzip").unwrap_or(tag.tag()) == hash)
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// The response that sends it, or `304` if the client has it.
+    pub(crate) fn respond(self: Arc<Self>, request: &HttpRequest) -> HttpResponse {
+        let is_known = self.is_known(request);
+        let mut response = if is_known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+        response
+            .insert_header((header::ETAG, self.tag.clone()))
+            .insert_header((header::VARY, HeaderValue::from_static("accept-encoding")))
+            // Numbers change with every event: ask each time, and mostly be told that nothing has changed.
+            .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-cache")));
+        if is_known {
+            return response.finish();
+        }
+        response.insert_header((header::CONTENT_TYPE, HeaderValue::from_static(self.media_type)));
+        if self.is_packed {
+            response.insert_header(ContentEncoding::Gzip);
+        }
+        response.body(Pieces { sent: 0, answer: self })
     }
 }
 
-fn compress(body: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), Compression::fast());
-    let written = encoder.write_all(body).and_then(|()| encoder.finish());
-    written.expect("a vector takes all that is written to it")
+/// The strong tag of an encoding, by the suffix that stands for it.
+fn tag(hash: u128, suffix: &str) -> HeaderValue {
+    HeaderValue::try_from(format!("\"{hash:032x}{suffix}\"")).expect("digits and letters make a header")
+}
+
+/// Whether the client asked for compressed answers.
+pub(crate) fn wants_gzip(request: &HttpRequest) -> bool {
+    // `negotiate` answers what suits best; without the header nothing is compressed.
+    if !request.headers().contains_key(header::ACCEPT_ENCODING) {
+        return false;
+    }
+    let Ok(accepted) = AcceptEncoding::parse(request) else { return false };
+    accepted.negotiate([Encoding::identity(), Encoding::gzip()].iter()) == Some(Encoding::gzip())
+}
+
+/// The response for a content that is made anew for each request.
+pub(crate) fn answer(request: &HttpRequest, content: Content) -> HttpResponse {
+    let plain = Answer::new(content, None);
+    let answer = if wants_gzip(request) && !plain.is_known(request) { plain.packed(None) } else { plain };
+    Arc::new(answer).respond(request)
+}
+
+/// How much of a body is handed to the connection at a time. It copies what it is given: a large body as a whole would
+/// be in memory once more for every client that is slow to read it.
+const PIECE_BYTES: usize = 64 << 10;
+
+/// The body of an answer, piece by piece. It keeps the answer, and so its lease, until the last piece was taken.
+struct Pieces {
+    answer: Arc<Answer>,
+    sent: usize,
+}
+
+impl MessageBody for Pieces {
+    type Error = std::convert::Infallible;
+
+    fn size(&self) -> BodySize {
+        BodySize::Sized(self.answer.len() as u64)
+    }
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        let rest = self.sent..self.answer.len();
+        if rest.is_empty() {
+            return Poll::Ready(None);
+        }
+        let end = rest.end.min(rest.start + PIECE_BYTES);
+        let piece = self.answer.body.slice(rest.start..end);
+        self.sent = end;
+        Poll::Ready(Some(Ok(piece)))
+    }
 }

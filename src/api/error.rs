@@ -7,8 +7,9 @@ use serde::Serialize;
 
 use crate::events::request::Invalid;
 use crate::events::wire::{NotJson, Problem};
+use crate::memory::Full;
 use crate::store::StoreError;
-use crate::worker::{Refused, WriteFailed, chain};
+use crate::worker::{Stopping, WriteFailed, chain};
 
 /// The body of every error.
 #[derive(Serialize)]
@@ -58,8 +59,15 @@ pub(crate) enum ApiError {
     BodyTooLarge(usize),
     #[error("{0}")]
     UnsupportedMedia(String),
+    #[error(
+        "the answer would take more than {0} bytes; ask for a shorter time, fewer choices or fewer columns at once \
+         (column, group, page_size)"
+    )]
+    AnswerTooLarge(usize),
     #[error(transparent)]
-    Refused(#[from] Refused),
+    Full(#[from] Full),
+    #[error(transparent)]
+    Stopping(#[from] Stopping),
     #[error(transparent)]
     WriteFailed(#[from] WriteFailed),
     #[error("the store cannot be read")]
@@ -77,15 +85,17 @@ impl ApiError {
 impl ResponseError for ApiError {
     fn status_code(&self) -> StatusCode {
         match self {
-            Self::BadParameter { .. } | Self::NotJson(_) | Self::BadBody(_) | Self::Invalid(_) => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::BadParameter { .. }
+            | Self::NotJson(_)
+            | Self::BadBody(_)
+            | Self::Invalid(_)
+            | Self::AnswerTooLarge(_) => StatusCode::BAD_REQUEST,
             Self::InvalidPage | Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTimeout(_) => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMedia(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::Refused(Refused::Full | Refused::Stopping) | Self::WriteFailed(WriteFailed::Unavailable) => {
+            Self::Full(Full) | Self::Stopping(Stopping) | Self::WriteFailed(WriteFailed::Unavailable) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Self::WriteFailed(WriteFailed::Internal) | Self::Store(_) | Self::Internal => {

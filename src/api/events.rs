@@ -5,6 +5,7 @@
 //! is read on for a while, into nothing, so that it gets to see the answer.
 
 use std::io::Read;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::header;
@@ -20,7 +21,8 @@ use super::{ApiError, State};
 use crate::events::Object;
 use crate::events::request::Draft;
 use crate::events::wire::{self, NotJson};
-use crate::worker::{Lease, Receipt, Request, WriteFailed};
+use crate::memory::Lease;
+use crate::worker::{Receipt, Request, WriteFailed};
 
 /// How long a client that sends more than is wanted may pause before it gets its answer.
 const DRAIN_PAUSE: Duration = Duration::from_millis(500);
@@ -87,7 +89,7 @@ pub(super) async fn post(
 /// Reads the objects of a body. The lease holds what they take; while they are read, the body as well.
 fn read(state: &State, form: Form, body: Vec<u8>, mut lease: Lease) -> Result<(Vec<Object>, Lease), ApiError> {
     let body = form.unpack(body, state.max_body_bytes, &mut lease)?;
-    let choices = state.store.snapshot()?.choices()?;
+    let choices = Arc::clone(state.store.snapshot()?.choices());
     let mut draft = Draft::new(&choices);
     let (mut memory, mut room) = (0, Ok(()));
     form.read(&body, |object| {

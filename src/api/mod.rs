@@ -1,11 +1,12 @@
 //! The HTTP interface: routes and what the handlers share.
 //!
-//! A handler parses, asks, renders. Reads go to a snapshot of the store off the async threads; writes go to the rollup
-//! task's queue and wait for its answer.
+//! A handler parses, asks, renders. Reads go to a snapshot of the store, off the async threads unless they are short, and
+//! what was computed is kept ([`answers`]); writes go to the rollup task's queue and wait for its answer.
 //!
 //! Not here: what the numbers mean (`plot`, `catalog`), how a request is stored (`worker`).
 
 mod answer;
+mod answers;
 mod error;
 mod events;
 mod health;
@@ -27,12 +28,14 @@ use crate::time::Clock;
 use crate::worker::{Queue, Trouble};
 
 pub(crate) use answer::{Content, answer};
+pub(crate) use answers::Answers;
 pub(crate) use error::ApiError;
 
 /// What every handler may use.
 pub(crate) struct State {
     pub(crate) store: Arc<Store>,
     pub(crate) queue: Arc<Queue>,
+    pub(crate) answers: Answers,
     pub(crate) trouble: Trouble,
     pub(crate) clock: Clock,
     pub(crate) dialect: Dialect,

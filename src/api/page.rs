@@ -20,10 +20,18 @@ pub(crate) struct PageRequest {
 /// One page of results.
 #[derive(Serialize)]
 pub(crate) struct Page<T> {
+    #[serde(flatten)]
+    head: Head,
+    results: Vec<T>,
+}
+
+/// A page without its results.
+#[derive(Serialize)]
+struct Head {
+    /// The number of results on all pages.
     count: usize,
     next: Option<String>,
     previous: Option<String>,
-    results: Vec<T>,
 }
 
 impl PageRequest {
@@ -51,14 +59,30 @@ impl PageRequest {
         Ok(&all[start..all.len().min(start.saturating_add(self.size))])
     }
 
-    /// The page of those results, with its links; `count` is the number of results on all pages.
-    pub(crate) fn wrap<T>(self, results: Vec<T>, count: usize, links: &Links) -> Page<T> {
+    /// The page of those results; `count` is the number of results on all pages.
+    pub(crate) fn wrap<T>(self, results: Vec<T>, count: usize, links: impl FnOnce() -> Links) -> Page<T> {
+        Page { head: self.head(count, links), results }
+    }
+
+    /// The JSON of a page up to its first result; what follows has to close the list and the page.
+    pub(crate) fn opening(self, count: usize, links: impl FnOnce() -> Links) -> Vec<u8> {
+        let mut json = serde_json::to_vec(&self.head(count, links)).expect("a head is plain texts and numbers");
+        json.pop();
+        json.extend_from_slice(br#","results":["#);
+        json
+    }
+
+    fn head(self, count: usize, links: impl FnOnce() -> Links) -> Head {
         let has_next = self.number.saturating_mul(self.size) < count;
-        Page {
+        let has_previous = self.number > 1;
+        if !has_next && !has_previous {
+            return Head { count, next: None, previous: None };
+        }
+        let links = links();
+        Head {
             count,
             next: has_next.then(|| links.to(self.number + 1)),
-            previous: (self.number > 1).then(|| links.to(self.number - 1)),
-            results,
+            previous: has_previous.then(|| links.to(self.number - 1)),
         }
     }
 }

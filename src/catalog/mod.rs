@@ -9,6 +9,8 @@ mod errors;
 mod ingests;
 mod job_types;
 
+use std::hash::{Hash, Hasher};
+use std::ptr;
 use std::sync::LazyLock;
 
 use crate::events::ErrorCategory;
@@ -72,6 +74,21 @@ pub struct Column {
     pub statistic: Statistic,
     /// What it is computed from.
     pub measure: Measure,
+}
+
+/// A column is itself alone: there is one of each, in [`CATALOG`].
+impl PartialEq for Column {
+    fn eq(&self, other: &Self) -> bool {
+        ptr::eq(self, other)
+    }
+}
+
+impl Eq for Column {}
+
+impl Hash for Column {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        ptr::hash(self, state);
+    }
 }
 
 /// What a column's values count.
@@ -147,6 +164,13 @@ pub enum Measure {
 /// All metrics types, in catalogue order.
 pub static CATALOG: LazyLock<Vec<MetricsType>> =
     LazyLock::new(|| vec![job_types::metrics_type(), ingests::metrics_type(), errors::metrics_type()]);
+
+impl MetricsTypeId {
+    /// The metrics type.
+    pub fn describe(self) -> &'static MetricsType {
+        CATALOG.iter().find(|metrics| metrics.id == self).expect("the catalogue has every type")
+    }
+}
 
 /// The metrics type of that name.
 pub fn metrics_type(name: &str) -> Option<&'static MetricsType> {

@@ -4,7 +4,7 @@
 //!
 //! Not here: which of them a query selects (`plot`), how they are stored (`store`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -139,6 +139,8 @@ pub struct Choices {
     pub strikes: BTreeMap<ChoiceId, Arc<Strike>>,
     /// The errors, built in or not, by id.
     pub errors: BTreeMap<ChoiceId, Arc<ErrorDefinition>>,
+    /// The choices that pass a filter, by metrics type and filter, then by the value asked for.
+    by_value: BTreeMap<(MetricsTypeId, &'static str), BTreeMap<String, BTreeSet<ChoiceId>>>,
 }
 
 impl Choices {
@@ -153,11 +155,27 @@ impl Choices {
 
     /// Takes in a definition; it replaces an earlier one of the same choice.
     pub fn define(&mut self, choice: Choice) {
+        let (metrics, id) = choice.key();
+        for (filter, value) in self.filter_values(metrics, id) {
+            if let Some(ids) = self.by_value.entry((metrics, filter)).or_default().get_mut(&value) {
+                ids.remove(&id);
+            }
+        }
         match choice {
             Choice::JobType(job_type) => _ = self.job_types.insert(job_type.id, Arc::new(job_type)),
             Choice::Strike(strike) => _ = self.strikes.insert(strike.id, Arc::new(strike)),
             Choice::Error(error) => _ = self.errors.insert(error.id, Arc::new(error)),
         }
+        for (filter, value) in self.filter_values(metrics, id) {
+            self.by_value.entry((metrics, filter)).or_default().entry(value).or_default().insert(id);
+        }
+    }
+
+    /// What the filters of its metrics type find a choice by.
+    fn filter_values(&self, metrics: MetricsTypeId, id: ChoiceId) -> Vec<(&'static str, String)> {
+        let Some(choice) = self.selectable(metrics, id) else { return Vec::new() };
+        let value = |&filter: &&'static str| Some((filter, choice.filter_value(filter)?.to_owned()));
+        metrics.describe().filters.iter().filter_map(value).collect()
     }
 
     /// Whether a choice of that id is defined. Of `errors`, one that is not built in counts too.
@@ -169,7 +187,29 @@ impl Choices {
         }
     }
 
-    /// The choices of a metrics type, ordered by id, each with the values of the type's filters.
+    /// The choice of a metrics type that has this id.
+    pub fn selectable(&self, metrics: MetricsTypeId, id: ChoiceId) -> Option<Selectable> {
+        match metrics {
+            MetricsTypeId::JobTypes => self.job_types.get(&id).cloned().map(Selectable::JobType),
+            MetricsTypeId::Ingests => self.strikes.get(&id).cloned().map(Selectable::Strike),
+            MetricsTypeId::Errors => {
+                let builtin = self.errors.get(&id).filter(|error| error.is_builtin);
+                builtin.cloned().map(Selectable::Error)
+            }
+        }
+    }
+
+    /// The choices of a metrics type that a filter of it finds by this value.
+    pub fn found_by(
+        &self,
+        metrics: MetricsTypeId,
+        filter: &'static str,
+        value: &str,
+    ) -> impl Iterator<Item = ChoiceId> {
+        self.by_value.get(&(metrics, filter)).and_then(|values| values.get(value)).into_iter().flatten().copied()
+    }
+
+    /// The choices of a metrics type, ordered by id.
     pub fn of(&self, metrics: MetricsTypeId) -> Vec<Selectable> {
         match metrics {
             MetricsTypeId::JobTypes => self.job_types.values().cloned().map(Selectable::JobType).collect(),

@@ -1,19 +1,19 @@
 //! From aggregates to the series that a query asks for: one series a column, values oldest first.
 //!
 //! A [`Query`] says which columns, choices, buckets and time; a [`Plot`] takes the aggregates of those buckets as they are
-//! read and keeps the columns' values only.
+//! read and keeps the columns' values only, in flat lists.
 //!
 //! Not here: how a query is spelled (`api::v6::plot_data`), where aggregates come from (`store`).
 
 mod value;
 
-use crate::catalog::{Column, MetricsType};
+use crate::catalog::{Column, MetricsTypeId};
 use crate::events::{ChoiceId, Choices};
-use crate::rollup::{Aggregate, Scope};
+use crate::rollup::{Aggregate, Parts, Scope};
 use crate::time::{Date, TimeRange, Timestamp};
 
 /// How long the buckets of a plot are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Resolution {
     /// A UTC day.
     Day,
@@ -22,7 +22,7 @@ pub enum Resolution {
 }
 
 /// Which choices a query is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Selection {
     /// No choice was selected: all of them together.
     All,
@@ -40,81 +40,118 @@ impl Selection {
     }
 }
 
-/// What a plot shows.
-#[derive(Debug)]
+/// What a plot shows. Two queries are equal if they mean the same, however they were spelled.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Query {
     /// Of which metrics type.
-    pub metrics: &'static MetricsType,
+    pub metrics: MetricsTypeId,
     /// Which statistics, in the order of the answer.
     pub columns: Vec<&'static Column>,
     /// Whose.
     pub selection: Selection,
     /// By day or by hour.
     pub resolution: Resolution,
-    /// When.
+    /// When: the starts of the first bucket and of the last.
     pub range: TimeRange,
 }
 
-/// One value of a series.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Point {
-    /// The start of the bucket.
-    pub start: Timestamp,
-    /// Whose value it is.
-    pub scope: Scope,
-    /// In the units of the column, rounded down.
-    pub value: u128,
+impl Query {
+    /// The most values that it can have.
+    pub fn most_values(&self) -> usize {
+        let (first, last) = self.range.dates();
+        let buckets =
+            (last.days() - first.days() + 1) as usize * if self.resolution == Resolution::Hour { 24 } else { 1 };
+        buckets.saturating_mul(self.selection.scopes().len()).saturating_mul(self.columns.len())
+    }
+
+    /// The parts of an aggregate that its columns show.
+    pub fn parts(&self) -> Parts {
+        self.columns.iter().fold(Parts::NONE, |parts, column| parts.and(value::parts(column)))
+    }
 }
 
-/// The values of one column, oldest first, then by choice.
+/// A bucket of somebody's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bucket {
+    /// Its start.
+    pub start: Timestamp,
+    /// Whose it is.
+    pub scope: Scope,
+}
+
+/// The values of the columns in all buckets, side by side: a year by the hour has a quarter of a million.
+pub struct Plot<'a> {
+    choices: &'a Choices,
+    buckets: Vec<Bucket>,
+    series: Vec<Series>,
+}
+
+/// The values of one column.
 #[derive(Debug)]
 pub struct Series {
     /// The column.
     pub column: &'static Column,
-    /// Its values.
-    pub points: Vec<Point>,
-}
-
-impl Series {
-    /// The dates of the first and the last value.
-    pub fn bounds_x(&self) -> Option<(Date, Date)> {
-        Some((self.points.first()?.start.date(), self.points.last()?.start.date()))
-    }
-
-    /// The smallest and the largest value.
-    pub fn bounds_y(&self) -> Option<(u128, u128)> {
-        let values = || self.points.iter().map(|point| point.value);
-        Some((values().min()?, values().max()?))
-    }
-}
-
-/// Series that grow as aggregates are read.
-pub struct Plot<'a> {
-    choices: &'a Choices,
-    series: Vec<Series>,
+    /// The places of their buckets, ascending.
+    buckets: Vec<u32>,
+    /// In the units of the column, rounded down.
+    values: Vec<u128>,
 }
 
 impl<'a> Plot<'a> {
     /// Empty series of these columns. Errors count as `choices` define them.
     pub fn new(columns: &[&'static Column], choices: &'a Choices) -> Self {
-        Self { choices, series: columns.iter().map(|&column| Series { column, points: Vec::new() }).collect() }
+        let series = columns.iter().map(|&column| Series { column, buckets: Vec::new(), values: Vec::new() });
+        Self { choices, buckets: Vec::new(), series: series.collect() }
     }
 
-    /// Takes in the aggregate of a bucket.
-    pub fn add(&mut self, start: Timestamp, scope: Scope, aggregate: &Aggregate) {
-        for Series { column, points } in &mut self.series {
-            if let Some(value) = value::of(column, aggregate, self.choices) {
-                points.push(Point { start, scope, value });
+    /// Takes in the aggregate of a bucket. Buckets come oldest first, those of one start in the order of their scopes.
+    pub fn add(&mut self, bucket: Bucket, aggregate: &Aggregate) {
+        let place = u32::try_from(self.buckets.len()).expect("four billion buckets do not fit into memory");
+        self.buckets.push(bucket);
+        for series in &mut self.series {
+            if let Some(value) = value::of(series.column, aggregate, self.choices) {
+                series.buckets.push(place);
+                series.values.push(value);
             }
         }
     }
 
+    /// The memory that it takes, in bytes, at most.
+    pub fn memory(&self) -> usize {
+        let of_each_series = size_of::<u32>() + size_of::<u128>();
+        self.buckets.capacity() * (size_of::<Bucket>() + self.series.len() * of_each_series)
+    }
+
     /// The series, in the order of the columns.
-    pub fn finish(mut self) -> Vec<Series> {
-        for series in &mut self.series {
-            // Days come in this order; the hours of several choices come choice by choice.
-            series.points.sort_by_key(|point| (point.start, point.scope));
-        }
-        self.series
+    pub fn series(&self) -> &[Series] {
+        &self.series
+    }
+
+    /// The values of a series with their buckets: oldest first, then by choice.
+    pub fn points(&self, series: &Series) -> impl Iterator<Item = (Bucket, u128)> {
+        series.buckets.iter().zip(&series.values).map(|(&place, &value)| (self.buckets[place as usize], value))
+    }
+
+    /// The dates of the first and the last value of a series.
+    pub fn bounds_x(&self, series: &Series) -> Option<(Date, Date)> {
+        let date = |place: &u32| self.buckets[*place as usize].start.date();
+        Some((date(series.buckets.first()?), date(series.buckets.last()?)))
+    }
+}
+
+impl Series {
+    /// How many values there are.
+    pub fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    /// The smallest and the largest value.
+    pub fn bounds_y(&self) -> Option<(u128, u128)> {
+        Some((*self.values.iter().min()?, *self.values.iter().max()?))
     }
 }

@@ -2,7 +2,17 @@
 
 use crate::catalog::{Column, Measure, Statistic};
 use crate::events::{ChoiceId, Choices};
-use crate::rollup::{Aggregate, Distribution};
+use crate::rollup::{Aggregate, Distribution, Parts};
+
+/// The parts of an aggregate that a column shows.
+pub(super) fn parts(column: &Column) -> Parts {
+    match column.measure {
+        Measure::Counter(place) => Parts::counter(place),
+        Measure::Total => Parts::COUNTERS,
+        Measure::ErrorsOf(_) | Measure::BuiltinErrors => Parts::ERRORS,
+        Measure::Distribution(place) => Parts::distribution(place),
+    }
+}
 
 /// The value of a column in a bucket that exists; `None` where there is none to give: a distribution without
 /// observations, or a bucket that only errors fell into which are no longer built in (contract, section 4).
@@ -19,7 +29,7 @@ pub(super) fn of(column: &Column, aggregate: &Aggregate, choices: &Choices) -> O
         }
         Measure::Distribution(place) => {
             let value = statistic(column.statistic, &aggregate.distributions[place])?;
-            Some(value / u128::from(column.units.scale()))
+            Some(divide(value, column.units.scale()))
         }
     }
 }
@@ -30,12 +40,22 @@ fn count(aggregate: &Aggregate, counts: impl Fn(ChoiceId) -> bool) -> u128 {
 }
 
 fn statistic(statistic: Statistic, distribution: &Distribution) -> Option<u128> {
-    let n = std::num::NonZeroU128::new(distribution.n.into())?;
+    if distribution.n == 0 {
+        return None;
+    }
     Some(match statistic {
         Statistic::Sum => distribution.sum,
         Statistic::Min => distribution.min.into(),
         Statistic::Max => distribution.max.into(),
         // Rounding down here and again for the unit is the same as rounding down once.
-        Statistic::Avg => distribution.sum / n,
+        Statistic::Avg => divide(distribution.sum, distribution.n),
     })
+}
+
+/// Rounded down. Nearly all values are small, and dividing 128 bits takes several times as long.
+fn divide(value: u128, by: u64) -> u128 {
+    match u64::try_from(value) {
+        Ok(value) => (value / by).into(),
+        Err(_) => value / u128::from(by),
+    }
 }

@@ -15,6 +15,53 @@ pub enum Subtracted {
     ExtremesLost,
 }
 
+/// Some of the parts of an aggregate: a bit for each counter, then for each distribution, then one for the counts by error.
+/// The bits are part of the file format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parts(u64);
+
+impl Parts {
+    /// No part.
+    pub const NONE: Self = Self(0);
+    /// Every part.
+    pub const ALL: Self = Self(u64::MAX);
+    /// All counters.
+    pub const COUNTERS: Self = Self((1 << COUNTERS) - 1);
+    /// The counts by error.
+    pub const ERRORS: Self = Self(1 << (COUNTERS + DISTRIBUTIONS));
+
+    /// The counter at a place.
+    pub fn counter(place: usize) -> Self {
+        Self(1 << place)
+    }
+
+    /// The distribution at a place.
+    pub fn distribution(place: usize) -> Self {
+        Self(1 << (COUNTERS + place))
+    }
+
+    /// The parts of these bits.
+    pub fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
+    /// A bit for each part.
+    pub fn bits(self) -> u64 {
+        self.0
+    }
+
+    /// These parts and those.
+    #[must_use]
+    pub fn and(self, others: Self) -> Self {
+        Self(self.0 | others.0)
+    }
+
+    /// Whether all of those are among these.
+    pub fn have(self, others: Self) -> bool {
+        self.0 & others.0 == others.0
+    }
+}
+
 /// Summary of a set of contributions to one bucket. The default is empty, the identity of [`merge`](Self::merge).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Aggregate {
@@ -32,6 +79,23 @@ impl Aggregate {
     /// Whether nothing was counted.
     pub fn is_empty(&self) -> bool {
         self.events == 0
+    }
+
+    /// Takes everything out.
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// The parts in which anything is counted.
+    pub fn parts(&self) -> Parts {
+        let mut parts = if self.errors.is_empty() { Parts::NONE } else { Parts::ERRORS };
+        for (place, &counter) in self.counters.iter().enumerate() {
+            parts = if counter > 0 { parts.and(Parts::counter(place)) } else { parts };
+        }
+        for (place, distribution) in self.distributions.iter().enumerate() {
+            parts = if distribution.n > 0 { parts.and(Parts::distribution(place)) } else { parts };
+        }
+        parts
     }
 
     /// Adds one contribution.

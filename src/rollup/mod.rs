@@ -11,7 +11,7 @@
 
 mod aggregate;
 
-pub use aggregate::{Aggregate, Distribution, Subtracted};
+pub use aggregate::{Aggregate, Distribution, Parts, Subtracted};
 
 use crate::catalog::MetricsTypeId;
 use crate::events::{ChoiceId, Partition};

@@ -142,6 +142,9 @@ impl Reader<'_> {
     }
 
     pub(super) fn varint_u128(&mut self) -> Result<u128, Corrupt> {
+        if let Some(number) = self.short_varint() {
+            return Ok(number.into());
+        }
         let mut number = 0_u128;
         for shift in (0..128).step_by(7) {
             let byte = self.byte()?;
@@ -158,7 +161,32 @@ impl Reader<'_> {
     }
 
     pub(super) fn varint(&mut self) -> Result<u64, Corrupt> {
-        self.varint_u128()?.try_into().map_err(|_| Corrupt("a number is too large"))
+        match self.short_varint() {
+            Some(number) => Ok(number),
+            None => self.varint_u128()?.try_into().map_err(|_| Corrupt("a number is too large")),
+        }
+    }
+
+    /// A number of up to 56 bits, as nearly all are; nothing is read if it is longer or broken.
+    fn short_varint(&mut self) -> Option<u64> {
+        let mut number = 0;
+        for (place, &byte) in self.0.iter().take(8).enumerate() {
+            number |= u64::from(byte & 0x7f) << (7 * place);
+            if byte & 0x80 == 0 {
+                self.0 = &self.0[place + 1..];
+                return Some(number);
+            }
+        }
+        None
+    }
+
+    /// Passes over so many numbers.
+    pub(super) fn skip_varints(&mut self, count: u64) -> Result<(), Corrupt> {
+        for _ in 0..count {
+            let last = self.0.iter().position(|byte| byte & 0x80 == 0).ok_or(Corrupt("a record ends early"))?;
+            self.0 = &self.0[last + 1..];
+        }
+        Ok(())
     }
 
     /// Nothing may be left.

@@ -18,12 +18,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use parking_lot::{Mutex, RwLock};
+use parking_lot::RwLock;
 use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable};
 
 pub use batch::{Batch, Change, StoredEvents, StoredRollups};
 pub use codec::Corrupt;
-pub use snapshot::Snapshot;
+pub use snapshot::{Snapshot, Wanted};
+
+use snapshot::LatestChoices;
 
 use crate::catalog::MetricsTypeId;
 use crate::events::{Choice, Choices};
@@ -101,8 +103,7 @@ pub struct Store {
     cache_bytes: usize,
     /// `None` while it is closed after a failed write. Locked for writing only to close and open it again.
     database: RwLock<Option<Database>>,
-    /// The definitions that were read last, and how often they had changed by then.
-    choices: Mutex<(u64, Arc<Choices>)>,
+    choices: LatestChoices,
 }
 
 impl Store {
@@ -112,18 +113,17 @@ impl Store {
             .map_err(|source| StoreError::Directory { path: directory.to_owned(), source })?;
         let path = directory.join(FILE);
         let database = open_database(&path, cache_bytes)?;
-        let choices = Mutex::new((0, Arc::default()));
-        Ok(Self { path, cache_bytes, database: RwLock::new(Some(database)), choices })
+        Ok(Self { path, cache_bytes, database: RwLock::new(Some(database)), choices: LatestChoices::default() })
     }
 
     /// What is stored now. Later writes do not change it.
-    pub fn snapshot(&self) -> Result<Snapshot<'_>, StoreError> {
+    pub fn snapshot(&self) -> Result<Snapshot, StoreError> {
         let database = self.database.read();
         self.snapshot_of(database.as_ref().ok_or(StoreError::Closed)?)
     }
 
-    fn snapshot_of(&self, database: &Database) -> Result<Snapshot<'_>, StoreError> {
-        Ok(Snapshot::new(database.begin_read()?, &self.choices))
+    fn snapshot_of(&self, database: &Database) -> Result<Snapshot, StoreError> {
+        Snapshot::new(database.begin_read()?, &self.choices)
     }
 
     /// Runs one batch of changes and commits it, synced to disk. If anything fails, nothing is changed; after a failed
@@ -132,7 +132,7 @@ impl Store {
         let database = self.database.read();
         let database = database.as_ref().ok_or(StoreError::Closed)?;
         let transaction = database.begin_write().map_err(StoreError::from)?;
-        let choices = self.snapshot_of(database)?.choices()?;
+        let choices = Arc::clone(self.snapshot_of(database)?.choices());
         let mut batch = Batch::new(&transaction, choices)?;
         let result = change(&mut batch)?;
         batch.finish()?;

@@ -2,8 +2,7 @@
 
 use super::blocks::choice;
 use super::codec::{Corrupt, Reader, Record, open};
-use crate::events::contribution::{COUNTERS, DISTRIBUTIONS};
-use crate::rollup::{Aggregate, Distribution, Rollup};
+use crate::rollup::{Aggregate, Distribution, Parts, Rollup};
 
 const FORM_ROLLUP: u8 = 1;
 const WRONG_ERROR: Corrupt = Corrupt("a count by error is wrong");
@@ -41,74 +40,97 @@ fn fits(rollup: &Rollup, unit: u64) -> bool {
 /// What the observations of a rollup may be counted in.
 const ROLLUP_UNITS: [u64; 3] = [1, 1_000, 1_000_000];
 
-/// Unpacks the day's aggregate of a rollup.
-pub(super) fn decode_day(sealed: &[u8]) -> Result<Aggregate, Corrupt> {
-    let mut read = RollupReader::open(sealed)?;
-    read.aggregate()
-}
-
 /// Unpacks a rollup.
 pub(super) fn decode_rollup(sealed: &[u8]) -> Result<Rollup, Corrupt> {
-    let mut read = RollupReader::open(sealed)?;
-    let day = read.aggregate()?;
-    let hours = read.hours;
-    let mut rollup = Rollup::with_room_for(hours.count_ones() as usize);
-    for hour in (0..24).filter(|hour| hours >> hour & 1 == 1) {
-        let aggregate = if hours.is_power_of_two() { day.clone() } else { read.aggregate()? };
-        rollup.set_hour(hour, aggregate);
+    let mut row = RollupRow::open(sealed)?;
+    let mut rollup = Rollup::with_room_for(row.hours.count_ones() as usize);
+    row.skip_day()?;
+    for hour in 0..24 {
+        let mut aggregate = Aggregate::default();
+        if row.hour(hour, Parts::ALL, &mut aggregate)? {
+            rollup.set_hour(hour, aggregate);
+        }
     }
-    read.read.end()?;
+    row.read.end()?;
     Ok(rollup)
 }
 
-struct RollupReader<'a> {
+/// A row that is read from its front: either the day, or the hours one after the other.
+pub(super) struct RollupRow<'a> {
     read: Reader<'a>,
+    /// A bit for each hour that is still to be read.
     hours: u32,
     unit: u64,
 }
 
-impl<'a> RollupReader<'a> {
-    fn open(sealed: &'a [u8]) -> Result<Self, Corrupt> {
+impl<'a> RollupRow<'a> {
+    pub(super) fn open(sealed: &'a [u8]) -> Result<Self, Corrupt> {
         let mut read = Reader(open(FORM_ROLLUP, sealed)?);
         let hours = u32::from_le_bytes([read.byte()?, read.byte()?, read.byte()?, 0]);
         let unit = ROLLUP_UNITS.get(usize::from(read.byte()?)).copied();
         Ok(Self { read, hours, unit: unit.ok_or(Corrupt("a rollup has an unknown unit"))? })
     }
 
-    fn aggregate(&mut self) -> Result<Aggregate, Corrupt> {
+    /// Reads some parts of the day's aggregate; the others are left empty.
+    pub(super) fn day(&mut self, wanted: Parts, into: &mut Aggregate) -> Result<(), Corrupt> {
+        self.aggregate(wanted, into)
+    }
+
+    /// Passes over the day, to the hours. A day of a single hour stands there once.
+    pub(super) fn skip_day(&mut self) -> Result<(), Corrupt> {
+        if self.hours.is_power_of_two() { Ok(()) } else { self.aggregate(Parts::NONE, &mut Aggregate::default()) }
+    }
+
+    /// Whether this hour exists; if so, reads some parts of its aggregate. Hours are read in their order.
+    pub(super) fn hour(&mut self, hour: u8, wanted: Parts, into: &mut Aggregate) -> Result<bool, Corrupt> {
+        let is_next = self.hours >> hour & 1 == 1;
+        if is_next {
+            self.hours &= !(1 << hour);
+            self.aggregate(wanted, into)?;
+        }
+        Ok(is_next)
+    }
+
+    fn aggregate(&mut self, wanted: Parts, into: &mut Aggregate) -> Result<(), Corrupt> {
         let read = &mut self.read;
-        let parts = read.varint()?;
-        let mut aggregate = Aggregate { events: read.varint()?, ..Aggregate::default() };
-        for (place, counter) in aggregate.counters.iter_mut().enumerate() {
-            if parts >> place & 1 == 1 {
-                *counter = read.varint()?;
+        let there = Parts::from_bits(read.varint()?);
+        into.clear();
+        into.events = read.varint()?;
+        for (place, counter) in into.counters.iter_mut().enumerate() {
+            let part = Parts::counter(place);
+            match (there.have(part), wanted.have(part)) {
+                (true, true) => *counter = read.varint()?,
+                (true, false) => read.skip_varints(1)?,
+                (false, _) => {}
             }
         }
-        for (place, distribution) in aggregate.distributions.iter_mut().enumerate() {
-            if parts >> (COUNTERS + place) & 1 == 1 {
-                *distribution = take_distribution(read, self.unit)?;
+        for (place, distribution) in into.distributions.iter_mut().enumerate() {
+            let part = Parts::distribution(place);
+            match (there.have(part), wanted.have(part)) {
+                (true, true) => *distribution = take_distribution(read, self.unit)?,
+                (true, false) => skip_distribution(read)?,
+                (false, _) => {}
             }
         }
-        if parts >> ERRORS_BIT & 1 == 1 {
-            let mut id = 0_u64;
-            for _ in 0..read.varint()? {
-                id = id.checked_add(read.varint()?).ok_or(WRONG_ERROR)?;
-                aggregate.errors.insert(choice(Some(id))?.ok_or(WRONG_ERROR)?, read.varint()?);
+        if there.have(Parts::ERRORS) {
+            let count = read.varint()?;
+            if wanted.have(Parts::ERRORS) {
+                let mut id = 0_u64;
+                for _ in 0..count {
+                    id = id.checked_add(read.varint()?).ok_or(WRONG_ERROR)?;
+                    into.errors.insert(choice(Some(id))?.ok_or(WRONG_ERROR)?, read.varint()?);
+                }
+            } else {
+                read.skip_varints(count.checked_mul(2).ok_or(WRONG_ERROR)?)?;
             }
         }
-        Ok(aggregate)
+        Ok(())
     }
 }
 
-/// The parts of an aggregate that are not empty are named by bits: counters, distributions, then the errors.
-const ERRORS_BIT: usize = COUNTERS + DISTRIBUTIONS;
-
+/// Packs the parts of an aggregate that are not empty, after their bits.
 fn put_aggregate(record: &mut Record, aggregate: &Aggregate, unit: u64) {
-    let counters = aggregate.counters.iter().map(|&counter| counter > 0);
-    let distributions = aggregate.distributions.iter().map(|distribution| distribution.n > 0);
-    let parts = counters.chain(distributions).chain([!aggregate.errors.is_empty()]);
-    let parts = parts.enumerate().fold(0_u64, |parts, (place, there)| parts | u64::from(there) << place);
-    record.varint(parts);
+    record.varint(aggregate.parts().bits());
     record.varint(aggregate.events);
     for &counter in aggregate.counters.iter().filter(|&&counter| counter > 0) {
         record.varint(counter);
@@ -139,6 +161,11 @@ fn put_distribution(record: &mut Record, distribution: &Distribution, unit: u64)
             Err(_) => record.varint_u128(above / u128::from(unit)),
         }
     }
+}
+
+fn skip_distribution(read: &mut Reader<'_>) -> Result<(), Corrupt> {
+    let n = read.varint()?;
+    read.skip_varints(if n == 1 { 1 } else { 3 })
 }
 
 fn take_distribution(read: &mut Reader<'_>, unit: u64) -> Result<Distribution, Corrupt> {
@@ -192,6 +219,23 @@ mod tests {
             .prop_map(|(events, counters, errors, distributions)| Aggregate { events, counters, errors, distributions })
     }
 
+    /// The aggregate without the parts that are not wanted.
+    fn only(aggregate: &Aggregate, wanted: Parts) -> Aggregate {
+        let mut only = Aggregate { events: aggregate.events, ..Aggregate::default() };
+        for (place, &counter) in aggregate.counters.iter().enumerate() {
+            only.counters[place] = if wanted.have(Parts::counter(place)) { counter } else { 0 };
+        }
+        for (place, distribution) in aggregate.distributions.iter().enumerate() {
+            if wanted.have(Parts::distribution(place)) {
+                only.distributions[place] = distribution.clone();
+            }
+        }
+        if wanted.have(Parts::ERRORS) {
+            only.errors = aggregate.errors.clone();
+        }
+        only
+    }
+
     fn any_rollup() -> impl Strategy<Value = Rollup> {
         btree_map(0..24_u8, any_aggregate(), 0..24).prop_map(Rollup::from_iter)
     }
@@ -201,8 +245,24 @@ mod tests {
         fn any_rollup_survives(rollup in any_rollup()) {
             let mut record = Record::default();
             let sealed = encode_rollup(&mut record, &rollup);
-            prop_assert_eq!(decode_day(sealed), Ok(rollup.day()));
+            let mut day = Aggregate::default();
+            prop_assert_eq!(RollupRow::open(sealed).and_then(|mut row| row.day(Parts::ALL, &mut day)), Ok(()));
+            prop_assert_eq!(day, rollup.day());
             prop_assert_eq!(decode_rollup(sealed), Ok(rollup));
+        }
+
+        #[test]
+        fn some_parts_are_read_as_among_all(rollup in any_rollup(), wanted in 0..1_u64 << 11) {
+            let wanted = Parts::from_bits(wanted);
+            let mut record = Record::default();
+            let mut row = RollupRow::open(encode_rollup(&mut record, &rollup)).expect("just sealed");
+            row.skip_day().expect("just sealed");
+            let mut read = Aggregate::default();
+            for (hour, aggregate) in rollup.hours() {
+                prop_assert_eq!(row.hour(hour, wanted, &mut read), Ok(true));
+                prop_assert_eq!(&read, &only(aggregate, wanted));
+            }
+            prop_assert_eq!(row.read.end(), Ok(()));
         }
 
         #[test]

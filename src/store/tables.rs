@@ -7,11 +7,14 @@ use redb::TableDefinition;
 /// The format that this program writes. A newer one is refused at the start; an older one would be migrated there.
 pub(super) const FORMAT: u64 = 1;
 
-/// `format` → the number above; `choices` → how often the definitions changed.
+/// `format` → the number above; `version` → how often rollups or definitions changed; `choices` → by which version the
+/// definitions last changed.
 pub(super) const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 /// [`META`]'s key of the format.
 pub(super) const META_FORMAT: &str = "format";
-/// [`META`]'s key of the number of changes to the definitions.
+/// [`META`]'s key of the number of changes.
+pub(super) const META_VERSION: &str = "version";
+/// [`META`]'s key of the last change to the definitions.
 pub(super) const META_CHOICES: &str = "choices";
 
 /// (metrics type, choice id) → definition of the choice. Read as a whole.

@@ -142,9 +142,11 @@ impl Date {
         Timestamp::at(self.start().micros() + u64::from(hour) * HOUR_US)
     }
 
-    fn calendar(self) -> NaiveDate {
+    /// `2015-01-01`.
+    pub fn to_text(self) -> [u8; 10] {
         let days = i32::try_from(self.0).expect("a date lies before the year 10000");
-        NaiveDate::from_epoch_days(days).expect("a date lies before the year 10000")
+        let date = NaiveDate::from_epoch_days(days).expect("a date lies before the year 10000");
+        text::write_date(date)
     }
 }
 
@@ -163,17 +165,17 @@ impl FromStr for Date {
 impl fmt::Display for Date {
     /// `2015-01-01`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.calendar())
+        f.write_str(str::from_utf8(&self.to_text()).expect("digits and dashes"))
     }
 }
 
 /// The buckets that a query asks for: those that start between `started`, rounded down to the bucket, and `ended`,
 /// both included (contract, section 5).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TimeRange {
     /// Where the range begins.
     pub started: Timestamp,
-    /// Where it ends; later than `started`.
+    /// Where it ends; not earlier than `started`.
     pub ended: Timestamp,
 }
 
@@ -183,10 +185,22 @@ impl TimeRange {
         (self.started.date(), self.ended.date())
     }
 
-    /// Whether the bucket of this hour is in the range.
-    pub fn has_hour(self, date: Date, hour: u8) -> bool {
-        let start = date.hour_start(hour);
-        start >= self.started.date().hour_start(self.started.hour()) && start <= self.ended
+    /// The same range of days: from the start of the first one to that of the last one.
+    #[must_use]
+    pub fn of_days(self) -> Self {
+        Self { started: self.started.date().start(), ended: self.ended.date().start() }
+    }
+
+    /// The same range of hours: from the start of the first one to that of the last one.
+    #[must_use]
+    pub fn of_hours(self) -> Self {
+        let hour = |time: Timestamp| time.date().hour_start(time.hour());
+        Self { started: hour(self.started), ended: hour(self.ended) }
+    }
+
+    /// Whether a bucket that starts then is in the range, which is one of such buckets.
+    pub fn has(self, start: Timestamp) -> bool {
+        self.started <= start && start <= self.ended
     }
 }
 

@@ -2,9 +2,22 @@
 //!
 //! What is written is kept apart from what it means: a text can have the right form and still name no day that exists.
 
-use chrono::NaiveDate;
+use chrono::{Datelike, NaiveDate};
 
 use super::{DAY_US, Duration, HOUR_US, SECOND_US};
+
+/// `2015-01-01`, of a date before the year 10000.
+pub(super) fn write_date(date: NaiveDate) -> [u8; 10] {
+    let mut text = *b"0000-00-00";
+    let parts = [(0..4, date.year().unsigned_abs()), (5..7, date.month()), (8..10, date.day())];
+    for (places, mut number) in parts {
+        for digit in text[places].iter_mut().rev() {
+            *digit += u8::try_from(number % 10).expect("a digit");
+            number /= 10;
+        }
+    }
+    text
+}
 
 /// Year, month and day as they were written.
 pub(super) struct WrittenDate {

@@ -1,6 +1,6 @@
 //! The rollup task: the one writer.
 //!
-//! Requests wait in a [`Queue`], bounded by the memory that they hold ([`Lease`]). The task, on a thread of its own, takes
+//! Requests wait in a [`Queue`], bounded by the memory that they hold ([`crate::memory`]). The task, on a thread of its own, takes
 //! what waits and makes one synced commit of it ([`group`]), so that a thousand small posts cost about as much as one; then
 //! each request learns what became of it. A request that cannot be stored does not take the others with it. When nothing
 //! comes, the task settles the file, so that it opens at once even after a crash.
@@ -11,7 +11,6 @@
 //! Not here: reading requests (`api`), tables (`store`).
 
 pub mod group;
-mod memory;
 mod queue;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -21,8 +20,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 pub use group::Receipt;
-pub use memory::Lease;
-pub use queue::{Queue, Refused, Request, Taken, WriteFailed};
+pub use queue::{Queue, Request, Stopping, Taken, WriteFailed};
 
 use crate::events::Object;
 use crate::store::{Store, StoreError};

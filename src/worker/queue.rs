@@ -2,15 +2,14 @@
 //! other for longer than one commit. What waits is bounded by the leases of the requests.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
 use super::Receipt;
-use super::memory::{Budget, Lease};
 use crate::events::Object;
+use crate::memory::{Budget, Lease};
 
 /// A request that waits to be stored.
 #[derive(Debug)]
@@ -23,16 +22,10 @@ pub struct Request {
     pub reply: oneshot::Sender<Result<Receipt, WriteFailed>>,
 }
 
-/// Why a request was not taken in. Nothing of it is stored.
+/// Why a request was not taken in: the server is stopping. Nothing of it is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
-    /// Too much waits already.
-    #[error("the write queue is full; try again")]
-    Full,
-    /// The server is stopping.
-    #[error("the server is stopping")]
-    Stopping,
-}
+#[error("the server is stopping")]
+pub struct Stopping;
 
 /// Why a request that was taken in could not be stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -62,7 +55,7 @@ const SMALL_BYTES: usize = 512 << 10;
 /// The requests that wait.
 #[derive(Debug)]
 pub struct Queue {
-    budget: Arc<Budget>,
+    budget: Budget,
     waiting: Mutex<Waiting>,
     changed: Condvar,
 }
@@ -84,14 +77,14 @@ impl Queue {
 
     /// The lease of a new request, empty so far.
     pub fn lease(&self) -> Lease {
-        Lease::new(&self.budget)
+        self.budget.lease()
     }
 
-    /// Puts a request at the end of its lane, or refuses it at once.
-    pub fn push(&self, request: Request) -> Result<(), Refused> {
+    /// Puts a request at the end of its lane, unless the queue is closed.
+    pub fn push(&self, request: Request) -> Result<(), Stopping> {
         let mut waiting = self.waiting.lock();
         if waiting.closed {
-            return Err(Refused::Stopping);
+            return Err(Stopping);
         }
         let lane = usize::from(request.lease.bytes() > SMALL_BYTES);
         waiting.lanes[lane].push_back(request);
@@ -183,7 +176,7 @@ mod tests {
         queue.close();
         let (reply, _) = oneshot::channel();
         let request = Request { objects: Vec::new(), lease: queue.lease(), reply };
-        assert_eq!(queue.push(request), Err(Refused::Stopping));
+        assert_eq!(queue.push(request), Err(Stopping));
         assert_eq!(take(&queue), [1]);
         assert!(matches!(queue.take(LIMIT_BYTES, None), Taken::Closed));
     }

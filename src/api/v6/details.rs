@@ -1,14 +1,19 @@
 //! `GET /v6/metrics/{name}/`: one metrics type with its choices.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 
 use super::MetricsTypeView;
+use crate::api::answer::{Answer, Content, wants_gzip};
 use crate::api::params::Params;
-use crate::api::{ApiError, Content, State, answer, blocking};
+use crate::api::{ApiError, State, blocking};
 use crate::catalog::{self, MetricsType};
 use crate::events::choice::Selectable;
+use crate::events::{ChoiceId, Choices};
 
 #[derive(Serialize)]
 struct DetailsView {
@@ -24,22 +29,32 @@ pub(in crate::api) async fn details(
 ) -> Result<HttpResponse, ApiError> {
     let metrics = catalog::metrics_type(&name).ok_or(ApiError::NotFound)?;
     let query = request.query_string().to_owned();
-    let content = blocking(state, move |state| {
-        let choices = state.store.snapshot()?.choices()?;
-        let choices = matching(metrics, choices.of(metrics.id), &Params::parse(&query));
-        Ok(Content::json(&DetailsView { metrics: metrics.into(), choices }))
+    let wants_gzip = wants_gzip(&request);
+    let answer = blocking(state, move |state| {
+        let choices = Arc::clone(state.store.snapshot()?.choices());
+        let choices = match filtered(metrics, &Params::parse(&query), &choices) {
+            Some(ids) => ids.into_iter().filter_map(|id| choices.selectable(metrics.id, id)).collect(),
+            None => choices.of(metrics.id),
+        };
+        let plain = Answer::new(Content::json(&DetailsView { metrics: metrics.into(), choices }), None);
+        Ok(if wants_gzip { plain.packed(None) } else { plain })
     });
-    Ok(answer(&request, content.await?))
+    Ok(Arc::new(answer.await?).respond(&request))
 }
 
-/// The choices that pass the filters of their type: values of one filter are alternatives, different filters must all
-/// hold.
-pub(super) fn matching(metrics: &MetricsType, mut choices: Vec<Selectable>, params: &Params<'_>) -> Vec<Selectable> {
+/// The choices that pass the filters of their type, if any is given: values of one filter are alternatives, different
+/// filters must all hold.
+pub(super) fn filtered(metrics: &MetricsType, params: &Params<'_>, choices: &Choices) -> Option<BTreeSet<ChoiceId>> {
+    let mut passed: Option<BTreeSet<ChoiceId>> = None;
     for &filter in metrics.filters {
-        let values: Vec<_> = params.all(filter).collect();
-        if !values.is_empty() {
-            choices.retain(|choice| choice.filter_value(filter).is_some_and(|value| values.contains(&value)));
+        let mut values = params.all(filter).peekable();
+        if values.peek().is_some() {
+            let found: BTreeSet<_> = values.flat_map(|value| choices.found_by(metrics.id, filter, value)).collect();
+            passed = Some(match passed {
+                Some(passed) => passed.intersection(&found).copied().collect(),
+                None => found,
+            });
         }
     }
-    choices
+    passed
 }

@@ -12,6 +12,6 @@ pub(in crate::api) async fn list(request: HttpRequest) -> Result<HttpResponse, A
     let params = Params::parse(request.query_string());
     let page = PageRequest::parse(&params)?;
     let types = page.slice(&CATALOG)?.iter().map(MetricsTypeView::from).collect();
-    let body = page.wrap(types, CATALOG.len(), &Links::of(&request, &params));
+    let body = page.wrap(types, CATALOG.len(), || Links::of(&request, &params));
     Ok(answer(&request, Content::json(&body)))
 }

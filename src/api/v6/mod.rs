@@ -6,7 +6,7 @@ mod plot_data;
 
 pub(super) use details::details;
 pub(super) use list::list;
-pub(super) use plot_data::plot_data;
+pub(super) use plot_data::{Question, plot_data};
 
 use serde::Serialize;
 

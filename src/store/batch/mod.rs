@@ -17,6 +17,7 @@ pub use rollups::StoredRollups;
 /// One change of the store while it is made: it reads what it wrote, and nobody else does before it is committed.
 pub struct Batch<'txn> {
     choices: Arc<Choices>,
+    choices_changed: bool,
     meta: Table<'txn, &'static str, u64>,
     definitions: Table<'txn, (u8, u64), &'static [u8]>,
     /// The events.
@@ -29,6 +30,7 @@ impl<'txn> Batch<'txn> {
     pub(super) fn new(transaction: &'txn WriteTransaction, choices: Arc<Choices>) -> Result<Self, StoreError> {
         Ok(Self {
             choices,
+            choices_changed: false,
             meta: transaction.open_table(tables::META)?,
             definitions: transaction.open_table(tables::CHOICES)?,
             events: StoredEvents::new(transaction)?,
@@ -38,7 +40,15 @@ impl<'txn> Batch<'txn> {
 
     /// Writes what is not written yet. To be called at the end.
     pub(super) fn finish(mut self) -> Result<(), StoreError> {
-        self.rollups.write()
+        let rollups_changed = self.rollups.finish()?;
+        if rollups_changed || self.choices_changed {
+            let version = self.meta.get(tables::META_VERSION)?.map_or(0, |version| version.value()) + 1;
+            self.meta.insert(tables::META_VERSION, version)?;
+            if self.choices_changed {
+                self.meta.insert(tables::META_CHOICES, version)?;
+            }
+        }
+        Ok(())
     }
 
     /// The definitions as they are stored now.
@@ -58,10 +68,7 @@ impl<'txn> Batch<'txn> {
             self.definitions.insert(choice_row(choice), row)?;
             Arc::make_mut(&mut self.choices).define(choice.clone());
         }
-        if !choices.is_empty() {
-            let changes = self.meta.get(tables::META_CHOICES)?.map_or(0, |changes| changes.value());
-            self.meta.insert(tables::META_CHOICES, changes + 1)?;
-        }
+        self.choices_changed |= !choices.is_empty();
         Ok(())
     }
 }

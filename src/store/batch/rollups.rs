@@ -23,6 +23,8 @@ pub struct StoredRollups<'txn> {
     last: Option<RollupRow>,
     /// The rollup of a choice that was looked for last, if it was not there.
     missing: Option<RollupRow>,
+    /// Something was put.
+    changed: bool,
 }
 
 impl<'txn> StoredRollups<'txn> {
@@ -30,7 +32,7 @@ impl<'txn> StoredRollups<'txn> {
         let rollups = transaction.open_table(tables::ROLLUPS)?;
         let last = rollups.last()?.map(|(key, _)| key.value());
         let totals = transaction.open_table(tables::TOTALS)?;
-        Ok(Self { record: Record::default(), rollups, totals, rows: Rows::new(), last, missing: None })
+        Ok(Self { record: Record::default(), rollups, totals, rows: Rows::new(), last, missing: None, changed: false })
     }
 
     /// The rollup of that name; empty if nothing is counted there.
@@ -40,7 +42,7 @@ impl<'txn> StoredRollups<'txn> {
             Scope::Choice(choice) => {
                 let key = (date.days(), choice.get(), metrics as u8);
                 if !self.rows.end_before(key) {
-                    self.write()?;
+                    self.rows.write_into(&mut self.rollups)?;
                 }
                 let row = if Some(key) <= self.last { self.rollups.get(key)? } else { None };
                 self.missing = row.is_none().then_some(key);
@@ -52,6 +54,7 @@ impl<'txn> StoredRollups<'txn> {
 
     /// Stores a rollup; an empty one takes its row away.
     pub fn put(&mut self, RollupKey { date, metrics, scope }: RollupKey, rollup: &Rollup) -> Result<(), StoreError> {
+        self.changed = true;
         let row = (!rollup.is_empty()).then(|| rollup_rows::encode_rollup(&mut self.record, rollup));
         match (scope, row) {
             (Scope::All, Some(row)) => _ = self.totals.insert((metrics as u8, date.days()), row)?,
@@ -71,8 +74,9 @@ impl<'txn> StoredRollups<'txn> {
         Ok(())
     }
 
-    /// Writes the rollups that are not written yet.
-    pub(super) fn write(&mut self) -> Result<(), StoreError> {
-        self.rows.write_into(&mut self.rollups)
+    /// Writes the rollups that are not written yet. Returns whether any has changed at all.
+    pub(super) fn finish(&mut self) -> Result<bool, StoreError> {
+        self.rows.write_into(&mut self.rollups)?;
+        Ok(self.changed)
     }
 }

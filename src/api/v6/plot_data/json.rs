@@ -1,0 +1,91 @@
+//! Plot data as JSON, written straight into the body: a year by the hour has a quarter of a million values.
+
+use serde::{Serialize, Serializer};
+
+use super::text::{DateTime, ID_DIGITS, most_digits};
+use crate::api::v6::ColumnView;
+use crate::plot::{Plot, Series};
+use crate::rollup::Scope;
+use crate::time::Date;
+
+/// A result, but for its values.
+#[derive(Serialize)]
+struct SeriesHead {
+    column: ColumnView,
+    #[serde(serialize_with = "as_text")]
+    min_x: Option<Date>,
+    #[serde(serialize_with = "as_text")]
+    max_x: Option<Date>,
+    min_y: Option<u128>,
+    max_y: Option<u128>,
+}
+
+impl SeriesHead {
+    fn of(plot: &Plot<'_>, series: &Series) -> Self {
+        let (x, y) = (plot.bounds_x(series), series.bounds_y());
+        Self {
+            column: series.column.into(),
+            min_x: x.map(|(min, _)| min),
+            max_x: x.map(|(_, max)| max),
+            min_y: y.map(|(min, _)| min),
+            max_y: y.map(|(_, max)| max),
+        }
+    }
+}
+
+#[expect(clippy::ref_option, clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
+fn as_text<S: Serializer>(date: &Option<Date>, serializer: S) -> Result<S::Ok, S::Error> {
+    match date {
+        Some(date) => serializer.collect_str(date),
+        None => serializer.serialize_none(),
+    }
+}
+
+/// How long a head can be, in bytes; the longest of the catalogue is not half of it.
+const HEAD_BYTES: usize = 1 << 10;
+
+/// How long the results of a plot can be, in bytes.
+pub(super) fn most_bytes(plot: &Plot<'_>) -> usize {
+    let value =
+        |series| r#"{"id":,"datetime":"2015-10-05T00:00:00","value":},"#.len() + ID_DIGITS + most_digits(series);
+    plot.series().iter().map(|series| HEAD_BYTES + series.len() * value(series)).sum()
+}
+
+/// Appends the results to what stands before them, and closes what that has opened.
+pub(super) fn write(opening: &[u8], plot: &Plot<'_>, with_ids: bool) -> Vec<u8> {
+    let mut body = Vec::with_capacity(opening.len() + most_bytes(plot));
+    body.extend_from_slice(opening);
+    let (mut datetime, mut digits) = (DateTime::new(), itoa::Buffer::new());
+    for series in plot.series() {
+        serde_json::to_writer(&mut body, &SeriesHead::of(plot, series)).expect("a head is plain texts and numbers");
+        // The values come behind the other fields.
+        body.pop();
+        body.extend_from_slice(br#","values":["#);
+        for (bucket, value) in plot.points(series) {
+            body.push(b'{');
+            if let (true, Scope::Choice(choice)) = (with_ids, bucket.scope) {
+                body.extend_from_slice(br#""id":"#);
+                body.extend_from_slice(digits.format(choice.get()).as_bytes());
+                body.push(b',');
+            }
+            body.extend_from_slice(br#""datetime":""#);
+            body.extend_from_slice(datetime.of(bucket.start));
+            body.extend_from_slice(br#"","value":"#);
+            body.extend_from_slice(digits.format(value).as_bytes());
+            body.extend_from_slice(b"},");
+        }
+        close_list(&mut body);
+        body.extend_from_slice(b"},");
+    }
+    close_list(&mut body);
+    body.push(b'}');
+    body
+}
+
+/// Closes a list; every item of it, if there is any, has a comma behind it.
+fn close_list(body: &mut Vec<u8>) {
+    if body.last() == Some(&b',') {
+        body.pop();
+    }
+    body.push(b']');
+}

@@ -1,0 +1,136 @@
+//! `GET /v6/metrics/{name}/plot-data/`: the selected columns as series, oldest value first.
+//!
+//! A request becomes a [`Question`]: what it means, however it is spelled. Equal questions have equal answers as long as
+//! nothing changes, so answers are kept by them ([`crate::api::answers`]).
+
+mod json;
+mod query;
+mod text;
+
+use actix_web::web::{Data, Path};
+use actix_web::{HttpRequest, HttpResponse};
+
+use crate::api::answer::{Answer, Content};
+use crate::api::answers::Room;
+use crate::api::page::{Links, PageRequest};
+use crate::api::params::Params;
+use crate::api::{ApiError, State};
+use crate::catalog::{self, MetricsType};
+use crate::config::Dialect;
+use crate::plot::{Bucket, Plot, Query, Resolution, Selection};
+use crate::store::{Snapshot, Wanted};
+
+/// Whatever has more values is computed off the async threads.
+const FEW_VALUES: usize = 4_096;
+
+pub(in crate::api) async fn plot_data(
+    request: HttpRequest,
+    name: Path<String>,
+    state: Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    let metrics = catalog::metrics_type(&name).ok_or(ApiError::NotFound)?;
+    let answer = state.answers.answer(|| {
+        let snapshot = state.store.snapshot()?;
+        Ok((Question::of(metrics, &request, &state, &snapshot)?, snapshot))
+    });
+    state.answers.send(&request, answer.await?).await
+}
+
+/// What a request means.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Question {
+    query: Query,
+    /// Whether every value says whose it is.
+    with_ids: bool,
+    format: Format,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Format {
+    /// A page of the columns, with what stands before its results.
+    Json { opening: Vec<u8> },
+    /// All columns.
+    Csv,
+}
+
+impl Question {
+    fn of(
+        metrics: &'static MetricsType,
+        request: &HttpRequest,
+        state: &State,
+        snapshot: &Snapshot,
+    ) -> Result<Self, ApiError> {
+        let params = Params::parse(request.query_string());
+        let page = PageRequest::parse(&params)?;
+        let is_csv = params.word("format", &[("json", false), ("csv", true)])?.unwrap_or(false);
+        let mut query = query::parse(metrics, &params, snapshot.choices(), state.dialect, state.clock.now())?;
+        let with_ids = match &query.selection {
+            Selection::All => false,
+            Selection::Choices(ids) => ids.len() > usize::from(state.dialect == Dialect::Documented),
+        };
+        let format = if is_csv {
+            Format::Csv
+        } else {
+            let count = query.columns.len();
+            query.columns = page.slice(&query.columns)?.to_vec();
+            Format::Json { opening: page.opening(count, || Links::of(request, &params)) }
+        };
+        Ok(Self { query, with_ids, format })
+    }
+
+    /// How much memory it takes, in bytes, about.
+    pub(crate) fn memory(&self) -> usize {
+        let Query { columns, selection, .. } = &self.query;
+        let choices = if let Selection::Choices(ids) = selection { ids.len() } else { 0 };
+        let opening = if let Format::Json { opening } = &self.format { opening.len() } else { 0 };
+        size_of::<Self>() + (columns.len() + choices) * size_of::<u64>() + opening
+    }
+
+    /// Whether answering takes so little time that an async thread may do it.
+    pub(crate) fn is_small(&self) -> bool {
+        self.query.most_values() <= FEW_VALUES
+    }
+
+    /// Computes the answer from the rollups.
+    pub(crate) fn answer(&self, snapshot: &Snapshot, room: Room) -> Result<Answer, ApiError> {
+        let mut room = room;
+        let plot = read(&self.query, snapshot, &mut room)?;
+        let content = match &self.format {
+            Format::Json { opening } => {
+                room.hold(plot.memory() + json::most_bytes(&plot))?;
+                Content { media_type: "application/json", body: json::write(opening, &plot, self.with_ids) }
+            }
+            Format::Csv => {
+                room.hold(plot.memory() + text::most_bytes(&plot))?;
+                Content { media_type: "text/csv; charset=utf-8", body: text::write(&plot, self.with_ids) }
+            }
+        };
+        drop(plot);
+        room.keep(content)
+    }
+}
+
+/// Reads the rollups that a query names.
+fn read<'a>(query: &Query, snapshot: &'a Snapshot, room: &mut Room) -> Result<Plot<'a>, ApiError> {
+    let mut plot = Plot::new(&query.columns, snapshot.choices());
+    let wanted = Wanted {
+        metrics: query.metrics,
+        scopes: &query.selection.scopes(),
+        dates: query.range.dates(),
+        parts: query.parts(),
+    };
+    match query.resolution {
+        Resolution::Day => snapshot.days(&wanted, |date, scope, day| {
+            plot.add(Bucket { start: date.start(), scope }, day);
+            room.hold(plot.memory())
+        })?,
+        Resolution::Hour => snapshot.hours(&wanted, |date, hour, scope, aggregate| {
+            let start = date.hour_start(hour);
+            if query.range.has(start) {
+                plot.add(Bucket { start, scope }, aggregate);
+            }
+            room.hold(plot.memory())
+        })?,
+    }
+    Ok(plot)
+}

@@ -1,0 +1,101 @@
+//! What the parameters ask for, as a [`Query`] that means the same however it was spelled.
+
+use std::collections::BTreeSet;
+
+use crate::api::ApiError;
+use crate::api::params::Params;
+use crate::api::v6::details::filtered;
+use crate::catalog::{Column, MetricsType};
+use crate::config::Dialect;
+use crate::events::{ChoiceId, Choices};
+use crate::plot::{Query, Resolution, Selection};
+use crate::time::Timestamp;
+
+pub(super) fn parse(
+    metrics: &'static MetricsType,
+    params: &Params<'_>,
+    choices: &Choices,
+    dialect: Dialect,
+    now: Timestamp,
+) -> Result<Query, ApiError> {
+    let resolution = params.word("resolution", &[("day", Resolution::Day), ("hour", Resolution::Hour)])?;
+    let resolution = resolution.unwrap_or(match dialect {
+        Dialect::Documented => Resolution::Day,
+        Dialect::Scale => Resolution::Hour,
+    });
+    let columns = columns(metrics, params)?;
+    let selection = selection(metrics, params, choices)?;
+    let range = params.time_range(now)?;
+    let range = match resolution {
+        Resolution::Day => range.of_days(),
+        Resolution::Hour => range.of_hours(),
+    };
+    Ok(Query { metrics: metrics.id, columns, selection, resolution, range })
+}
+
+/// The columns asked for, then those of each group asked for, none twice; all if nothing was asked for.
+fn columns(metrics: &'static MetricsType, params: &Params<'_>) -> Result<Vec<&'static Column>, ApiError> {
+    let mut selected: Vec<&'static Column> = Vec::new();
+    let mut select = |column: &'static Column| {
+        if !selected.contains(&column) {
+            selected.push(column);
+        }
+    };
+    let mut asked = false;
+    for name in params.all("column") {
+        asked = true;
+        let column = metrics.columns.iter().find(|column| column.name == name);
+        select(column.ok_or_else(|| {
+            let names: Vec<_> = metrics.columns.iter().map(|column| column.name.as_str()).collect();
+            ApiError::parameter("column", name, format!("{} has: {}", metrics.name, names.join(", ")))
+        })?);
+    }
+    for name in params.all("group") {
+        asked = true;
+        if !metrics.groups.iter().any(|group| group.name == name) {
+            let names: Vec<_> = metrics.groups.iter().map(|group| group.name).collect();
+            return Err(ApiError::parameter("group", name, format!("{} has: {}", metrics.name, names.join(", "))));
+        }
+        metrics.columns.iter().filter(|column| column.group == name).for_each(&mut select);
+    }
+    Ok(if asked { selected } else { metrics.columns.iter().collect() })
+}
+
+/// The choices that `choice_id` and the type's own filters select together.
+fn selection(metrics: &'static MetricsType, params: &Params<'_>, choices: &Choices) -> Result<Selection, ApiError> {
+    let asked = choice_ids(metrics, params, choices)?;
+    let found = filtered(metrics, params, choices);
+    Ok(match (asked, found) {
+        (None, None) => Selection::All,
+        (Some(ids), None) | (None, Some(ids)) => Selection::Choices(ids.into_iter().collect()),
+        (Some(asked), Some(found)) => Selection::Choices(asked.intersection(&found).copied().collect()),
+    })
+}
+
+/// The choices that `choice_id` names, if it was given.
+fn choice_ids(
+    metrics: &MetricsType,
+    params: &Params<'_>,
+    choices: &Choices,
+) -> Result<Option<BTreeSet<ChoiceId>>, ApiError> {
+    let mut ids = BTreeSet::new();
+    let mut unknown = Vec::new();
+    for text in params.all("choice_id") {
+        let is_integer = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        if !is_integer && text.parse::<i64>().is_err() {
+            let allowed = format!("it must be an integer, the id of one of the choices of {}", metrics.name);
+            return Err(ApiError::parameter("choice_id", text, allowed));
+        }
+        let id = text.parse().ok().and_then(ChoiceId::new);
+        match id.filter(|&id| choices.selectable(metrics.id, id).is_some()) {
+            Some(id) => _ = ids.insert(id),
+            None => unknown.push(text),
+        }
+    }
+    if !unknown.is_empty() {
+        let allowed = format!("each must be the id of one of the choices of {}", metrics.name);
+        return Err(ApiError::parameter("choice_id", &unknown.join(", "), allowed));
+    }
+    // Every text given has become an id by now.
+    Ok((!ids.is_empty()).then_some(ids))
+}
