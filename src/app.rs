@@ -106,8 +106,13 @@ fn start_server(listener: TcpListener, state: Data<State>) -> io::Result<(Server
     let serve = move || {
         let routes = move || Routes::new().app_data(state.clone()).configure(dashboard::routes).configure(api::routes);
         actix_web::rt::System::new().block_on(async move {
-            let server =
-                HttpServer::new(routes).disable_signals().shutdown_timeout(STOP_WAITS_S).listen(listener)?.run();
+            let server = HttpServer::new(routes)
+                .disable_signals()
+                .shutdown_timeout(STOP_WAITS_S)
+                // Or else the last piece of an answer waits until the client confirms the ones before.
+                .tcp_nodelay(true)
+                .listen(listener)?
+                .run();
             started.send(server.handle()).map_err(|_| io::Error::other("nobody waits for the server"))?;
             server.await
         })
