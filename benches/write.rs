@@ -12,6 +12,7 @@ use scale_metrics::store::{Change, Store, StoreError};
 use scale_metrics::worker::group;
 use tempfile::TempDir;
 
+#[path = "support/events.rs"]
 mod events;
 
 const BATCH: u64 = 10_000;

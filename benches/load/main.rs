@@ -5,11 +5,9 @@
 #![expect(clippy::print_stdout, reason = "what the command was asked for")]
 #![expect(clippy::cast_precision_loss, reason = "figures for people")]
 
-mod client;
-#[path = "../events/mod.rs"]
-mod events;
 mod run;
-mod server;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::fs;
 use std::net::ToSocketAddrs as _;
@@ -20,9 +18,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Parser, value_parser};
 
-use events::{Events, Shape};
 use run::Run;
-use server::{Process, Server, Size, StartTimes};
+use support::events::{Events, Shape};
+use support::server::{Process, Server, Size, StartTimes};
 
 /// Posts generated events to a server and prints events/s, latencies, CPU, memory and bytes an event
 #[derive(Parser)]
@@ -89,7 +87,7 @@ fn measure_own(events: &Events, options: &Options) -> anyhow::Result<()> {
         temporary.path().to_owned()
     };
     let before = Size::of_files_in(&data)?;
-    let (server, _) = Server::start(&data)?;
+    let (server, _) = Server::start(&data, &[])?;
     let process = server.process();
     let run = Run::over(server.address, Some(&process), events, options)?;
     run.print(options);
@@ -112,11 +110,11 @@ fn measure_own(events: &Events, options: &Options) -> anyhow::Result<()> {
         return print_size("after a stop in order");
     }
     drop(server);
-    let (server, times) = Server::start(&data)?;
+    let (server, times) = Server::start(&data, &[])?;
     print_start("after kill -9", &times);
     server.stop()?;
     print_size("after that and a stop in order")?;
-    let (server, times) = Server::start(&data)?;
+    let (server, times) = Server::start(&data, &[])?;
     print_start("after a stop", &times);
     server.stop()
 }

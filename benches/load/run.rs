@@ -7,9 +7,9 @@ use std::ops::Range;
 use std::time::Duration;
 
 use crate::Options;
-use crate::client::{self, Posted, Requests};
-use crate::events::Events;
-use crate::server::{Cpu, Memory, Process};
+use crate::support::client::{self, Posted, Requests};
+use crate::support::events::Events;
+use crate::support::server::{Cpu, Memory, Process};
 
 /// Events whose requests are in memory at a time.
 const CHUNK: u64 = 1_000_000;

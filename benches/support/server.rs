@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 
-use crate::client::Connection;
+use super::client::Connection;
 
 /// What is asked for after a start, to see that there are answers from the database.
 const QUERY: &str = "/v6/metrics/job-types/plot-data/?column=total_count&column=run_time_avg";
@@ -30,12 +30,13 @@ pub(crate) struct StartTimes {
 }
 
 impl Server {
-    /// Starts a server over that directory and waits for its first answers.
-    pub(crate) fn start(data: &Path) -> anyhow::Result<(Self, StartTimes)> {
+    /// Starts a server over that directory, with more arguments, and waits for its first answers.
+    pub(crate) fn start(data: &Path, arguments: &[&str]) -> anyhow::Result<(Self, StartTimes)> {
         let start = Instant::now();
         let mut child = Command::new(env!("CARGO_BIN_EXE_scale-metrics"))
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(data)
+            .args(arguments)
             .current_dir(data) // where no config.toml is
             .stdin(Stdio::null())
             .stderr(Stdio::piped())

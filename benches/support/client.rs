@@ -5,14 +5,14 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::ops::Range;
 use std::sync::Barrier;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use serde::Deserialize;
 
-use crate::events::Events;
+use super::events::Events;
 
 /// A server that does not answer for so long hangs.
 const GIVE_UP: Duration = Duration::from_mins(2);
@@ -107,8 +107,26 @@ impl Receipt {
     }
 }
 
+/// How fast to post, and for how long.
+pub(crate) struct Pace {
+    /// From the start of a request to that of the next.
+    pub(crate) every: Duration,
+    /// Set when no more shall be posted.
+    pub(crate) stop: AtomicBool,
+}
+
 /// Posts all requests, each once and over whichever connection is free. The first failure ends it.
 pub(crate) fn post(server: SocketAddr, requests: &Requests, connections: usize) -> anyhow::Result<Posted> {
+    post_steadily(server, requests, connections, &Pace { every: Duration::ZERO, stop: AtomicBool::new(false) })
+}
+
+/// The same, but one after the other at a steady pace, and only until it is stopped.
+pub(crate) fn post_steadily(
+    server: SocketAddr,
+    requests: &Requests,
+    connections: usize,
+    pace: &Pace,
+) -> anyhow::Result<Posted> {
     // All of them stand before the clock starts.
     let connections: Vec<_> = (0..connections).map(|_| Connection::open(server)).collect::<Result<_, _>>()?;
     let next = AtomicUsize::new(0);
@@ -120,7 +138,7 @@ pub(crate) fn post(server: SocketAddr, requests: &Requests, connections: usize) 
             .map(|mut connection| {
                 scope.spawn(move || {
                     barrier.wait();
-                    let posted = connection.post_some(requests, next);
+                    let posted = connection.post_some(requests, next, pace);
                     if posted.is_err() {
                         next.store(requests.each.len(), Ordering::Relaxed);
                     }
@@ -160,9 +178,14 @@ impl Connection {
     }
 
     /// Posts one request after the other, as long as `next` counts up to one.
-    fn post_some(&mut self, requests: &Requests, next: &AtomicUsize) -> anyhow::Result<Posted> {
+    fn post_some(&mut self, requests: &Requests, next: &AtomicUsize, pace: &Pace) -> anyhow::Result<Posted> {
         let mut posted = Posted::default();
-        while let Some(Request { range, events }) = requests.each.get(next.fetch_add(1, Ordering::Relaxed)) {
+        let begin = Instant::now();
+        while !pace.stop.load(Ordering::Relaxed) {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            let Some(Request { range, events }) = requests.each.get(number) else { break };
+            let due = pace.every * u32::try_from(number).expect("requests fit into memory");
+            thread::sleep(due.saturating_sub(begin.elapsed()));
             let start = Instant::now();
             let answer = self.send(&requests.bytes[range.clone()])?;
             posted.latencies.push(start.elapsed());
