@@ -20,8 +20,9 @@ use std::time::Duration;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::web::{self, Data, ServiceConfig};
-use actix_web::{HttpRequest, HttpResponse, Resource, Route};
+use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, Route};
 
+use crate::catalog::CATALOG;
 use crate::config::Dialect;
 use crate::store::Store;
 use crate::time::Clock;
@@ -48,17 +49,23 @@ pub(crate) struct State {
 /// Adds all routes of the interface.
 pub(crate) fn routes(config: &mut ServiceConfig) {
     config
-        // First, because it is asked for most and the paths with a name in them take longer to compare.
         .service(
             web::resource("/v6/events/")
                 .route(web::post().to(events::post))
                 .default_service(method_not_allowed("POST")),
         )
-        .service(readable("/v6/metrics/", web::get().to(v6::list), web::head().to(v6::list)))
-        .service(readable("/v6/metrics/{name}/", web::get().to(v6::details), web::head().to(v6::details)))
-        .service(readable("/v6/metrics/{name}/plot-data/", web::get().to(v6::plot_data), web::head().to(v6::plot_data)))
-        .service(readable("/healthz", web::get().to(health::alive), web::head().to(health::alive)))
-        .service(readable("/readyz", web::get().to(health::ready), web::head().to(health::ready)));
+        .service(readable("/v6/metrics/", v6::list))
+        .service(readable("/healthz", health::alive))
+        .service(readable("/readyz", health::ready));
+    // A path for each type: all are known, and a pattern takes longer to compare than a small answer takes to be sent.
+    for metrics in CATALOG.iter() {
+        let path = format!("/v6/metrics/{}/", metrics.name);
+        config
+            .service(readable(&format!("{path}plot-data/"), move |request, state| {
+                v6::plot_data(metrics, request, state)
+            }))
+            .service(readable(&path, move |request, state| v6::details(metrics, request, state)));
+    }
     for path in ["/v6/metrics", "/v6/metrics/{name}", "/v6/metrics/{name}/plot-data", "/v6/events"] {
         config.service(web::resource(path).to(add_slash));
     }
@@ -66,7 +73,13 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
 }
 
 /// A resource that is read with `GET` or `HEAD`.
-pub(crate) fn readable(path: &str, get: Route, head: Route) -> Resource {
+pub(crate) fn readable<H, A>(path: &str, handler: H) -> Resource
+where
+    H: Handler<A>,
+    A: FromRequest + 'static,
+    H::Output: Responder + 'static,
+{
+    let (get, head) = (web::get().to(handler.clone()), web::head().to(handler));
     web::resource(path).route(get).route(head).default_service(method_not_allowed("GET, HEAD"))
 }
 

@@ -172,11 +172,6 @@ impl MetricsTypeId {
     }
 }
 
-/// The metrics type of that name.
-pub fn metrics_type(name: &str) -> Option<&'static MetricsType> {
-    CATALOG.iter().find(|metrics_type| metrics_type.name == name)
-}
-
 impl MetricsType {
     fn new(id: MetricsTypeId, name: &'static str, title: &'static str, description: &'static str) -> Self {
         Self { id, name, title, description, filters: &[], groups: Vec::new(), columns: Vec::new() }

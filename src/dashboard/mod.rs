@@ -1,7 +1,7 @@
 //! `GET /`: the page for people. It reads the same endpoints as everybody else.
 
 use actix_web::http::header;
-use actix_web::web::{self, ServiceConfig};
+use actix_web::web::ServiceConfig;
 use actix_web::{HttpRequest, HttpResponse};
 
 use crate::api::{Content, answer, readable};
@@ -13,9 +13,9 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
 /// Adds the page and its assets.
 pub(crate) fn routes(config: &mut ServiceConfig) {
     config
-        .service(readable("/", web::get().to(page), web::head().to(page)))
-        .service(readable("/assets/dashboard.css", web::get().to(style), web::head().to(style)))
-        .service(readable("/assets/dashboard.js", web::get().to(script), web::head().to(script)));
+        .service(readable("/", page))
+        .service(readable("/assets/dashboard.css", style))
+        .service(readable("/assets/dashboard.js", script));
 }
 
 async fn page(request: HttpRequest) -> HttpResponse {

@@ -187,6 +187,15 @@ impl Choices {
         }
     }
 
+    /// How many choices of a metrics type are defined. Of `errors`, those that are not built in count too.
+    pub fn count(&self, metrics: MetricsTypeId) -> usize {
+        match metrics {
+            MetricsTypeId::JobTypes => self.job_types.len(),
+            MetricsTypeId::Ingests => self.strikes.len(),
+            MetricsTypeId::Errors => self.errors.len(),
+        }
+    }
+
     /// The choice of a metrics type that has this id.
     pub fn selectable(&self, metrics: MetricsTypeId, id: ChoiceId) -> Option<Selectable> {
         match metrics {

@@ -95,12 +95,15 @@ pub struct Series {
     buckets: Vec<u32>,
     /// In the units of the column, rounded down.
     values: Vec<u128>,
+    /// The smallest value and the largest.
+    bounds: Option<(u128, u128)>,
 }
 
 impl<'a> Plot<'a> {
     /// Empty series of these columns. Errors count as `choices` define them.
     pub fn new(columns: &[&'static Column], choices: &'a Choices) -> Self {
-        let series = columns.iter().map(|&column| Series { column, buckets: Vec::new(), values: Vec::new() });
+        let series =
+            columns.iter().map(|&column| Series { column, buckets: Vec::new(), values: Vec::new(), bounds: None });
         Self { choices, buckets: Vec::new(), series: series.collect() }
     }
 
@@ -112,6 +115,8 @@ impl<'a> Plot<'a> {
             if let Some(value) = value::of(series.column, aggregate, self.choices) {
                 series.buckets.push(place);
                 series.values.push(value);
+                let (min, max) = series.bounds.unwrap_or((value, value));
+                series.bounds = Some((min.min(value), max.max(value)));
             }
         }
     }
@@ -152,6 +157,6 @@ impl Series {
 
     /// The smallest and the largest value.
     pub fn bounds_y(&self) -> Option<(u128, u128)> {
-        Some((*self.values.iter().min()?, *self.values.iter().max()?))
+        self.bounds
     }
 }

@@ -56,6 +56,11 @@ impl Parts {
         Self(self.0 | others.0)
     }
 
+    /// Whether any is at that bit or behind it.
+    pub fn reach(self, bit: usize) -> bool {
+        self.0 >> bit > 0
+    }
+
     /// Whether all of those are among these.
     pub fn have(self, others: Self) -> bool {
         self.0 & others.0 == others.0

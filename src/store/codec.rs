@@ -24,6 +24,8 @@ const CHECKSUM_BYTES: usize = 4;
 #[derive(Default)]
 pub(super) struct Record {
     bytes: Vec<u8>,
+    /// How much of that a checksum covers already.
+    sealed: usize,
     /// The column that is written at the moment.
     column: Column,
 }
@@ -32,6 +34,7 @@ impl Record {
     /// Begins a new record.
     pub(super) fn start(&mut self, form: u8) {
         self.bytes.clear();
+        self.sealed = 0;
         self.bytes.push(form);
     }
 
@@ -53,10 +56,22 @@ impl Record {
         self.column.put(&mut self.bytes);
     }
 
-    /// Ends the record and gives its bytes.
+    /// Ends the front of the record, which can be read without what follows: its length before it, a checksum behind it.
+    pub(super) fn seal_front(&mut self) {
+        let mut length = Vec::new();
+        put_varint(&mut length, self.bytes.len() as u64 - 1);
+        self.bytes.splice(1..1, length);
+        self.seal();
+    }
+
+    /// Ends the record and gives its bytes. Behind a front, nothing needs no checksum.
     pub(super) fn seal(&mut self) -> &[u8] {
-        let checksum = checksum(&self.bytes);
-        self.bytes.extend_from_slice(&checksum);
+        let rest = &self.bytes[self.sealed..];
+        if !rest.is_empty() {
+            let checksum = checksum(rest);
+            self.bytes.extend_from_slice(&checksum);
+            self.sealed = self.bytes.len();
+        }
         &self.bytes
     }
 }
@@ -71,6 +86,30 @@ pub(super) fn open(form: u8, sealed: &[u8]) -> Result<&[u8], Corrupt> {
         Some((&found, content)) if found == form => Ok(content),
         _ => Err(Corrupt("a record has an unknown form")),
     }
+}
+
+/// Opens the front of a record that was sealed with `form`. Returns its content, and what follows, still sealed.
+pub(super) fn open_front(form: u8, sealed: &[u8]) -> Result<(&[u8], &[u8]), Corrupt> {
+    let mut read = Reader(sealed);
+    if read.byte()? != form {
+        return Err(Corrupt("a record has an unknown form"));
+    }
+    let length = usize::try_from(read.varint()?).map_err(|_| Corrupt("a record ends early"))?;
+    let (content, rest) = read.0.split_at_checked(length).ok_or(Corrupt("a record ends early"))?;
+    let (stored, rest) = rest.split_first_chunk::<CHECKSUM_BYTES>().ok_or(Corrupt("a record ends early"))?;
+    if *stored != checksum(&sealed[..sealed.len() - rest.len() - CHECKSUM_BYTES]) {
+        return Err(Corrupt("a checksum does not match"));
+    }
+    Ok((content, rest))
+}
+
+/// Opens what follows the front of a record.
+pub(super) fn open_rest(sealed: &[u8]) -> Result<&[u8], Corrupt> {
+    if sealed.is_empty() {
+        return Ok(sealed);
+    }
+    let (content, stored) = sealed.split_last_chunk::<CHECKSUM_BYTES>().ok_or(Corrupt("a record is too short"))?;
+    if *stored == checksum(content) { Ok(content) } else { Err(Corrupt("a checksum does not match")) }
 }
 
 fn checksum(bytes: &[u8]) -> [u8; CHECKSUM_BYTES] {

@@ -1,14 +1,15 @@
 //! Rollups as rows: the day first, then the hours that exist, nothing for what did not happen.
 
 use super::blocks::choice;
-use super::codec::{Corrupt, Reader, Record, open};
+use super::codec::{Corrupt, Reader, Record, open_front, open_rest};
+use crate::events::contribution::COUNTERS;
 use crate::rollup::{Aggregate, Distribution, Parts, Rollup};
 
 const FORM_ROLLUP: u8 = 1;
 const WRONG_ERROR: Corrupt = Corrupt("a count by error is wrong");
 
-/// Packs a rollup: which hours exist, the unit of its observations, the day's aggregate, then the hours' unless there is
-/// only one. Reading a day stops before the hours.
+/// Packs a rollup. In front, to be read alone: which hours exist, the unit of its observations, the day's aggregate. Then
+/// the hours' aggregates, unless there is only one.
 pub(super) fn encode_rollup<'r>(record: &'r mut Record, rollup: &Rollup) -> &'r [u8] {
     record.start(FORM_ROLLUP);
     record.bytes(&rollup.hour_bits().to_le_bytes()[..3]);
@@ -16,6 +17,7 @@ pub(super) fn encode_rollup<'r>(record: &'r mut Record, rollup: &Rollup) -> &'r 
     let place = (1..ROLLUP_UNITS.len()).rev().find(|&place| fits(rollup, ROLLUP_UNITS[place])).unwrap_or(0);
     record.varint(place as u64);
     put_aggregate(record, &day, ROLLUP_UNITS[place]);
+    record.seal_front();
     if rollup.hours().len() > 1 {
         for (_, aggregate) in rollup.hours() {
             put_aggregate(record, aggregate, ROLLUP_UNITS[place]);
@@ -42,56 +44,89 @@ const ROLLUP_UNITS: [u64; 3] = [1, 1_000, 1_000_000];
 
 /// Unpacks a rollup.
 pub(super) fn decode_rollup(sealed: &[u8]) -> Result<Rollup, Corrupt> {
-    let mut row = RollupRow::open(sealed)?;
-    let mut rollup = Rollup::with_room_for(row.hours.count_ones() as usize);
-    row.skip_day()?;
+    let mut hours = RollupRow::open(sealed)?.hours()?;
+    let mut rollup = Rollup::with_room_for(hours.bits.count_ones() as usize);
     for hour in 0..24 {
         let mut aggregate = Aggregate::default();
-        if row.hour(hour, Parts::ALL, &mut aggregate)? {
+        if hours.read(hour, Parts::ALL, &mut aggregate)? {
             rollup.set_hour(hour, aggregate);
         }
     }
-    row.read.end()?;
+    hours.aggregates.read.end()?;
     Ok(rollup)
 }
 
-/// A row that is read from its front: either the day, or the hours one after the other.
+/// A row whose front was opened: either its day is read, or its hours.
 pub(super) struct RollupRow<'a> {
-    read: Reader<'a>,
-    /// A bit for each hour that is still to be read.
-    hours: u32,
-    unit: u64,
+    hour_bits: u32,
+    front: Aggregates<'a>,
+    /// The hours, still sealed.
+    rest: &'a [u8],
 }
 
 impl<'a> RollupRow<'a> {
     pub(super) fn open(sealed: &'a [u8]) -> Result<Self, Corrupt> {
-        let mut read = Reader(open(FORM_ROLLUP, sealed)?);
-        let hours = u32::from_le_bytes([read.byte()?, read.byte()?, read.byte()?, 0]);
+        let (front, rest) = open_front(FORM_ROLLUP, sealed)?;
+        let mut read = Reader(front);
+        let hour_bits = u32::from_le_bytes([read.byte()?, read.byte()?, read.byte()?, 0]);
         let unit = ROLLUP_UNITS.get(usize::from(read.byte()?)).copied();
-        Ok(Self { read, hours, unit: unit.ok_or(Corrupt("a rollup has an unknown unit"))? })
+        let unit = unit.ok_or(Corrupt("a rollup has an unknown unit"))?;
+        Ok(Self { hour_bits, front: Aggregates { read, unit }, rest })
     }
 
     /// Reads some parts of the day's aggregate; the others are left empty.
-    pub(super) fn day(&mut self, wanted: Parts, into: &mut Aggregate) -> Result<(), Corrupt> {
-        self.aggregate(wanted, into)
+    pub(super) fn day(mut self, wanted: Parts, into: &mut Aggregate) -> Result<(), Corrupt> {
+        self.front.last(wanted, into)
     }
 
-    /// Passes over the day, to the hours. A day of a single hour stands there once.
-    pub(super) fn skip_day(&mut self) -> Result<(), Corrupt> {
-        if self.hours.is_power_of_two() { Ok(()) } else { self.aggregate(Parts::NONE, &mut Aggregate::default()) }
-    }
-
-    /// Whether this hour exists; if so, reads some parts of its aggregate. Hours are read in their order.
-    pub(super) fn hour(&mut self, hour: u8, wanted: Parts, into: &mut Aggregate) -> Result<bool, Corrupt> {
-        let is_next = self.hours >> hour & 1 == 1;
-        if is_next {
-            self.hours &= !(1 << hour);
-            self.aggregate(wanted, into)?;
+    /// Goes on to the hours. A day of a single hour has the same aggregate, which stands there once.
+    pub(super) fn hours(self) -> Result<Hours<'a>, Corrupt> {
+        let mut aggregates = self.front;
+        if !self.hour_bits.is_power_of_two() {
+            aggregates.read = Reader(open_rest(self.rest)?);
         }
-        Ok(is_next)
+        Ok(Hours { bits: self.hour_bits, aggregates })
+    }
+}
+
+/// The hours of a row, one after the other.
+pub(super) struct Hours<'a> {
+    /// A bit for each hour that is still to be read.
+    bits: u32,
+    aggregates: Aggregates<'a>,
+}
+
+impl Hours<'_> {
+    /// Whether this hour exists; if so, reads some parts of its aggregate. Hours are read in their order.
+    pub(super) fn read(&mut self, hour: u8, wanted: Parts, into: &mut Aggregate) -> Result<bool, Corrupt> {
+        let exists = self.bits >> hour & 1 == 1;
+        if exists {
+            self.bits &= !(1 << hour);
+            self.aggregates.next(wanted, into)?;
+        }
+        Ok(exists)
+    }
+}
+
+/// Aggregates one after the other.
+struct Aggregates<'a> {
+    read: Reader<'a>,
+    unit: u64,
+}
+
+impl Aggregates<'_> {
+    /// Reads some parts of the next aggregate, and passes over the others.
+    fn next(&mut self, wanted: Parts, into: &mut Aggregate) -> Result<(), Corrupt> {
+        self.read(wanted, Parts::ALL, into)
     }
 
-    fn aggregate(&mut self, wanted: Parts, into: &mut Aggregate) -> Result<(), Corrupt> {
+    /// Reads some parts of an aggregate behind which nothing is read any more.
+    fn last(&mut self, wanted: Parts, into: &mut Aggregate) -> Result<(), Corrupt> {
+        self.read(wanted, wanted, into)
+    }
+
+    /// Reads the `wanted` parts, and stops behind the last of `needed`.
+    fn read(&mut self, wanted: Parts, needed: Parts, into: &mut Aggregate) -> Result<(), Corrupt> {
         let read = &mut self.read;
         let there = Parts::from_bits(read.varint()?);
         into.clear();
@@ -105,6 +140,9 @@ impl<'a> RollupRow<'a> {
             }
         }
         for (place, distribution) in into.distributions.iter_mut().enumerate() {
+            if !needed.reach(COUNTERS + place) {
+                return Ok(());
+            }
             let part = Parts::distribution(place);
             match (there.have(part), wanted.have(part)) {
                 (true, true) => *distribution = take_distribution(read, self.unit)?,
@@ -112,7 +150,7 @@ impl<'a> RollupRow<'a> {
                 (false, _) => {}
             }
         }
-        if there.have(Parts::ERRORS) {
+        if there.have(Parts::ERRORS) && needed.have(Parts::ERRORS) {
             let count = read.varint()?;
             if wanted.have(Parts::ERRORS) {
                 let mut id = 0_u64;
@@ -191,11 +229,13 @@ mod tests {
     use super::*;
     use crate::events::{ChoiceId, MAX_ID};
 
-    /// With the right checksum, whatever the content is.
-    fn record_of(content: &[u8]) -> Vec<u8> {
+    /// With the right checksums, whatever the content is.
+    fn record_of(front: &[u8], rest: &[u8]) -> Vec<u8> {
         let mut record = Record::default();
         record.start(FORM_ROLLUP);
-        record.bytes(content);
+        record.bytes(front);
+        record.seal_front();
+        record.bytes(rest);
         record.seal().to_vec()
     }
 
@@ -246,7 +286,7 @@ mod tests {
             let mut record = Record::default();
             let sealed = encode_rollup(&mut record, &rollup);
             let mut day = Aggregate::default();
-            prop_assert_eq!(RollupRow::open(sealed).and_then(|mut row| row.day(Parts::ALL, &mut day)), Ok(()));
+            prop_assert_eq!(RollupRow::open(sealed).and_then(|row| row.day(Parts::ALL, &mut day)), Ok(()));
             prop_assert_eq!(day, rollup.day());
             prop_assert_eq!(decode_rollup(sealed), Ok(rollup));
         }
@@ -255,27 +295,47 @@ mod tests {
         fn some_parts_are_read_as_among_all(rollup in any_rollup(), wanted in 0..1_u64 << 11) {
             let wanted = Parts::from_bits(wanted);
             let mut record = Record::default();
-            let mut row = RollupRow::open(encode_rollup(&mut record, &rollup)).expect("just sealed");
-            row.skip_day().expect("just sealed");
+            let sealed = encode_rollup(&mut record, &rollup);
             let mut read = Aggregate::default();
+            let mut hours = RollupRow::open(sealed).and_then(RollupRow::hours).expect("just sealed");
             for (hour, aggregate) in rollup.hours() {
-                prop_assert_eq!(row.hour(hour, wanted, &mut read), Ok(true));
+                prop_assert_eq!(hours.read(hour, wanted, &mut read), Ok(true));
                 prop_assert_eq!(&read, &only(aggregate, wanted));
             }
-            prop_assert_eq!(row.read.end(), Ok(()));
+            prop_assert_eq!(hours.aggregates.read.end(), Ok(()));
+            prop_assert_eq!(RollupRow::open(sealed).and_then(|row| row.day(wanted, &mut read)), Ok(()));
+            prop_assert_eq!(&read, &only(&rollup.day(), wanted));
         }
 
         #[test]
         fn any_bytes_are_a_rollup_or_an_error(
-            content in vec(any::<u8>(), 0..100),
+            contents in any::<[Vec<u8>; 2]>(),
             rollup in any_rollup(),
             (place, byte) in any::<(prop::sample::Index, u8)>(),
         ) {
-            let _ = decode_rollup(&record_of(&content));
-            let mut damaged = open(FORM_ROLLUP, encode_rollup(&mut Record::default(), &rollup)).expect("just sealed").to_vec();
-            let place = place.index(damaged.len());
-            damaged[place] = byte;
-            let _ = decode_rollup(&record_of(&damaged));
+            let _ = decode_rollup(&record_of(&contents[0], &contents[1]));
+            let mut record = Record::default();
+            let (front, rest) = open_front(FORM_ROLLUP, encode_rollup(&mut record, &rollup)).expect("just sealed");
+            let mut damaged = [front.to_vec(), open_rest(rest).expect("just sealed").to_vec()];
+            let place = place.index(front.len() + damaged[1].len());
+            *damaged.iter_mut().flatten().nth(place).expect("it is in one of them") = byte;
+            let damaged = record_of(&damaged[0], &damaged[1]);
+            let _ = decode_rollup(&damaged);
+            let _ = RollupRow::open(&damaged).and_then(|row| row.day(Parts::ERRORS, &mut Aggregate::default()));
+        }
+
+        #[test]
+        fn a_row_that_is_damaged_or_cut_off_is_found(
+            rollup in any_rollup(),
+            (place, bit) in (any::<prop::sample::Index>(), 0..8_u8),
+        ) {
+            let mut record = Record::default();
+            let sealed = encode_rollup(&mut record, &rollup);
+            let place = place.index(sealed.len());
+            prop_assert!(decode_rollup(&sealed[..place]).is_err());
+            let mut damaged = sealed.to_vec();
+            damaged[place] ^= 1 << bit;
+            prop_assert!(decode_rollup(&damaged).is_err());
         }
     }
 }

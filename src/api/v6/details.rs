@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use actix_web::web::{Data, Path};
+use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 
@@ -11,7 +11,7 @@ use super::MetricsTypeView;
 use crate::api::answer::{Answer, Content, wants_gzip};
 use crate::api::params::Params;
 use crate::api::{ApiError, State, blocking};
-use crate::catalog::{self, MetricsType};
+use crate::catalog::MetricsType;
 use crate::events::choice::Selectable;
 use crate::events::{ChoiceId, Choices};
 
@@ -23,11 +23,10 @@ struct DetailsView {
 }
 
 pub(in crate::api) async fn details(
+    metrics: &'static MetricsType,
     request: HttpRequest,
-    name: Path<String>,
     state: Data<State>,
 ) -> Result<HttpResponse, ApiError> {
-    let metrics = catalog::metrics_type(&name).ok_or(ApiError::NotFound)?;
     let query = request.query_string().to_owned();
     let wants_gzip = wants_gzip(&request);
     let answer = blocking(state, move |state| {

@@ -2,10 +2,9 @@
 
 use serde::{Serialize, Serializer};
 
-use super::text::{DateTime, ID_DIGITS, most_digits};
+use super::text::{ID_DIGITS, ValueWriter, most_digits};
 use crate::api::v6::ColumnView;
 use crate::plot::{Plot, Series};
-use crate::rollup::Scope;
 use crate::time::Date;
 
 /// A result, but for its values.
@@ -55,7 +54,7 @@ pub(super) fn most_bytes(plot: &Plot<'_>) -> usize {
 pub(super) fn write(opening: &[u8], plot: &Plot<'_>, with_ids: bool) -> Vec<u8> {
     let mut body = Vec::with_capacity(opening.len() + most_bytes(plot));
     body.extend_from_slice(opening);
-    let (mut datetime, mut digits) = (DateTime::new(), itoa::Buffer::new());
+    let mut write = ValueWriter::new(with_ids);
     for series in plot.series() {
         serde_json::to_writer(&mut body, &SeriesHead::of(plot, series)).expect("a head is plain texts and numbers");
         // The values come behind the other fields.
@@ -63,15 +62,11 @@ pub(super) fn write(opening: &[u8], plot: &Plot<'_>, with_ids: bool) -> Vec<u8> 
         body.extend_from_slice(br#","values":["#);
         for (bucket, value) in plot.points(series) {
             body.push(b'{');
-            if let (true, Scope::Choice(choice)) = (with_ids, bucket.scope) {
-                body.extend_from_slice(br#""id":"#);
-                body.extend_from_slice(digits.format(choice.get()).as_bytes());
-                body.push(b',');
-            }
+            write.id(&mut body, br#""id":"#, bucket, b",");
             body.extend_from_slice(br#""datetime":""#);
-            body.extend_from_slice(datetime.of(bucket.start));
+            write.datetime(&mut body, bucket);
             body.extend_from_slice(br#"","value":"#);
-            body.extend_from_slice(digits.format(value).as_bytes());
+            write.value(&mut body, value);
             body.extend_from_slice(b"},");
         }
         close_list(&mut body);

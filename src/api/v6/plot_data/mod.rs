@@ -7,7 +7,7 @@ mod json;
 mod query;
 mod text;
 
-use actix_web::web::{Data, Path};
+use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 
 use crate::api::answer::{Answer, Content};
@@ -15,7 +15,7 @@ use crate::api::answers::Room;
 use crate::api::page::{Links, PageRequest};
 use crate::api::params::Params;
 use crate::api::{ApiError, State};
-use crate::catalog::{self, MetricsType};
+use crate::catalog::MetricsType;
 use crate::config::Dialect;
 use crate::plot::{Bucket, Plot, Query, Resolution, Selection};
 use crate::store::{Snapshot, Wanted};
@@ -24,11 +24,10 @@ use crate::store::{Snapshot, Wanted};
 const FEW_VALUES: usize = 4_096;
 
 pub(in crate::api) async fn plot_data(
+    metrics: &'static MetricsType,
     request: HttpRequest,
-    name: Path<String>,
     state: Data<State>,
 ) -> Result<HttpResponse, ApiError> {
-    let metrics = catalog::metrics_type(&name).ok_or(ApiError::NotFound)?;
     let answer = state.answers.answer(|| {
         let snapshot = state.store.snapshot()?;
         Ok((Question::of(metrics, &request, &state, &snapshot)?, snapshot))
