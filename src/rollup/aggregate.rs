@@ -88,7 +88,10 @@ impl Aggregate {
 
     /// Takes everything out.
     pub fn clear(&mut self) {
-        *self = Self::default();
+        self.events = 0;
+        self.counters = Default::default();
+        self.errors.clear();
+        self.distributions = Default::default();
     }
 
     /// The parts in which anything is counted.

@@ -208,22 +208,42 @@ impl Reader<'_> {
 
     /// A number of up to 56 bits, as nearly all are; nothing is read if it is longer or broken.
     fn short_varint(&mut self) -> Option<u64> {
-        let mut number = 0;
-        for (place, &byte) in self.0.iter().take(8).enumerate() {
-            number |= u64::from(byte & 0x7f) << (7 * place);
-            if byte & 0x80 == 0 {
-                self.0 = &self.0[place + 1..];
-                return Some(number);
-            }
+        if let [byte, rest @ ..] = self.0
+            && byte & 0x80 == 0
+        {
+            self.0 = rest;
+            return Some((*byte).into());
         }
-        None
+        let word = first_word(self.0);
+        let ends = ends(word);
+        if ends == 0 {
+            return None;
+        }
+        let length = ends.trailing_zeros() / 8 + 1;
+        self.0 = &self.0[length as usize..];
+        let bits = word & (u64::MAX >> (u64::BITS - 8 * length)) & 0x7f7f_7f7f_7f7f_7f7f;
+        // Groups of seven bits move together, then those of fourteen, then those of twenty-eight.
+        let bits = bits & 0x007f_007f_007f_007f | (bits & 0x7f00_7f00_7f00_7f00) >> 1;
+        let bits = bits & 0x0000_3fff_0000_3fff | (bits & 0x3fff_0000_3fff_0000) >> 2;
+        Some(bits & 0x0fff_ffff | (bits & 0x0fff_ffff_0000_0000) >> 4)
     }
 
     /// Passes over so many numbers.
-    pub(super) fn skip_varints(&mut self, count: u64) -> Result<(), Corrupt> {
-        for _ in 0..count {
-            let last = self.0.iter().position(|byte| byte & 0x80 == 0).ok_or(Corrupt("a record ends early"))?;
-            self.0 = &self.0[last + 1..];
+    pub(super) fn skip_varints(&mut self, mut count: u64) -> Result<(), Corrupt> {
+        const SHORT: Corrupt = Corrupt("a record ends early");
+        while count > 0 {
+            if self.0.is_empty() {
+                return Err(SHORT);
+            }
+            let mut ends = ends(first_word(self.0));
+            let mut passed = 0;
+            while ends > 0 && count > 0 {
+                passed = ends.trailing_zeros() / 8 + 1;
+                ends &= ends - 1;
+                count -= 1;
+            }
+            let passed = if passed == 0 { 8 } else { passed };
+            self.0 = self.0.get(passed as usize..).ok_or(SHORT)?;
         }
         Ok(())
     }
@@ -254,6 +274,21 @@ impl Reader<'_> {
         let column = self.column(count)?;
         column.into_iter().collect::<Option<_>>().ok_or(Corrupt("a number is missing"))
     }
+}
+
+/// The first eight bytes, as a number; behind the end, bytes that end no number.
+fn first_word(bytes: &[u8]) -> u64 {
+    let word = bytes.first_chunk().copied().unwrap_or_else(|| {
+        let mut word = [0x80; 8];
+        word[..bytes.len()].copy_from_slice(bytes);
+        word
+    });
+    u64::from_le_bytes(word)
+}
+
+/// The high bit of each byte that is the last one of a number.
+fn ends(word: u64) -> u64 {
+    !word & 0x8080_8080_8080_8080
 }
 
 /// How a column that is not empty is packed; one byte, 0 stands for a column without any number.
@@ -485,9 +520,27 @@ mod tests {
         }
 
         #[test]
+        fn numbers_are_read_and_passed_over_alike(
+            numbers in vec((any::<u64>(), 0..64).prop_map(|(number, bits)| number >> bits), 0..20),
+            skipped in any::<prop::sample::Index>(),
+        ) {
+            let mut bytes = Vec::new();
+            numbers.iter().for_each(|&number| put_varint(&mut bytes, number));
+            let mut reader = Reader(&bytes);
+            let skipped = skipped.index(numbers.len() + 1);
+            prop_assert_eq!(reader.skip_varints(skipped as u64), Ok(()));
+            for &number in &numbers[skipped..] {
+                prop_assert_eq!(reader.varint(), Ok(number));
+            }
+            prop_assert_eq!(reader.end(), Ok(()));
+            prop_assert!(Reader(&bytes).skip_varints(numbers.len() as u64 + 1).is_err());
+        }
+
+        #[test]
         fn any_bytes_are_a_value_or_an_error(bytes in vec(any::<u8>(), 0..64), count in 0..100_usize) {
             let _ = Reader(&bytes).column(count);
             let _ = Reader(&bytes).varint_u128();
+            let _ = Reader(&bytes).skip_varints(count as u64);
             let _ = open(FORM_DEFINITION, &bytes);
         }
     }

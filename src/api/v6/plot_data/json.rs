@@ -2,7 +2,7 @@
 
 use serde::{Serialize, Serializer};
 
-use super::text::{ID_DIGITS, ValueWriter, most_digits};
+use super::text::{Form, ID_DIGITS, Items, most_digits};
 use crate::api::v6::ColumnView;
 use crate::plot::{Plot, Series};
 use crate::time::Date;
@@ -54,20 +54,24 @@ pub(super) fn most_bytes(plot: &Plot<'_>) -> usize {
 pub(super) fn write(opening: &[u8], plot: &Plot<'_>, with_ids: bool) -> Vec<u8> {
     let mut body = Vec::with_capacity(opening.len() + most_bytes(plot));
     body.extend_from_slice(opening);
-    let mut write = ValueWriter::new(with_ids);
+    let form = if with_ids {
+        Form {
+            before: br#"{"id":"#,
+            behind_id: Some(br#","datetime":""#),
+            before_value: br#"","value":"#,
+            behind: *b"},",
+        }
+    } else {
+        Form { before: br#"{"datetime":""#, behind_id: None, before_value: br#"","value":"#, behind: *b"}," }
+    };
+    let mut items = Items::new(form);
     for series in plot.series() {
         serde_json::to_writer(&mut body, &SeriesHead::of(plot, series)).expect("a head is plain texts and numbers");
         // The values come behind the other fields.
         body.pop();
         body.extend_from_slice(br#","values":["#);
         for (bucket, value) in plot.points(series) {
-            body.push(b'{');
-            write.id(&mut body, br#""id":"#, bucket, b",");
-            body.extend_from_slice(br#""datetime":""#);
-            write.datetime(&mut body, bucket);
-            body.extend_from_slice(br#"","value":"#);
-            write.value(&mut body, value);
-            body.extend_from_slice(b"},");
+            items.write(&mut body, bucket, value);
         }
         close_list(&mut body);
         body.extend_from_slice(b"},");

@@ -4,66 +4,87 @@
 
 use crate::plot::{Bucket, Plot, Series};
 use crate::rollup::Scope;
-use crate::time::{Date, Timestamp};
+use crate::time::Date;
 
-/// Writes one value after the other. The text is put together in one place and changed from value to value, since a year
-/// by the hour has a quarter of a million of them.
-pub(super) struct ValueWriter {
-    with_ids: bool,
-    datetime: DateTime,
-    digits: itoa::Buffer,
+/// How an item, a value with its bucket, is written; `N` bytes end it.
+pub(super) struct Form<'a, const N: usize> {
+    /// What it begins with.
+    pub(super) before: &'a [u8],
+    /// What stands between the id of its choice and its date and time; without it, items have no id.
+    pub(super) behind_id: Option<&'a [u8]>,
+    /// What stands between date and time and value.
+    pub(super) before_value: &'a [u8],
+    /// What it ends with.
+    pub(super) behind: [u8; N],
 }
 
-impl ValueWriter {
-    pub(super) fn new(with_ids: bool) -> Self {
-        Self { with_ids, datetime: DateTime::new(), digits: itoa::Buffer::new() }
-    }
-
-    /// Appends what stands before the id, the id, if values have ids, and what stands behind it.
-    pub(super) fn id(&mut self, out: &mut Vec<u8>, before: &[u8], bucket: Bucket, behind: &[u8]) {
-        if let (true, Scope::Choice(choice)) = (self.with_ids, bucket.scope) {
-            out.extend_from_slice(before);
-            out.extend_from_slice(self.digits.format(choice.get()).as_bytes());
-            out.extend_from_slice(behind);
-        }
-    }
-
-    /// Appends the start of a bucket without the zone, which is UTC: `2015-10-05T00:00:00`.
-    pub(super) fn datetime(&mut self, out: &mut Vec<u8>, bucket: Bucket) {
-        out.extend_from_slice(self.datetime.of(bucket.start));
-    }
-
-    /// Appends a value.
-    pub(super) fn value(&mut self, out: &mut Vec<u8>, value: u128) {
-        // Nearly all values are small, and 128 bits take longer.
-        let digits = match u64::try_from(value) {
-            Ok(value) => self.digits.format(value),
-            Err(_) => self.digits.format(value),
-        };
-        out.extend_from_slice(digits.as_bytes());
-    }
-}
-
-/// A date and time that changes from bucket to bucket.
-struct DateTime {
+/// Writes items one after the other. Each is put together in one place, from what it has in common with the one before, and
+/// then appended as a whole: a year by the hour has a quarter of a million of them.
+pub(super) struct Items<'a, const N: usize> {
+    form: Form<'a, N>,
+    text: [u8; ITEM_BYTES],
+    /// Where the item begins, and where its value does.
+    start: usize,
+    value: usize,
+    /// What stands in the text.
     date: Option<Date>,
-    text: [u8; 19],
+    scope: Option<Scope>,
 }
 
-impl DateTime {
-    fn new() -> Self {
-        Self { date: None, text: *b"0000-00-00T00:00:00" }
+/// Where every item has its date and time, `2015-10-05T00:00:00`, which is UTC without saying so; before it there is room
+/// for the longest name of a column and an id.
+const DATETIME: usize = 96;
+const DATETIME_BYTES: usize = "2015-10-05T00:00:00".len();
+/// Behind it there is room for a value of 128 bits.
+const ITEM_BYTES: usize = 192;
+
+impl<'a, const N: usize> Items<'a, N> {
+    pub(super) fn new(form: Form<'a, N>) -> Self {
+        let mut text = [0; ITEM_BYTES];
+        text[DATETIME..][..DATETIME_BYTES].copy_from_slice(b"0000-00-00T00:00:00");
+        let before_value = DATETIME + DATETIME_BYTES;
+        let value = before_value + form.before_value.len();
+        text[before_value..value].copy_from_slice(form.before_value);
+        Self { form, text, start: 0, value, date: None, scope: None }
     }
 
-    fn of(&mut self, start: Timestamp) -> &[u8; 19] {
-        let date = start.date();
+    /// Appends an item.
+    pub(super) fn write(&mut self, out: &mut Vec<u8>, bucket: Bucket, value: u128) {
+        let (date, hour) = (bucket.start.date(), bucket.start.hour());
         if self.date != Some(date) {
             self.date = Some(date);
-            self.text[..10].copy_from_slice(&date.to_text());
+            self.text[DATETIME..][..10].copy_from_slice(&date.to_text());
         }
-        let hour = start.hour();
-        (self.text[11], self.text[12]) = (b'0' + hour / 10, b'0' + hour % 10);
-        &self.text
+        [self.text[DATETIME + 11], self.text[DATETIME + 12]] = [b'0' + hour / 10, b'0' + hour % 10];
+        if self.scope != Some(bucket.scope) {
+            self.scope = Some(bucket.scope);
+            self.set_scope(bucket.scope);
+        }
+        let mut digits = itoa::Buffer::new();
+        // Nearly all values are small, and 128 bits take longer.
+        let digits = match u64::try_from(value) {
+            Ok(value) => digits.format(value),
+            Err(_) => digits.format(value),
+        };
+        let end = self.value + digits.len();
+        self.text[self.value..end].copy_from_slice(digits.as_bytes());
+        self.text[end..end + N].copy_from_slice(&self.form.behind);
+        out.extend_from_slice(&self.text[self.start..end + N]);
+    }
+
+    fn set_scope(&mut self, scope: Scope) {
+        self.start = DATETIME;
+        if let (Some(behind_id), Scope::Choice(choice)) = (self.form.behind_id, scope) {
+            self.put_before(behind_id);
+            self.put_before(itoa::Buffer::new().format(choice.get()).as_bytes());
+        }
+        self.put_before(self.form.before);
+    }
+
+    fn put_before(&mut self, part: &[u8]) {
+        let end = self.start;
+        self.start -= part.len();
+        self.text[self.start..end].copy_from_slice(part);
     }
 }
 
@@ -88,17 +109,13 @@ pub(super) fn most_bytes(plot: &Plot<'_>) -> usize {
 pub(super) fn write(plot: &Plot<'_>, with_ids: bool) -> Vec<u8> {
     let mut lines = Vec::with_capacity(most_bytes(plot));
     lines.extend_from_slice(CSV_HEADER);
-    let mut write = ValueWriter::new(with_ids);
     for series in plot.series() {
+        let name = &series.column.name;
+        let before = if with_ids { format!("{name},") } else { format!("{name},,") };
+        let behind_id = with_ids.then_some(b",".as_slice());
+        let mut items = Items::new(Form { before: before.as_bytes(), behind_id, before_value: b",", behind: *b"\n" });
         for (bucket, value) in plot.points(series) {
-            lines.extend_from_slice(series.column.name.as_bytes());
-            lines.push(b',');
-            write.id(&mut lines, b"", bucket, b"");
-            lines.push(b',');
-            write.datetime(&mut lines, bucket);
-            lines.push(b',');
-            write.value(&mut lines, value);
-            lines.push(b'\n');
+            items.write(&mut lines, bucket, value);
         }
     }
     lines
