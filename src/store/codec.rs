@@ -525,7 +525,9 @@ mod tests {
             skipped in any::<prop::sample::Index>(),
         ) {
             let mut bytes = Vec::new();
-            numbers.iter().for_each(|&number| put_varint(&mut bytes, number));
+            for &number in &numbers {
+                put_varint(&mut bytes, number);
+            }
             let mut reader = Reader(&bytes);
             let skipped = skipped.index(numbers.len() + 1);
             prop_assert_eq!(reader.skip_varints(skipped as u64), Ok(()));

@@ -26,6 +26,7 @@ pub use codec::Corrupt;
 pub use snapshot::{Snapshot, Wanted};
 
 use snapshot::LatestChoices;
+use tables::DefinitionKey;
 
 use crate::catalog::MetricsTypeId;
 use crate::events::{Choice, Choices};
@@ -207,20 +208,20 @@ fn prepare_format(database: &Database) -> Result<(), StoreError> {
 }
 
 /// The key of a definition's row.
-fn choice_row(choice: &Choice) -> (u8, u64) {
+fn definition_key(choice: &Choice) -> DefinitionKey {
     let (metrics, id) = choice.key();
-    (metrics as u8, id.get())
+    DefinitionKey { metrics: metrics as u8, id: id.get() }
 }
 
 /// Reads all definitions.
-fn read_choices(table: &impl ReadableTable<(u8, u64), &'static [u8]>) -> Result<Choices, StoreError> {
+fn read_choices(table: &impl ReadableTable<DefinitionKey, &'static [u8]>) -> Result<Choices, StoreError> {
     const JOB_TYPES: u8 = MetricsTypeId::JobTypes as u8;
     const STRIKES: u8 = MetricsTypeId::Ingests as u8;
     const ERRORS: u8 = MetricsTypeId::Errors as u8;
     let mut choices = Choices::default();
-    for row in table.range::<(u8, u64)>(..)? {
+    for row in table.range::<DefinitionKey>(..)? {
         let (key, value) = row?;
-        choices.define(match key.value().0 {
+        choices.define(match key.value().metrics {
             JOB_TYPES => Choice::JobType(codec::decode_definition(value.value())?),
             STRIKES => Choice::Strike(codec::decode_definition(value.value())?),
             ERRORS => Choice::Error(codec::decode_definition(value.value())?),

@@ -6,6 +6,7 @@ use parking_lot::Mutex;
 use redb::{AccessGuard, ReadOnlyTable, ReadTransaction};
 
 use super::rollup_rows::RollupRow;
+use super::tables::{DayKey, TotalKey};
 use super::{StoreError, read_choices, tables};
 use crate::catalog::MetricsTypeId;
 use crate::events::{ChoiceId, Choices};
@@ -105,10 +106,11 @@ impl Snapshot {
         let choices = self.transaction.open_table(tables::ROLLUPS)?;
         let are_many = scopes.len() * SCAN_PART >= self.choices.count(metrics);
         // Only days on which something of some choice is counted can have something of these.
-        let days = totals.range((metrics as u8, first.days())..=(metrics as u8, last.days()))?;
+        let total = |date: Date| TotalKey { metrics: metrics as u8, days: date.days() };
+        let days = totals.range(total(first)..=total(last))?;
         Ok(days.map(move |day| {
             let (key, total) = day?;
-            let date = Date::from_days(key.value().1).ok_or(Corrupt("a rollup has no date"))?;
+            let date = Date::from_days(key.value().days).ok_or(Corrupt("a rollup has no date"))?;
             let rows = match scopes {
                 [Scope::All] => vec![(Scope::All, total)],
                 _ if are_many => scan(&choices, metrics, scopes, date)?,
@@ -133,7 +135,7 @@ fn look_up(
     let mut rows = Vec::with_capacity(scopes.len());
     for &scope in scopes {
         if let Scope::Choice(choice) = scope {
-            let row = table.get((date.days(), choice.get(), metrics as u8))?;
+            let row = table.get(DayKey { days: date.days(), choice: choice.get(), metrics: metrics as u8 })?;
             rows.extend(row.map(|row| (scope, row)));
         }
     }
@@ -149,9 +151,10 @@ fn scan(
 ) -> Result<Vec<(Scope, Row)>, StoreError> {
     let mut rows = Vec::with_capacity(scopes.len());
     let mut scopes = scopes.iter().copied().peekable();
-    for row in table.range((date.days(), 0, 0)..(date.days() + 1, 0, 0))? {
+    let start = |days| DayKey { days, choice: 0, metrics: 0 };
+    for row in table.range(start(date.days())..start(date.days() + 1))? {
         let (key, row) = row?;
-        let (_, choice, found) = key.value();
+        let DayKey { choice, metrics: found, .. } = key.value();
         let scope = ChoiceId::new(choice).map(Scope::Choice).ok_or(Corrupt("a rollup has no choice"))?;
         while scopes.next_if(|&wanted| wanted < scope).is_some() {}
         if found == metrics as u8 && scopes.peek() == Some(&scope) {
@@ -161,7 +164,7 @@ fn scan(
     Ok(rows)
 }
 
-type RollupTable = ReadOnlyTable<(u32, u64, u8), &'static [u8]>;
+type RollupTable = ReadOnlyTable<DayKey, &'static [u8]>;
 
 /// The bytes of a row.
 type Row = AccessGuard<'static, &'static [u8]>;

@@ -11,20 +11,18 @@ use redb::{ReadableTable, Table, WriteTransaction};
 use super::rows::Rows;
 use crate::catalog::MetricsTypeId;
 use crate::events::{Event, EventKey, EventKind, Partition};
+use crate::store::StoreError;
 use crate::store::blocks::{self, MAX_EVENTS, TAIL_EVENTS};
 use crate::store::codec::{Corrupt, Record};
 use crate::store::index_pages::{self, IndexPage, Place};
-use crate::store::{StoreError, tables};
-
-type BlockKey = (u32, u64, u8, u64);
-type IndexRow = (u64, u8);
+use crate::store::tables::{self, BlockKey, PageKey};
 
 /// The events as a batch reads and writes them.
 pub struct StoredEvents<'txn> {
     /// Where rows are packed.
     record: Record,
     blocks: Table<'txn, BlockKey, &'static [u8]>,
-    index: Table<'txn, IndexRow, &'static [u8]>,
+    index: Table<'txn, PageKey, &'static [u8]>,
     /// Blocks that are not written yet.
     rows: Rows<BlockKey>,
 }
@@ -65,14 +63,14 @@ impl Home {
 
     /// A number that orders as homes do, which is faster to sort by.
     fn order(self) -> u128 {
-        let (date, choice, kind, _) = self.block(0);
-        u128::from(date) << 96 | u128::from(choice) << 32 | u128::from(kind)
+        let BlockKey { days, choice, kind, .. } = self.block(0);
+        u128::from(days) << 96 | u128::from(choice) << 32 | u128::from(kind)
     }
 
     /// The key of its block with that lower bound.
     fn block(self, lower: u64) -> BlockKey {
-        let (date, choice) = self.place.map_or((0, 0), |(date, choice)| (date.days(), choice.get()));
-        (date, choice, self.kind as u8, lower)
+        let (days, choice) = self.place.map_or((0, 0), |(date, choice)| (date.days(), choice.get()));
+        BlockKey { days, choice, kind: self.kind as u8, lower }
     }
 }
 
@@ -188,7 +186,7 @@ impl<'txn> StoredEvents<'txn> {
         Ok(())
     }
 
-    fn index_page(&self, row: IndexRow) -> Result<IndexPage, StoreError> {
+    fn index_page(&self, row: PageKey) -> Result<IndexPage, StoreError> {
         let page = self.index.get(row)?;
         Ok(page.map_or_else(|| Ok(IndexPage::default()), |page| index_pages::decode_index_page(page.value()))?)
     }
@@ -206,7 +204,7 @@ impl<'txn> StoredEvents<'txn> {
             if block.as_ref().is_some_and(|block| block.lower > first.id) {
                 block = self.find_block(home, first.id)?;
                 let behind = home.block(block.as_ref().map_or(0, |block| block.lower + 1))..=home.block(u64::MAX);
-                bound = self.blocks.range(behind)?.next().transpose()?.map_or(u64::MAX, |(key, _)| key.value().3);
+                bound = self.blocks.range(behind)?.next().transpose()?.map_or(u64::MAX, |(key, _)| key.value().lower);
             }
             let (here, later) = edits.split_at(edits.partition_point(|edit| edit.id < bound));
             match block {
@@ -273,7 +271,7 @@ impl<'txn> StoredEvents<'txn> {
     /// The block of a home that an id belongs into, if there is one.
     fn find_block(&self, home: Home, id: u64) -> Result<Option<Block>, StoreError> {
         let row = self.blocks.range(home.block(0)..=home.block(id))?.next_back().transpose()?;
-        Ok(row.map(|(key, record)| Block { lower: key.value().3, record: record.value().to_vec() }))
+        Ok(row.map(|(key, record)| Block { lower: key.value().lower, record: record.value().to_vec() }))
     }
 }
 
@@ -330,8 +328,8 @@ fn merge<'a>(block: &'a [Event], edits: &[Edit<'a>]) -> Vec<&'a Event> {
     merged
 }
 
-fn index_row(key: EventKey) -> IndexRow {
-    (key.id >> 8, key.kind as u8)
+fn index_row(key: EventKey) -> PageKey {
+    PageKey { page: key.id >> 8, kind: key.kind as u8 }
 }
 
 fn low_byte(id: u64) -> u8 {

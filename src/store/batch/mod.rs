@@ -9,7 +9,7 @@ use std::sync::Arc;
 use redb::{ReadableTable, Table, WriteTransaction};
 
 use super::codec::{self, Record};
-use super::{StoreError, choice_row, tables};
+use super::{StoreError, definition_key, tables};
 use crate::events::{Choice, Choices};
 pub use events::{Change, StoredEvents};
 pub use rollups::StoredRollups;
@@ -19,7 +19,7 @@ pub struct Batch<'txn> {
     choices: Arc<Choices>,
     choices_changed: bool,
     meta: Table<'txn, &'static str, u64>,
-    definitions: Table<'txn, (u8, u64), &'static [u8]>,
+    definitions: Table<'txn, tables::DefinitionKey, &'static [u8]>,
     /// The events.
     pub events: StoredEvents<'txn>,
     /// The rollups; kept equal to a recomputation from the events by whoever changes these.
@@ -65,7 +65,7 @@ impl<'txn> Batch<'txn> {
                 Choice::Strike(strike) => codec::encode_definition(&mut record, strike),
                 Choice::Error(error) => codec::encode_definition(&mut record, error),
             };
-            self.definitions.insert(choice_row(choice), row)?;
+            self.definitions.insert(definition_key(choice), row)?;
             Arc::make_mut(&mut self.choices).define(choice.clone());
         }
         self.choices_changed |= !choices.is_empty();

@@ -5,24 +5,25 @@
 use redb::{ReadableTable, Table, WriteTransaction};
 
 use super::rows::Rows;
+use crate::catalog::MetricsTypeId;
 use crate::rollup::{Rollup, RollupKey, Scope};
 use crate::store::codec::Record;
+use crate::store::tables::{DayKey, TotalKey};
 use crate::store::{StoreError, rollup_rows, tables};
-
-type RollupRow = (u32, u64, u8);
+use crate::time::Date;
 
 /// The rollups as a batch reads and writes them.
 pub struct StoredRollups<'txn> {
     /// Where rows are packed.
     record: Record,
-    rollups: Table<'txn, RollupRow, &'static [u8]>,
-    totals: Table<'txn, (u8, u32), &'static [u8]>,
+    rollups: Table<'txn, DayKey, &'static [u8]>,
+    totals: Table<'txn, TotalKey, &'static [u8]>,
     /// Rollups of choices that are not written yet.
-    rows: Rows<RollupRow>,
+    rows: Rows<DayKey>,
     /// No rollup of a choice is stored behind this one: in the order of time, most are new, and need not be looked for.
-    last: Option<RollupRow>,
+    last: Option<DayKey>,
     /// The rollup of a choice that was looked for last, if it was not there.
-    missing: Option<RollupRow>,
+    missing: Option<DayKey>,
     /// Something was put.
     changed: bool,
 }
@@ -38,9 +39,9 @@ impl<'txn> StoredRollups<'txn> {
     /// The rollup of that name; empty if nothing is counted there.
     pub fn get(&mut self, RollupKey { date, metrics, scope }: RollupKey) -> Result<Rollup, StoreError> {
         let row = match scope {
-            Scope::All => self.totals.get((metrics as u8, date.days()))?,
+            Scope::All => self.totals.get(total_key(metrics, date))?,
             Scope::Choice(choice) => {
-                let key = (date.days(), choice.get(), metrics as u8);
+                let key = DayKey { days: date.days(), choice: choice.get(), metrics: metrics as u8 };
                 if !self.rows.end_before(key) {
                     self.rows.write_into(&mut self.rollups)?;
                 }
@@ -57,10 +58,10 @@ impl<'txn> StoredRollups<'txn> {
         self.changed = true;
         let row = (!rollup.is_empty()).then(|| rollup_rows::encode_rollup(&mut self.record, rollup));
         match (scope, row) {
-            (Scope::All, Some(row)) => _ = self.totals.insert((metrics as u8, date.days()), row)?,
-            (Scope::All, None) => _ = self.totals.remove((metrics as u8, date.days()))?,
+            (Scope::All, Some(row)) => _ = self.totals.insert(total_key(metrics, date), row)?,
+            (Scope::All, None) => _ = self.totals.remove(total_key(metrics, date))?,
             (Scope::Choice(choice), row) => {
-                let key = (date.days(), choice.get(), metrics as u8);
+                let key = DayKey { days: date.days(), choice: choice.get(), metrics: metrics as u8 };
                 if !self.rows.end_before(key) {
                     self.rows.write_into(&mut self.rollups)?;
                 }
@@ -79,4 +80,8 @@ impl<'txn> StoredRollups<'txn> {
         self.rows.write_into(&mut self.rollups)?;
         Ok(self.changed)
     }
+}
+
+fn total_key(metrics: MetricsTypeId, date: Date) -> TotalKey {
+    TotalKey { metrics: metrics as u8, days: date.days() }
 }
