@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::http::header::{self, AcceptEncoding, ContentEncoding, Encoding, Header, HeaderValue, IfNoneMatch};
 use actix_web::web::Bytes;
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use xxhash_rust::xxh3::xxh3_128;
@@ -64,7 +64,7 @@ impl Answer {
             media_type: self.media_type,
             body: Bytes::from(body),
             hash: self.hash,
-            tag: tag(self.hash, "-gzip"),
+            tag: tag(self.hash, PACKED),
             is_packed: true,
             lease,
         }
@@ -80,33 +80,27 @@ impl Answer {
         self.body.len()
     }
 
-    /// Whether the client has it already, in whatever encoding.
-    pub(crate) fn is_known(&self, request: &HttpRequest) -> bool {
+    /// The response for a client that has this answer already, in whatever encoding.
+    pub(crate) fn not_modified(&self, request: &HttpRequest) -> Option<HttpResponse> {
         if !request.headers().contains_key(header::IF_NONE_MATCH) {
-            return false;
+            return None;
         }
-        match IfNoneMatch::parse(request) {
-            Ok(IfNoneMatch::Any) => true,
-            Ok(IfNoneMatch::Items(tags)) => {
+        let is_known = match IfNoneMatch::parse(request).ok()? {
+            IfNoneMatch::Any => true,
+            IfNoneMatch::Items(tags) => {
                 let hash = format!("{:032x}", self.hash);
-                tags.iter().any(|tag| tag.tag().strip_suffix("-gzip").unwrap_or(tag.tag()) == hash)
+                tags.iter().any(|tag| tag.tag().strip_suffix(PACKED).unwrap_or(tag.tag()) == hash)
             }
-            Err(_) => false,
-        }
+        };
+        // The tag is that of the encoding which the client would have been sent.
+        let tag = || if wants_gzip(request) { tag(self.hash, PACKED) } else { self.tag.clone() };
+        is_known.then(|| head(&mut HttpResponse::NotModified(), tag()).finish())
     }
 
-    /// The response that sends it, or `304` if the client has it.
-    pub(crate) fn respond(self: Arc<Self>, request: &HttpRequest) -> HttpResponse {
-        let is_known = self.is_known(request);
-        let mut response = if is_known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
-        response
-            .insert_header((header::ETAG, self.tag.clone()))
-            .insert_header((header::VARY, HeaderValue::from_static("accept-encoding")))
-            // Numbers change with every event: ask each time, and mostly be told that nothing has changed.
-            .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-cache")));
-        if is_known {
-            return response.finish();
-        }
+    /// The response that sends it.
+    pub(crate) fn respond(self: Arc<Self>) -> HttpResponse {
+        let mut response = HttpResponse::Ok();
+        head(&mut response, self.tag.clone());
         response.insert_header((header::CONTENT_TYPE, HeaderValue::from_static(self.media_type)));
         if self.is_packed {
             response.insert_header(ContentEncoding::Gzip);
@@ -114,6 +108,18 @@ impl Answer {
         response.body(Pieces { sent: 0, answer: self })
     }
 }
+
+/// What answers say of themselves, sent or not.
+fn head(response: &mut HttpResponseBuilder, tag: HeaderValue) -> &mut HttpResponseBuilder {
+    response
+        .insert_header((header::ETAG, tag))
+        .insert_header((header::VARY, HeaderValue::from_static("accept-encoding")))
+        // Numbers change with every event: ask each time, and mostly be told that nothing has changed.
+        .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-cache")))
+}
+
+/// What a tag has behind it for the compressed body.
+const PACKED: &str = "-gzip";
 
 /// The strong tag of an encoding, by the suffix that stands for it.
 fn tag(hash: u128, suffix: &str) -> HeaderValue {
@@ -133,8 +139,10 @@ pub(crate) fn wants_gzip(request: &HttpRequest) -> bool {
 /// The response for a content that is made anew for each request.
 pub(crate) fn answer(request: &HttpRequest, content: Content) -> HttpResponse {
     let plain = Answer::new(content, None);
-    let answer = if wants_gzip(request) && !plain.is_known(request) { plain.packed(None) } else { plain };
-    Arc::new(answer).respond(request)
+    if let Some(response) = plain.not_modified(request) {
+        return response;
+    }
+    Arc::new(if wants_gzip(request) { plain.packed(None) } else { plain }).respond()
 }
 
 /// How much of a body is handed to the connection at a time. It copies what it is given: a large body as a whole would

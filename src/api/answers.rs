@@ -120,8 +120,11 @@ impl Answers {
 
     /// The response that sends an answer, compressed if the client asked for that.
     pub(crate) async fn send(&self, request: &HttpRequest, plain: Arc<Answer>) -> Result<HttpResponse, ApiError> {
-        if !wants_gzip(request) || plain.is_known(request) {
-            return Ok(plain.respond(request));
+        if let Some(response) = plain.not_modified(request) {
+            return Ok(response);
+        }
+        if !wants_gzip(request) {
+            return Ok(plain.respond());
         }
         let packed = match self.find(&Key::Packed(plain.hash()), 0).await {
             Ok(packed) => packed,
@@ -136,7 +139,7 @@ impl Answers {
                 keep(turn, u64::MAX, packed)
             }
         };
-        Ok(packed.respond(request))
+        Ok(packed.respond())
     }
 
     /// The answer that is kept, if it is of that version or a later one; or the turn to compute it. Waits while somebody

@@ -7,6 +7,7 @@ mod counting;
 mod details;
 mod events_in;
 mod http_rules;
+mod kept_answers;
 mod metrics_list;
 mod oracle;
 mod paging;

@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 
 use super::MetricsTypeView;
-use crate::api::answer::{Answer, Content, wants_gzip};
+use crate::api::answer::{Answer, Content};
 use crate::api::params::Params;
 use crate::api::{ApiError, State, blocking};
 use crate::catalog::MetricsType;
@@ -28,17 +28,15 @@ pub(in crate::api) async fn details(
     state: Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     let query = request.query_string().to_owned();
-    let wants_gzip = wants_gzip(&request);
-    let answer = blocking(state, move |state| {
+    let answer = blocking(state.clone(), move |state| {
         let choices = Arc::clone(state.store.snapshot()?.choices());
         let choices = match filtered(metrics, &Params::parse(&query), &choices) {
             Some(ids) => ids.into_iter().filter_map(|id| choices.selectable(metrics.id, id)).collect(),
             None => choices.of(metrics.id),
         };
-        let plain = Answer::new(Content::json(&DetailsView { metrics: metrics.into(), choices }), None);
-        Ok(if wants_gzip { plain.packed(None) } else { plain })
+        Ok(Answer::new(Content::json(&DetailsView { metrics: metrics.into(), choices }), None))
     });
-    Ok(Arc::new(answer.await?).respond(&request))
+    state.answers.send(&request, Arc::new(answer.await?)).await
 }
 
 /// The choices that pass the filters of their type, if any is given: values of one filter are alternatives, different

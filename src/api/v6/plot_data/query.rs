@@ -99,3 +99,85 @@ fn choice_ids(
     // Every text given has become an id by now.
     Ok((!ids.is_empty()).then_some(ids))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::MetricsTypeId;
+    use crate::events::request::Draft;
+    use crate::events::{Object, wire};
+
+    /// What a query string means at noon of 2015-01-31; choices 1 and 2 are called `a`, 3 is called `b`.
+    fn meaning(query: &str) -> Query {
+        let mut choices = Choices::default();
+        let nothing = Choices::default();
+        let mut draft = Draft::new(&nothing);
+        for (id, name) in [(1, "a"), (2, "a"), (3, "b")] {
+            let line = format!(r#"{{"kind": "job_type", "id": {id}, "name": "{name}", "version": "1"}}"#);
+            wire::read_ndjson(line.as_bytes(), |object| draft.take(object)).expect("it is JSON");
+        }
+        for object in draft.finish().expect("it is valid") {
+            if let Object::Choice(choice) = object {
+                choices.define(*choice);
+            }
+        }
+        let now = "2015-01-31T12:00:00Z".parse().expect("it is a time");
+        let metrics = MetricsTypeId::JobTypes.describe();
+        parse(metrics, &Params::parse(query), &choices, Dialect::Documented, now).expect("it is a good query")
+    }
+
+    #[test]
+    fn what_means_the_same_is_the_same_query() {
+        let same: [&[&str]; 7] = [
+            &["", "&", "resolution=day", "started=null&column=&foo=bar", "ended=2015-01-31", "started=1970-01-01"],
+            &["ended=2015-01-31T12:59:59Z", "ended=2015-01-31T00:00:01%2B00:00", "ended=PT1H", "ended=PT0S"],
+            &["started=2015-01-01", "started=2015-01-01T23:59:59", "started=P30D", "started=PT720H"],
+            &[
+                "name=a",
+                "choice_id=1&choice_id=2",
+                "choice_id=2&choice_id=1&choice_id=2",
+                "name=a&choice_id=02&choice_id=1",
+            ],
+            &["name=a&name=b", "choice_id=3&choice_id=2&choice_id=1", "version=1"],
+            &[
+                "group=overview",
+                "group=overview&column=completed_count",
+                "column=completed_count&column=failed_count&column=canceled_count&column=total_count",
+                "column=completed_count&column=failed_count&group=overview&column=failed_count",
+            ],
+            &[
+                "resolution=hour&ended=2015-01-31T12:30:00",
+                "resolution=hour",
+                "resolution=hour&ended=2015-01-31T12:00:00Z",
+            ] as &[&str],
+        ];
+        for same in same {
+            for query in same {
+                assert_eq!(meaning(query), meaning(same[0]), "{query} and {}", same[0]);
+            }
+        }
+    }
+
+    #[test]
+    fn what_means_something_else_is_another_query() {
+        let different = [
+            "",
+            "resolution=hour",
+            "resolution=hour&ended=PT1S",
+            "ended=2015-01-30T23:59:59Z",
+            "started=2015-01-01",
+            "started=2015-01-02",
+            "choice_id=1",
+            "choice_id=3",
+            "name=b&choice_id=1",
+            "column=completed_count&column=failed_count",
+            "column=failed_count&column=completed_count",
+            "group=errors",
+        ];
+        for (place, one) in different.iter().enumerate() {
+            for other in &different[place + 1..] {
+                assert_ne!(meaning(one), meaning(other), "{one} and {other}");
+            }
+        }
+    }
+}
