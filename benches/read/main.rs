@@ -149,13 +149,19 @@ fn distinct(data: &Path, wrk: &Wrk, directory: &Path) -> anyhow::Result<()> {
 
 /// What the queries take while events come in, and what they take while none do; in turns.
 fn meanwhile(data: &Path, wrk: &Wrk, fresh: u64) -> anyhow::Result<()> {
-    println!("\nmedians while {fresh} events/s come in, in thousands over four connections, onto the same year");
-    let mut posting = Posting { rate: fresh, events: DEFAULT.events };
+    println!("\nmedians while {fresh} events/s come in, in thousands over sixteen connections, onto the same year");
     for (what, arguments, connections) in [("first time, one connection", KEEP_NOTHING, 1), ("again, eight", &[], 8)] {
-        let (server, _) = Server::start(data, arguments)?;
         println!("  {what}");
         for query in QUERIES {
+            // A copy each time, or else the last query would have more to read than the first.
+            let copy = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+            for file in fs::read_dir(data)? {
+                let file = file?;
+                fs::copy(file.path(), copy.path().join(file.file_name()))?;
+            }
+            let (server, _) = Server::start(copy.path(), arguments)?;
             let measure = || wrk.once(server.address, &query.path(), connections);
+            let mut posting = Posting { rate: fresh, events: DEFAULT.events };
             let (mut quiet, mut busy, mut rates) = (Vec::new(), Vec::new(), Vec::new());
             for _ in 0..wrk.rounds {
                 quiet.push(milliseconds(measure()?.median));
@@ -166,8 +172,8 @@ fn meanwhile(data: &Path, wrk: &Wrk, fresh: u64) -> anyhow::Result<()> {
             let [quiet, busy, rate] = [quiet, busy, rates].map(median);
             let times = busy / quiet;
             println!("    {:<44} {quiet:>9.3} ms, {busy:>9.3} ms: {times:.1} times ({rate:.0} events/s)", query.name);
+            server.stop()?;
         }
-        server.stop()?;
     }
     Ok(())
 }
@@ -198,7 +204,7 @@ impl Posting {
         let pace =
             Pace { every: Duration::from_secs_f64(BATCH as f64 / self.rate as f64), stop: AtomicBool::new(false) };
         thread::scope(|scope| {
-            let posting = scope.spawn(|| client::post_steadily(server, &requests, 4, &pace));
+            let posting = scope.spawn(|| client::post_steadily(server, &requests, 16, &pace));
             let found = measure();
             pace.stop.store(true, Ordering::Relaxed);
             let posted = posting.join().expect("a connection does not panic")?;
