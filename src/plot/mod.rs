@@ -10,7 +10,7 @@ mod value;
 use crate::catalog::{Column, MetricsTypeId};
 use crate::events::{ChoiceId, Choices};
 use crate::rollup::{Aggregate, Parts, Scope};
-use crate::time::{Date, TimeRange, Timestamp};
+use crate::time::{Date, TimeRange};
 
 /// How long the buckets of a plot are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -73,8 +73,10 @@ impl Query {
 /// A bucket of somebody's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bucket {
-    /// Its start.
-    pub start: Timestamp,
+    /// Its day.
+    pub date: Date,
+    /// The hour in which it starts, from 0 to 23; 0 if it is the whole day.
+    pub hour: u8,
     /// Whose it is.
     pub scope: Scope,
 }
@@ -93,17 +95,13 @@ pub struct Series {
     pub column: &'static Column,
     /// The places of their buckets, ascending.
     buckets: Vec<u32>,
-    /// In the units of the column, rounded down.
-    values: Vec<u128>,
-    /// The smallest value and the largest.
-    bounds: Option<(u128, u128)>,
+    values: Values,
 }
 
 impl<'a> Plot<'a> {
     /// Empty series of these columns. Errors count as `choices` define them.
     pub fn new(columns: &[&'static Column], choices: &'a Choices) -> Self {
-        let series =
-            columns.iter().map(|&column| Series { column, buckets: Vec::new(), values: Vec::new(), bounds: None });
+        let series = columns.iter().map(|&column| Series { column, buckets: Vec::new(), values: Values::default() });
         Self { choices, buckets: Vec::new(), series: series.collect() }
     }
 
@@ -115,13 +113,11 @@ impl<'a> Plot<'a> {
             if let Some(value) = value::of(series.column, aggregate, self.choices) {
                 series.buckets.push(place);
                 series.values.push(value);
-                let (min, max) = series.bounds.unwrap_or((value, value));
-                series.bounds = Some((min.min(value), max.max(value)));
             }
         }
     }
 
-    /// The memory that it takes, in bytes, at most.
+    /// The memory that it takes, in bytes, at most; unless most values are larger than 64 bits, half of that.
     pub fn memory(&self) -> usize {
         let of_each_series = size_of::<u32>() + size_of::<u128>();
         self.buckets.capacity() * (size_of::<Bucket>() + self.series.len() * of_each_series)
@@ -134,12 +130,13 @@ impl<'a> Plot<'a> {
 
     /// The values of a series with their buckets: oldest first, then by choice.
     pub fn points(&self, series: &Series) -> impl Iterator<Item = (Bucket, u128)> {
-        series.buckets.iter().zip(&series.values).map(|(&place, &value)| (self.buckets[place as usize], value))
+        let values = series.buckets.iter().enumerate();
+        values.map(|(number, &place)| (self.buckets[place as usize], series.values.get(number)))
     }
 
     /// The dates of the first and the last value of a series.
     pub fn bounds_x(&self, series: &Series) -> Option<(Date, Date)> {
-        let date = |place: &u32| self.buckets[*place as usize].start.date();
+        let date = |place: &u32| self.buckets[*place as usize].date;
         Some((date(series.buckets.first()?), date(series.buckets.last()?)))
     }
 }
@@ -147,16 +144,59 @@ impl<'a> Plot<'a> {
 impl Series {
     /// How many values there are.
     pub fn len(&self) -> usize {
-        self.values.len()
+        self.buckets.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.values.is_empty()
+        self.buckets.is_empty()
     }
 
     /// The smallest and the largest value.
     pub fn bounds_y(&self) -> Option<(u128, u128)> {
-        self.bounds
+        match &self.values {
+            Values::Small(values) => Some(((*values.iter().min()?).into(), (*values.iter().max()?).into())),
+            Values::Large(values) => Some((*values.iter().min()?, *values.iter().max()?)),
+        }
+    }
+}
+
+/// Values in the units of their column, rounded down. Nearly always 64 bits are enough; the sum of a few huge sizes needs more.
+#[derive(Debug)]
+enum Values {
+    Small(Vec<u64>),
+    Large(Vec<u128>),
+}
+
+impl Default for Values {
+    fn default() -> Self {
+        Self::Small(Vec::new())
+    }
+}
+
+impl Values {
+    fn push(&mut self, value: u128) {
+        match (self, u64::try_from(value)) {
+            (Self::Small(values), Ok(value)) => values.push(value),
+            (Self::Large(values), _) => values.push(value),
+            (values @ Self::Small(_), Err(_)) => {
+                values.enlarge();
+                values.push(value);
+            }
+        }
+    }
+
+    #[cold]
+    fn enlarge(&mut self) {
+        if let Self::Small(values) = self {
+            *self = Self::Large(values.iter().map(|&value| value.into()).collect());
+        }
+    }
+
+    fn get(&self, number: usize) -> u128 {
+        match self {
+            Self::Small(values) => values[number].into(),
+            Self::Large(values) => values[number],
+        }
     }
 }

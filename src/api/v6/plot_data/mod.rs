@@ -120,13 +120,12 @@ fn read<'a>(query: &Query, snapshot: &'a Snapshot, room: &mut Room) -> Result<Pl
     };
     match query.resolution {
         Resolution::Day => snapshot.days(&wanted, |date, scope, day| {
-            plot.add(Bucket { start: date.start(), scope }, day);
+            plot.add(Bucket { date, hour: 0, scope }, day);
             room.hold(plot.memory())
         })?,
         Resolution::Hour => snapshot.hours(&wanted, |date, hour, scope, aggregate| {
-            let start = date.hour_start(hour);
-            if query.range.has(start) {
-                plot.add(Bucket { start, scope }, aggregate);
+            if query.range.has(date.hour_start(hour)) {
+                plot.add(Bucket { date, hour, scope }, aggregate);
             }
             room.hold(plot.memory())
         })?,

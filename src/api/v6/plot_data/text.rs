@@ -50,15 +50,15 @@ impl<'a, const N: usize> Items<'a, N> {
 
     /// Appends an item.
     pub(super) fn write(&mut self, out: &mut Vec<u8>, bucket: Bucket, value: u128) {
-        let (date, hour) = (bucket.start.date(), bucket.start.hour());
+        let Bucket { date, hour, scope } = bucket;
         if self.date != Some(date) {
             self.date = Some(date);
             self.text[DATETIME..][..10].copy_from_slice(&date.to_text());
         }
         [self.text[DATETIME + 11], self.text[DATETIME + 12]] = [b'0' + hour / 10, b'0' + hour % 10];
-        if self.scope != Some(bucket.scope) {
-            self.scope = Some(bucket.scope);
-            self.set_scope(bucket.scope);
+        if self.scope != Some(scope) {
+            self.scope = Some(scope);
+            self.set_scope(scope);
         }
         let mut digits = itoa::Buffer::new();
         // Nearly all values are small, and 128 bits take longer.
