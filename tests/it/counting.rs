@@ -550,6 +550,30 @@ fn zero_is_a_value_like_any_other() {
 }
 
 #[test]
+fn a_sum_beyond_64_bits_is_exact_among_small_ones() {
+    let server = server();
+    let sized = |id: u64, day: u64, size: u64| {
+        with(ingest(id, 1, "INGESTED", &format!("2015-01-0{day}T12:00:00Z")), json!({ "file_size": size }))
+    };
+    let huge = u64::MAX - 1;
+    server.accept(&[sized(1, 1, 7), sized(2, 2, huge), sized(3, 2, huge), sized(4, 2, huge), sized(5, 3, 8)]);
+    let path = "/v6/metrics/ingests/plot-data/?column=file_size_sum&column=file_size_avg";
+    // As text: few JSON readers have such numbers.
+    let answer = server.get(path).text();
+    let sum = "55340232221128654842";
+    assert!(answer.contains(&format!(r#""min_y":7,"max_y":{sum}"#)), "{answer}");
+    let values = |of_second: &str| {
+        let values = [("01", "7"), ("02", of_second), ("03", "8")];
+        let value = values.map(|(day, value)| format!(r#"{{"datetime":"2015-01-{day}T00:00:00","value":{value}}}"#));
+        format!(r#""values":[{}]"#, value.join(","))
+    };
+    assert!(answer.contains(&values(sum)), "{answer}");
+    assert!(answer.contains(&values("18446744073709551614")), "{answer}");
+    let csv = server.get(&format!("{path}&format=csv")).text();
+    assert!(csv.contains(&format!("file_size_sum,,2015-01-02T00:00:00,{sum}\n")), "{csv}");
+}
+
+#[test]
 fn a_completed_execution_makes_a_bucket_even_if_it_brings_no_observation() {
     let server = server();
     server.accept(&[with(run(1, "00"), json!({ "started": null }))]);
