@@ -89,9 +89,13 @@ impl Aggregate {
     /// Takes everything out.
     pub fn clear(&mut self) {
         self.events = 0;
-        self.counters = Default::default();
-        self.errors.clear();
-        self.distributions = Default::default();
+        self.counters.fill(0);
+        if !self.errors.is_empty() {
+            self.errors.clear();
+        }
+        for distribution in &mut self.distributions {
+            *distribution = Distribution { n: 0, sum: 0, min: 0, max: 0 };
+        }
     }
 
     /// The parts in which anything is counted.
