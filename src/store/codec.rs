@@ -199,6 +199,7 @@ impl Reader<'_> {
         Err(Corrupt("a number is too large"))
     }
 
+    #[inline]
     pub(super) fn varint(&mut self) -> Result<u64, Corrupt> {
         match self.short_varint() {
             Some(number) => Ok(number),
@@ -207,6 +208,7 @@ impl Reader<'_> {
     }
 
     /// A number of up to 56 bits, as nearly all are; nothing is read if it is longer or broken.
+    #[inline]
     fn short_varint(&mut self) -> Option<u64> {
         if let [byte, rest @ ..] = self.0
             && byte & 0x80 == 0

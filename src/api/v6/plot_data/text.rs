@@ -2,6 +2,7 @@
 //!
 //! Not here: JSON (`json`).
 
+use crate::events::ChoiceId;
 use crate::plot::{Bucket, Plot, Series};
 use crate::rollup::Scope;
 use crate::time::Date;
@@ -23,12 +24,13 @@ pub(super) struct Form<'a, const N: usize> {
 pub(super) struct Items<'a, const N: usize> {
     form: Form<'a, N>,
     text: [u8; ITEM_BYTES],
-    /// Where the item begins, and where its value does.
+    /// Where the item begins, where its id ends, and where its value begins.
     start: usize,
+    id_end: usize,
     value: usize,
     /// What stands in the text.
     date: Option<Date>,
-    scope: Option<Scope>,
+    choice: Option<ChoiceId>,
 }
 
 /// Where every item has its date and time, `2015-10-05T00:00:00`, which is UTC without saying so; before it there is room
@@ -45,7 +47,10 @@ impl<'a, const N: usize> Items<'a, N> {
         let before_value = DATETIME + DATETIME_BYTES;
         let value = before_value + form.before_value.len();
         text[before_value..value].copy_from_slice(form.before_value);
-        Self { form, text, start: 0, value, date: None, scope: None }
+        let before_datetime = form.behind_id.unwrap_or(form.before);
+        let id_end = DATETIME - before_datetime.len();
+        text[id_end..DATETIME].copy_from_slice(before_datetime);
+        Self { form, text, start: id_end, id_end, value, date: None, choice: None }
     }
 
     /// Appends an item.
@@ -56,9 +61,13 @@ impl<'a, const N: usize> Items<'a, N> {
             self.text[DATETIME..][..10].copy_from_slice(&date.to_text());
         }
         [self.text[DATETIME + 11], self.text[DATETIME + 12]] = [b'0' + hour / 10, b'0' + hour % 10];
-        if self.scope != Some(scope) {
-            self.scope = Some(scope);
-            self.set_scope(scope);
+        if let (Some(_), Scope::Choice(choice)) = (self.form.behind_id, scope)
+            && self.choice != Some(choice)
+        {
+            self.choice = Some(choice);
+            self.start = self.id_end;
+            self.put_before(itoa::Buffer::new().format(choice.get()).as_bytes());
+            self.put_before(self.form.before);
         }
         let mut digits = itoa::Buffer::new();
         // Nearly all values are small, and 128 bits take longer.
@@ -70,15 +79,6 @@ impl<'a, const N: usize> Items<'a, N> {
         self.text[self.value..end].copy_from_slice(digits.as_bytes());
         self.text[end..end + N].copy_from_slice(&self.form.behind);
         out.extend_from_slice(&self.text[self.start..end + N]);
-    }
-
-    fn set_scope(&mut self, scope: Scope) {
-        self.start = DATETIME;
-        if let (Some(behind_id), Scope::Choice(choice)) = (self.form.behind_id, scope) {
-            self.put_before(behind_id);
-            self.put_before(itoa::Buffer::new().format(choice.get()).as_bytes());
-        }
-        self.put_before(self.form.before);
     }
 
     fn put_before(&mut self, part: &[u8]) {
