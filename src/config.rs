@@ -58,7 +58,7 @@ pub struct ApiConfig {
     /// How much memory the answers with plot data may take together, in bytes, until they are sent; one of them at most
     /// half of it.
     pub answer_bytes: usize,
-    /// How much of that is for answers that are kept for the next who asks.
+    /// How much of that is for answers that are kept for the next who asks; at most half, whatever is set.
     pub answer_cache_bytes: usize,
 }
 

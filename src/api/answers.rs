@@ -65,8 +65,11 @@ type Turn<'a> = quick_cache::sync::PlaceholderGuard<'a, Key, Kept, Weight, Defau
 type DefaultLifecycle = quick_cache::sync::DefaultLifecycle<Key, Kept>;
 
 impl Answers {
-    /// Answers that may take `answer_bytes` together, `cache_bytes` of them for those that are kept.
+    /// Answers that may take `answer_bytes` together, `cache_bytes` of them for those that are kept, but at most so many that
+    /// the largest one still finds room.
     pub(crate) fn new(answer_bytes: usize, cache_bytes: usize) -> Self {
+        let limit = answer_bytes / LARGEST_PART;
+        let cache_bytes = cache_bytes.min(answer_bytes - limit);
         let options = OptionsBuilder::new()
             .weight_capacity(cache_bytes as u64)
             .estimated_items_capacity(cache_bytes / SMALL_BYTES)
@@ -75,7 +78,7 @@ impl Answers {
             .build()
             .expect("capacity and number of items are given");
         let kept = Cache::with_options(options, Weight, DefaultHashBuilder::default(), DefaultLifecycle::default());
-        Self { kept, budget: Budget::new(answer_bytes), limit: answer_bytes / LARGEST_PART }
+        Self { kept, budget: Budget::new(answer_bytes), limit }
     }
 
     /// The answer to what `ask` finds out, with a new snapshot each time that it is called. It is computed if none is kept
