@@ -11,6 +11,7 @@ use actix_web::dev::ServerHandle;
 use actix_web::web::Data;
 use actix_web::{App as Routes, HttpServer};
 
+use crate::access::Access;
 use crate::api::{self, Answers, State};
 use crate::config::Config;
 use crate::dashboard;
@@ -52,7 +53,6 @@ pub struct App {
 
 impl App {
     /// Starts everything; the server answers when this returns.
-    #[expect(clippy::needless_pass_by_value, reason = "the settings are the program's from here on")]
     pub fn start(config: Config, clock: Clock) -> Result<Self, StartError> {
         let store = Arc::new(Store::open(&config.storage.data, config.storage.cache_bytes)?);
         let listen = config.server.listen;
@@ -62,6 +62,7 @@ impl App {
         let queue = Arc::new(Queue::new(config.server.queue_bytes));
         let trouble = Trouble::default();
         let state = Data::new(State {
+            access: Access::new(config.access.tokens, config.access.public_read),
             store: Arc::clone(&store),
             queue: Arc::clone(&queue),
             answers: Answers::new(config.api.answer_bytes, config.api.answer_cache_bytes),

@@ -14,6 +14,7 @@ use clap::{Parser, Subcommand};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::access::{Scope, Token};
 use crate::app::{App, StartError};
 use crate::config::{Config, ConfigError, Overrides};
 use crate::import::{self, ImportError, Target};
@@ -46,8 +47,24 @@ enum Command {
         /// Post to this server, such as `http://127.0.0.1:8080` [default: write into the data directory]
         #[arg(long, value_name = "URL", env = "SCALE_METRICS_URL")]
         url: Option<String>,
+        /// The token that this server wants, with the scope `write`
+        #[arg(long, value_name = "TOKEN", env = "SCALE_METRICS_TOKEN", hide_env_values = true, requires = "url")]
+        token: Option<String>,
+    },
+    /// Make a token: prints it, and the line by which the configuration knows it
+    Token {
+        /// What people shall call it; no colon, comma or white space
+        name: String,
+        /// What it is good for; may be repeated
+        #[arg(long = "scope", value_name = "SCOPE", required = true, value_enum)]
+        scopes: Vec<Scope>,
     },
 }
+
+/// The name of a new token cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("the name of a token is not empty and has no colon, comma or white space")]
+struct BadName;
 
 const FAILED: u8 = 1;
 const CANNOT_START: u8 = 2;
@@ -84,7 +101,10 @@ fn complain(line: &str) {
 }
 
 fn cannot_start(error: &anyhow::Error) -> bool {
-    error.is::<ConfigError>() || error.is::<StartError>() || matches!(error.downcast_ref(), Some(ImportError::Open(_)))
+    error.is::<ConfigError>()
+        || error.is::<BadName>()
+        || error.is::<StartError>()
+        || matches!(error.downcast_ref(), Some(ImportError::Open(_)))
 }
 
 fn execute(cli: Cli) -> anyhow::Result<()> {
@@ -99,12 +119,17 @@ fn execute(cli: Cli) -> anyhow::Result<()> {
             stop.wait_and_stop(app)
         }
         Command::Demo => run_demo(config),
-        Command::Import { files, url } => {
+        Command::Import { files, url, token } => {
             let target = match url {
-                Some(url) => Target::Server(url),
+                Some(url) => Target::Server { url, token },
                 None => Target::Directory { path: config.storage.data, cache_bytes: config.storage.cache_bytes },
             };
             Ok(import::run(&files, &target, config.server.max_body_bytes)?)
+        }
+        Command::Token { name, scopes } => {
+            let (secret, token) = Token::make(&name, &scopes).ok_or(BadName)?;
+            print(&format!("token: {secret}\ntokens = [\"{token}\"]"));
+            Ok(())
         }
     }
 }
@@ -118,13 +143,13 @@ fn run_demo(mut config: Config) -> anyhow::Result<()> {
     let objects = demo::fill(app.queue(), Clock::System.now()).context("the sample events could not be stored")?;
     tracing::info!(objects, "filled a throw-away database with sample events of the last 90 days");
     tracing::info!("listening on http://{}", app.address());
-    print_address(&format!("dashboard: http://{}/", app.address()));
+    print(&format!("dashboard: http://{}/", app.address()));
     stop.wait_and_stop(app)
 }
 
 #[expect(clippy::print_stdout, reason = "what the command was asked for")]
-fn print_address(line: &str) {
-    println!("{line}");
+fn print(text: &str) {
+    println!("{text}");
 }
 
 /// The signals that stop the server; heeded from the moment they are listened for.

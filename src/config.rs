@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer};
 
+use crate::access::Token;
+
 /// Everything that can be set.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -18,6 +20,8 @@ pub struct Config {
     pub storage: StorageConfig,
     /// How the read endpoints answer.
     pub api: ApiConfig,
+    /// Who may do what.
+    pub access: AccessConfig,
     /// What is logged.
     pub log: LogConfig,
 }
@@ -60,6 +64,16 @@ pub struct ApiConfig {
     pub answer_bytes: usize,
     /// How much of that is for answers that are kept for the next who asks; at most half, whatever is set.
     pub answer_cache_bytes: usize,
+}
+
+/// `[access]`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AccessConfig {
+    /// The tokens that are good for anything. Without any, everybody may do everything.
+    pub tokens: Vec<Token>,
+    /// Whether reading needs no token.
+    pub public_read: bool,
 }
 
 /// `[log]`
@@ -172,6 +186,22 @@ pub struct Overrides {
     /// Keep answers for the next who asks, up to so many bytes [default: 67108864]
     #[arg(long, value_name = "BYTES", env = "SCALE_METRICS_ANSWER_CACHE_BYTES", global = true)]
     pub answer_cache_bytes: Option<usize>,
+    /// Tokens of those who may do something: NAME:SCOPE[+SCOPE]:HASH, separated by commas [default: none]
+    #[arg(
+        long,
+        value_name = "TOKENS",
+        env = "SCALE_METRICS_TOKENS",
+        hide_env_values = true,
+        value_delimiter = ',',
+        global = true
+    )]
+    pub tokens: Option<Vec<Token>>,
+    /// Let everybody read, whatever tokens there are [default: false]
+    #[arg(
+        long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true",
+        env = "SCALE_METRICS_PUBLIC_READ", global = true
+    )]
+    pub public_read: Option<bool>,
     /// How log lines are written [default: text]
     #[arg(long, value_enum, env = "SCALE_METRICS_LOG_FORMAT", global = true)]
     pub log_format: Option<LogFormat>,
@@ -209,7 +239,8 @@ pub enum ConfigError {
     },
     /// Beyond this machine, writing would be open to all (contract, section 6).
     #[error(
-        "refusing to listen on {listen}, where anybody could write (hint: server.allow_open_writes = true permits it)"
+        "refusing to listen on {listen}, where anybody could write (hint: access.tokens says who may, and \
+         server.allow_open_writes = true permits it to all)"
     )]
     OpenWrites {
         /// The address.
@@ -238,6 +269,8 @@ impl Config {
         set(&mut config.api.dialect, overrides.dialect.as_ref());
         set(&mut config.api.answer_bytes, overrides.answer_bytes.as_ref());
         set(&mut config.api.answer_cache_bytes, overrides.answer_cache_bytes.as_ref());
+        set(&mut config.access.tokens, overrides.tokens.as_ref());
+        set(&mut config.access.public_read, overrides.public_read.as_ref());
         set(&mut config.log.format, overrides.log_format.as_ref());
         set(&mut config.log.level, overrides.log_level.as_ref());
         for (key, is_zero) in [
@@ -254,7 +287,7 @@ impl Config {
     /// Refuses to serve where anybody could write, unless that is what the settings say.
     pub fn refuse_open_writes(&self) -> Result<(), ConfigError> {
         let listen = self.server.listen;
-        if listen.ip().is_loopback() || self.server.allow_open_writes {
+        if listen.ip().is_loopback() || self.server.allow_open_writes || !self.access.tokens.is_empty() {
             Ok(())
         } else {
             Err(ConfigError::OpenWrites { listen })

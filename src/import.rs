@@ -32,8 +32,13 @@ const SHOWN: usize = 10;
 /// Where events go.
 #[derive(Debug)]
 pub enum Target {
-    /// A running server, by its address.
-    Server(String),
+    /// A running server.
+    Server {
+        /// Its address.
+        url: String,
+        /// What it knows the sender by.
+        token: Option<String>,
+    },
     /// A data directory that no server has open.
     Directory {
         /// The directory; made if it is missing.
@@ -204,8 +209,15 @@ impl<'a> Batch<'a> {
 
 /// Where batches go, opened.
 enum Sink {
-    Server { agent: ureq::Agent, address: String },
+    Server(Server),
     Store(Store),
+}
+
+/// A server that events are posted to.
+struct Server {
+    agent: ureq::Agent,
+    address: String,
+    token: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -234,9 +246,10 @@ struct Accepted {
 impl Sink {
     fn open(target: &Target) -> Result<Self, ImportError> {
         match target {
-            Target::Server(url) => {
+            Target::Server { url, token } => {
                 let agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
-                Ok(Self::Server { agent, address: format!("{}/v6/events/", url.trim_end_matches('/')) })
+                let address = format!("{}/v6/events/", url.trim_end_matches('/'));
+                Ok(Self::Server(Server { agent, address, token: token.clone() }))
             }
             Target::Directory { path, cache_bytes } => {
                 Store::open(path, *cache_bytes).map(Self::Store).map_err(ImportError::Open)
@@ -246,7 +259,7 @@ impl Sink {
 
     fn store(&self, batch: &Batch<'_>) -> Result<Receipt, ImportError> {
         match self {
-            Self::Server { agent, address } => post(agent, address, batch),
+            Self::Server(server) => server.post(batch),
             Self::Store(store) => {
                 let choices = store.snapshot().map(|snapshot| Arc::clone(snapshot.choices()));
                 let choices = choices.map_err(ImportError::Store)?;
@@ -265,61 +278,69 @@ impl Sink {
     }
 }
 
-/// Posts a batch; asks again while the server does not answer or cannot write, which never counts anything twice.
-fn post(agent: &ureq::Agent, address: &str, batch: &Batch<'_>) -> Result<Receipt, ImportError> {
-    let mut wait = Duration::from_millis(200);
-    let mut last = String::new();
-    for attempt in 0..TRIES {
-        if attempt > 0 {
-            thread::sleep(wait);
-            wait *= 2;
-        }
-        let answer = agent.post(address).content_type("application/x-ndjson").send(&batch.text[..]);
-        let mut answer = match answer {
-            Ok(answer) => answer,
-            Err(error) => {
-                last = format!("{address}: {error}");
+impl Server {
+    /// Posts a batch; asks again while the server does not answer or cannot write, which never counts anything twice.
+    fn post(&self, batch: &Batch<'_>) -> Result<Receipt, ImportError> {
+        let address = &self.address;
+        let mut wait = Duration::from_millis(200);
+        let mut last = String::new();
+        for attempt in 0..TRIES {
+            if attempt > 0 {
+                thread::sleep(wait);
+                wait *= 2;
+            }
+            let mut request = self.agent.post(address).content_type("application/x-ndjson");
+            if let Some(token) = &self.token {
+                request = request.header("Authorization", format!("Bearer {token}"));
+            }
+            let answer = request.send(&batch.text[..]);
+            let mut answer = match answer {
+                Ok(answer) => answer,
+                Err(error) => {
+                    last = format!("{address}: {error}");
+                    continue;
+                }
+            };
+            let status = answer.status().as_u16();
+            let body = match answer.body_mut().read_to_string() {
+                Ok(body) => body,
+                Err(error) => {
+                    last = format!("{address}: {error}");
+                    continue;
+                }
+            };
+            if status == 413
+                && let Some(halves) = batch.halves()
+            {
+                // The server's limit is smaller than a batch here; a half that is stored alone is stored for good.
+                let mut receipt = Receipt::default();
+                for half in &halves {
+                    receipt.add(self.post(half)?);
+                }
+                return Ok(receipt);
+            }
+            if status >= 500 || status == 429 || status == 408 {
+                last = format!("{address}: {status} {body}");
                 continue;
             }
-        };
-        let status = answer.status().as_u16();
-        let body = match answer.body_mut().read_to_string() {
-            Ok(body) => body,
-            Err(error) => {
-                last = format!("{address}: {error}");
-                continue;
+            if status == 200
+                && let Ok(Accepted { created, updated, unchanged, stale }) = serde_json::from_str(&body)
+            {
+                return Ok(Receipt { created, updated, unchanged, stale });
             }
-        };
-        if status == 413
-            && let Some(halves) = batch.halves()
-        {
-            // The server's limit is smaller than a batch here; a half that is stored alone is stored for good.
-            let mut receipt = Receipt::default();
-            for half in &halves {
-                receipt.add(post(agent, address, half)?);
+            let refusal = serde_json::from_str(&body).unwrap_or(Refusal { detail: body, errors: Vec::new() });
+            if !refusal.errors.is_empty() {
+                let mistakes = refusal.errors.iter();
+                return Err(batch.invalid(
+                    mistakes.map(|mistake| (mistake.index, mistake.field.as_deref(), mistake.detail.as_str())),
+                ));
             }
-            return Ok(receipt);
+            // A line that is no JSON at all is named by its place in the batch; find its place in the file.
+            batch.read(|_| ())?;
+            return Err(ImportError::Refused { status, place: batch.place(0), detail: refusal.detail });
         }
-        if status >= 500 || status == 429 || status == 408 {
-            last = format!("{address}: {status} {body}");
-            continue;
-        }
-        if status == 200
-            && let Ok(Accepted { created, updated, unchanged, stale }) = serde_json::from_str(&body)
-        {
-            return Ok(Receipt { created, updated, unchanged, stale });
-        }
-        let refusal = serde_json::from_str(&body).unwrap_or(Refusal { detail: body, errors: Vec::new() });
-        if !refusal.errors.is_empty() {
-            let mistakes = refusal.errors.iter();
-            return Err(batch
-                .invalid(mistakes.map(|mistake| (mistake.index, mistake.field.as_deref(), mistake.detail.as_str()))));
-        }
-        // A line that is no JSON at all is named by its place in the batch; find its place in the file.
-        batch.read(|_| ())?;
-        return Err(ImportError::Refused { status, place: batch.place(0), detail: refusal.detail });
+        Err(ImportError::Unreachable(last))
     }
-    Err(ImportError::Unreachable(last))
 }
 
 /// Opens a file, or standard input for `-`; unpacks it if it is packed. `read_bytes` counts what was read of it.

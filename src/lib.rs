@@ -7,6 +7,7 @@
 //! - `api`, `dashboard`: the HTTP interface, the page
 //! - [`worker`]: the rollup task, the one writer
 //! - [`store`]: events, definitions and rollups on disk
+//! - [`access`]: who may do what
 //! - [`memory`]: what requests may hold together
 //! - [`plot`]: a query and its aggregates to series
 //! - [`rollup`]: aggregates that merge
@@ -14,6 +15,7 @@
 //! - [`catalog`]: metrics types, groups, columns, filters
 //! - [`time`]: instants, days, ranges, the clock
 
+pub mod access;
 mod api;
 pub mod app;
 pub mod catalog;

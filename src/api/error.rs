@@ -5,6 +5,7 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 
+use crate::access::Denied;
 use crate::events::request::Invalid;
 use crate::events::wire::{NotJson, Problem};
 use crate::memory::Full;
@@ -47,6 +48,8 @@ pub(crate) enum ApiError {
     NotFound,
     #[error("Method \"{0}\" not allowed.")]
     MethodNotAllowed(Method),
+    #[error(transparent)]
+    Denied(#[from] Denied),
     #[error(transparent)]
     NotJson(#[from] NotJson),
     #[error("the body cannot be read: {0}")]
@@ -91,6 +94,8 @@ impl ResponseError for ApiError {
             | Self::Invalid(_)
             | Self::AnswerTooLarge(_) => StatusCode::BAD_REQUEST,
             Self::InvalidPage | Self::NotFound => StatusCode::NOT_FOUND,
+            Self::Denied(Denied::NoToken) => StatusCode::UNAUTHORIZED,
+            Self::Denied(Denied::NoScope(_)) => StatusCode::FORBIDDEN,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTimeout(_) => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
@@ -122,6 +127,9 @@ impl ResponseError for ApiError {
         let mut response = HttpResponse::build(status);
         if status == StatusCode::SERVICE_UNAVAILABLE {
             response.insert_header((header::RETRY_AFTER, RETRY_AFTER_S));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
         }
         response.json(Body { detail, errors })
     }

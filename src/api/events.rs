@@ -18,6 +18,7 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 
 use super::{ApiError, State};
+use crate::access::Scope;
 use crate::events::Object;
 use crate::events::request::Draft;
 use crate::events::wire::{self, NotJson};
@@ -58,7 +59,7 @@ pub(super) async fn post(
     state: Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     let mut lease = state.queue.lease();
-    let received = match Form::of(&head) {
+    let received = match state.allow(&head, Scope::Write).and_then(|()| Form::of(&head)) {
         Ok(form) => receive(&head, &mut payload, &state, &mut lease).await.map(|body| (form, body)),
         Err(error) => Err(error),
     };

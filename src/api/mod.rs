@@ -22,6 +22,7 @@ use actix_web::http::header::{self, HeaderValue};
 use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, Route};
 
+use crate::access::{Access, Scope};
 use crate::catalog::CATALOG;
 use crate::config::Dialect;
 use crate::store::Store;
@@ -34,6 +35,7 @@ pub(crate) use error::ApiError;
 
 /// What every handler may use.
 pub(crate) struct State {
+    pub(crate) access: Access,
     pub(crate) store: Arc<Store>,
     pub(crate) queue: Arc<Queue>,
     pub(crate) answers: Answers,
@@ -44,6 +46,21 @@ pub(crate) struct State {
     pub(crate) max_body_bytes: usize,
     /// By when an event body has to be there.
     pub(crate) body_timeout: Duration,
+}
+
+impl State {
+    /// Refuses a request whose token does not have the scope.
+    fn allow(&self, request: &HttpRequest, scope: Scope) -> Result<(), ApiError> {
+        Ok(self.access.check(secret(request), scope)?)
+    }
+}
+
+/// The token that a request carries: `Authorization: Bearer …`, or Scale's `Authorization: Token …`.
+fn secret(request: &HttpRequest) -> Option<&[u8]> {
+    let value = request.headers().get(header::AUTHORIZATION)?.as_bytes();
+    let (scheme, secret) = value.split_at(value.iter().position(|&byte| byte == b' ')?);
+    let is_known = [b"bearer".as_slice(), b"token"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
+    is_known.then(|| secret.trim_ascii())
 }
 
 /// Adds all routes of the interface.

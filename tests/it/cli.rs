@@ -2,10 +2,10 @@
 //! does, and what is still there after it was stopped or killed.
 
 use std::fs;
-use std::io::{self, BufRead, BufReader, Read as _, Write as _};
+use std::io::{BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,12 +14,11 @@ use scale_metrics::config::{Config, Dialect};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::support::process::{FREE_PORT, Serving, program, refusal, until_address};
 use crate::support::{
     Client, TestServer, builtin_error, failed_execution, gzip, ingest, job, job_type, strike, to_ndjson, with,
     worked_example,
 };
-
-const FREE_PORT: &str = "127.0.0.1:0";
 
 const JSON: [(&str, &str); 1] = [("Content-Type", "application/json")];
 
@@ -32,103 +31,6 @@ const EVERYTHING: [&str; 6] = [
     "/v6/metrics/ingests/plot-data/?resolution=hour",
     "/v6/metrics/errors/plot-data/?resolution=hour",
 ];
-
-/// The program with these arguments, run in `directory` and with no settings from outside.
-fn program(directory: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_scale-metrics"));
-    command.args(arguments).current_dir(directory).stdin(Stdio::null());
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("SCALE_METRICS_") {
-            command.env_remove(name);
-        }
-    }
-    command
-}
-
-/// A running server process. It is killed when the test is over.
-struct Serving {
-    child: Child,
-    client: Client,
-}
-
-impl Serving {
-    /// Starts `command` and waits until it says where it listens.
-    fn start(command: &mut Command) -> Self {
-        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut log = BufReader::new(child.stderr.take().unwrap());
-        match until_listening(&mut log) {
-            Ok(address) => {
-                // Someone has to read the rest, or the server would come to wait for room in the pipe.
-                thread::spawn(move || io::copy(&mut log, &mut io::sink()));
-                Self { child, client: Client::new(address.parse().unwrap()) }
-            }
-            Err(said) => panic!("it ended with {} and never listened: {said}", child.wait().unwrap()),
-        }
-    }
-
-    /// `serve` on a free port over `data` in `directory`.
-    fn serve(directory: &Path) -> Self {
-        Self::start(&mut program(directory, &["serve", "--listen", FREE_PORT, "--data", "data"]))
-    }
-
-    fn signal(&self, name: &str) {
-        let sent = Command::new("sh").arg("-c").arg(format!("kill -{name} {}", self.child.id())).status().unwrap();
-        assert!(sent.success());
-    }
-
-    /// Sends the signal and waits for the end.
-    fn end(mut self, signal: &str) -> ExitStatus {
-        self.signal(signal);
-        self.child.wait().unwrap()
-    }
-
-    /// As the operating system ends it: at once, with no chance to say goodbye.
-    fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Reads up to the line that says where the server listens and returns the address; at the end of the log, all it said.
-fn until_listening(log: &mut impl BufRead) -> Result<String, String> {
-    until_address("listening on http://", log)
-}
-
-/// Reads up to a line with an address behind `marker` and returns the address; at the end, all that was read.
-fn until_address(marker: &str, output: &mut impl BufRead) -> Result<String, String> {
-    let mut said = String::new();
-    loop {
-        let before = said.len();
-        if output.read_line(&mut said).unwrap() == 0 {
-            return Err(said);
-        }
-        if let Some((_, address)) = said[before..].split_once(marker) {
-            return Ok(address.chars().take_while(|c| c.is_ascii_hexdigit() || "[].:".contains(*c)).collect());
-        }
-    }
-}
-
-/// Runs a command that must refuse to start: exit status 2 and one line (hints aside), which is returned.
-#[track_caller]
-fn refusal(command: &mut Command) -> String {
-    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    let Err(said) = until_listening(&mut BufReader::new(child.stderr.take().unwrap())) else {
-        child.kill().unwrap();
-        child.wait().unwrap();
-        panic!("it started");
-    };
-    assert_eq!(child.wait().unwrap().code(), Some(2), "{said}");
-    let lines: Vec<&str> = said.lines().filter(|line| !line.is_empty() && !line.starts_with("hint:")).collect();
-    assert_eq!(lines.len(), 1, "{said}");
-    lines[0].to_owned()
-}
 
 /// Asserts that `config.toml` with this text stops the start with a line that has all of `words`.
 #[track_caller]

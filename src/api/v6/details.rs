@@ -8,6 +8,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 
 use super::MetricsTypeView;
+use crate::access::Scope;
 use crate::api::answer::{Answer, Content};
 use crate::api::params::Params;
 use crate::api::{ApiError, State, blocking};
@@ -27,6 +28,7 @@ pub(in crate::api) async fn details(
     request: HttpRequest,
     state: Data<State>,
 ) -> Result<HttpResponse, ApiError> {
+    state.allow(&request, Scope::Read)?;
     let query = request.query_string().to_owned();
     let answer = blocking(state.clone(), move |state| {
         let choices = Arc::clone(state.store.snapshot()?.choices());

@@ -3,6 +3,8 @@
 //!
 //! Not here: what the right answers are; each test says that itself.
 
+pub(crate) mod process;
+
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::ops::Deref;

@@ -10,6 +10,7 @@ mod text;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 
+use crate::access::Scope;
 use crate::api::answer::{Answer, Content};
 use crate::api::answers::Room;
 use crate::api::page::{Links, PageRequest};
@@ -28,6 +29,7 @@ pub(in crate::api) async fn plot_data(
     request: HttpRequest,
     state: Data<State>,
 ) -> Result<HttpResponse, ApiError> {
+    state.allow(&request, Scope::Read)?;
     let answer = state.answers.answer(|| {
         let snapshot = state.store.snapshot()?;
         Ok((Question::of(metrics, &request, &state, &snapshot)?, snapshot))

@@ -1,0 +1,205 @@
+//! Who may do what: tokens with scopes (contract, section 6).
+//!
+//! A token is random and long, so its SHA-256 is all that has to be known of it: the configuration cannot give it away.
+//!
+//! Not here: how a request carries a token (`api`), which request needs which scope (the handlers).
+
+use std::fmt;
+use std::fmt::Write as _;
+use std::str::FromStr;
+
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use crate::events::named;
+
+named! {
+    /// What a token may be good for. None implies another.
+    #[derive(clap::ValueEnum)]
+    pub Scope {
+        /// Seeing metrics.
+        Read = "read",
+        /// Posting events.
+        Write = "write",
+        /// Looking after the server.
+        Admin = "admin",
+    }
+}
+
+/// What is known of a token. Written `NAME:SCOPE[+SCOPE…]:HASH`.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+#[serde(try_from = "String")]
+pub struct Token {
+    /// What people call it.
+    name: String,
+    /// At least one.
+    scopes: Vec<Scope>,
+    hash: [u8; 32],
+}
+
+/// Why a text describes no token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a token is written NAME:SCOPE[+SCOPE]:HASH, with scopes of read, write and admin and 64 hexadecimal digits \
+     (hint: `scale-metrics token` makes one)"
+)]
+pub struct NoToken;
+
+impl Token {
+    /// Makes a new token of that name; `None` if the name is empty or has a colon, a comma or white space in it, or there is
+    /// no scope. Returns the secret, which nobody can find out later, and what is to be known of it.
+    pub fn make(name: &str, scopes: &[Scope]) -> Option<(String, Self)> {
+        let mut random = [0; 32];
+        getrandom::fill(&mut random).expect("the system has random numbers");
+        let secret = hexadecimal(&random);
+        let token = Self { name: name.to_owned(), scopes: scopes.to_vec(), hash: hash(secret.as_bytes()) };
+        token.is_valid().then_some((secret, token))
+    }
+
+    fn is_valid(&self) -> bool {
+        let separates = |letter: char| letter == ':' || letter == ',' || letter.is_whitespace();
+        !self.name.is_empty() && !self.name.contains(separates) && !self.scopes.is_empty()
+    }
+}
+
+impl FromStr for Token {
+    type Err = NoToken;
+
+    fn from_str(text: &str) -> Result<Self, NoToken> {
+        let mut parts = text.trim().split(':');
+        let (Some(name), Some(scopes), Some(digits), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(NoToken);
+        };
+        let scopes = scopes.split('+').map(Scope::from_name).collect::<Option<_>>().ok_or(NoToken)?;
+        let mut hash = [0; 32];
+        if digits.len() != 2 * hash.len() || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return Err(NoToken);
+        }
+        for (place, byte) in hash.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(&digits[2 * place..2 * place + 2], 16).map_err(|_| NoToken)?;
+        }
+        Some(Self { name: name.to_owned(), scopes, hash }).filter(Self::is_valid).ok_or(NoToken)
+    }
+}
+
+impl TryFrom<String> for Token {
+    type Error = NoToken;
+
+    fn try_from(text: String) -> Result<Self, NoToken> {
+        text.parse()
+    }
+}
+
+impl fmt::Display for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scopes: Vec<_> = self.scopes.iter().map(|scope| scope.name()).collect();
+        write!(f, "{}:{}:{}", self.name, scopes.join("+"), hexadecimal(&self.hash))
+    }
+}
+
+/// Why a request is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Denied {
+    /// It carries no token, or one that is not known.
+    #[error("a valid token is required: Authorization: Bearer …")]
+    NoToken,
+    /// It carries a token without the scope.
+    #[error("the token does not have the scope {}", .0.name())]
+    NoScope(Scope),
+}
+
+/// Who may do what on this server.
+#[derive(Debug, Clone, Default)]
+pub struct Access {
+    /// Without any, everybody may do everything.
+    tokens: Vec<Token>,
+    public_read: bool,
+}
+
+impl Access {
+    /// Whoever has one of these tokens; if `public_read`, everybody may read.
+    pub fn new(tokens: Vec<Token>, public_read: bool) -> Self {
+        Self { tokens, public_read }
+    }
+
+    /// Whether somebody with that secret, or without one, may do what needs the scope.
+    pub fn check(&self, secret: Option<&[u8]>, scope: Scope) -> Result<(), Denied> {
+        if self.tokens.is_empty() || scope == Scope::Read && self.public_read {
+            return Ok(());
+        }
+        let hash = hash(secret.ok_or(Denied::NoToken)?);
+        // All are compared, to the end, whatever is found on the way.
+        let mut known = None;
+        for token in &self.tokens {
+            if bool::from(token.hash.ct_eq(&hash)) {
+                known = Some(token);
+            }
+        }
+        let token = known.ok_or(Denied::NoToken)?;
+        if token.scopes.contains(&scope) { Ok(()) } else { Err(Denied::NoScope(scope)) }
+    }
+}
+
+fn hash(secret: &[u8]) -> [u8; 32] {
+    Sha256::digest(secret).into()
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("a text takes all that is written to it");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_read_as_it_is_written() {
+        let (secret, token) = Token::make("grafana", &[Scope::Read, Scope::Admin]).unwrap();
+        assert_eq!(secret.len(), 64);
+        assert!(!token.to_string().contains(&secret));
+        assert_eq!(token.to_string().parse(), Ok(token.clone()));
+        assert_ne!(Token::make("grafana", &[Scope::Read]).unwrap().0, secret);
+        for name in ["", "a:b", "a b", "a,b"] {
+            assert_eq!(Token::make(name, &[Scope::Read]), None, "{name:?}");
+        }
+        assert_eq!(Token::make("nothing", &[]), None);
+    }
+
+    #[test]
+    fn the_hash_is_the_sha_256_of_the_secret() {
+        // From the examples of the standard.
+        let token: Token = "abc:read:BA7816BF8F01CFEA414140DE5DAE2223B00361A396177A9CB410FF61F20015AD".parse().unwrap();
+        let access = Access::new(vec![token], false);
+        assert_eq!(access.check(Some(b"abc"), Scope::Read), Ok(()));
+        assert_eq!(access.check(Some(b"abd"), Scope::Read), Err(Denied::NoToken));
+    }
+
+    #[test]
+    fn what_is_no_token_is_refused() {
+        let digits = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        for good in [format!("a:read:{digits}"), format!(" a:write+read:{digits} ")] {
+            assert!(good.parse::<Token>().is_ok(), "{good}");
+        }
+        for bad in [
+            String::new(),
+            digits.to_owned(),
+            format!("read:{digits}"),
+            format!(":read:{digits}"),
+            format!("a::{digits}"),
+            format!("a:read+:{digits}"),
+            format!("a:READ:{digits}"),
+            format!("a:all:{digits}"),
+            format!("a:read:{}", &digits[1..]),
+            format!("a:read:{digits}0"),
+            format!("a:read:{}+f", &digits[2..]),
+            format!("a:read:{}é", &digits[2..]),
+            format!("a:read:{digits}:"),
+        ] {
+            assert_eq!(bad.parse::<Token>(), Err(NoToken), "{bad}");
+        }
+    }
+}
