@@ -16,8 +16,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::access::{Scope, Token};
 use crate::app::{App, StartError};
+use crate::check::{self, Report};
 use crate::config::{Config, ConfigError, Overrides};
 use crate::import::{self, ImportError, Target};
+use crate::store::Store;
 use crate::time::Clock;
 use crate::worker::chain;
 use crate::{demo, telemetry};
@@ -51,6 +53,14 @@ enum Command {
         #[arg(long, value_name = "TOKEN", env = "SCALE_METRICS_TOKEN", hide_env_values = true, requires = "url")]
         token: Option<String>,
     },
+    /// Verify the database, compute every rollup anew from the events, and list what differs
+    ///
+    /// Exit status 1 if anything differs and is not repaired. No server may run on the directory.
+    Check {
+        /// Store the rollups that the events add up to
+        #[arg(long)]
+        repair: bool,
+    },
     /// Make a token: prints it, and the line by which the configuration knows it
     Token {
         /// What people shall call it; no colon, comma or white space
@@ -65,6 +75,11 @@ enum Command {
 #[derive(Debug, thiserror::Error)]
 #[error("the name of a token is not empty and has no colon, comma or white space")]
 struct BadName;
+
+/// There is nothing to check.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no database in `{}`", .0.display())]
+struct NoDatabase(PathBuf);
 
 const FAILED: u8 = 1;
 const CANNOT_START: u8 = 2;
@@ -103,6 +118,7 @@ fn complain(line: &str) {
 fn cannot_start(error: &anyhow::Error) -> bool {
     error.is::<ConfigError>()
         || error.is::<BadName>()
+        || error.is::<NoDatabase>()
         || error.is::<StartError>()
         || matches!(error.downcast_ref(), Some(ImportError::Open(_)))
 }
@@ -126,12 +142,32 @@ fn execute(cli: Cli) -> anyhow::Result<()> {
             };
             Ok(import::run(&files, &target, config.server.max_body_bytes)?)
         }
+        Command::Check { repair } => run_check(&config, repair),
         Command::Token { name, scopes } => {
             let (secret, token) = Token::make(&name, &scopes).ok_or(BadName)?;
             print(&format!("token: {secret}\ntokens = [\"{token}\"]"));
             Ok(())
         }
     }
+}
+
+fn run_check(config: &Config, repair: bool) -> anyhow::Result<()> {
+    let directory = &config.storage.data;
+    if !Store::exists(directory) {
+        return Err(NoDatabase(directory.clone()).into());
+    }
+    let store = Store::open(directory, config.storage.cache_bytes).map_err(StartError::Store)?;
+    let report = check::run(&store, repair).context("the database cannot be read")?;
+    store.close();
+    for problem in &report.problems {
+        let repaired = if repair && problem.is_repaired() { "repaired: " } else { "" };
+        print(&format!("{repaired}{problem}"));
+    }
+    let Report { events, rollups, problems } = report;
+    print(&format!("checked {events} events and {rollups} rollups: {} problems", problems.len()));
+    let left = problems.iter().filter(|problem| !(repair && problem.is_repaired())).count();
+    anyhow::ensure!(left == 0, "{left} problems are left (hint: `check --repair` rebuilds rollups)");
+    Ok(())
 }
 
 fn run_demo(mut config: Config) -> anyhow::Result<()> {

@@ -3,7 +3,7 @@
 //! A layer calls any layer below it, none above:
 //!
 //! - [`cli`], [`config`], [`telemetry`], [`app`]: arguments, settings, logs; what starts and stops the server
-//! - [`demo`], [`import`]: sample events; events from files
+//! - [`check`], [`demo`], [`import`]: whether all that is stored fits together; sample events; events from files
 //! - `api`, `dashboard`: the HTTP interface, the page
 //! - [`worker`]: the rollup task, the one writer
 //! - [`store`]: events, definitions and rollups on disk
@@ -19,6 +19,7 @@ pub mod access;
 mod api;
 pub mod app;
 pub mod catalog;
+pub mod check;
 pub mod cli;
 pub mod config;
 mod dashboard;

@@ -144,7 +144,8 @@ impl Rollup {
         }
     }
 
-    fn hour(&self, hour: u8) -> Option<&Aggregate> {
+    /// The aggregate of an hour, if it exists.
+    pub fn hour(&self, hour: u8) -> Option<&Aggregate> {
         self.has(hour).then(|| &self.aggregates[self.place(hour)])
     }
 

@@ -15,6 +15,11 @@ pub(super) type Place = Option<(Date, ChoiceId)>;
 pub(super) struct IndexPage(Vec<(u8, Place)>);
 
 impl IndexPage {
+    /// How many events it names.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(super) fn get(&self, low: u8) -> Option<Place> {
         self.find(low).ok().map(|found| self.0[found].1)
     }

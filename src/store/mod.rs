@@ -6,6 +6,7 @@
 //!
 //! Not here: which event replaces which, and what that does to a rollup (`worker`).
 
+mod audit;
 mod batch;
 mod blocks;
 mod codec;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable};
 
+pub use audit::Index;
 pub use batch::{Batch, Change, StoredEvents, StoredRollups};
 pub use codec::Corrupt;
 pub use snapshot::{Snapshot, Wanted};
@@ -155,6 +157,18 @@ impl Store {
     pub fn settle(&self) -> Result<(), StoreError> {
         let database = self.database.read();
         commit_nothing(database.as_ref().ok_or(StoreError::Closed)?, true)
+    }
+
+    /// Lets the database verify its file. Returns whether all was well; if not, it was mended as far as possible.
+    pub fn verify_file(&self) -> Result<bool, StoreError> {
+        let mut database = self.database.write();
+        let database = database.as_mut().ok_or(StoreError::Closed)?;
+        database.check_integrity().map_err(|error| StoreError::Database(error.into()))
+    }
+
+    /// Whether there is a database in a directory.
+    pub fn exists(directory: &Path) -> bool {
+        directory.join(FILE).exists()
     }
 
     /// Closes the database, so that another process may open it. Reading and writing fail from then on.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use redb::{AccessGuard, ReadOnlyTable, ReadTransaction};
+use redb::{AccessGuard, Key, ReadOnlyTable, ReadTransaction, TableDefinition, Value};
 
 use super::rollup_rows::RollupRow;
 use super::tables::{DayKey, TotalKey};
@@ -44,6 +44,14 @@ impl Snapshot {
         let (version, changed) = (number(tables::META_VERSION)?, number(tables::META_CHOICES)?);
         let choices = choices(&transaction, changed, latest)?;
         Ok(Self { transaction, version, choices })
+    }
+
+    /// A table of this state.
+    pub(super) fn table<K: Key + 'static, V: Value + 'static>(
+        &self,
+        table: TableDefinition<'_, K, V>,
+    ) -> Result<ReadOnlyTable<K, V>, StoreError> {
+        Ok(self.transaction.open_table(table)?)
     }
 
     /// How often something that is read here had changed by then: rollups or definitions. The same version is the same

@@ -1,0 +1,215 @@
+//! `check`: does everything that is stored fit together?
+//!
+//! The file is verified by the database itself; then, date by date, every rollup is computed anew from the events and compared
+//! with the stored one, and every event is looked up in the index. So the check needs the memory of one date at a time.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::rollup::{Rollup, RollupKey, Scope};
+use crate::store::{Index, Store, StoreError};
+
+/// What a check found.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// How many events there are.
+    pub events: u64,
+    /// How many rollups there should be.
+    pub rollups: u64,
+    /// What is wrong.
+    pub problems: Vec<Problem>,
+}
+
+/// Something that does not fit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Problem {
+    /// The database found its file damaged, and mended it as far as it could.
+    File,
+    /// A rollup is not what the events add up to. Can be rebuilt.
+    Rollup {
+        /// Which.
+        key: RollupKey,
+        /// The hours that differ.
+        hours: Vec<u8>,
+    },
+    /// So many events are not found by the index where they are kept.
+    NotIndexed(u64),
+    /// The index names so many events more than there are.
+    IndexedTooMany(u64),
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File => f.write_str("the file was damaged; the database mended it as far as it could"),
+            Self::Rollup { key, hours } => {
+                write!(f, "{} of {}, ", key.metrics.describe().name, key.date)?;
+                match key.scope {
+                    Scope::All => f.write_str("all choices")?,
+                    Scope::Choice(choice) => write!(f, "choice {}", choice.get())?,
+                }
+                let hours: Vec<_> = hours.iter().map(ToString::to_string).collect();
+                write!(f, ": the rollup is not what the events add up to, in the hours {}", hours.join(", "))
+            }
+            Self::NotIndexed(count) => write!(f, "{count} events are not where the index says"),
+            Self::IndexedTooMany(count) => write!(f, "the index names {count} events that are not there"),
+        }
+    }
+}
+
+impl Problem {
+    /// Whether a repair takes it away.
+    pub fn is_repaired(&self) -> bool {
+        matches!(self, Self::Rollup { .. } | Self::File)
+    }
+}
+
+/// Checks everything that is stored; if `repair`, stores the rollups that the events add up to. Nobody else may write meanwhile.
+pub fn run(store: &Store, repair: bool) -> Result<Report, StoreError> {
+    let mut report = Report::default();
+    if !store.verify_file()? {
+        report.problems.push(Problem::File);
+    }
+    let dates = store.snapshot()?.dates()?;
+    let (mut events, mut lost) = (0, 0);
+    for of in [None].into_iter().chain(dates.into_iter().map(Some)) {
+        let snapshot = store.snapshot()?;
+        let mut index = Index::of(&snapshot);
+        let mut expected: BTreeMap<RollupKey, Rollup> = BTreeMap::new();
+        snapshot.events(of, |event| {
+            events += 1;
+            lost += u64::from(!index.names(event)?);
+            for contribution in event.contributions().iter().flatten() {
+                expected
+                    .entry(contribution.partition.rollup())
+                    .or_default()
+                    .hour_mut(contribution.hour)
+                    .fold(contribution);
+            }
+            Ok(())
+        })?;
+        let mut totals: BTreeMap<RollupKey, Rollup> = BTreeMap::new();
+        for (&key, rollup) in &expected {
+            totals.entry(RollupKey { scope: Scope::All, ..key }).or_default().merge(rollup);
+        }
+        expected.extend(totals);
+        report.rollups += expected.len() as u64;
+        let stored = of.map_or_else(|| Ok(BTreeMap::new()), |date| snapshot.rollups_of(date))?;
+        drop(snapshot);
+        let wrong = differences(&expected, &stored);
+        if repair && !wrong.is_empty() {
+            let nothing = Rollup::default();
+            store.write(|batch| {
+                wrong.iter().try_for_each(|(key, _)| batch.rollups.put(*key, expected.get(key).unwrap_or(&nothing)))
+            })?;
+        }
+        report.problems.extend(wrong.into_iter().map(|(key, hours)| Problem::Rollup { key, hours }));
+    }
+    report.events = events;
+    if lost > 0 {
+        report.problems.push(Problem::NotIndexed(lost));
+    }
+    let indexed = store.snapshot()?.indexed()?;
+    if indexed > events {
+        report.problems.push(Problem::IndexedTooMany(indexed - events));
+    }
+    Ok(report)
+}
+
+/// Which rollups differ, and in which hours; ordered by date, type and choice.
+fn differences(
+    expected: &BTreeMap<RollupKey, Rollup>,
+    stored: &BTreeMap<RollupKey, Rollup>,
+) -> Vec<(RollupKey, Vec<u8>)> {
+    let nothing = Rollup::default();
+    let mut wrong = BTreeMap::new();
+    for key in expected.keys().chain(stored.keys()) {
+        let [expected, stored] = [expected, stored].map(|rollups| rollups.get(key).unwrap_or(&nothing));
+        if expected != stored {
+            let hours = (0..24).filter(|&hour| expected.hour(hour) != stored.hour(hour)).collect();
+            wrong.insert(*key, hours);
+        }
+    }
+    wrong.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::catalog::MetricsTypeId;
+    use crate::events::request::Draft;
+    use crate::events::{ChoiceId, Choices, wire};
+    use crate::worker::group;
+
+    const EVENTS: &str = r#"
+        {"kind": "job_type", "id": 1, "name": "a", "version": "1"}
+        {"kind": "job_type", "id": 2, "name": "b", "version": "1"}
+        {"kind": "error", "id": 5, "name": "lost", "category": "SYSTEM", "is_builtin": true}
+        {"kind": "job", "id": 1, "job_type": 1, "status": "COMPLETED", "ended": "2015-01-01T01:00:00Z"}
+        {"kind": "job", "id": 2, "job_type": 2, "status": "FAILED", "error": 5, "ended": "2015-01-01T02:00:00Z"}
+        {"kind": "job", "id": 3, "job_type": 1, "status": "RUNNING"}
+        {"kind": "job", "id": 700, "job_type": 1, "status": "CANCELED", "ended": "1970-01-01T00:00:00Z"}
+        {"kind": "job_execution", "id": 1, "job_type": 1, "status": "COMPLETED",
+            "started": "2015-01-01T00:10:00Z", "ended": "2015-01-01T01:00:00Z"}
+        {"kind": "job_execution", "id": 2, "job_type": 2, "status": "FAILED", "error": 5, "ended": "2015-01-02T02:00:00Z"}
+    "#;
+
+    fn store() -> (TempDir, Store) {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path(), 1 << 20).unwrap();
+        let nothing = Choices::default();
+        let mut draft = Draft::new(&nothing);
+        let lines = EVENTS.trim().replace(",\n", ", ");
+        wire::read_ndjson(lines.as_bytes(), |object| draft.take(object)).unwrap();
+        let objects = draft.finish().unwrap();
+        store.write(|batch| group::apply(batch, &[objects])).unwrap();
+        (directory, store)
+    }
+
+    fn key(metrics: MetricsTypeId, choice: Option<u64>, date: &str) -> RollupKey {
+        let scope = choice.map_or(Scope::All, |id| Scope::Choice(ChoiceId::new(id).unwrap()));
+        RollupKey { date: date.parse().unwrap(), metrics, scope }
+    }
+
+    #[test]
+    fn what_fits_together_has_no_problems() {
+        let (_directory, store) = store();
+        let report = run(&store, false).unwrap();
+        assert_eq!(report.problems, []);
+        // Two job types and all on the first day of 2015, one and all in 1970, an error and all on the second day.
+        assert_eq!((report.events, report.rollups), (6, 7));
+    }
+
+    #[test]
+    fn rollups_that_differ_are_found_and_repaired() {
+        let (_directory, store) = store();
+        let jobs = MetricsTypeId::JobTypes;
+        let wrong = key(jobs, Some(1), "2015-01-01");
+        let missing = key(jobs, None, "1970-01-01");
+        let too_many = key(MetricsTypeId::Ingests, Some(9), "2020-02-29");
+        let before = store.snapshot().unwrap().rollups_of(wrong.date).unwrap();
+        store
+            .write(|batch| {
+                let mut rollup = batch.rollups.get(wrong)?;
+                rollup.hour_mut(1).counters[0] += 1;
+                rollup.hour_mut(23).events += 1;
+                batch.rollups.put(missing, &Rollup::default())?;
+                batch.rollups.put(wrong, &rollup)?;
+                batch.rollups.put(too_many, &rollup)?;
+                Ok::<_, StoreError>(())
+            })
+            .unwrap();
+        let problem = |key, hours: &[u8]| Problem::Rollup { key, hours: hours.to_vec() };
+        let expected = [problem(missing, &[0]), problem(wrong, &[1, 23]), problem(too_many, &[1, 23])];
+        assert_eq!(run(&store, false).unwrap().problems, expected);
+        assert_eq!(run(&store, true).unwrap().problems, expected);
+        assert_eq!(run(&store, false).unwrap().problems, []);
+        assert_eq!(store.snapshot().unwrap().rollups_of(wrong.date).unwrap(), before);
+        assert_eq!(
+            expected[1].to_string(),
+            "job-types of 2015-01-01, choice 1: the rollup is not what the events add up to, in the hours 1, 23"
+        );
+    }
+}
