@@ -12,7 +12,7 @@ use actix_web::web::Data;
 use actix_web::{App as Routes, HttpServer};
 
 use crate::access::Access;
-use crate::api::{self, Answers, State};
+use crate::api::{self, Answers, Exports, State};
 use crate::config::Config;
 use crate::dashboard;
 use crate::store::{Store, StoreError};
@@ -71,6 +71,7 @@ impl App {
             dialect: config.api.dialect,
             max_body_bytes: config.server.max_body_bytes,
             body_timeout: Duration::from_secs(config.server.body_timeout_s),
+            exports: Exports::default(),
         });
         let (server, server_thread) = start_server(listener, state).map_err(StartError::Server)?;
         let task = RollupTask::new(Arc::clone(&store), Arc::clone(&queue), trouble);

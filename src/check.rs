@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::progress::{Progress, Unit};
 use crate::rollup::{Rollup, RollupKey, Scope};
 use crate::store::{Index, Store, StoreError};
 
@@ -58,21 +59,23 @@ impl fmt::Display for Problem {
 }
 
 impl Problem {
-    /// Whether a repair takes it away.
-    pub fn is_repaired(&self) -> bool {
-        matches!(self, Self::Rollup { .. } | Self::File)
+    fn is_of_index(&self) -> bool {
+        matches!(self, Self::NotIndexed(_) | Self::IndexedTooMany(_))
     }
 }
 
-/// Checks everything that is stored; if `repair`, stores the rollups that the events add up to. Nobody else may write meanwhile.
+/// Checks everything that is stored; if `repair`, stores the rollups that the events add up to, and an
+/// index of where they are. Nobody else may write meanwhile.
 pub fn run(store: &Store, repair: bool) -> Result<Report, StoreError> {
     let mut report = Report::default();
     if !store.verify_file()? {
         report.problems.push(Problem::File);
     }
     let dates = store.snapshot()?.dates()?;
+    let mut progress = Progress::new(Some(dates.len() as u64), Unit::Count);
     let (mut events, mut lost) = (0, 0);
-    for of in [None].into_iter().chain(dates.into_iter().map(Some)) {
+    for (done, of) in [None].into_iter().chain(dates.into_iter().map(Some)).enumerate() {
+        progress.set(done as u64, || format!("checked {events} events"));
         let snapshot = store.snapshot()?;
         let mut index = Index::of(&snapshot);
         let mut expected: BTreeMap<RollupKey, Rollup> = BTreeMap::new();
@@ -113,7 +116,25 @@ pub fn run(store: &Store, repair: bool) -> Result<Report, StoreError> {
     if indexed > events {
         report.problems.push(Problem::IndexedTooMany(indexed - events));
     }
+    if repair && report.problems.iter().any(Problem::is_of_index) {
+        rebuild_index(store)?;
+    }
     Ok(report)
+}
+
+/// Writes the index anew. If that breaks off, the next repair finds what is missing.
+fn rebuild_index(store: &Store) -> Result<(), StoreError> {
+    store.write(|batch| batch.events.clear_index())?;
+    let dates = store.snapshot()?.dates()?;
+    for of in [None].into_iter().chain(dates.into_iter().map(Some)) {
+        let mut events = Vec::new();
+        store.snapshot()?.events(of, |event| {
+            events.push(event.clone());
+            Ok(())
+        })?;
+        store.write(|batch| batch.events.index(&mut events))?;
+    }
+    Ok(())
 }
 
 /// Which rollups differ, and in which hours; ordered by date, type and choice.

@@ -18,6 +18,7 @@ use crate::access::{Scope, Token};
 use crate::app::{App, StartError};
 use crate::check::{self, Report};
 use crate::config::{Config, ConfigError, Overrides};
+use crate::export::{self, ExportError};
 use crate::import::{self, ImportError, Target};
 use crate::store::Store;
 use crate::time::Clock;
@@ -53,11 +54,25 @@ enum Command {
         #[arg(long, value_name = "TOKEN", env = "SCALE_METRICS_TOKEN", hide_env_values = true, requires = "url")]
         token: Option<String>,
     },
+    /// Write all choices and events as NDJSON: one state, which `import` turns back into the same numbers
+    ///
+    /// A running server goes on meanwhile.
+    Export {
+        /// Ask this server, such as `http://127.0.0.1:8080` [default: read the data directory]
+        #[arg(long, value_name = "URL", env = "SCALE_METRICS_URL")]
+        url: Option<String>,
+        /// The token that this server wants, with the scope `admin`
+        #[arg(long, value_name = "TOKEN", env = "SCALE_METRICS_TOKEN", hide_env_values = true, requires = "url")]
+        token: Option<String>,
+        /// Where to, packed if the name ends in `.gz`; `-` is standard output [default: -]
+        #[arg(long, short, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
     /// Verify the database, compute every rollup anew from the events, and list what differs
     ///
     /// Exit status 1 if anything differs and is not repaired. No server may run on the directory.
     Check {
-        /// Store the rollups that the events add up to
+        /// Store the rollups that the events add up to, and write the index anew if it is wrong
         #[arg(long)]
         repair: bool,
     },
@@ -121,6 +136,10 @@ fn cannot_start(error: &anyhow::Error) -> bool {
         || error.is::<NoDatabase>()
         || error.is::<StartError>()
         || matches!(error.downcast_ref(), Some(ImportError::Open(_)))
+        || matches!(
+            error.downcast_ref(),
+            Some(ExportError::Open(_) | ExportError::NoDatabase(_) | ExportError::Output { .. })
+        )
 }
 
 fn execute(cli: Cli) -> anyhow::Result<()> {
@@ -136,18 +155,23 @@ fn execute(cli: Cli) -> anyhow::Result<()> {
         }
         Command::Demo => run_demo(config),
         Command::Import { files, url, token } => {
-            let target = match url {
-                Some(url) => Target::Server { url, token },
-                None => Target::Directory { path: config.storage.data, cache_bytes: config.storage.cache_bytes },
-            };
-            Ok(import::run(&files, &target, config.server.max_body_bytes)?)
+            Ok(import::run(&files, &target(&config, url, token), config.server.max_body_bytes)?)
         }
+        Command::Export { url, token, output } => Ok(export::run(&target(&config, url, token), output.as_deref())?),
         Command::Check { repair } => run_check(&config, repair),
         Command::Token { name, scopes } => {
             let (secret, token) = Token::make(&name, &scopes).ok_or(BadName)?;
             print(&format!("token: {secret}\ntokens = [\"{token}\"]"));
             Ok(())
         }
+    }
+}
+
+/// The server at `url`, or else the data directory.
+fn target(config: &Config, url: Option<String>, token: Option<String>) -> Target {
+    match url {
+        Some(url) => Target::Server { url, token },
+        None => Target::Directory { path: config.storage.data.clone(), cache_bytes: config.storage.cache_bytes },
     }
 }
 
@@ -160,13 +184,13 @@ fn run_check(config: &Config, repair: bool) -> anyhow::Result<()> {
     let report = check::run(&store, repair).context("the database cannot be read")?;
     store.close();
     for problem in &report.problems {
-        let repaired = if repair && problem.is_repaired() { "repaired: " } else { "" };
+        let repaired = if repair { "repaired: " } else { "" };
         print(&format!("{repaired}{problem}"));
     }
     let Report { events, rollups, problems } = report;
     print(&format!("checked {events} events and {rollups} rollups: {} problems", problems.len()));
-    let left = problems.iter().filter(|problem| !(repair && problem.is_repaired())).count();
-    anyhow::ensure!(left == 0, "{left} problems are left (hint: `check --repair` rebuilds rollups)");
+    let left = if repair { 0 } else { problems.len() };
+    anyhow::ensure!(left == 0, "{left} problems are left (hint: `check --repair` rebuilds rollups and index)");
     Ok(())
 }
 

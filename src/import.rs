@@ -4,7 +4,7 @@
 //! changes nothing, so an import that failed can be run again. Mistakes are named by file and line.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, IsTerminal, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,11 +12,11 @@ use std::thread;
 use std::time::Duration;
 
 use flate2::bufread::MultiGzDecoder;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Deserialize;
 
 use crate::events::request::Draft;
 use crate::events::wire::{self, NotJson};
+use crate::progress::{Progress, Unit};
 use crate::store::{Store, StoreError};
 use crate::worker::group::{self, Receipt};
 
@@ -29,7 +29,7 @@ const TRIES: u32 = 5;
 /// How many mistakes are shown.
 const SHOWN: usize = 10;
 
-/// Where events go.
+/// Where events go; for an export, where they come from.
 #[derive(Debug)]
 pub enum Target {
     /// A running server.
@@ -96,12 +96,13 @@ pub enum ImportError {
 /// Imports the files, in order. `max_line_bytes` bounds a line.
 pub fn run(files: &[PathBuf], target: &Target, max_line_bytes: usize) -> Result<(), ImportError> {
     let sink = Sink::open(target)?;
-    let progress = progress(files);
+    let sizes = files.iter().map(|file| std::fs::metadata(file).ok().map(|data| data.len())).sum();
+    let mut progress = Progress::new(sizes, Unit::Bytes);
     let mut total = Receipt::default();
     for file in files {
-        import_file(file, &sink, max_line_bytes, &progress, &mut total)?;
+        import_file(file, &sink, max_line_bytes, &mut progress, &mut total)?;
     }
-    progress.finish_and_clear();
+    drop(progress);
     let Receipt { created, updated, unchanged, stale } = total;
     let accepted = total.accepted();
     tracing::info!(accepted, created, updated, unchanged, stale, "imported {} files", files.len());
@@ -112,7 +113,7 @@ fn import_file(
     file: &Path,
     sink: &Sink,
     max_line_bytes: usize,
-    progress: &ProgressBar,
+    progress: &mut Progress,
     total: &mut Receipt,
 ) -> Result<(), ImportError> {
     let unreadable = |source| ImportError::Unreadable { file: file.to_owned(), source };
@@ -140,8 +141,8 @@ fn import_file(
         if !batch.lines.is_empty() && (is_end || batch.is_full()) {
             let receipt = sink.store(&batch)?;
             total.add(receipt);
-            progress.set_position(done_before + read_bytes.load(Ordering::Relaxed));
-            progress.set_message(format!("{} objects", total.accepted()));
+            let read_bytes = done_before + read_bytes.load(Ordering::Relaxed);
+            progress.set(read_bytes, || format!("imported {} objects", total.accepted()));
             batch = Batch::new(file);
         }
         if is_end {
@@ -364,18 +365,4 @@ impl<R: Read> Read for Counted<R> {
         self.read_bytes.fetch_add(read as u64, Ordering::Relaxed);
         Ok(read)
     }
-}
-
-/// A bar over the bytes of all files on a terminal; nothing elsewhere.
-fn progress(files: &[PathBuf]) -> ProgressBar {
-    let sizes: Option<u64> = files.iter().map(|file| std::fs::metadata(file).ok().map(|data| data.len())).sum();
-    let bar = ProgressBar::with_draw_target(sizes, ProgressDrawTarget::stderr());
-    if !io::stderr().is_terminal() {
-        bar.set_draw_target(ProgressDrawTarget::hidden());
-    }
-    let template = match sizes {
-        Some(_) => "{bar:40} {bytes}/{total_bytes} {msg} {eta}",
-        None => "{spinner} {bytes} {msg}",
-    };
-    bar.with_style(ProgressStyle::with_template(template).expect("the template is a constant"))
 }

@@ -3,7 +3,8 @@
 //! A layer calls any layer below it, none above:
 //!
 //! - [`cli`], [`config`], [`telemetry`], [`app`]: arguments, settings, logs; what starts and stops the server
-//! - [`check`], [`demo`], [`import`]: whether all that is stored fits together; sample events; events from files
+//! - [`check`], [`demo`], [`export`], [`import`]: whether all that is stored fits together; sample events; events into files
+//!   and from them; [`progress`]: how far they have come
 //! - `api`, `dashboard`: the HTTP interface, the page
 //! - [`worker`]: the rollup task, the one writer
 //! - [`store`]: events, definitions and rollups on disk
@@ -25,9 +26,11 @@ pub mod config;
 mod dashboard;
 pub mod demo;
 pub mod events;
+pub mod export;
 pub mod import;
 pub mod memory;
 pub mod plot;
+pub mod progress;
 pub mod rollup;
 pub mod store;
 pub mod telemetry;

@@ -67,6 +67,8 @@ pub(crate) enum ApiError {
          (column, group, page_size)"
     )]
     AnswerTooLarge(usize),
+    #[error("too many exports run already; try again")]
+    ManyExports,
     #[error(transparent)]
     Full(#[from] Full),
     #[error(transparent)]
@@ -100,9 +102,10 @@ impl ResponseError for ApiError {
             Self::BodyTimeout(_) => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMedia(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::Full(Full) | Self::Stopping(Stopping) | Self::WriteFailed(WriteFailed::Unavailable) => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::ManyExports
+            | Self::Full(Full)
+            | Self::Stopping(Stopping)
+            | Self::WriteFailed(WriteFailed::Unavailable) => StatusCode::SERVICE_UNAVAILABLE,
             Self::WriteFailed(WriteFailed::Internal) | Self::Store(_) | Self::Internal => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }

@@ -9,6 +9,7 @@ mod answer;
 mod answers;
 mod error;
 mod events;
+mod export;
 mod health;
 mod page;
 mod params;
@@ -32,6 +33,7 @@ use crate::worker::{Queue, Trouble};
 pub(crate) use answer::{Content, answer};
 pub(crate) use answers::Answers;
 pub(crate) use error::ApiError;
+pub(crate) use export::Exports;
 
 /// What every handler may use.
 pub(crate) struct State {
@@ -46,6 +48,8 @@ pub(crate) struct State {
     pub(crate) max_body_bytes: usize,
     /// By when an event body has to be there.
     pub(crate) body_timeout: Duration,
+    /// The exports that may still begin.
+    pub(crate) exports: Exports,
 }
 
 impl State {
@@ -71,6 +75,11 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
                 .route(web::post().to(events::post))
                 .default_service(method_not_allowed("POST")),
         )
+        .service(
+            web::resource("/v6/export/")
+                .route(web::get().to(export::export))
+                .default_service(method_not_allowed("GET")),
+        )
         .service(readable("/v6/metrics/", v6::list))
         .service(readable("/healthz", health::alive))
         .service(readable("/readyz", health::ready));
@@ -83,7 +92,7 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
             }))
             .service(readable(&path, move |request, state| v6::details(metrics, request, state)));
     }
-    for path in ["/v6/metrics", "/v6/metrics/{name}", "/v6/metrics/{name}/plot-data", "/v6/events"] {
+    for path in ["/v6/metrics", "/v6/metrics/{name}", "/v6/metrics/{name}/plot-data", "/v6/events", "/v6/export"] {
         config.service(web::resource(path).to(add_slash));
     }
     config.default_service(web::to(not_found));

@@ -7,13 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use redb::ReadableTable;
 
 use super::blocks::decode_events;
-use super::index_pages::{IndexPage, Place, decode_index_page};
+use super::copy::home_of;
+use super::index_pages::{IndexPage, decode_index_page};
 use super::rollup_rows::decode_rollup;
 use super::snapshot::Snapshot;
 use super::tables::{BlockKey, DayKey, PageKey};
 use super::{Corrupt, StoreError, tables};
 use crate::catalog::CATALOG;
-use crate::events::{ChoiceId, Event, EventKey, EventKind};
+use crate::events::{ChoiceId, Event, EventKey};
 use crate::rollup::{Rollup, RollupKey, Scope};
 use crate::time::Date;
 
@@ -65,10 +66,8 @@ impl Snapshot {
         };
         for row in self.table(tables::BLOCKS)?.range(start..end)? {
             let (key, block) = row?;
-            let key = key.value();
-            let place: Place = of.map(|date| Ok::<_, Corrupt>((date, choice(key.choice)?))).transpose()?;
-            let kind = EventKind::ALL.get(usize::from(key.kind)).ok_or(Corrupt("a block has an unknown kind"))?;
-            for event in decode_events(place, *kind, block.value())? {
+            let (place, kind) = home_of(key.value())?;
+            for event in decode_events(place, kind, block.value())? {
                 visit(&event)?;
             }
         }
@@ -142,7 +141,8 @@ mod tests {
     use super::super::index_pages::encode_index_page;
     use super::super::{FILE, Store};
     use super::*;
-    use crate::events::{Job, JobStatus, Object};
+    use crate::check;
+    use crate::events::{EventKind, Job, JobStatus, Object};
     use crate::worker::group;
 
     fn job(id: u64, ended: Option<&str>) -> Event {
@@ -190,5 +190,9 @@ mod tests {
         database.close().expect("it closes");
         let store = Store::open(directory.path(), 1 << 20).expect("it opens");
         assert_eq!(named(&store), ([true, false, false], 2));
+        let problems = check::run(&store, true).expect("it is read").problems;
+        assert_eq!(problems, [check::Problem::NotIndexed(2)]);
+        assert_eq!(named(&store), ([true, true, true], 3));
+        assert_eq!(check::run(&store, false).expect("it is read").problems, []);
     }
 }

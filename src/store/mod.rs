@@ -10,6 +10,7 @@ mod audit;
 mod batch;
 mod blocks;
 mod codec;
+mod copy;
 mod index_pages;
 mod rollup_rows;
 mod snapshot;
@@ -25,6 +26,7 @@ use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable};
 pub use audit::Index;
 pub use batch::{Batch, Change, StoredEvents, StoredRollups};
 pub use codec::Corrupt;
+pub use copy::Copy;
 pub use snapshot::{Snapshot, Wanted};
 
 use snapshot::LatestChoices;
@@ -66,6 +68,9 @@ pub enum StoreError {
         /// The newest format that is known here.
         known: u64,
     },
+    /// A copy of the events cannot be read again.
+    #[error("a copy of the events cannot be read")]
+    Copy(#[source] io::Error),
     /// The program is stopping, or the database could not be opened again after a failed write.
     #[error("the database is closed")]
     Closed,
@@ -164,6 +169,11 @@ impl Store {
         let mut database = self.database.write();
         let database = database.as_mut().ok_or(StoreError::Closed)?;
         database.check_integrity().map_err(|error| StoreError::Database(error.into()))
+    }
+
+    /// Where the database is kept.
+    pub fn directory(&self) -> &Path {
+        self.path.parent().expect("the file is in a directory")
     }
 
     /// Whether there is a database in a directory.

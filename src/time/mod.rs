@@ -103,12 +103,8 @@ impl FromStr for Timestamp {
 impl fmt::Display for Timestamp {
     /// `2015-01-01T00:00:00Z`, with six digits of fraction where there is one.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (seconds, us) = (self.micros() / SECOND_US % 86_400, self.micros() % SECOND_US);
-        write!(f, "{}T{:02}:{:02}:{:02}", self.date(), seconds / 3600, seconds / 60 % 60, seconds % 60)?;
-        if us > 0 {
-            write!(f, ".{us:06}")?;
-        }
-        f.write_str("Z")
+        let (text, length) = text::write_timestamp(self.date().to_text(), self.micros() % DAY_US);
+        f.write_str(str::from_utf8(&text[..length]).expect("digits and signs"))
     }
 }
 

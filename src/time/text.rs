@@ -9,14 +9,33 @@ use super::{DAY_US, Duration, HOUR_US, SECOND_US};
 /// `2015-01-01`, of a date before the year 10000.
 pub(super) fn write_date(date: NaiveDate) -> [u8; 10] {
     let mut text = *b"0000-00-00";
-    let parts = [(0..4, date.year().unsigned_abs()), (5..7, date.month()), (8..10, date.day())];
-    for (places, mut number) in parts {
-        for digit in text[places].iter_mut().rev() {
-            *digit += u8::try_from(number % 10).expect("a digit");
-            number /= 10;
-        }
+    for (places, number) in [(0..4, date.year().unsigned_abs()), (5..7, date.month()), (8..10, date.day())] {
+        write_digits(&mut text[places], number.into());
     }
     text
+}
+
+/// `2015-01-01T00:00:00Z`, with six digits of fraction where there is one; the bytes, and how many of them count.
+pub(super) fn write_timestamp(date: [u8; 10], us_of_day: u64) -> ([u8; 27], usize) {
+    let mut text = *b"0000-00-00T00:00:00.000000Z";
+    text[..10].copy_from_slice(&date);
+    let (seconds, us) = (us_of_day / SECOND_US, us_of_day % SECOND_US);
+    for (places, number) in
+        [(11..13, seconds / 3600), (14..16, seconds / 60 % 60), (17..19, seconds % 60), (20..26, us)]
+    {
+        write_digits(&mut text[places], number);
+    }
+    if us == 0 {
+        text[19] = b'Z';
+    }
+    (text, if us == 0 { 20 } else { 27 })
+}
+
+fn write_digits(places: &mut [u8], mut number: u64) {
+    for digit in places.iter_mut().rev() {
+        *digit += u8::try_from(number % 10).expect("a digit");
+        number /= 10;
+    }
 }
 
 /// Year, month and day as they were written.

@@ -19,6 +19,9 @@ const READABLE: [&str; 5] = [
     "/v6/metrics/errors/plot-data/?format=csv",
 ];
 
+/// What only those may do who look after the server.
+const ADMINISTRATIVE: [(&str, &str); 1] = [("GET", "/v6/export/")];
+
 /// What shows none.
 const OPEN: [&str; 5] = ["/healthz", "/readyz", "/", "/assets/dashboard.js", "/assets/dashboard.css"];
 
@@ -59,6 +62,9 @@ fn without_tokens_nobody_needs_one() {
         for path in READABLE.iter().chain(&OPEN) {
             assert_eq!(status(&server, "GET", path, authorization), 200, "{path}");
         }
+        for (method, path) in ADMINISTRATIVE {
+            assert_eq!(status(&server, method, path, authorization), 200, "{path}");
+        }
         assert_eq!(status(&server, "POST", "/v6/events/", authorization), 200);
     }
 }
@@ -79,6 +85,10 @@ fn every_route_needs_its_scope_and_no_other() {
             }
             let found = status(&server, "POST", "/v6/events/", Some(&authorization));
             assert_eq!(found, expected(Scope::Write), "{scopes:?}");
+            for (method, path) in ADMINISTRATIVE {
+                let found = status(&server, method, path, Some(&authorization));
+                assert_eq!(found, expected(Scope::Admin), "{method} {path} {scopes:?}");
+            }
         }
     }
 }
@@ -105,6 +115,9 @@ fn no_token_or_a_wrong_one_is_refused_everywhere_but_where_nothing_is_shown() {
             assert_eq!(status(&server, "HEAD", path, authorization), 401, "{path} {authorization:?}");
         }
         assert_eq!(status(&server, "POST", "/v6/events/", authorization), 401, "{authorization:?}");
+        for (method, path) in ADMINISTRATIVE {
+            assert_eq!(status(&server, method, path, authorization), 401, "{path} {authorization:?}");
+        }
         for path in OPEN {
             assert_eq!(status(&server, "GET", path, authorization), 200, "{path}");
         }
@@ -122,6 +135,9 @@ fn public_read_lets_everybody_read_and_nobody_write() {
         }
     }
     assert_eq!(status(&server, "POST", "/v6/events/", None), 401);
+    for (method, path) in ADMINISTRATIVE {
+        assert_eq!(status(&server, method, path, None), 401, "{path}");
+    }
     assert_eq!(status(&server, "POST", "/v6/events/", Some(&format!("Bearer {}", secrets[1]))), 403);
     assert_eq!(status(&server, "POST", "/v6/events/", Some(&format!("Bearer {}", secrets[0]))), 200);
 }

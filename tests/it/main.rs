@@ -8,6 +8,7 @@ mod cli;
 mod counting;
 mod details;
 mod events_in;
+mod export;
 mod http_rules;
 mod kept_answers;
 mod metrics_list;

@@ -1,4 +1,5 @@
-//! Objects as clients write them: JSON in, valid [`Object`]s or the problems of each out (contract, section 3).
+//! Objects as clients write them: JSON in, valid [`Object`]s or the problems of each out (contract, section 3). `write` is
+//! the way back, for exports.
 //!
 //! Reading an object never stops at its first mistake. The text is read once into slots, one for each name that any
 //! kind knows (`object`); then the kind takes the fields it has, each with its type. What is missing, of a wrong type,
@@ -13,6 +14,7 @@ mod object;
 mod tasks;
 mod types;
 mod value;
+mod write;
 
 use std::fmt;
 
@@ -22,6 +24,7 @@ use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use super::Object;
 use object::read_object;
 use value::{Shape, Value, read_as_shape};
+pub use write::{write_choices, write_event};
 
 /// Something that is wrong with one object.
 #[derive(Debug, Clone, PartialEq, Eq)]

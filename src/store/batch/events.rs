@@ -170,6 +170,17 @@ impl<'txn> StoredEvents<'txn> {
         self.rows.write_into(&mut self.blocks)
     }
 
+    /// Takes everything out of the index.
+    pub fn clear_index(&mut self) -> Result<(), StoreError> {
+        Ok(self.index.retain(|_, _| false)?)
+    }
+
+    /// Writes into the index where these events are kept: where they belong.
+    pub fn index(&mut self, events: &mut [Event]) -> Result<(), StoreError> {
+        events.sort_unstable_by_key(Event::key);
+        self.note_places(&events.iter().map(|event| Change::new(None, event)).collect::<Vec<_>>())
+    }
+
     /// Writes into the index where the events of the changes are kept.
     fn note_places(&mut self, changes: &[Change<'_>]) -> Result<(), StoreError> {
         let row = |change: &Change<'_>| index_row(change.after.key());

@@ -1,0 +1,114 @@
+//! `GET /v6/export/`: all definitions and events of one state, as NDJSON that `POST /v6/events/` takes.
+//!
+//! The state is copied aside first ([`crate::store::Copy`]), so that a slow client holds up nothing. It is sent piece by
+//! piece, each made when the client has taken the one before.
+
+use std::io::{self, Write as _};
+use std::sync::Arc;
+
+use actix_web::http::header::{self, ContentEncoding, HeaderName};
+use actix_web::web::{self, Bytes, Data};
+use actix_web::{HttpRequest, HttpResponse};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use futures_util::stream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::answer::wants_gzip;
+use super::{ApiError, State};
+use crate::access::Scope;
+use crate::events::wire::{write_choices, write_event};
+use crate::store::{Copy, StoreError};
+use crate::worker::chain;
+
+/// How many exports may run at the same time: each takes room on the disk.
+const MOST_EXPORTS: usize = 2;
+
+/// The exports that may still begin.
+pub(crate) struct Exports(Arc<Semaphore>);
+
+impl Default for Exports {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(MOST_EXPORTS)))
+    }
+}
+
+/// How much is made at a time, in bytes.
+const PIECE_BYTES: usize = 256 << 10;
+
+/// Says how many objects, and so lines, there are.
+const TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
+
+pub(super) async fn export(request: HttpRequest, state: Data<State>) -> Result<HttpResponse, ApiError> {
+    state.allow(&request, Scope::Admin)?;
+    let permit = Arc::clone(&state.exports.0).try_acquire_owned().map_err(|_| ApiError::ManyExports)?;
+    let copy = super::blocking(state.clone(), |state| Ok(state.store.snapshot()?.copy(state.store.directory())?));
+    let copy = copy.await?;
+    let is_packed = wants_gzip(&request);
+    let mut lines = Vec::new();
+    let choices = write_choices(&mut lines, copy.choices());
+    let total = choices + copy.events();
+    let packer = is_packed.then(|| GzEncoder::new(Vec::new(), Compression::fast()));
+    let export = Export { copy, lines, packer, is_over: false, _permit: permit };
+    let pieces = stream::unfold(Some(export), |export| async {
+        let export = export?;
+        match web::block(|| export.next()).await {
+            Ok(Ok(next)) => next.map(|(piece, export)| (Ok(piece), Some(export))),
+            Ok(Err(error)) => {
+                tracing::error!(error = chain(&error), "an export broke off");
+                Some((Err(io::Error::other(error)), None))
+            }
+            Err(error) => Some((Err(io::Error::other(error)), None)),
+        }
+    });
+    let mut response = HttpResponse::Ok();
+    response
+        .content_type("application/x-ndjson")
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .insert_header((header::VARY, "accept-encoding"))
+        .insert_header((TOTAL_COUNT, total));
+    if is_packed {
+        response.insert_header(ContentEncoding::Gzip);
+    }
+    Ok(response.streaming(pieces))
+}
+
+/// An export on its way.
+struct Export {
+    copy: Copy,
+    /// What was made and is not sent.
+    lines: Vec<u8>,
+    packer: Option<GzEncoder<Vec<u8>>>,
+    is_over: bool,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Export {
+    /// The next piece, and what comes behind it; `None` at the end.
+    fn next(mut self) -> Result<Option<(Bytes, Self)>, StoreError> {
+        loop {
+            while self.lines.len() < PIECE_BYTES && !self.is_over {
+                match self.copy.next_events()? {
+                    Some(events) => events.iter().for_each(|event| write_event(&mut self.lines, event)),
+                    None => self.is_over = true,
+                }
+            }
+            let lines = std::mem::take(&mut self.lines);
+            let piece = match &mut self.packer {
+                None => lines,
+                Some(packer) => {
+                    let written =
+                        packer.write_all(&lines).and_then(|()| if self.is_over { packer.try_finish() } else { Ok(()) });
+                    written.expect("a vector takes all that is written to it");
+                    std::mem::take(packer.get_mut())
+                }
+            };
+            if !piece.is_empty() {
+                return Ok(Some((Bytes::from(piece), self)));
+            }
+            if self.is_over {
+                return Ok(None);
+            }
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! `export`: all definitions and events as NDJSON, from a running server or straight from a data directory.
+//!
+//! What comes out is one state, which `import` turns back into the same numbers. A file gets its name when it is whole.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+
+use flate2::Compression;
+use flate2::read::MultiGzDecoder;
+use flate2::write::GzEncoder;
+
+use crate::events::wire::{write_choices, write_event};
+use crate::import::Target;
+use crate::progress::{Progress, Unit};
+use crate::store::{Store, StoreError};
+
+/// How much is written at a time, in bytes.
+const PIECE_BYTES: usize = 256 << 10;
+
+/// Why an export ended early. Nothing has the name of the output file then, or what had it before.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    Open(StoreError),
+    /// There is nothing to export.
+    #[error("there is no database in `{}`", .0.display())]
+    NoDatabase(PathBuf),
+    /// The output file cannot be made.
+    #[error("{}: {source}", .file.display())]
+    Output {
+        /// The file.
+        file: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// What was read cannot be written.
+    #[error("the export cannot be written: {0}")]
+    Write(#[source] io::Error),
+    /// The server does not answer, or stopped answering.
+    #[error("{address}: {detail}")]
+    Unreachable {
+        /// What was asked for.
+        address: String,
+        /// What is wrong.
+        detail: String,
+    },
+    /// The server refuses.
+    #[error("the server answered {status}: {detail}")]
+    Refused {
+        /// Its status.
+        status: u16,
+        /// What it said.
+        detail: String,
+    },
+    /// Not everything came.
+    #[error("the server sent {sent} of {total} objects")]
+    Incomplete {
+        /// How many came.
+        sent: u64,
+        /// How many there are.
+        total: u64,
+    },
+    /// The database cannot be read.
+    #[error("the events cannot be read")]
+    Store(#[source] StoreError),
+}
+
+/// Exports everything that is in `source` into a file, packed if its name ends in `.gz`; without one, or for `-`, to standard
+/// output.
+pub fn run(source: &Target, output: Option<&Path>) -> Result<(), ExportError> {
+    let mut input = Input::open(source)?;
+    let mut output = Output::open(output)?;
+    let objects = input.write_to(&mut output)?;
+    output.finish()?;
+    tracing::info!(objects, "exported");
+    Ok(())
+}
+
+/// Where objects come from, opened.
+enum Input {
+    Server { address: String, total: u64, lines: Box<dyn Read> },
+    Store(Store),
+}
+
+impl Input {
+    fn open(source: &Target) -> Result<Self, ExportError> {
+        match source {
+            Target::Directory { path, .. } if !Store::exists(path) => Err(ExportError::NoDatabase(path.clone())),
+            Target::Directory { path, cache_bytes } => {
+                Store::open(path, *cache_bytes).map(Self::Store).map_err(ExportError::Open)
+            }
+            Target::Server { url, token } => {
+                Self::ask(format!("{}/v6/export/", url.trim_end_matches('/')), token.as_deref())
+            }
+        }
+    }
+
+    fn ask(address: String, token: Option<&str>) -> Result<Self, ExportError> {
+        let unreachable =
+            |error: ureq::Error| ExportError::Unreachable { address: address.clone(), detail: error.to_string() };
+        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        let mut request = agent.get(&address).header("Accept-Encoding", "gzip");
+        if let Some(token) = token {
+            request = request.header("Authorization", format!("Bearer {token}"));
+        }
+        let mut answer = request.call().map_err(unreachable)?;
+        let status = answer.status().as_u16();
+        let total = answer.headers().get("x-total-count").and_then(|total| total.to_str().ok()?.parse().ok());
+        match total {
+            Some(total) if status == 200 => {
+                let body = answer.into_body().into_with_config().limit(u64::MAX).reader();
+                Ok(Self::Server { address, total, lines: Box::new(MultiGzDecoder::new(BufReader::new(body))) })
+            }
+            _ => {
+                let body = answer.body_mut().read_to_string().map_err(unreachable)?;
+                let said = serde_json::from_str::<serde_json::Value>(&body);
+                let detail = said.ok().and_then(|said| Some(said["detail"].as_str()?.to_owned())).unwrap_or(body);
+                Err(ExportError::Refused { status, detail })
+            }
+        }
+    }
+
+    /// Writes everything; returns how many objects there were.
+    fn write_to(&mut self, output: &mut Output) -> Result<u64, ExportError> {
+        match self {
+            Self::Server { address, total, lines } => {
+                let mut progress = Progress::new(Some(*total), Unit::Count);
+                let mut piece = vec![0; PIECE_BYTES];
+                let mut sent = 0;
+                loop {
+                    let read = lines.read(&mut piece).map_err(|error| ExportError::Unreachable {
+                        address: address.clone(),
+                        detail: error.to_string(),
+                    })?;
+                    if read == 0 {
+                        break;
+                    }
+                    output.write(&piece[..read])?;
+                    sent += memchr::memchr_iter(b'\n', &piece[..read]).count() as u64;
+                    progress.set(sent, || format!("exported {sent} objects"));
+                }
+                if sent == *total { Ok(sent) } else { Err(ExportError::Incomplete { sent, total: *total }) }
+            }
+            Self::Store(store) => {
+                let snapshot = store.snapshot().map_err(ExportError::Store)?;
+                let dates = snapshot.dates().map_err(ExportError::Store)?;
+                let mut progress = Progress::new(Some(dates.len() as u64), Unit::Count);
+                let mut lines = Vec::new();
+                let mut objects = write_choices(&mut lines, snapshot.choices());
+                for (done, of) in [None].into_iter().chain(dates.into_iter().map(Some)).enumerate() {
+                    let mut written = Ok(());
+                    let visited = snapshot.events(of, |event| {
+                        write_event(&mut lines, event);
+                        objects += 1;
+                        if lines.len() >= PIECE_BYTES && written.is_ok() {
+                            written = output.write(&lines);
+                            lines.clear();
+                        }
+                        Ok(())
+                    });
+                    visited.map_err(ExportError::Store)?;
+                    written?;
+                    progress.set(done as u64, || format!("exported {objects} objects"));
+                }
+                output.write(&lines)?;
+                Ok(objects)
+            }
+        }
+    }
+}
+
+/// Where objects go.
+struct Output {
+    /// The name that the file gets at the end, and what it is called until then.
+    names: Option<(PathBuf, PathBuf)>,
+    sink: Sink,
+}
+
+enum Sink {
+    Plain(Box<dyn Write>),
+    Packed(GzEncoder<Box<dyn Write>>),
+}
+
+impl Output {
+    fn open(file: Option<&Path>) -> Result<Self, ExportError> {
+        let Some(file) = file.filter(|file| *file != Path::new("-")) else {
+            return Ok(Self { names: None, sink: Sink::Plain(Box::new(io::stdout())) });
+        };
+        let mut unfinished = OsString::from(file);
+        unfinished.push(".part");
+        let unfinished = PathBuf::from(unfinished);
+        let failed = |source| ExportError::Output { file: unfinished.clone(), source };
+        let out: Box<dyn Write> = Box::new(BufWriter::new(File::create(&unfinished).map_err(failed)?));
+        let is_packed = file.extension().is_some_and(|extension| extension == "gz");
+        let sink = if is_packed { Sink::Packed(GzEncoder::new(out, Compression::fast())) } else { Sink::Plain(out) };
+        Ok(Self { names: Some((file.to_owned(), unfinished)), sink })
+    }
+
+    fn write(&mut self, lines: &[u8]) -> Result<(), ExportError> {
+        let written = match &mut self.sink {
+            Sink::Plain(out) => out.write_all(lines),
+            Sink::Packed(out) => out.write_all(lines),
+        };
+        written.map_err(ExportError::Write)
+    }
+
+    /// Makes sure that everything is on disk, and gives the file its name.
+    fn finish(mut self) -> Result<(), ExportError> {
+        match &mut self.sink {
+            Sink::Plain(out) => out.flush(),
+            Sink::Packed(out) => out.try_finish().and_then(|()| out.get_mut().flush()),
+        }
+        .map_err(ExportError::Write)?;
+        if let Some((name, unfinished)) = self.names.take() {
+            let synced = File::open(&unfinished).and_then(|file| file.sync_all());
+            synced.and_then(|()| fs::rename(&unfinished, &name)).map_err(ExportError::Write)?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        if let Some((_, unfinished)) = &self.names
+            && let Err(error) = fs::remove_file(unfinished)
+        {
+            tracing::warn!(%error, "{} is left over", unfinished.display());
+        }
+    }
+}
