@@ -8,6 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
+use actix_web::middleware::from_fn;
 use actix_web::web::Data;
 use actix_web::{App as Routes, HttpServer};
 
@@ -15,9 +16,10 @@ use crate::access::Access;
 use crate::api::{self, Answers, Exports, State};
 use crate::config::Config;
 use crate::dashboard;
+use crate::figures::Figures;
 use crate::store::{Store, StoreError};
 use crate::time::Clock;
-use crate::worker::{Queue, RollupTask, Trouble};
+use crate::worker::{Queue, Readiness, RollupTask};
 
 /// How long a stop waits for running requests, in seconds.
 const STOP_WAITS_S: u64 = 30;
@@ -46,6 +48,7 @@ pub struct App {
     address: SocketAddr,
     store: Arc<Store>,
     queue: Arc<Queue>,
+    readiness: Arc<Readiness>,
     server: ServerHandle,
     server_thread: JoinHandle<io::Result<()>>,
     task_thread: JoinHandle<()>,
@@ -60,13 +63,15 @@ impl App {
         let listener = TcpListener::bind(listen).map_err(listen_error)?;
         let address = listener.local_addr().map_err(listen_error)?;
         let queue = Arc::new(Queue::new(config.server.queue_bytes));
-        let trouble = Trouble::default();
+        let readiness = Arc::<Readiness>::default();
+        let figures = Arc::<Figures>::default();
         let state = Data::new(State {
             access: Access::new(config.access.tokens, config.access.public_read),
             store: Arc::clone(&store),
             queue: Arc::clone(&queue),
-            answers: Answers::new(config.api.answer_bytes, config.api.answer_cache_bytes),
-            trouble: Arc::clone(&trouble),
+            answers: Answers::new(config.api.answer_bytes, config.api.answer_cache_bytes, Arc::clone(&figures)),
+            readiness: Arc::clone(&readiness),
+            figures: Arc::clone(&figures),
             clock,
             dialect: config.api.dialect,
             max_body_bytes: config.server.max_body_bytes,
@@ -74,10 +79,10 @@ impl App {
             exports: Exports::default(),
         });
         let (server, server_thread) = start_server(listener, state).map_err(StartError::Server)?;
-        let task = RollupTask::new(Arc::clone(&store), Arc::clone(&queue), trouble);
+        let task = RollupTask::new(Arc::clone(&store), Arc::clone(&queue), Arc::clone(&readiness), figures);
         let task_thread =
             thread::Builder::new().name("rollup-task".to_owned()).spawn(|| task.run()).map_err(StartError::Server)?;
-        Ok(Self { address, store, queue, server, server_thread, task_thread })
+        Ok(Self { address, store, queue, readiness, server, server_thread, task_thread })
     }
 
     /// Where it listens, with the real port.
@@ -92,6 +97,7 @@ impl App {
 
     /// Stops in order: takes no more connections, finishes running requests, commits what waits, closes the database.
     pub fn stop(self) -> io::Result<()> {
+        self.readiness.stop();
         let runtime = tokio::runtime::Builder::new_current_thread().build()?;
         runtime.block_on(self.server.stop(true));
         let served = self.server_thread.join().unwrap_or_else(|_| Err(io::Error::other("the server panicked")));
@@ -106,7 +112,10 @@ impl App {
 fn start_server(listener: TcpListener, state: Data<State>) -> io::Result<(ServerHandle, JoinHandle<io::Result<()>>)> {
     let (started, handle) = mpsc::channel();
     let serve = move || {
-        let routes = move || Routes::new().app_data(state.clone()).configure(dashboard::routes).configure(api::routes);
+        let routes = move || {
+            let routes = Routes::new().app_data(state.clone()).configure(dashboard::routes).configure(api::routes);
+            routes.wrap(from_fn(api::observe))
+        };
         actix_web::rt::System::new().block_on(async move {
             let server = HttpServer::new(routes)
                 .disable_signals()

@@ -116,7 +116,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(CANNOT_START);
         }
     };
-    match execute(cli) {
+    let result = execute(cli);
+    telemetry::flush();
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&format!("error: {}", chain(error.as_ref())));

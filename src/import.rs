@@ -272,8 +272,8 @@ impl Sink {
                         mistakes.map(|(index, problem)| (*index, problem.field.as_deref(), problem.detail.as_str())),
                     )
                 })?;
-                let stored = store.write(|changes| group::apply(changes, &[objects])).map_err(ImportError::Store)?;
-                Ok(stored[0])
+                let applied = store.write(|changes| group::apply(changes, &[objects])).map_err(ImportError::Store)?;
+                Ok(applied.receipts[0])
             }
         }
     }

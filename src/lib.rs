@@ -10,6 +10,7 @@
 //! - [`store`]: events, definitions and rollups on disk
 //! - [`access`]: who may do what
 //! - [`memory`]: what requests may hold together
+//! - [`figures`]: what the server counts of itself
 //! - [`plot`]: a query and its aggregates to series
 //! - [`rollup`]: aggregates that merge
 //! - [`events`]: what clients post, and what it contributes
@@ -27,6 +28,7 @@ mod dashboard;
 pub mod demo;
 pub mod events;
 pub mod export;
+pub mod figures;
 pub mod import;
 pub mod memory;
 pub mod plot;

@@ -25,6 +25,16 @@ impl Budget {
         Self { limit, used: Arc::default() }
     }
 
+    /// How many bytes there are.
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// How many of them are held.
+    pub fn used(&self) -> usize {
+        *self.used.lock()
+    }
+
     /// A new share, empty so far.
     pub fn lease(&self) -> Lease {
         Lease { budget: self.clone(), bytes: 0 }

@@ -17,6 +17,7 @@ use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 use super::ApiError;
 use super::answer::{Answer, Content, wants_gzip};
 use super::v6::Question;
+use crate::figures::Figures;
 use crate::memory::{Budget, Lease};
 use crate::store::Snapshot;
 
@@ -32,6 +33,7 @@ pub(crate) struct Answers {
     budget: Budget,
     /// The most memory that the making of one may take, in bytes.
     limit: usize,
+    figures: Arc<Figures>,
 }
 
 /// What an answer is found by.
@@ -67,7 +69,7 @@ type DefaultLifecycle = quick_cache::sync::DefaultLifecycle<Key, Kept>;
 impl Answers {
     /// Answers that may take `answer_bytes` together, `cache_bytes` of them for those that are kept, but at most so many that
     /// the largest one still finds room.
-    pub(crate) fn new(answer_bytes: usize, cache_bytes: usize) -> Self {
+    pub(crate) fn new(answer_bytes: usize, cache_bytes: usize, figures: Arc<Figures>) -> Self {
         let limit = answer_bytes / LARGEST_PART;
         let cache_bytes = cache_bytes.min(answer_bytes - limit);
         let options = OptionsBuilder::new()
@@ -78,7 +80,22 @@ impl Answers {
             .build()
             .expect("capacity and number of items are given");
         let kept = Cache::with_options(options, Weight, DefaultHashBuilder::default(), DefaultLifecycle::default());
-        Self { kept, budget: Budget::new(answer_bytes), limit }
+        Self { kept, budget: Budget::new(answer_bytes), limit, figures }
+    }
+
+    /// How much memory answers hold.
+    pub(crate) fn bytes(&self) -> usize {
+        self.budget.used()
+    }
+
+    /// How much they may hold.
+    pub(crate) fn limit_bytes(&self) -> usize {
+        self.budget.limit()
+    }
+
+    /// How many are kept.
+    pub(crate) fn kept(&self) -> usize {
+        self.kept.len()
     }
 
     /// The answer to what `ask` finds out, with a new snapshot each time that it is called. It is computed if none is kept
@@ -97,13 +114,19 @@ impl Answers {
                 _ => {
                     let mut find = pin!(self.find(&key, version));
                     match find.as_mut().now_or_never() {
-                        Some(Ok(answer)) => return Ok(answer),
+                        Some(Ok(answer)) => {
+                            self.figures.answers_kept.inc();
+                            return Ok(answer);
+                        }
                         Some(Err(turn)) => turn,
                         None => {
                             // Somebody is computing it. Whatever comes of that: by then this snapshot is old.
                             drop(snapshot);
                             match find.await {
-                                Ok(answer) => return Ok(answer),
+                                Ok(answer) => {
+                                    self.figures.answers_kept.inc();
+                                    return Ok(answer);
+                                }
                                 Err(it) => turn = Some((key.clone(), it)),
                             }
                             continue;
@@ -117,6 +140,7 @@ impl Answers {
             } else {
                 off_thread(move || question.answer(&snapshot, room)).await?
             };
+            self.figures.answers_computed.inc();
             return Ok(keep(turn, version, answer?));
         }
     }

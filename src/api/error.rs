@@ -85,6 +85,11 @@ impl ApiError {
     pub(crate) fn parameter(name: &str, value: &str, allowed: impl Into<String>) -> Self {
         Self::BadParameter { name: name.to_owned(), value: value.to_owned(), allowed: allowed.into() }
     }
+
+    /// What the log says of it: more than the client is told.
+    pub(crate) fn cause(&self) -> String {
+        if let Self::Store(error) = self { chain(error) } else { self.to_string() }
+    }
 }
 
 impl ResponseError for ApiError {
@@ -113,13 +118,8 @@ impl ResponseError for ApiError {
     }
 
     fn error_response(&self) -> HttpResponse {
-        let detail = if let Self::Store(error) = self {
-            // Logged here, once; the client sees no internals.
-            tracing::error!(error = chain(error), "a request failed");
-            Self::Internal.to_string()
-        } else {
-            self.to_string()
-        };
+        // The log has the cause; the client sees no internals.
+        let detail = if let Self::Store(_) = self { Self::Internal.to_string() } else { self.to_string() };
         let errors = if let Self::Invalid(invalid) = self {
             let listed = invalid.problems.iter();
             Some(listed.map(|(index, problem)| ErrorView::new(*index, problem)).collect())

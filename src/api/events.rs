@@ -104,7 +104,7 @@ fn read(state: &State, form: Form, body: Vec<u8>, mut lease: Lease) -> Result<(V
         }
     })?;
     room?;
-    let objects = draft.finish()?;
+    let objects = draft.finish().inspect_err(|invalid| state.figures.invalid.inc_by(invalid.invalid as u64))?;
     drop(body);
     lease.hold(memory)?;
     Ok((objects, lease))

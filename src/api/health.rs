@@ -13,9 +13,11 @@ pub(super) async fn alive() -> HttpResponse {
 
 /// `GET /readyz`: the server can take writes, or `503` with the reasons.
 pub(super) async fn ready(state: Data<State>) -> HttpResponse {
-    match state.trouble.lock().clone() {
-        None => HttpResponse::Ok().json(json!({ "status": "ready" })),
-        Some(reason) => HttpResponse::ServiceUnavailable()
-            .json(json!({ "status": "not ready", "detail": reason, "reasons": [reason] })),
+    let reasons = state.readiness.reasons();
+    if reasons.is_empty() {
+        HttpResponse::Ok().json(json!({ "status": "ready" }))
+    } else {
+        let detail = reasons.join("; ");
+        HttpResponse::ServiceUnavailable().json(json!({ "status": "not ready", "detail": detail, "reasons": reasons }))
     }
 }

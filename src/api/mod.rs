@@ -11,11 +11,14 @@ mod error;
 mod events;
 mod export;
 mod health;
+mod metrics;
+mod observe;
 mod page;
 mod params;
 mod v6;
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
@@ -26,14 +29,16 @@ use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Respo
 use crate::access::{Access, Scope};
 use crate::catalog::CATALOG;
 use crate::config::Dialect;
+use crate::figures::Figures;
 use crate::store::Store;
 use crate::time::Clock;
-use crate::worker::{Queue, Trouble};
+use crate::worker::{Queue, Readiness};
 
 pub(crate) use answer::{Content, answer};
 pub(crate) use answers::Answers;
 pub(crate) use error::ApiError;
 pub(crate) use export::Exports;
+pub(crate) use observe::observe;
 
 /// What every handler may use.
 pub(crate) struct State {
@@ -41,7 +46,8 @@ pub(crate) struct State {
     pub(crate) store: Arc<Store>,
     pub(crate) queue: Arc<Queue>,
     pub(crate) answers: Answers,
-    pub(crate) trouble: Trouble,
+    pub(crate) readiness: Arc<Readiness>,
+    pub(crate) figures: Arc<Figures>,
     pub(crate) clock: Clock,
     pub(crate) dialect: Dialect,
     /// Bounds an event body, unpacked.
@@ -82,7 +88,8 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         )
         .service(readable("/v6/metrics/", v6::list))
         .service(readable("/healthz", health::alive))
-        .service(readable("/readyz", health::ready));
+        .service(readable("/readyz", health::ready))
+        .service(readable("/metrics", metrics::metrics));
     // A path for each type: all are known, and a pattern takes longer to compare than a small answer takes to be sent.
     for metrics in CATALOG.iter() {
         let path = format!("/v6/metrics/{}/", metrics.name);
@@ -96,6 +103,18 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         config.service(web::resource(path).to(add_slash));
     }
     config.default_service(web::to(not_found));
+}
+
+/// What the figures call the route of a path.
+fn route_of(path: &str) -> &str {
+    static ROUTES: LazyLock<HashSet<String>> = LazyLock::new(|| {
+        let fixed = ["/", "/healthz", "/readyz", "/metrics", "/v6/events/", "/v6/export/", "/v6/metrics/"];
+        let types = CATALOG.iter().map(|metrics| format!("/v6/metrics/{}/", metrics.name));
+        let all = types.flat_map(|path| [format!("{path}plot-data/"), path]);
+        all.chain(fixed.map(str::to_owned)).collect()
+    });
+    // Clients cannot make the figures grow.
+    if ROUTES.contains(path) { path } else { "other" }
 }
 
 /// A resource that is read with `GET` or `HEAD`.

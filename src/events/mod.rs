@@ -64,6 +64,24 @@ impl ChoiceId {
     }
 }
 
+named! {
+    /// The kinds of objects, as the wire names them.
+    pub Kind {
+        /// Defines a choice of `job-types`.
+        JobType = "job_type",
+        /// Defines a choice of `ingests`.
+        Strike = "strike",
+        /// Defines an error.
+        Error = "error",
+        /// An event.
+        Job = "job",
+        /// An event.
+        JobExecution = "job_execution",
+        /// An event.
+        Ingest = "ingest",
+    }
+}
+
 /// One object of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Object {
@@ -77,6 +95,20 @@ impl Object {
     /// The definition of a choice.
     pub fn choice(choice: Choice) -> Self {
         Self::Choice(Box::new(choice))
+    }
+
+    /// Its kind.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Choice(choice) => match choice.as_ref() {
+                Choice::JobType(_) => Kind::JobType,
+                Choice::Strike(_) => Kind::Strike,
+                Choice::Error(_) => Kind::Error,
+            },
+            Self::Event(Event::Job(_)) => Kind::Job,
+            Self::Event(Event::JobExecution(_)) => Kind::JobExecution,
+            Self::Event(Event::Ingest(_)) => Kind::Ingest,
+        }
     }
 
     /// How much memory it takes, in bytes, about.

@@ -171,6 +171,11 @@ impl Store {
         database.check_integrity().map_err(|error| StoreError::Database(error.into()))
     }
 
+    /// How long the file is, in bytes.
+    pub fn file_bytes(&self) -> io::Result<u64> {
+        Ok(std::fs::metadata(&self.path)?.len())
+    }
+
     /// Where the database is kept.
     pub fn directory(&self) -> &Path {
         self.path.parent().expect("the file is in a directory")

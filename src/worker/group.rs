@@ -10,7 +10,8 @@
 use std::collections::BTreeMap;
 
 use crate::catalog::MetricsTypeId;
-use crate::events::{Choice, ChoiceId, Choices, Event, EventKey, Object, Partition};
+use crate::events::{Choice, ChoiceId, Choices, Event, EventKey, Kind, Object, Partition};
+use crate::figures::Figures;
 use crate::rollup::{Rollup, RollupKey, Scope};
 use crate::store::{Batch, Change, StoreError, StoredRollups};
 use crate::time::Date;
@@ -42,6 +43,7 @@ impl Receipt {
         self.stale += other.stale;
     }
 
+    /// Counts an object.
     fn count(&mut self, outcome: Outcome) {
         match outcome {
             Outcome::Created => self.created += 1,
@@ -52,7 +54,8 @@ impl Receipt {
     }
 }
 
-#[derive(Clone, Copy)]
+/// What becomes of an object.
+#[derive(Debug, Clone, Copy)]
 enum Outcome {
     Created,
     Updated,
@@ -60,18 +63,61 @@ enum Outcome {
     Stale,
 }
 
+/// The names of the outcomes, by their places.
+const OUTCOMES: [&str; 4] = ["created", "updated", "unchanged", "stale"];
+
+/// What storing some requests did.
+#[derive(Debug, Default)]
+pub struct Applied {
+    /// What became of the objects of each request.
+    pub receipts: Vec<Receipt>,
+    /// What was done altogether.
+    pub counts: Counts,
+}
+
+/// How much was done.
+#[derive(Debug, Default)]
+pub struct Counts {
+    /// The objects of each kind that became each of the outcomes.
+    objects: [[u64; OUTCOMES.len()]; Kind::ALL.len()],
+    /// Rollups that were written.
+    rollups: u64,
+    /// Hours that were computed again.
+    recomputed_hours: u64,
+}
+
+impl Counts {
+    /// Adds what was done to the server's figures.
+    pub fn count_in(&self, figures: &Figures) {
+        for (kind, outcomes) in Kind::ALL.iter().zip(&self.objects) {
+            for (outcome, &number) in OUTCOMES.iter().zip(outcomes).filter(|(_, number)| **number > 0) {
+                figures.count_objects(kind.name(), outcome, number);
+            }
+        }
+        figures.rollups.inc_by(self.rollups);
+        figures.recomputed_hours.inc_by(self.recomputed_hours);
+    }
+}
+
+impl Applied {
+    fn count(&mut self, request: usize, kind: Kind, outcome: Outcome) {
+        self.receipts[request].count(outcome);
+        self.counts.objects[kind as usize][outcome as usize] += 1;
+    }
+}
+
 /// Stores the objects of some requests, in order; a receipt for each. Every choice that an event names must be known.
-pub fn apply(batch: &mut Batch<'_>, requests: &[Vec<Object>]) -> Result<Vec<Receipt>, StoreError> {
-    let mut receipts = vec![Receipt::default(); requests.len()];
+pub fn apply(batch: &mut Batch<'_>, requests: &[Vec<Object>]) -> Result<Applied, StoreError> {
+    let mut applied = Applied { receipts: vec![Receipt::default(); requests.len()], counts: Counts::default() };
     let mut definitions = Definitions::default();
     let mut events = Vec::with_capacity(requests.iter().map(Vec::len).sum());
     for (request, objects) in requests.iter().enumerate() {
         for object in objects {
             match object {
                 Object::Choice(choice) => {
-                    receipts[request].count(definitions.resolve(choice, batch.choices()));
+                    applied.count(request, object.kind(), definitions.resolve(choice, batch.choices()));
                 }
-                Object::Event(event) => events.push(Posted { key: event.key(), request, event }),
+                Object::Event(event) => events.push(Posted { key: event.key(), kind: object.kind(), request, event }),
             }
         }
     }
@@ -80,22 +126,24 @@ pub fn apply(batch: &mut Batch<'_>, requests: &[Vec<Object>]) -> Result<Vec<Rece
     radsort::sort_by_key(&mut events, |posted| posted.key.order());
     let keys: Vec<_> = events.chunk_by(|a, b| a.key == b.key).map(|events| events[0].key).collect();
     let stored = batch.events.load(&keys)?;
-    let changes = resolve(&events, &stored, &mut receipts);
+    let changes = resolve(&events, &stored, &mut applied);
     let mut moved = Moved::default();
     batch.events.replace(changes, |change| moved.add(change, &mut batch.rollups))?;
-    moved.finish(batch)?;
-    Ok(receipts)
+    applied.counts.recomputed_hours = moved.finish(batch)?;
+    applied.counts.rollups = batch.rollups.written();
+    Ok(applied)
 }
 
 /// An event of a group, and which request it came with.
 struct Posted<'a> {
     key: EventKey,
+    kind: Kind,
     request: usize,
     event: &'a Event,
 }
 
 /// What differs when the events have been applied in their order to those that are stored; both are ordered by key.
-fn resolve<'a>(events: &[Posted<'a>], stored: &'a [Event], receipts: &mut [Receipt]) -> Vec<Change<'a>> {
+fn resolve<'a>(events: &[Posted<'a>], stored: &'a [Event], applied: &mut Applied) -> Vec<Change<'a>> {
     let mut stored = stored.iter().peekable();
     let mut changes = Vec::with_capacity(events.len());
     for events in events.chunk_by(|a, b| a.key == b.key) {
@@ -103,7 +151,7 @@ fn resolve<'a>(events: &[Posted<'a>], stored: &'a [Event], receipts: &mut [Recei
         let mut present = before;
         for posted in events {
             let outcome = Outcome::of(posted.event, present);
-            receipts[posted.request].count(outcome);
+            applied.count(posted.request, posted.kind, outcome);
             if matches!(outcome, Outcome::Created | Outcome::Updated) {
                 present = Some(posted.event);
             }
@@ -221,37 +269,40 @@ impl Moved {
         Ok(())
     }
 
-    /// Folds what was put off, then what became of all choices together.
-    fn finish(mut self, batch: &mut Batch<'_>) -> Result<(), StoreError> {
+    /// Folds what was put off, then what became of all choices together. Returns how many hours were computed again.
+    fn finish(mut self, batch: &mut Batch<'_>) -> Result<u64, StoreError> {
         self.fold_partition(&mut batch.rollups)?;
+        let mut recomputed = 0;
         for (partition, difference) in self.later {
             self.totals.entry((partition.metrics, partition.date)).or_default().merge(&difference);
-            fold(batch, partition.rollup(), &difference, |batch| recompute_choice(batch, partition))?;
+            recomputed += fold(batch, partition.rollup(), &difference, |batch| recompute_choice(batch, partition))?;
         }
         for ((metrics, date), difference) in self.totals {
             let key = RollupKey { metrics, scope: Scope::All, date };
-            fold(batch, key, &difference, |batch| recompute_all(batch, metrics, date))?;
+            recomputed += fold(batch, key, &difference, |batch| recompute_all(batch, metrics, date))?;
         }
-        Ok(())
+        Ok(recomputed)
     }
 }
 
 /// Folds a difference into one rollup; `recompute` finds the whole rollup anew, for the hours that lost their extremes.
+/// Returns how many these are.
 fn fold(
     batch: &mut Batch<'_>,
     key: RollupKey,
     difference: &Difference,
     recompute: impl FnOnce(&mut Batch<'_>) -> Result<Rollup, StoreError>,
-) -> Result<(), StoreError> {
+) -> Result<u64, StoreError> {
     let mut rollup = batch.rollups.get(key)?;
     let lost = rollup.apply(&difference.removed, &difference.added);
     if !lost.is_empty() {
         let mut anew = recompute(batch)?;
-        for hour in lost {
+        for &hour in &lost {
             rollup.set_hour(hour, std::mem::take(anew.hour_mut(hour)));
         }
     }
-    batch.rollups.put(key, &rollup)
+    batch.rollups.put(key, &rollup)?;
+    Ok(lost.len() as u64)
 }
 
 /// The rollup of a partition, from its events.

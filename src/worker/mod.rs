@@ -15,14 +15,16 @@ mod queue;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-pub use group::Receipt;
+pub use group::{Applied, Receipt};
 pub use queue::{Queue, Request, Stopping, Taken, WriteFailed};
 
 use crate::events::Object;
+use crate::figures::Figures;
 use crate::store::{Store, StoreError};
 
 /// The most memory that the requests of one commit take together, unless a single request is larger: some 60,000 events.
@@ -40,14 +42,33 @@ pub enum Progress {
     Done,
 }
 
-/// Why nothing can be written at the moment; `None` while all is well. Shared with whoever reports readiness.
-pub type Trouble = Arc<Mutex<Option<String>>>;
+/// Whether the server can take writes, and why not.
+#[derive(Debug, Default)]
+pub struct Readiness {
+    /// Why nothing can be written at the moment; `None` while all is well.
+    trouble: Mutex<Option<String>>,
+    stopping: AtomicBool,
+}
+
+impl Readiness {
+    /// Why the server cannot take writes; none if it can.
+    pub fn reasons(&self) -> Vec<String> {
+        let stopping = self.stopping.load(Ordering::Relaxed).then(|| Stopping.to_string());
+        self.trouble.lock().clone().into_iter().chain(stopping).collect()
+    }
+
+    /// From now on the server is stopping.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+}
 
 /// The one writer. [`run`](Self::run) it on a thread of its own.
 pub struct RollupTask {
     store: Arc<Store>,
     queue: Arc<Queue>,
-    trouble: Trouble,
+    readiness: Arc<Readiness>,
+    figures: Arc<Figures>,
     /// The last write failed: the database has to be opened again.
     reopen: bool,
     /// Something was written since the file was settled.
@@ -55,9 +76,9 @@ pub struct RollupTask {
 }
 
 impl RollupTask {
-    /// A task that writes to `store` what comes in by `queue` and says in `trouble` when it cannot.
-    pub fn new(store: Arc<Store>, queue: Arc<Queue>, trouble: Trouble) -> Self {
-        Self { store, queue, trouble, reopen: false, unsettled: true }
+    /// A task that writes to `store` what comes in by `queue` and says in `readiness` when it cannot.
+    pub fn new(store: Arc<Store>, queue: Arc<Queue>, readiness: Arc<Readiness>, figures: Arc<Figures>) -> Self {
+        Self { store, queue, readiness, figures, reopen: false, unsettled: true }
     }
 
     /// Works until the queue is closed and empty.
@@ -116,11 +137,14 @@ impl RollupTask {
             }
             self.store.write(|batch| group::apply(batch, requests))
         });
+        let began = Instant::now();
         match catch_unwind(write) {
-            Ok(Ok(receipts)) => {
+            Ok(Ok(Applied { receipts, counts })) => {
+                self.figures.count_commit(began.elapsed());
+                counts.count_in(&self.figures);
                 self.reopen = false;
                 self.unsettled = true;
-                *self.trouble.lock() = None;
+                *self.readiness.trouble.lock() = None;
                 Ok(receipts)
             }
             Ok(Err(StoreError::Corrupt(damage))) => {
@@ -138,8 +162,9 @@ impl RollupTask {
 
     /// Nothing can be written at the moment: says so, once, and remembers to open the database again.
     fn failed(&mut self, error: &StoreError) {
+        self.figures.commit_failures.inc();
         let error = chain(error);
-        let before = self.trouble.lock().replace(error.clone());
+        let before = self.readiness.trouble.lock().replace(error.clone());
         if before.as_ref() != Some(&error) {
             tracing::error!(error, "the database cannot be written");
         }

@@ -75,6 +75,21 @@ impl Queue {
         Self { budget: Budget::new(limit_bytes), waiting: Mutex::default(), changed: Condvar::new() }
     }
 
+    /// How much memory requests hold, waiting or still arriving.
+    pub fn bytes(&self) -> usize {
+        self.budget.used()
+    }
+
+    /// How much they may hold.
+    pub fn limit_bytes(&self) -> usize {
+        self.budget.limit()
+    }
+
+    /// How many requests wait.
+    pub fn waiting(&self) -> usize {
+        self.waiting.lock().lanes.iter().map(VecDeque::len).sum()
+    }
+
     /// The lease of a new request, empty so far.
     pub fn lease(&self) -> Lease {
         self.budget.lease()

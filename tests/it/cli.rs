@@ -613,7 +613,7 @@ fn demo_prints_the_dashboards_address_and_shows_90_days_of_every_type() {
     demo.env("TMPDIR", directory.path()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = demo.spawn().unwrap();
     let address = until_address("http://", &mut BufReader::new(child.stdout.take().unwrap())).unwrap();
-    let server = Serving { child, client: Client::new(address.parse().unwrap()) };
+    let server = Serving { child, client: Client::new(address.parse().unwrap()), log: None };
     assert_eq!(server.client.get("/").status, 200);
     for metrics_type in ["job-types", "ingests", "errors"] {
         let values = server.client.values(metrics_type, "total_count", "started=P89D");

@@ -12,6 +12,7 @@ mod export;
 mod http_rules;
 mod kept_answers;
 mod metrics_list;
+mod observability;
 mod oracle;
 mod paging;
 mod params;

@@ -10,27 +10,9 @@ use super::types::{EventId, FromValue};
 use super::value::Value;
 use super::{Problem, Read};
 use crate::events::{
-    Choice, ErrorDefinition, Event, ExecutionStatus, Ingest, IngestStatus, Job, JobExecution, JobStatus, JobType,
+    Choice, ErrorDefinition, Event, ExecutionStatus, Ingest, IngestStatus, Job, JobExecution, JobStatus, JobType, Kind,
     Object, Strike, named,
 };
-
-named! {
-    /// The kinds of objects.
-    pub(super) Kind {
-        /// Defines a choice of `job-types`.
-        JobType = "job_type",
-        /// Defines a choice of `ingests`.
-        Strike = "strike",
-        /// Defines an error.
-        Error = "error",
-        /// An event.
-        Job = "job",
-        /// An event.
-        JobExecution = "job_execution",
-        /// An event.
-        Ingest = "ingest",
-    }
-}
 
 named! {
     /// Every name that a field of some kind has.

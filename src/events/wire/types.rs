@@ -1,8 +1,7 @@
 //! The types that fields have, each with what it says of a value that is none of it.
 
-use super::object::Kind;
 use super::value::Value;
-use crate::events::{ChoiceId, ErrorCategory, ExecutionStatus, IngestStatus, JobStatus, MAX_ID, Task, TaskType};
+use crate::events::{ChoiceId, ErrorCategory, ExecutionStatus, IngestStatus, JobStatus, Kind, MAX_ID, Task, TaskType};
 use crate::time::{TimeError, Timestamp};
 
 /// A type that a field may have. The error completes "`field` …".

@@ -24,8 +24,8 @@ pub struct StoredRollups<'txn> {
     last: Option<DayKey>,
     /// The rollup of a choice that was looked for last, if it was not there.
     missing: Option<DayKey>,
-    /// Something was put.
-    changed: bool,
+    /// How many were put.
+    written: u64,
 }
 
 impl<'txn> StoredRollups<'txn> {
@@ -33,7 +33,7 @@ impl<'txn> StoredRollups<'txn> {
         let rollups = transaction.open_table(tables::ROLLUPS)?;
         let last = rollups.last()?.map(|(key, _)| key.value());
         let totals = transaction.open_table(tables::TOTALS)?;
-        Ok(Self { record: Record::default(), rollups, totals, rows: Rows::new(), last, missing: None, changed: false })
+        Ok(Self { record: Record::default(), rollups, totals, rows: Rows::new(), last, missing: None, written: 0 })
     }
 
     /// The rollup of that name; empty if nothing is counted there.
@@ -55,7 +55,7 @@ impl<'txn> StoredRollups<'txn> {
 
     /// Stores a rollup; an empty one takes its row away.
     pub fn put(&mut self, RollupKey { date, metrics, scope }: RollupKey, rollup: &Rollup) -> Result<(), StoreError> {
-        self.changed = true;
+        self.written += 1;
         let row = (!rollup.is_empty()).then(|| rollup_rows::encode_rollup(&mut self.record, rollup));
         match (scope, row) {
             (Scope::All, Some(row)) => _ = self.totals.insert(total_key(metrics, date), row)?,
@@ -75,10 +75,15 @@ impl<'txn> StoredRollups<'txn> {
         Ok(())
     }
 
+    /// How many rollups were stored, or taken away.
+    pub fn written(&self) -> u64 {
+        self.written
+    }
+
     /// Writes the rollups that are not written yet. Returns whether any has changed at all.
     pub(super) fn finish(&mut self) -> Result<bool, StoreError> {
         self.rows.write_into(&mut self.rollups)?;
-        Ok(self.changed)
+        Ok(self.written > 0)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use super::Client;
 
@@ -26,6 +26,8 @@ pub(crate) fn program(directory: &Path, arguments: &[&str]) -> Command {
 pub(crate) struct Serving {
     pub(crate) child: Child,
     pub(crate) client: Client,
+    /// Reads what the server logs, or it would come to wait for room in the pipe.
+    pub(crate) log: Option<JoinHandle<String>>,
 }
 
 impl Serving {
@@ -35,9 +37,8 @@ impl Serving {
         let mut log = BufReader::new(child.stderr.take().unwrap());
         match until_listening(&mut log) {
             Ok(address) => {
-                // Someone has to read the rest, or the server would come to wait for room in the pipe.
-                thread::spawn(move || io::copy(&mut log, &mut io::sink()));
-                Self { child, client: Client::new(address.parse().unwrap()) }
+                let log = thread::spawn(move || io::read_to_string(log).unwrap());
+                Self { child, client: Client::new(address.parse().unwrap()), log: Some(log) }
             }
             Err(said) => panic!("it ended with {} and never listened: {said}", child.wait().unwrap()),
         }
@@ -57,6 +58,13 @@ impl Serving {
     pub(crate) fn end(mut self, signal: &str) -> ExitStatus {
         self.signal(signal);
         self.child.wait().unwrap()
+    }
+
+    /// Tells it to stop, and returns what it logged since it listened.
+    pub(crate) fn end_for_log(mut self) -> String {
+        let log = self.log.take().unwrap();
+        assert_eq!(self.end("TERM").code(), Some(0));
+        log.join().unwrap()
     }
 
     /// As the operating system ends it: at once, with no chance to say goodbye.

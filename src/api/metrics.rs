@@ -1,0 +1,69 @@
+//! `GET /metrics`: the server's own figures.
+
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
+
+use super::{ApiError, State};
+use crate::access::Scope;
+use crate::figures::{MEDIA_TYPE, Reading};
+
+pub(super) async fn metrics(request: HttpRequest, state: Data<State>) -> Result<HttpResponse, ApiError> {
+    state.allow(&request, Scope::Read)?;
+    let text = super::blocking(state.clone(), |state| Ok(state.figures.text(&readings(state))));
+    Ok(HttpResponse::Ok().content_type(MEDIA_TYPE).body(text.await?))
+}
+
+/// What there is to be seen at the moment.
+#[expect(clippy::cast_precision_loss, reason = "the text format knows no other numbers")]
+fn readings(state: &State) -> Vec<Reading> {
+    let is_ready = state.readiness.reasons().is_empty();
+    let mut readings = vec![
+        Reading {
+            name: "ready",
+            help: "Whether the server can take writes: 1 or 0.",
+            value: f64::from(u8::from(is_ready)),
+        },
+        Reading {
+            name: "queue_requests",
+            help: "Requests that wait for the rollup task.",
+            value: state.queue.waiting() as f64,
+        },
+        Reading {
+            name: "queue_bytes",
+            help: "Memory that all requests which write hold.",
+            value: state.queue.bytes() as f64,
+        },
+        Reading {
+            name: "queue_limit_bytes",
+            help: "How much memory they may hold.",
+            value: state.queue.limit_bytes() as f64,
+        },
+        Reading {
+            name: "answer_bytes",
+            help: "Memory that answers with plot data hold, kept or on their way.",
+            value: state.answers.bytes() as f64,
+        },
+        Reading {
+            name: "answer_limit_bytes",
+            help: "How much memory they may hold.",
+            value: state.answers.limit_bytes() as f64,
+        },
+        Reading {
+            name: "answers_cached",
+            help: "Answers that are kept for the next who asks the same.",
+            value: state.answers.kept() as f64,
+        },
+    ];
+    // While the disk fails, what it holds is not known.
+    if let Ok(bytes) = state.store.file_bytes() {
+        readings.push(Reading { name: "database_bytes", help: "Length of the database file.", value: bytes as f64 });
+    }
+    if let Ok(snapshot) = state.store.snapshot() {
+        readings.push(Reading {
+            name: "rollup_version",
+            help: "How often rollups or definitions have changed, ever.",
+            value: snapshot.version() as f64,
+        });
+    }
+    readings
+}

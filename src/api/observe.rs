@@ -1,0 +1,171 @@
+//! What is told of every request: a line in the log, a count in the figures, an id in the answer.
+//!
+//! The figures count an answer when its head goes out, so that whoever has it finds it counted. The line is written when
+//! the last of the body was handed to the connection, or the client is gone.
+
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use actix_web::Error;
+use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::http::{Method, StatusCode};
+use actix_web::middleware::Next;
+use actix_web::web::{Bytes, Data};
+
+use super::{ApiError, State, route_of};
+use crate::config::LogLevel;
+use crate::telemetry::{RequestLine, say_request};
+
+/// Tells requests apart, in the log and for whoever asks about one. A client may choose it.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The longest id that a client may choose.
+const ID_BYTES: usize = 128;
+
+/// Nothing of what is sent may be taken for a page or a script, unless it says so itself.
+const POLICY: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+const NO_SNIFFING: HeaderValue = HeaderValue::from_static("nosniff");
+
+/// How much of a path the log shows, in bytes.
+const SHOWN_BYTES: usize = 1_000;
+
+/// Passes a request on, and tells of it.
+pub(crate) async fn observe(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<Observed>, Error> {
+    let state = request.app_data::<Data<State>>().expect("the state is there for all routes").clone();
+    let mut line = Line::of(&request);
+    let mut response = next.call(request).await?.map_into_boxed_body();
+    let status = response.status();
+    line.status = Some(status);
+    if status.is_server_error() {
+        let error = response.response().error().and_then(|error| error.as_error::<ApiError>());
+        line.error = error.map(ApiError::cause);
+    }
+    let route = route_of(response.request().path());
+    state.figures.count_request(route, known(&line.method), status.as_str(), line.started.elapsed());
+    line.left = match response.response().body().size() {
+        BodySize::Sized(bytes) if line.method != Method::HEAD => bytes,
+        BodySize::Stream if line.method != Method::HEAD => u64::MAX,
+        BodySize::Sized(_) | BodySize::Stream | BodySize::None => 0,
+    };
+    let headers = response.headers_mut();
+    headers.insert(REQUEST_ID, line.id.clone());
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, NO_SNIFFING);
+    if !headers.contains_key(header::CONTENT_SECURITY_POLICY) {
+        headers.insert(header::CONTENT_SECURITY_POLICY, POLICY);
+    }
+    Ok(response.map_body(|_, body| Observed { body, line }))
+}
+
+/// The method, if it is one that anybody uses: clients cannot make the figures grow.
+fn known(method: &Method) -> &str {
+    const KNOWN: [Method; 7] =
+        [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE, Method::PATCH, Method::OPTIONS];
+    if KNOWN.contains(method) { method.as_str() } else { "other" }
+}
+
+/// What the log says of a request when this is dropped.
+struct Line {
+    started: Instant,
+    id: HeaderValue,
+    method: Method,
+    path: String,
+    client: Option<IpAddr>,
+    /// `None` until there is an answer.
+    status: Option<StatusCode>,
+    /// Of the body, as far as it was handed to the connection.
+    bytes: u64,
+    /// What is still to be handed to it; a body of unknown length says when it is over.
+    left: u64,
+    /// What the client is not told.
+    error: Option<String>,
+}
+
+impl Line {
+    fn of(request: &ServiceRequest) -> Self {
+        let chosen = request.headers().get(&REQUEST_ID).filter(|id| is_fit(id.as_bytes()));
+        let new = || HeaderValue::try_from(format!("{:016x}", fastrand::u64(..))).expect("digits make a header");
+        let path = request.uri().path_and_query().map_or("", |path| path.as_str());
+        let shown = path.floor_char_boundary(SHOWN_BYTES);
+        let rest = if shown < path.len() { "…" } else { "" };
+        Self {
+            started: Instant::now(),
+            id: chosen.cloned().unwrap_or_else(new),
+            method: request.method().clone(),
+            path: [&path[..shown], rest].concat(),
+            client: request.peer_addr().map(|address| address.ip()),
+            status: None,
+            bytes: 0,
+            left: u64::MAX,
+            error: None,
+        }
+    }
+}
+
+/// Whether a request may have that id.
+fn is_fit(id: &[u8]) -> bool {
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:/+=".contains(byte);
+    (1..=ID_BYTES).contains(&id.len()) && id.iter().all(is_plain)
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        let level = match self.status {
+            Some(StatusCode::INTERNAL_SERVER_ERROR) => LogLevel::Error,
+            Some(status) if status.is_server_error() => LogLevel::Warn,
+            _ => LogLevel::Info,
+        };
+        say_request(
+            level,
+            &RequestLine {
+                method: self.method.as_str(),
+                path: &self.path,
+                status: self.status.map(|status| status.as_u16()),
+                bytes: self.bytes,
+                elapsed_ms: milliseconds(self.started.elapsed()),
+                client: self.client,
+                request_id: self.id.to_str().unwrap_or_default(),
+                gone: self.left > 0,
+                error: self.error.as_deref(),
+            },
+        );
+    }
+}
+
+/// Milliseconds, to the microsecond.
+fn milliseconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e6).round() / 1e3
+}
+
+/// The body of an answer, whose line in the log is written when it is over.
+pub(crate) struct Observed {
+    body: BoxBody,
+    line: Line,
+}
+
+impl MessageBody for Observed {
+    type Error = <BoxBody as MessageBody>::Error;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_next(context);
+        match &polled {
+            Poll::Ready(Some(Ok(piece))) => {
+                let bytes = piece.len() as u64;
+                self.line.bytes += bytes;
+                self.line.left = self.line.left.saturating_sub(bytes);
+            }
+            Poll::Ready(None) => self.line.left = 0,
+            Poll::Ready(Some(Err(_))) | Poll::Pending => {}
+        }
+        polled
+    }
+}

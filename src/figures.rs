@@ -1,0 +1,161 @@
+//! The server's own figures, in Prometheus' text format: what `GET /metrics` shows.
+//!
+//! Whoever does something counts it here. What only has to be looked at (queue, caches, file) is looked at when somebody asks.
+//!
+//! Not here: the metrics that the server is for (`rollup`, `plot`).
+
+use std::time::Duration;
+
+use prometheus::core::Collector;
+use prometheus::process_collector::ProcessCollector;
+use prometheus::{
+    Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry, TextEncoder,
+};
+
+/// The content type of the text format.
+pub const MEDIA_TYPE: &str = prometheus::TEXT_FORMAT;
+
+/// From half a millisecond to ten seconds.
+const SECONDS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// The counters and histograms of one server.
+#[derive(Debug)]
+pub struct Figures {
+    registry: Registry,
+    requests: IntCounterVec,
+    request_seconds: HistogramVec,
+    objects: IntCounterVec,
+    /// Objects that were refused.
+    pub invalid: IntCounter,
+    commit_seconds: Histogram,
+    /// Groups of requests that could not be committed.
+    pub commit_failures: IntCounter,
+    /// Rollups that were written.
+    pub rollups: IntCounter,
+    /// Hours whose smallest or largest observations were found again in the events.
+    pub recomputed_hours: IntCounter,
+    /// Answers that were computed.
+    pub answers_computed: IntCounter,
+    /// Answers that were there already.
+    pub answers_kept: IntCounter,
+}
+
+impl Default for Figures {
+    fn default() -> Self {
+        let registry = Registry::new();
+        registry.register(Box::new(ProcessCollector::for_self())).expect(VALID);
+        let build = Opts::new("scale_metrics_build_info", "Always 1; the label says which version runs.")
+            .const_label("version", env!("CARGO_PKG_VERSION"));
+        let build = Gauge::with_opts(build).expect(VALID);
+        build.set(1.0);
+        register(&registry, build);
+        let counter = |name, help| register(&registry, IntCounter::new(name, help).expect(VALID));
+        let counters =
+            |name, help, labels| register(&registry, IntCounterVec::new(Opts::new(name, help), labels).expect(VALID));
+        let seconds = |name, help| HistogramOpts::new(name, help).buckets(SECONDS.to_vec());
+        Self {
+            requests: counters(
+                "scale_metrics_http_requests_total",
+                "Requests by route, method and status.",
+                &["route", "method", "status"],
+            ),
+            request_seconds: register(
+                &registry,
+                HistogramVec::new(
+                    seconds(
+                        "scale_metrics_http_request_duration_seconds",
+                        "From the head of a request to the head of its answer, by route.",
+                    ),
+                    &["route"],
+                )
+                .expect(VALID),
+            ),
+            objects: counters(
+                "scale_metrics_events_total",
+                "Objects that were taken in, by kind and by what became of them.",
+                &["kind", "outcome"],
+            ),
+            invalid: counter(
+                "scale_metrics_events_invalid_total",
+                "Objects that were refused; nothing of their requests was stored.",
+            ),
+            commit_seconds: register(
+                &registry,
+                Histogram::with_opts(seconds(
+                    "scale_metrics_commit_duration_seconds",
+                    "What a commit of a group of requests took, synced to disk.",
+                ))
+                .expect(VALID),
+            ),
+            commit_failures: counter("scale_metrics_commit_failures_total", "Commits that failed."),
+            rollups: counter(
+                "scale_metrics_rollups_written_total",
+                "Rollups that were written: days of a choice or of all.",
+            ),
+            recomputed_hours: counter(
+                "scale_metrics_rollup_hours_recomputed_total",
+                "Hours that were computed again because they may have lost their smallest or largest observation.",
+            ),
+            answers_computed: counter(
+                "scale_metrics_answers_computed_total",
+                "Answers with plot data that were computed.",
+            ),
+            answers_kept: counter(
+                "scale_metrics_answers_kept_total",
+                "Answers with plot data that were there already.",
+            ),
+            registry,
+        }
+    }
+}
+
+/// Names and labels are constants, each registered once.
+const VALID: &str = "the figures have valid names, each its own";
+
+fn register<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> C {
+    registry.register(Box::new(collector.clone())).expect(VALID);
+    collector
+}
+
+/// Something that is looked at when somebody asks.
+#[derive(Debug, Clone, Copy)]
+pub struct Reading {
+    /// Its name, without the program's.
+    pub name: &'static str,
+    /// What it is.
+    pub help: &'static str,
+    /// Its value now.
+    pub value: f64,
+}
+
+impl Figures {
+    /// Counts a request that was answered after that time.
+    pub fn count_request(&self, route: &str, method: &str, status: &str, took: Duration) {
+        self.requests.with_label_values(&[route, method, status]).inc();
+        self.request_seconds.with_label_values(&[route]).observe(took.as_secs_f64());
+    }
+
+    /// Counts objects of a kind that became that.
+    pub fn count_objects(&self, kind: &str, outcome: &str, number: u64) {
+        self.objects.with_label_values(&[kind, outcome]).inc_by(number);
+    }
+
+    /// Counts a commit that took that time.
+    pub fn count_commit(&self, took: Duration) {
+        self.commit_seconds.observe(took.as_secs_f64());
+    }
+
+    /// All figures as text, with what was looked at just now.
+    pub fn text(&self, readings: &[Reading]) -> Vec<u8> {
+        let now = Registry::new();
+        for reading in readings {
+            let name = format!("scale_metrics_{}", reading.name);
+            let gauge = register(&now, Gauge::new(name, reading.help).expect(VALID));
+            gauge.set(reading.value);
+        }
+        let mut text = Vec::new();
+        let families = [now.gather(), self.registry.gather()].concat();
+        TextEncoder::new().encode(&families, &mut text).expect("a vector takes all that is written to it");
+        text
+    }
+}

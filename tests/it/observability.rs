@@ -1,0 +1,216 @@
+//! What the server tells of itself: its figures and its log. Contract, section 7.
+
+#![expect(clippy::float_cmp, reason = "what is counted is whole")]
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::support::process::{FREE_PORT, Serving, program};
+use crate::support::{Client, TestServer, error, job, job_type, with, worked_example};
+
+/// The figures by name and labels, as they are written.
+fn figures(client: &Client) -> BTreeMap<String, f64> {
+    let answer = client.get("/metrics");
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.header("content-type"), Some("text/plain; version=0.0.4"));
+    let mut types = BTreeMap::new();
+    let mut figures = BTreeMap::new();
+    for line in answer.text().lines() {
+        let words: Vec<_> = line.split(' ').collect();
+        match words[..] {
+            ["#", "HELP", name, ..] => assert!(line.ends_with('.') || name.starts_with("process_"), "{line}"),
+            ["#", "TYPE", name, kind] => {
+                assert!(["counter", "gauge", "histogram"].contains(&kind), "{line}");
+                assert_eq!(types.insert(name.to_owned(), kind.to_owned()), None, "{line}");
+            }
+            [.., value] => {
+                // A label may have spaces in it.
+                let (name, _) = line.rsplit_once(' ').unwrap();
+                assert_eq!(figures.insert(name.to_owned(), value.parse().unwrap()), None, "{line}");
+            }
+            [] => panic!("an empty line"),
+        }
+    }
+    figures
+}
+
+#[test]
+fn the_figures_count_requests_by_route_and_status() {
+    let server = TestServer::start();
+    for _ in 0..3 {
+        assert_eq!(server.get("/v6/metrics/?page_size=1").status, 200);
+    }
+    server.get("/v6/metrics/?page=9");
+    server.send("HEAD", "/v6/metrics/job-types/plot-data/", &[], b"");
+    server.send("DELETE", "/v6/events/", &[], b"");
+    server.get("/v6/metrics/nothing/");
+    server.raw("BREW /coffee?x=1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    let figures = figures(&server);
+    let requests = |route: &str, method: &str, status: u16| {
+        let labels = format!("{{method=\"{method}\",route=\"{route}\",status=\"{status}\"}}");
+        figures.get(&format!("scale_metrics_http_requests_total{labels}")).copied()
+    };
+    assert_eq!(requests("/v6/metrics/", "GET", 200), Some(3.0));
+    assert_eq!(requests("/v6/metrics/", "GET", 404), Some(1.0));
+    assert_eq!(requests("/v6/metrics/job-types/plot-data/", "HEAD", 200), Some(1.0));
+    assert_eq!(requests("/v6/events/", "DELETE", 405), Some(1.0));
+    assert_eq!(requests("other", "GET", 404), Some(1.0));
+    assert_eq!(requests("other", "other", 404), Some(1.0));
+    let seconds = "scale_metrics_http_request_duration_seconds";
+    assert_eq!(figures[&format!("{seconds}_count{{route=\"/v6/metrics/\"}}")], 4.0);
+    assert_eq!(figures[&format!("{seconds}_bucket{{route=\"/v6/metrics/\",le=\"+Inf\"}}")], 4.0);
+    assert!(figures[&format!("{seconds}_sum{{route=\"/v6/metrics/\"}}")] > 0.0);
+}
+
+#[test]
+fn the_figures_count_what_became_of_the_objects() {
+    let server = TestServer::start();
+    server.accept(&worked_example());
+    server.accept(&worked_example());
+    server.accept(&[job(1, 1, "FAILED", "2015-01-02T00:00:00Z"), error(1, "system-error", "DATA")]);
+    let late = json!({"last_modified": "2015-01-03T00:00:00Z"});
+    server.accept(&[with(job(2, 1, "FAILED", "2015-01-02T00:00:00Z"), late)]);
+    let early = json!({"last_modified": "2015-01-01T00:00:00Z"});
+    server.accept(&[with(job(2, 1, "CANCELED", "2015-01-02T00:00:00Z"), early)]);
+    assert_eq!(server.post([job(9, 1, "FAILED", "nonsense"), job(10, 77, "FAILED", "2015-01-01")]).status, 400);
+    let figures = figures(&server);
+    let objects = |kind: &str, outcome: &str| {
+        let name = format!("scale_metrics_events_total{{kind=\"{kind}\",outcome=\"{outcome}\"}}");
+        figures.get(&name).copied().unwrap_or_default()
+    };
+    assert_eq!([objects("job_type", "created"), objects("job_type", "unchanged")], [1.0, 1.0]);
+    assert_eq!(
+        ["created", "updated", "unchanged", "stale"].map(|outcome| objects("job", outcome)),
+        [6.0, 2.0, 6.0, 1.0]
+    );
+    assert_eq!([objects("job_execution", "created"), objects("error", "updated")], [2.0, 1.0]);
+    assert_eq!(figures["scale_metrics_events_invalid_total"], 2.0);
+    assert_eq!(figures["scale_metrics_commit_duration_seconds_count"], 5.0);
+    assert_eq!(figures["scale_metrics_commit_failures_total"], 0.0);
+    // The worked example: a job type and all. Then job 1 moves to another day, and job 2 follows.
+    assert!(figures["scale_metrics_rollups_written_total"] >= 2.0 + 4.0 + 4.0, "{figures:?}");
+}
+
+#[test]
+fn the_figures_show_what_there_is_at_the_moment() {
+    let server = TestServer::start();
+    server.accept(&[job_type(1, "a"), job(1, 1, "FAILED", "2015-01-01T00:00:00Z")]);
+    for _ in 0..3 {
+        server.plot("job-types", "");
+    }
+    let figures = figures(&server);
+    for (name, value) in [
+        ("ready", 1.0),
+        ("queue_requests", 0.0),
+        ("queue_bytes", 0.0),
+        ("queue_limit_bytes", f64::from(128 << 20)),
+        ("answer_limit_bytes", f64::from(512 << 20)),
+        ("answers_cached", 1.0),
+        ("answers_computed_total", 1.0),
+        ("answers_kept_total", 2.0),
+        ("rollup_version", 1.0),
+        (concat!("build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"}"), 1.0),
+    ] {
+        assert_eq!(figures[&format!("scale_metrics_{name}")], value, "{name}");
+    }
+    assert!(figures["scale_metrics_database_bytes"] > 4_096.0);
+    assert!(figures["scale_metrics_answer_bytes"] > 1_000.0);
+    assert!(figures["process_resident_memory_bytes"] > 1e6);
+}
+
+#[test]
+fn a_request_has_the_id_that_its_client_chose_or_one_of_its_own() {
+    let server = TestServer::start();
+    let id = |chosen: &str| {
+        let answer = server.send("GET", "/v6/metrics/", &[("X-Request-Id", chosen)], b"");
+        answer.header("x-request-id").unwrap().to_owned()
+    };
+    assert_eq!(id("0f-a.B_3:/+="), "0f-a.B_3:/+=");
+    let too_long = "x".repeat(129);
+    let mut own: Vec<_> = ["", "a b", "\"quoted\"", &too_long].map(id).to_vec();
+    own.push(server.get("/nowhere").header("x-request-id").unwrap().to_owned());
+    assert!(own.iter().all(|id| id.len() == 16 && id.bytes().all(|byte| byte.is_ascii_hexdigit())), "{own:?}");
+    own.sort();
+    own.dedup();
+    assert_eq!(own.len(), 5, "each has another");
+}
+
+#[test]
+fn nothing_is_taken_for_what_it_is_not() {
+    let server = TestServer::start();
+    for path in ["/", "/healthz", "/metrics", "/v6/metrics/", "/v6/metrics/errors/plot-data/?format=csv", "/nowhere"] {
+        let answer = server.get(path);
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{path}");
+        let policy = answer.header("content-security-policy").unwrap();
+        assert!(policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{path}: {policy}");
+    }
+}
+
+/// The log of a server that some requests went to, with tokens and without, good and bad ones.
+fn log(format: &str) -> Vec<String> {
+    let directory = TempDir::new().unwrap();
+    let arguments = ["serve", "--listen", FREE_PORT, "--log-format", format];
+    let server = Serving::start(&mut program(directory.path(), &arguments));
+    let client = &server.client;
+    let secret = [("Authorization", "Bearer 5ecret"), ("X-Request-Id", "chosen")];
+    client.send("GET", "/v6/metrics/?page_size=1&q=%0A", &secret, b"");
+    client.ndjson("{");
+    client.raw("GET /a\"{} HTTP/1.1\r\nHost: x\r\nAuthorization: Token 5ecret\r\nConnection: close\r\n\r\n");
+    client.get(&format!("/{}", "long".repeat(1_000)));
+    let log = server.end_for_log();
+    assert!(!log.contains("5ecret"), "{log}");
+    log.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn the_log_has_one_object_a_request() {
+    let lines: Vec<Value> = log("json").iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let requests: Vec<_> = lines.iter().filter(|line| line["message"] == "request").collect();
+    assert_eq!(requests.len(), 4, "{lines:#?}");
+    assert_eq!(requests[0]["method"], "GET");
+    assert_eq!(requests[0]["path"], "/v6/metrics/?page_size=1&q=%0A");
+    assert_eq!(requests[0]["status"], 200);
+    assert_eq!(requests[0]["request_id"], "chosen");
+    assert_eq!(requests[0]["client"], "127.0.0.1");
+    assert_eq!(requests[0]["level"], "INFO");
+    assert!(requests[0]["bytes"].as_u64().unwrap() > 1_000);
+    assert!(requests[0]["elapsed_ms"].as_f64().unwrap() > 0.0);
+    assert!(requests[0]["timestamp"].as_str().unwrap().ends_with('Z'));
+    assert_eq!((&requests[1]["path"], &requests[1]["status"]), (&json!("/v6/events/"), &json!(400)));
+    assert_eq!((&requests[2]["path"], &requests[2]["status"]), (&json!("/a\"{}"), &json!(404)));
+    assert!(requests.iter().all(|line| line.get("gone").is_none() && line.get("error").is_none()), "{requests:#?}");
+    let long = requests[3]["path"].as_str().unwrap();
+    assert!(long.len() < 1_010 && long.ends_with('…'), "{long}");
+}
+
+#[test]
+fn the_log_has_one_line_a_request() {
+    let lines = log("text");
+    let requests: Vec<_> = lines.iter().filter(|line| line.contains(" INFO request ")).collect();
+    assert_eq!(requests.len(), 4, "{lines:#?}");
+    let first = r#" method=GET path="/v6/metrics/?page_size=1&q=%0A" status=200 bytes="#;
+    assert!(requests[0].contains(first) && requests[0].contains(" request_id=chosen"), "{}", requests[0]);
+    assert!(requests[2].contains(r#" path="/a\"{}" status=404 "#), "{}", requests[2]);
+    assert!(lines.iter().all(|line| line.starts_with("20") && line.contains("Z  INFO ")), "{lines:#?}");
+}
+
+#[test]
+fn the_log_says_when_a_client_went_away() {
+    let directory = TempDir::new().unwrap();
+    let arguments = ["serve", "--listen", FREE_PORT, "--log-format", "json", "--body-timeout-s", "1"];
+    let server = Serving::start(&mut program(directory.path(), &arguments));
+    let mut connection = server.client.connect();
+    let head = "POST /v6/events/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n[";
+    connection.write_all(head.as_bytes()).unwrap();
+    // Whoever is asked next has taken up the first request before.
+    assert_eq!(server.client.get("/healthz").status, 200);
+    drop(connection);
+    let log = server.end_for_log();
+    let post = log.lines().find(|line| line.contains("POST")).unwrap_or_else(|| panic!("{log}"));
+    let post: Value = serde_json::from_str(post).unwrap();
+    // It may be found out by the missing body, or with the answer that nobody takes.
+    assert!(post["status"] == 400 || post["gone"] == true, "{post}");
+}
