@@ -27,8 +27,7 @@ named! {
 }
 
 /// What is known of a token. Written `NAME:SCOPE[+SCOPE…]:HASH`.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token {
     /// What people call it.
     name: String,
@@ -37,13 +36,22 @@ pub struct Token {
     hash: [u8; 32],
 }
 
+/// What stands in the place of a hash where it is not to be seen.
+pub const MASK: &str = "***";
+
 /// Why a text describes no token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "a token is written NAME:SCOPE[+SCOPE]:HASH, with scopes of read, write and admin and 64 hexadecimal digits \
-     (hint: `scale-metrics token` makes one)"
-)]
-pub struct NoToken;
+pub enum NoToken {
+    /// It is something else.
+    #[error(
+        "a token is written NAME:SCOPE[+SCOPE]:HASH, with scopes of read, write and admin and 64 hexadecimal digits \
+         (hint: `scale-metrics token` makes one)"
+    )]
+    Malformed,
+    /// It is what is shown of one.
+    #[error("a token has {MASK} in the place of its hash (hint: put in the hash that --print-config does not show)")]
+    Masked,
+}
 
 impl Token {
     /// Makes a new token of that name; `None` if the name is empty or has a colon, a comma or white space in it, or there is
@@ -54,6 +62,16 @@ impl Token {
         let secret = hexadecimal(&random);
         let token = Self { name: name.to_owned(), scopes: scopes.to_vec(), hash: hash(secret.as_bytes()) };
         token.is_valid().then_some((secret, token))
+    }
+
+    /// As it is written, but with its hash masked.
+    pub fn masked(&self) -> String {
+        self.write(MASK)
+    }
+
+    fn write(&self, hash: &str) -> String {
+        let scopes: Vec<_> = self.scopes.iter().map(|scope| scope.name()).collect();
+        format!("{}:{}:{hash}", self.name, scopes.join("+"))
     }
 
     fn is_valid(&self) -> bool {
@@ -69,32 +87,26 @@ impl FromStr for Token {
         let mut parts = text.trim().split(':');
         let (Some(name), Some(scopes), Some(digits), None) = (parts.next(), parts.next(), parts.next(), parts.next())
         else {
-            return Err(NoToken);
+            return Err(NoToken::Malformed);
         };
-        let scopes = scopes.split('+').map(Scope::from_name).collect::<Option<_>>().ok_or(NoToken)?;
+        let scopes = scopes.split('+').map(Scope::from_name).collect::<Option<_>>().ok_or(NoToken::Malformed)?;
+        if digits == MASK {
+            return Err(NoToken::Masked);
+        }
         let mut hash = [0; 32];
         if digits.len() != 2 * hash.len() || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-            return Err(NoToken);
+            return Err(NoToken::Malformed);
         }
         for (place, byte) in hash.iter_mut().enumerate() {
-            *byte = u8::from_str_radix(&digits[2 * place..2 * place + 2], 16).map_err(|_| NoToken)?;
+            *byte = u8::from_str_radix(&digits[2 * place..2 * place + 2], 16).map_err(|_| NoToken::Malformed)?;
         }
-        Some(Self { name: name.to_owned(), scopes, hash }).filter(Self::is_valid).ok_or(NoToken)
-    }
-}
-
-impl TryFrom<String> for Token {
-    type Error = NoToken;
-
-    fn try_from(text: String) -> Result<Self, NoToken> {
-        text.parse()
+        Some(Self { name: name.to_owned(), scopes, hash }).filter(Self::is_valid).ok_or(NoToken::Malformed)
     }
 }
 
 impl fmt::Display for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scopes: Vec<_> = self.scopes.iter().map(|scope| scope.name()).collect();
-        write!(f, "{}:{}:{}", self.name, scopes.join("+"), hexadecimal(&self.hash))
+        f.write_str(&self.write(&hexadecimal(&self.hash)))
     }
 }
 
@@ -161,6 +173,8 @@ mod tests {
         let (secret, token) = Token::make("grafana", &[Scope::Read, Scope::Admin]).unwrap();
         assert_eq!(secret.len(), 64);
         assert!(!token.to_string().contains(&secret));
+        assert_eq!(token.masked(), "grafana:read+admin:***");
+        assert_eq!(token.masked().parse::<Token>(), Err(NoToken::Masked));
         assert_eq!(token.to_string().parse(), Ok(token.clone()));
         assert_ne!(Token::make("grafana", &[Scope::Read]).unwrap().0, secret);
         for name in ["", "a:b", "a b", "a,b"] {
@@ -199,7 +213,7 @@ mod tests {
             format!("a:read:{}é", &digits[2..]),
             format!("a:read:{digits}:"),
         ] {
-            assert_eq!(bad.parse::<Token>(), Err(NoToken), "{bad}");
+            assert_eq!(bad.parse::<Token>(), Err(NoToken::Malformed), "{bad}");
         }
     }
 }

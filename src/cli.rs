@@ -4,20 +4,21 @@
 //! 2: it could not start (arguments, settings, data directory, a database that another process has open).
 
 use std::ffi::OsString;
-use std::io;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::{env, io, iter};
 
 use anyhow::Context;
 use clap::error::ErrorKind;
-use clap::{Parser, Subcommand};
+use clap::{Arg, CommandFactory, Parser, Subcommand};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::access::{Scope, Token};
 use crate::app::{App, StartError};
 use crate::check::{self, Report};
-use crate::config::{Config, ConfigError, Overrides};
+use crate::config::{Config, ConfigError, Overrides, Settings};
 use crate::export::{self, ExportError};
 use crate::import::{self, ImportError, Target};
 use crate::store::Store;
@@ -32,6 +33,9 @@ struct Cli {
     command: Option<Command>,
     #[command(flatten)]
     overrides: Overrides,
+    /// Print the settings that are in force and where each comes from, and do nothing else
+    #[arg(long, global = true)]
+    print_config: bool,
 }
 
 #[derive(Subcommand)]
@@ -145,8 +149,13 @@ fn cannot_start(error: &anyhow::Error) -> bool {
 }
 
 fn execute(cli: Cli) -> anyhow::Result<()> {
-    let config = Config::load(&cli.overrides)?;
-    telemetry::start(&config.log);
+    let settings = Settings::load(&cli.overrides)?;
+    telemetry::start(&settings.config.log);
+    warn_of_unknown_variables();
+    if cli.print_config {
+        return write!(io::stdout(), "{settings}").context("cannot print the settings");
+    }
+    let config = settings.config;
     match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => {
             config.refuse_open_writes()?;
@@ -174,6 +183,23 @@ fn target(config: &Config, url: Option<String>, token: Option<String>) -> Target
     match url {
         Some(url) => Target::Server { url, token },
         None => Target::Directory { path: config.storage.data.clone(), cache_bytes: config.storage.cache_bytes },
+    }
+}
+
+/// Says which environment variables look like settings, but are none.
+fn warn_of_unknown_variables() {
+    let command = Cli::command();
+    let arguments = iter::once(&command).chain(command.get_subcommands()).flat_map(clap::Command::get_arguments);
+    let known: Vec<_> = arguments.filter_map(Arg::get_env).collect();
+    let mut unknown: Vec<_> = env::vars_os()
+        .filter(|(name, _)| {
+            name.as_encoded_bytes().starts_with(b"SCALE_METRICS_") && !known.contains(&name.as_os_str())
+        })
+        .map(|(name, _)| name.to_string_lossy().escape_debug().to_string())
+        .collect();
+    if !unknown.is_empty() {
+        unknown.sort_unstable();
+        tracing::warn!("unknown environment variables are ignored: {}", unknown.join(", "));
     }
 }
 

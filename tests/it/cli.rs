@@ -1,16 +1,15 @@
-//! The program as it is run: where its settings come from, how it starts, stops and refuses to start, what `import`
-//! does, and what is still there after it was stopped or killed.
+//! The program as it is run: how it starts, stops and refuses to start, what `import` does, and what is still
+//! there after it was stopped or killed.
 
 use std::fs;
 use std::io::{BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use scale_metrics::config::{Config, Dialect};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -31,17 +30,6 @@ const EVERYTHING: [&str; 6] = [
     "/v6/metrics/ingests/plot-data/?resolution=hour",
     "/v6/metrics/errors/plot-data/?resolution=hour",
 ];
-
-/// Asserts that `config.toml` with this text stops the start with a line that has all of `words`.
-#[track_caller]
-fn assert_config_refused(text: &str, words: &[&str]) {
-    let directory = TempDir::new().unwrap();
-    fs::write(directory.path().join("config.toml"), text).unwrap();
-    let line = refusal(&mut program(directory.path(), &["serve", "--listen", FREE_PORT]));
-    for word in words {
-        assert!(line.contains(word), "{word:?} is not in {line:?}");
-    }
-}
 
 fn get_everything(client: &Client) -> Vec<Value> {
     EVERYTHING
@@ -100,15 +88,6 @@ fn without_a_command_the_server_runs() {
     let server = Serving::start(program(directory.path(), &[]).env("SCALE_METRICS_LISTEN", FREE_PORT));
     assert_eq!(server.client.get("/healthz").status, 200);
     assert!(directory.path().join("data").is_dir(), "`data` is the default directory");
-}
-
-#[test]
-fn the_default_settings_are_the_contracts() {
-    let config = Config::default();
-    assert_eq!(config.server.listen, "127.0.0.1:8080".parse().unwrap());
-    assert_eq!(config.server.max_body_bytes, 64 * 1024 * 1024);
-    assert_eq!(config.storage.data, Path::new("data"));
-    assert!(matches!(config.api.dialect, Dialect::Documented));
 }
 
 #[test]
@@ -241,107 +220,7 @@ fn kill_9_amid_posts_keeps_every_acknowledged_one_once() {
     }
 }
 
-// Settings.
-
-#[test]
-fn a_flag_wins_over_the_environment_over_the_file_over_the_default() {
-    let directory = TempDir::new().unwrap();
-    let used = |command: &mut Command| {
-        assert!(Serving::start(command).end("TERM").success());
-        let mut made: Vec<String> = ["data", "by-file", "by-environment", "by-flag"]
-            .into_iter()
-            .filter(|name| fs::remove_dir_all(directory.path().join(name)).is_ok())
-            .map(str::to_owned)
-            .collect();
-        assert_eq!(made.len(), 1, "{made:?}");
-        made.remove(0)
-    };
-    let serve = || program(directory.path(), &["serve", "--listen", FREE_PORT]);
-    assert_eq!(used(&mut serve()), "data");
-    fs::write(directory.path().join("config.toml"), "[storage]\ndata = \"by-file\"\n").unwrap();
-    assert_eq!(used(&mut serve()), "by-file");
-    assert_eq!(used(serve().env("SCALE_METRICS_DATA", "by-environment")), "by-environment");
-    let command = &mut serve();
-    assert_eq!(used(command.env("SCALE_METRICS_DATA", "by-environment").args(["--data", "by-flag"])), "by-flag");
-}
-
-#[test]
-fn the_file_named_by_config_is_read_instead_of_config_toml() {
-    let directory = TempDir::new().unwrap();
-    fs::write(directory.path().join("config.toml"), "[storage]\ndata = \"wrong\"\n").unwrap();
-    let named = format!("[server]\nlisten = \"{FREE_PORT}\"\n\n[storage]\ndata = \"right\"\n");
-    fs::write(directory.path().join("named.toml"), named).unwrap();
-    let _server = Serving::start(&mut program(directory.path(), &["serve", "--config", "named.toml"]));
-    assert!(directory.path().join("right").is_dir());
-    assert!(!directory.path().join("wrong").exists());
-}
-
-#[test]
-fn the_dialect_comes_from_the_file() {
-    let directory = TempDir::new().unwrap();
-    fs::write(directory.path().join("config.toml"), "[api]\ndialect = \"scale\"\n").unwrap();
-    let server = Serving::serve(directory.path());
-    server.client.accept(&[job_type(1, "a"), job(1, 1, "COMPLETED", "2015-01-01T05:00:00Z")]);
-    let by_hour_with_id = json!([{"id": 1, "datetime": "2015-01-01T05:00:00", "value": 1}]);
-    assert_eq!(server.client.values("job-types", "total_count", "choice_id=1"), by_hour_with_id);
-}
-
-#[test]
-fn an_unknown_key_stops_the_start_and_is_named() {
-    assert_config_refused("[server]\nlisten_on = \"127.0.0.1:0\"\n", &["listen_on", "config.toml"]);
-    assert_config_refused("[sever]\nlisten = \"127.0.0.1:0\"\n", &["sever", "config.toml"]);
-    assert_config_refused("listen = \"127.0.0.1:0\"\n", &["listen", "config.toml"]);
-}
-
-#[test]
-fn a_bad_value_stops_the_start_and_its_line_is_named() {
-    assert_config_refused("[server]\nmax_body_bytes = -1\n", &["config.toml:2", "-1"]);
-    assert_config_refused("[server]\n\nbody_timeout_s = \"long\"\n", &["config.toml:3", "long"]);
-    assert_config_refused("[storage]\ndata = 7\n", &["config.toml:2", "7"]);
-    assert_config_refused("[api]\ndialect = \"klingon\"\n", &["config.toml:2", "klingon", "documented", "scale"]);
-    let directory = TempDir::new().unwrap();
-    fs::write(directory.path().join("config.toml"), "[server]\nlisten = \"nowhere\"\n").unwrap();
-    let line = refusal(&mut program(directory.path(), &["serve"]));
-    assert!(line.contains("config.toml:2") && line.contains("ADDR:PORT"), "{line}");
-}
-
-#[test]
-fn a_file_that_is_no_toml_stops_the_start() {
-    assert_config_refused("[server\n", &["config.toml"]);
-}
-
-#[test]
-fn a_config_file_that_is_not_there_stops_the_start() {
-    let directory = TempDir::new().unwrap();
-    let line = refusal(&mut program(directory.path(), &["serve", "--listen", FREE_PORT, "--config", "missing.toml"]));
-    assert!(line.contains("missing.toml"), "{line}");
-}
-
-#[test]
-fn a_bad_flag_or_environment_variable_stops_the_start() {
-    let directory = TempDir::new().unwrap();
-    let serve = |arguments: &[&str]| {
-        let mut command = program(directory.path(), &["serve"]);
-        command.args(arguments);
-        command
-    };
-    let mut from_environment = serve(&[]);
-    from_environment.env("SCALE_METRICS_LISTEN", "nowhere");
-    let commands = [
-        (serve(&["--listen", "nowhere"]), vec!["--listen", "nowhere"]),
-        (serve(&["--speed", "9"]), vec!["--speed"]),
-        (from_environment, vec!["LISTEN", "nowhere"]),
-    ];
-    for (mut command, words) in commands {
-        let output = command.output().unwrap();
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(2), "{said}");
-        for word in words {
-            assert!(said.to_uppercase().contains(&word.to_uppercase()), "{word:?} is not in {said:?}");
-        }
-    }
-    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0, "nothing was made");
-}
+// What stops the start.
 
 #[test]
 fn an_unusable_data_directory_stops_the_start() {

@@ -19,5 +19,6 @@ mod params;
 mod plot_data;
 mod random_streams;
 mod readme;
+mod settings;
 mod support;
 mod tidy;

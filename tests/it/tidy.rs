@@ -1,10 +1,7 @@
-//! Rules that the source keeps and no compiler checks: who may know redb, actix and bincode, and that `config.toml`
-//! says what the program does without it.
+//! Rules that the source keeps and no compiler checks: who may know redb, actix and bincode.
 
 use std::fs;
 use std::path::{Path, PathBuf};
-
-use scale_metrics::config::Config;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -59,25 +56,4 @@ fn actix_is_used_by_api_dashboard_and_app_only() {
 #[test]
 fn bincode_is_used_by_the_codec_only() {
     assert_only_in("bincode::", &["src/store/codec.rs"]);
-}
-
-#[test]
-fn config_toml_says_the_defaults() {
-    let text = fs::read_to_string(root().join("config.toml")).unwrap();
-    assert_eq!(toml::from_str::<Config>(&text).unwrap(), Config::default());
-}
-
-#[test]
-fn config_toml_lists_every_key() {
-    let text = fs::read_to_string(root().join("config.toml")).unwrap();
-    let sections: toml::Table = text.parse().unwrap();
-    let mut listed: Vec<&str> = sections.keys().map(String::as_str).collect();
-    for section in sections.values() {
-        listed.extend(section.as_table().unwrap().keys().map(String::as_str));
-    }
-    listed.sort_unstable();
-    let shown = format!("{:#?}", Config::default());
-    let mut known: Vec<&str> = shown.lines().filter_map(|line| Some(line.trim().split_once(": ")?.0)).collect();
-    known.sort_unstable();
-    assert_eq!(listed, known);
 }

@@ -1,0 +1,75 @@
+//! What a file says. Everything in it must be known, and is named by its line if it is not.
+
+use std::path::Path;
+
+use toml::Spanned;
+use toml::de::{DeString, DeTable, DeValue};
+
+use super::value::Written;
+use super::{ConfigError, KEYS, Key, Origin, Settings};
+
+/// A file with settings, for telling where in it something stands.
+struct File<'a> {
+    path: &'a Path,
+    bytes: &'a [u8],
+}
+
+impl Settings {
+    /// Takes over what the file says.
+    pub(super) fn read(&mut self, path: &Path, bytes: &[u8]) -> Result<(), ConfigError> {
+        let file = File { path, bytes };
+        let text = file.text()?;
+        for (section, values) in file.parse(text)?.get_ref() {
+            let known: Vec<&Key> = KEYS.iter().filter(|key| key.section == section.get_ref()).collect();
+            if known.is_empty() {
+                return Err(file.refuse(section, &format!("there is no section `{}`", &text[section.span()])));
+            }
+            let DeValue::Table(values) = values.get_ref() else {
+                return Err(file.refuse(section, &format!("`{}` must be a section", section.get_ref())));
+            };
+            for (name, value) in values {
+                let Some(key) = known.iter().find(|key| key.name == name.get_ref()) else {
+                    let names: Vec<_> = known.iter().map(|key| key.name).collect();
+                    let there_are = format!("[{}] has {}", section.get_ref(), names.join(", "));
+                    return Err(file.refuse(name, &format!("there is no key `{}`; {there_are}", &text[name.span()])));
+                };
+                let at = name.span().start;
+                self.set(key, file.origin(at), Written::Toml(value)).map_err(|problem| {
+                    let shown = text[value.span()].lines().next().unwrap_or_default();
+                    problem.refuse(key, file.origin(problem.at.unwrap_or(at)), shown)
+                })?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<'a> File<'a> {
+    fn text(&self) -> Result<&'a str, ConfigError> {
+        str::from_utf8(self.bytes).map_err(|error| ConfigError::Invalid {
+            origin: self.origin(error.valid_up_to()),
+            detail: "this is not UTF-8".to_owned(),
+        })
+    }
+
+    fn parse(&self, text: &'a str) -> Result<Spanned<DeTable<'a>>, ConfigError> {
+        DeTable::parse(text).map_err(|error| {
+            let at = error.span().unwrap_or_default();
+            let mut detail = error.message().replace('\n', ", ");
+            // Anything else may stand within a secret.
+            if detail == "duplicate key" {
+                detail = format!("{detail} `{}`", &text[at.clone()]);
+            }
+            ConfigError::Invalid { origin: self.origin(at.start), detail }
+        })
+    }
+
+    fn refuse(&self, name: &Spanned<DeString<'_>>, detail: &str) -> ConfigError {
+        ConfigError::Invalid { origin: self.origin(name.span().start), detail: detail.to_owned() }
+    }
+
+    fn origin(&self, offset: usize) -> Origin {
+        let line = self.bytes[..offset].split(|byte| *byte == b'\n').count();
+        Origin::File { path: self.path.to_owned(), line }
+    }
+}

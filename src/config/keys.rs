@@ -1,0 +1,218 @@
+//! Every setting there is.
+//!
+//! A new one is an entry in `settings!` and, at the same place, in `config.toml`. Its type needs to be a [`Setting`].
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Arg;
+
+use super::value::{Problem, Setting, Written};
+use crate::access::Token;
+use crate::events::named;
+
+/// What is to be known of a setting without knowing its type.
+#[derive(Debug)]
+pub struct Key {
+    /// The section of the file.
+    pub section: &'static str,
+    /// Its name there.
+    pub name: &'static str,
+    /// Its flag, with the dashes.
+    pub flag: &'static str,
+    /// Its environment variable.
+    pub variable: &'static str,
+    /// What it means.
+    pub help: &'static str,
+    /// Whether its value is not to be shown.
+    pub secret: bool,
+    /// What stands for its value in the help.
+    pub(super) placeholder: &'static str,
+    pub(super) names: fn() -> Vec<&'static str>,
+    pub(super) taken: fn(Arg) -> Arg,
+    pub(super) set: fn(&mut Config, Written<'_>) -> Result<(), Problem>,
+    pub(super) show: fn(&Config) -> toml::Value,
+}
+
+impl Key {
+    /// All values that it may have, if they have names; otherwise none.
+    pub fn names(&self) -> Vec<&'static str> {
+        (self.names)()
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.section, self.name)
+    }
+}
+
+/// Makes of the declaration: [`Config`], a struct with defaults for each section, and [`KEYS`].
+macro_rules! settings {
+    ($(
+        $(#[doc = $about:literal])+
+        $section:ident: $Section:ident {$(
+            $(#[doc = $help:literal])+
+            $name:ident: $Type:ty = $default:expr $(, at least $least:literal)?,
+                flag $flag:literal of $placeholder:literal, variable $variable:literal;
+        )+}
+    )+) => {
+        /// Everything that can be set.
+        #[derive(Debug, Clone, Default, PartialEq, Eq)]
+        pub struct Config {$(
+            $(#[doc = $about])+
+            pub $section: $Section,
+        )+}
+
+        $(
+            $(#[doc = $about])+
+            #[derive(Debug, Clone, PartialEq, Eq)]
+            pub struct $Section {$(
+                $(#[doc = $help])+
+                pub $name: $Type,
+            )+}
+
+            impl Default for $Section {
+                fn default() -> Self {
+                    Self { $($name: $default,)+ }
+                }
+            }
+        )+
+
+        /// Every setting, in the order of `config.toml`.
+        pub static KEYS: &[Key] = &[$($(
+            Key {
+                section: stringify!($section),
+                name: stringify!($name),
+                flag: $flag,
+                variable: $variable,
+                help: concat!($($help),+).trim_ascii(),
+                secret: <$Type>::SECRET,
+                placeholder: $placeholder,
+                names: <$Type>::names,
+                taken: <$Type>::taken,
+                set: |config, written| {
+                    let value: $Type = written.read()?;
+                    $(
+                        if value < $least {
+                            return Err(Problem::new(concat!("must be at least ", $least)));
+                        }
+                    )?
+                    config.$section.$name = value;
+                    Ok(())
+                },
+                show: |config| config.$section.$name.show(),
+            },
+        )+)+];
+    };
+}
+
+settings! {
+    /// How requests are served.
+    server: ServerConfig {
+        /// Where the server listens; port 0 picks a free one.
+        listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8080)),
+            flag "--listen" of "ADDR:PORT", variable "SCALE_METRICS_LISTEN";
+
+        /// The largest body that is accepted, in bytes, unpacked.
+        max_body_bytes: usize = 64 << 20, at least 1,
+            flag "--max-body-bytes" of "BYTES", variable "SCALE_METRICS_MAX_BODY_BYTES";
+
+        /// How long a body may take to arrive, in seconds.
+        body_timeout_s: u64 = 30, at least 1,
+            flag "--body-timeout-s" of "SECONDS", variable "SCALE_METRICS_BODY_TIMEOUT_S";
+
+        /// How much memory all requests that write may hold together, in bytes, before more are refused with `503`.
+        queue_bytes: usize = 128 << 20,
+            flag "--queue-bytes" of "BYTES", variable "SCALE_METRICS_QUEUE_BYTES";
+
+        /// Whether anybody who reaches the server may write, even from beyond this machine.
+        allow_open_writes: bool = false,
+            flag "--allow-open-writes" of "BOOL", variable "SCALE_METRICS_ALLOW_OPEN_WRITES";
+    }
+
+    /// Where and how data is kept.
+    storage: StorageConfig {
+        /// The directory of the database; made if it is missing.
+        data: PathBuf = PathBuf::from("data"),
+            flag "--data" of "DIR", variable "SCALE_METRICS_DATA";
+
+        /// The most memory that the database's page cache takes, in bytes.
+        cache_bytes: usize = 64 << 20,
+            flag "--cache-bytes" of "BYTES", variable "SCALE_METRICS_CACHE_BYTES";
+    }
+
+    /// How the read endpoints answer.
+    api: ApiConfig {
+        /// Whose habits the read endpoints follow where the specification and Scale's own server differ.
+        dialect: Dialect = Dialect::Documented,
+            flag "--dialect" of "DIALECT", variable "SCALE_METRICS_DIALECT";
+
+        /// How much memory the answers with plot data may take together, in bytes, until they are sent; one of them at
+        /// most half of it.
+        answer_bytes: usize = 512 << 20,
+            flag "--answer-bytes" of "BYTES", variable "SCALE_METRICS_ANSWER_BYTES";
+
+        /// How much of that is for answers that are kept for the next who asks; at most half, whatever is set.
+        answer_cache_bytes: usize = 64 << 20,
+            flag "--answer-cache-bytes" of "BYTES", variable "SCALE_METRICS_ANSWER_CACHE_BYTES";
+    }
+
+    /// Who may do what.
+    access: AccessConfig {
+        /// The tokens that are good for anything, `NAME:SCOPE[+SCOPE]:HASH`, as a flag separated by commas. Without any,
+        /// everybody may do everything.
+        tokens: Vec<Token> = Vec::new(),
+            flag "--tokens" of "TOKENS", variable "SCALE_METRICS_TOKENS";
+
+        /// Whether reading needs no token.
+        public_read: bool = false,
+            flag "--public-read" of "BOOL", variable "SCALE_METRICS_PUBLIC_READ";
+    }
+
+    /// What is logged.
+    log: LogConfig {
+        /// How lines are written.
+        format: LogFormat = LogFormat::Text,
+            flag "--log-format" of "FORMAT", variable "SCALE_METRICS_LOG_FORMAT";
+
+        /// How much is logged.
+        level: LogLevel = LogLevel::Info,
+            flag "--log-level" of "LEVEL", variable "SCALE_METRICS_LOG_LEVEL";
+    }
+}
+
+named! {
+    /// Whose habits the read endpoints follow (contract, section 5).
+    pub Dialect {
+        /// The specification.
+        Documented = "documented",
+        /// Scale's own server, so that scale-ui works unchanged.
+        Scale = "scale",
+    }
+}
+
+named! {
+    /// How log lines are written.
+    pub LogFormat {
+        /// For people.
+        Text = "text",
+        /// One JSON object a line.
+        Json = "json",
+    }
+}
+
+named! {
+    /// How much is logged.
+    pub LogLevel {
+        /// Only what is broken.
+        Error = "error",
+        /// What should be looked at, too.
+        Warn = "warn",
+        /// What happens.
+        Info = "info",
+        /// In detail.
+        Debug = "debug",
+    }
+}

@@ -1,0 +1,53 @@
+//! Putting the settings together.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use super::value::{Problem, Written};
+use super::{Config, ConfigError, Key, Origin, Overrides, Settings};
+
+/// The file that is read if it is there and no other was named.
+const DEFAULT_FILE: &str = "config.toml";
+
+impl Settings {
+    /// Puts together what is in force.
+    pub fn load(overrides: &Overrides) -> Result<Self, ConfigError> {
+        let mut settings = Self { config: Config::default(), origins: BTreeMap::new() };
+        let (path, named_by) = match &overrides.file {
+            Some((path, origin)) => (path.as_path(), origin.clone()),
+            None => (Path::new(DEFAULT_FILE), Origin::Default),
+        };
+        match fs::read(path) {
+            Ok(bytes) => settings.read(path, &bytes)?,
+            Err(error) if error.kind() == ErrorKind::NotFound && named_by == Origin::Default => {}
+            Err(source) => return Err(ConfigError::Unreadable { path: path.to_owned(), named_by, source }),
+        }
+        for (key, text, origin) in &overrides.settings {
+            let result = match text.to_str() {
+                Some(text) => settings.set(key, origin.clone(), Written::Text(text)),
+                None => Err(Problem::new("must be UTF-8")),
+            };
+            let shown = format!("{:?}", text.to_string_lossy());
+            result.map_err(|problem| problem.refuse(key, origin.clone(), &shown))?;
+        }
+        Ok(settings)
+    }
+
+    /// Reads a value and notes where it comes from.
+    pub(super) fn set(&mut self, key: &Key, origin: Origin, written: Written<'_>) -> Result<(), Problem> {
+        (key.set)(&mut self.config, written)?;
+        self.origins.insert(key.flag, origin);
+        Ok(())
+    }
+}
+
+impl Problem {
+    /// The refusal of what was written there for that key.
+    pub(super) fn refuse(&self, key: &Key, origin: Origin, written: &str) -> ConfigError {
+        let must = &self.must;
+        let detail = if key.secret { format!("{key} {must}") } else { format!("{key} {must}, not {written}") };
+        ConfigError::Invalid { origin, detail }
+    }
+}

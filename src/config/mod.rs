@@ -1,0 +1,114 @@
+//! Settings: flags over environment variables over a file over defaults.
+//!
+//! `keys.rs` declares every setting, once; all else follows from that: the structs below [`Config`], their defaults, flags
+//! and variables ([`Overrides`]), what a file may say, and what `--print-config` shows ([`Settings`]). `config.toml` in the
+//! project's root lists them all.
+//!
+//! Whatever is written for a setting is checked, also where something else goes over it, and refused in one line that says
+//! where it stands.
+
+mod file;
+mod keys;
+mod load;
+mod overrides;
+mod print;
+mod value;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+pub use keys::{
+    AccessConfig, ApiConfig, Config, Dialect, KEYS, Key, LogConfig, LogFormat, LogLevel, ServerConfig, StorageConfig,
+};
+pub use overrides::Overrides;
+
+/// What is in force, and where each value comes from. Shown as a file that says the same.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The values.
+    pub config: Config,
+    /// Where they come from, by flag, if not from the defaults.
+    origins: BTreeMap<&'static str, Origin>,
+}
+
+/// Where a value comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// Nobody said anything.
+    Default,
+    /// A file.
+    File {
+        /// As it was named.
+        path: PathBuf,
+        /// From 1.
+        line: usize,
+    },
+    /// An environment variable.
+    Environment(&'static str),
+    /// A flag.
+    Flag(&'static str),
+}
+
+/// Why the settings cannot be used. One line, naming the file, variable or flag.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{named_by}: cannot read the settings in `{}`", .path.display().to_string().escape_debug())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Who says that it is this one.
+        named_by: Origin,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// An unknown key, or a bad value.
+    #[error("{origin}: {detail}")]
+    Invalid {
+        /// Where it stands.
+        origin: Origin,
+        /// What is wrong there.
+        detail: String,
+    },
+    /// Beyond this machine, writing would be open to all (contract, section 6).
+    #[error(
+        "refusing to listen on {listen}, where anybody could write (hint: access.tokens says who may, and \
+         server.allow_open_writes = true permits it to all)"
+    )]
+    OpenWrites {
+        /// The address.
+        listen: SocketAddr,
+    },
+}
+
+impl Config {
+    /// Puts together what is in force.
+    pub fn load(overrides: &Overrides) -> Result<Self, ConfigError> {
+        Settings::load(overrides).map(|settings| settings.config)
+    }
+
+    /// Refuses to serve where anybody could write, unless that is what the settings say.
+    pub fn refuse_open_writes(&self) -> Result<(), ConfigError> {
+        let listen = self.server.listen;
+        if listen.ip().is_loopback() || self.server.allow_open_writes || !self.access.tokens.is_empty() {
+            Ok(())
+        } else {
+            Err(ConfigError::OpenWrites { listen })
+        }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => write!(f, "default"),
+            // Whatever the file is called, it stays on its line.
+            Self::File { path, line } => write!(f, "{}:{line}", path.display().to_string().escape_debug()),
+            Self::Environment(variable) => write!(f, "environment {variable}"),
+            Self::Flag(flag) => write!(f, "flag {flag}"),
+        }
+    }
+}

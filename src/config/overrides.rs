@@ -1,0 +1,80 @@
+//! What the command line and the environment say.
+
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+
+use clap::builder::OsStringValueParser;
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
+
+use super::{Config, KEYS, Key, Origin};
+
+/// What the command line and the environment say; it goes over the file.
+///
+/// Texts are kept as they are and read later: an error shall say whether it was the flag or the variable.
+#[derive(Clone, Default)]
+pub struct Overrides {
+    /// The file with settings.
+    pub(super) file: Option<(PathBuf, Origin)>,
+    pub(super) settings: Vec<(&'static Key, OsString, Origin)>,
+}
+
+const FILE_FLAG: &str = "--config";
+const FILE_VARIABLE: &str = "SCALE_METRICS_CONFIG";
+
+impl Args for Overrides {
+    fn augment_args(command: Command) -> Command {
+        let file = arg(FILE_FLAG, FILE_VARIABLE)
+            .value_name("FILE")
+            .help("Read settings from this file [default: ./config.toml, if present]");
+        command.arg(file).args(KEYS.iter().map(setting))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for Overrides {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let settings = KEYS.iter().filter_map(|key| {
+            let (text, origin) = given(matches, key.flag, key.variable)?;
+            Some((key, text, origin))
+        });
+        let file = given(matches, FILE_FLAG, FILE_VARIABLE).map(|(path, origin)| (path.into(), origin));
+        Ok(Self { file, settings: settings.collect() })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+fn arg(flag: &'static str, variable: &'static str) -> Arg {
+    Arg::new(flag)
+        .long(flag.trim_start_matches('-'))
+        .env(variable)
+        .value_parser(OsStringValueParser::new())
+        .global(true)
+}
+
+fn setting(key: &Key) -> Arg {
+    let default = (key.show)(&Config::default());
+    let default = default.as_str().map_or_else(|| default.to_string(), str::to_owned);
+    let mut help = format!("{} [default: {default}]", key.help.trim_end_matches('.'));
+    let names = key.names();
+    if !names.is_empty() {
+        help = format!("{help} [possible values: {}]", names.join(", "));
+    }
+    let arg = arg(key.flag, key.variable).value_name(key.placeholder).help(help).hide_env_values(key.secret);
+    (key.taken)(arg)
+}
+
+/// What the flag says, otherwise the variable; several values are separated by commas.
+fn given(matches: &ArgMatches, flag: &'static str, variable: &'static str) -> Option<(OsString, Origin)> {
+    let texts: Vec<&OsStr> = matches.get_many::<OsString>(flag)?.map(OsString::as_os_str).collect();
+    let from_variable = matches.value_source(flag) == Some(ValueSource::EnvVariable);
+    let origin = if from_variable { Origin::Environment(variable) } else { Origin::Flag(flag) };
+    Some((texts.join(OsStr::new(",")), origin))
+}

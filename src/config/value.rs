@@ -1,0 +1,199 @@
+//! What a setting may be: how each type is written and read.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+
+use clap::{Arg, ArgAction};
+use toml::Spanned;
+use toml::de::DeValue;
+
+use super::keys::{Dialect, LogFormat, LogLevel};
+use crate::access::Token;
+
+/// A type that a setting may have.
+pub(super) trait Setting: Sized {
+    /// Whether values are not to be shown, neither where settings are printed nor where one is refused.
+    const SECRET: bool = false;
+
+    /// All values, if they have names; otherwise none.
+    fn names() -> Vec<&'static str> {
+        Vec::new()
+    }
+
+    /// How its flag is taken, where that is not once and with a value.
+    fn taken(arg: Arg) -> Arg {
+        arg
+    }
+
+    /// Reads what a flag or a variable says; otherwise what the value must be, as in "must be …".
+    fn from_text(text: &str) -> Result<Self, String>;
+
+    /// Reads what a file says: a string, unless it is another type's business.
+    fn from_toml(value: &Spanned<DeValue<'_>>) -> Result<Self, Problem> {
+        let text = value.get_ref().as_str().ok_or("must be a string")?;
+        Ok(Self::from_text(text)?)
+    }
+
+    /// As it stands in a file, secrets masked.
+    fn show(&self) -> toml::Value;
+}
+
+/// What is written for a setting.
+#[derive(Clone, Copy)]
+pub(super) enum Written<'a> {
+    /// By a flag or a variable.
+    Text(&'a str),
+    /// By a file.
+    Toml(&'a Spanned<DeValue<'a>>),
+}
+
+impl Written<'_> {
+    pub(super) fn read<T: Setting>(self) -> Result<T, Problem> {
+        match self {
+            Self::Text(text) => Ok(T::from_text(text)?),
+            Self::Toml(value) => T::from_toml(value),
+        }
+    }
+}
+
+/// What is wrong with a value.
+#[derive(Debug)]
+pub(super) struct Problem {
+    /// What it must be, as in "must be …".
+    pub(super) must: String,
+    /// Where in the file, if the value has parts and one of them is wrong.
+    pub(super) at: Option<usize>,
+}
+
+impl Problem {
+    pub(super) fn new(must: impl Into<String>) -> Self {
+        Self { must: must.into(), at: None }
+    }
+}
+
+impl<T: Into<String>> From<T> for Problem {
+    fn from(must: T) -> Self {
+        Self::new(must)
+    }
+}
+
+macro_rules! whole_numbers {
+    ($($Type:ty)+) => {$(
+        impl Setting for $Type {
+            fn from_text(text: &str) -> Result<Self, String> {
+                // All that a file can say.
+                let number = text.parse::<i64>().ok().and_then(|number| Self::try_from(number).ok());
+                number.ok_or_else(|| format!("must be a whole number of at most {}", i64::MAX))
+            }
+
+            fn from_toml(value: &Spanned<DeValue<'_>>) -> Result<Self, Problem> {
+                // Base 10 as everywhere else; `0x…` would be a number in TOML, too.
+                let number = value.get_ref().as_integer().filter(|number| number.radix() == 10);
+                Ok(Self::from_text(number.map_or("", |number| number.as_str()))?)
+            }
+
+            fn show(&self) -> toml::Value {
+                toml::Value::Integer(i64::try_from(*self).unwrap_or(i64::MAX))
+            }
+        }
+    )+};
+}
+
+whole_numbers! { u64 usize }
+
+macro_rules! named_settings {
+    ($($Type:ty)+) => {$(
+        impl Setting for $Type {
+            fn names() -> Vec<&'static str> {
+                Self::ALL.iter().map(|value| value.name()).collect()
+            }
+
+            fn from_text(text: &str) -> Result<Self, String> {
+                Self::from_name(text).ok_or_else(|| format!("must be one of {}", Self::names().join(", ")))
+            }
+
+            fn show(&self) -> toml::Value {
+                self.name().into()
+            }
+        }
+    )+};
+}
+
+named_settings! { Dialect LogFormat LogLevel }
+
+impl Setting for bool {
+    fn names() -> Vec<&'static str> {
+        vec!["true", "false"]
+    }
+
+    /// The flag alone means yes.
+    fn taken(arg: Arg) -> Arg {
+        arg.num_args(0..=1).default_missing_value("true")
+    }
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|_| "must be true or false".to_owned())
+    }
+
+    fn from_toml(value: &Spanned<DeValue<'_>>) -> Result<Self, Problem> {
+        Ok(value.get_ref().as_bool().ok_or("must be true or false")?)
+    }
+
+    fn show(&self) -> toml::Value {
+        (*self).into()
+    }
+}
+
+impl Setting for SocketAddr {
+    /// A host name stands for the first address that it has.
+    fn from_text(text: &str) -> Result<Self, String> {
+        let addresses = text.to_socket_addrs().ok();
+        addresses
+            .and_then(|mut addresses| addresses.next())
+            .ok_or_else(|| "must be ADDR:PORT, such as 127.0.0.1:8080".to_owned())
+    }
+
+    fn show(&self) -> toml::Value {
+        self.to_string().into()
+    }
+}
+
+impl Setting for PathBuf {
+    fn from_text(text: &str) -> Result<Self, String> {
+        if text.is_empty() { Err("must be a path".to_owned()) } else { Ok(text.into()) }
+    }
+
+    fn show(&self) -> toml::Value {
+        self.to_string_lossy().into_owned().into()
+    }
+}
+
+impl Setting for Vec<Token> {
+    const SECRET: bool = true;
+
+    /// More than once, each time with one or more.
+    fn taken(arg: Arg) -> Arg {
+        arg.action(ArgAction::Append)
+    }
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        text.split(',').map(token).collect()
+    }
+
+    fn from_toml(value: &Spanned<DeValue<'_>>) -> Result<Self, Problem> {
+        let texts = value.get_ref().as_array().ok_or("must be a list of strings")?;
+        let read = |text: &Spanned<DeValue<'_>>| {
+            let token = text.get_ref().as_str().ok_or("must be a list of strings".to_owned()).and_then(token);
+            token.map_err(|must| Problem { must, at: Some(text.span().start) })
+        };
+        texts.iter().map(read).collect()
+    }
+
+    fn show(&self) -> toml::Value {
+        self.iter().map(Token::masked).collect::<Vec<_>>().into()
+    }
+}
+
+fn token(text: &str) -> Result<Token, String> {
+    text.parse().map_err(|error| format!("cannot be used: {error}"))
+}
