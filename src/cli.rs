@@ -12,6 +12,7 @@ use std::{env, io, iter};
 use anyhow::Context;
 use clap::error::ErrorKind;
 use clap::{Arg, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -88,6 +89,12 @@ enum Command {
         #[arg(long = "scope", value_name = "SCOPE", required = true, value_enum)]
         scopes: Vec<Scope>,
     },
+    /// Print the script by which a shell completes commands and flags
+    Completions {
+        /// Whose script
+        #[arg(value_enum)]
+        shell: Shell,
+    },
 }
 
 /// The name of a new token cannot be used.
@@ -149,6 +156,10 @@ fn cannot_start(error: &anyhow::Error) -> bool {
 }
 
 fn execute(cli: Cli) -> anyhow::Result<()> {
+    // Needs no settings, so none can be in its way.
+    if let Some(Command::Completions { shell }) = cli.command {
+        return print_completions(shell);
+    }
     let settings = Settings::load(&cli.overrides)?;
     telemetry::start(&settings.config.log);
     warn_of_unknown_variables();
@@ -175,6 +186,7 @@ fn execute(cli: Cli) -> anyhow::Result<()> {
             print(&format!("token: {secret}\ntokens = [\"{token}\"]"));
             Ok(())
         }
+        Command::Completions { shell } => print_completions(shell),
     }
 }
 
@@ -201,6 +213,13 @@ fn warn_of_unknown_variables() {
         unknown.sort_unstable();
         tracing::warn!("unknown environment variables are ignored: {}", unknown.join(", "));
     }
+}
+
+/// Writes the script into memory first: `clap_complete` panics where nobody reads it to its end.
+fn print_completions(shell: Shell) -> anyhow::Result<()> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "scale-metrics", &mut script);
+    io::stdout().write_all(&script).context("the script could not be written")
 }
 
 fn run_check(config: &Config, repair: bool) -> anyhow::Result<()> {

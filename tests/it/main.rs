@@ -5,6 +5,7 @@
 mod access;
 mod check;
 mod cli;
+mod completions;
 mod counting;
 mod details;
 mod events_in;
