@@ -15,6 +15,7 @@ mod kept_answers;
 mod metrics_list;
 mod observability;
 mod oracle;
+mod packaging;
 mod paging;
 mod params;
 mod plot_data;
