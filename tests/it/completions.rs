@@ -70,6 +70,32 @@ fn bash_takes_its_script() {
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
 }
 
+/// What bash offers for the last of these words.
+fn offered(words: &[&str]) -> Vec<String> {
+    let script = output_of(&["completions", "bash"]);
+    let (_, function) = script.split_once("complete -F ").unwrap();
+    let function = function.split_whitespace().next().unwrap();
+    let last = words.len() - 1;
+    let ask = format!(
+        "{script}\nCOMP_WORDS=({})\nCOMP_CWORD={last}\n{function} {} '{}' '{}'\nprintf '%s\\n' \"${{COMPREPLY[@]}}\"\n",
+        words.join(" "),
+        words[0],
+        words[last],
+        words[last - 1],
+    );
+    let output = Command::new("bash").args(["--norc", "-c", &ask]).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    said.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
+}
+
+#[test]
+fn bash_completes_commands_flags_and_values() {
+    assert_eq!(offered(&["scale-metrics", "imp"]), ["import"]);
+    assert_eq!(offered(&["scale-metrics", "check", "--re"]), ["--repair"]);
+    assert_eq!(offered(&["scale-metrics", "serve", "--dialect", "s"]), ["scale"]);
+    assert_eq!(offered(&["scale-metrics", "completions", "z"]), ["zsh"]);
+}
+
 #[test]
 fn a_configuration_that_cannot_be_used_is_not_in_the_way() {
     let directory = TempDir::new().unwrap();
