@@ -17,6 +17,7 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::access::{Scope, Token};
+use crate::api::DOCUMENT;
 use crate::app::{App, StartError};
 use crate::check::{self, Report};
 use crate::config::{Config, ConfigError, Overrides, Settings};
@@ -81,6 +82,8 @@ enum Command {
         #[arg(long)]
         repair: bool,
     },
+    /// Print the OpenAPI document that a server sends at /v6/openapi.json
+    Openapi,
     /// Make a token: prints it, and the line by which the configuration knows it
     Token {
         /// What people shall call it; no colon, comma or white space
@@ -181,6 +184,10 @@ fn execute(cli: Cli) -> anyhow::Result<()> {
         }
         Command::Export { url, token, output } => Ok(export::run(&target(&config, url, token), output.as_deref())?),
         Command::Check { repair } => run_check(&config, repair),
+        Command::Openapi => {
+            print(DOCUMENT.trim_end());
+            Ok(())
+        }
         Command::Token { name, scopes } => {
             let (secret, token) = Token::make(&name, &scopes).ok_or(BadName)?;
             print(&format!("token: {secret}\ntokens = [\"{token}\"]"));

@@ -4,29 +4,46 @@ use actix_web::http::header;
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::access::Denied;
-use crate::events::request::Invalid;
+use crate::events::request::{Invalid, MAX_PROBLEMS};
 use crate::events::wire::{NotJson, Problem};
 use crate::memory::Full;
 use crate::store::StoreError;
 use crate::worker::{Stopping, WriteFailed, chain};
 
-/// The body of every error.
-#[derive(Serialize)]
-struct Body<'a> {
+/// Why a request was refused.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Refusal {
+    /// What was wrong, for people.
     detail: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    errors: Option<Vec<ErrorView<'a>>>,
+}
+
+/// Why a request was refused whose body is JSON.
+#[derive(Serialize, ToSchema)]
+pub(super) struct InvalidEvents<'a> {
+    /// How many objects are wrong, for people.
+    detail: String,
+    /// What is wrong, in the order of the objects; at most 100 problems.
+    #[schema(min_items = 1, max_items = 100)]
+    errors: Vec<ErrorView<'a>>,
 }
 
 /// One problem of one object.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = EventProblem)]
 struct ErrorView<'a> {
+    /// Which object, counted from 0.
     index: usize,
+    /// Which of its fields; `null` where the object as a whole is wrong.
     field: Option<&'a str>,
+    /// What is wrong with it, for people.
     detail: &'a str,
 }
+
+// An attribute takes no constant.
+const _: () = assert!(MAX_PROBLEMS == 100);
 
 impl<'a> ErrorView<'a> {
     fn new(index: usize, problem: &'a Problem) -> Self {
@@ -120,12 +137,6 @@ impl ResponseError for ApiError {
     fn error_response(&self) -> HttpResponse {
         // The log has the cause; the client sees no internals.
         let detail = if let Self::Store(_) = self { Self::Internal.to_string() } else { self.to_string() };
-        let errors = if let Self::Invalid(invalid) = self {
-            let listed = invalid.problems.iter();
-            Some(listed.map(|(index, problem)| ErrorView::new(*index, problem)).collect())
-        } else {
-            None
-        };
         let status = self.status_code();
         let mut response = HttpResponse::build(status);
         if status == StatusCode::SERVICE_UNAVAILABLE {
@@ -134,6 +145,11 @@ impl ResponseError for ApiError {
         if status == StatusCode::UNAUTHORIZED {
             response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
         }
-        response.json(Body { detail, errors })
+        if let Self::Invalid(invalid) = self {
+            let errors = invalid.problems.iter().map(|(index, problem)| ErrorView::new(*index, problem)).collect();
+            response.json(InvalidEvents { detail, errors })
+        } else {
+            response.json(Refusal { detail })
+        }
     }
 }

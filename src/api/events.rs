@@ -16,6 +16,7 @@ use flate2::read::MultiGzDecoder;
 use futures_util::StreamExt;
 use serde::Serialize;
 use tokio::sync::oneshot;
+use utoipa::ToSchema;
 
 use super::{ApiError, State};
 use crate::access::Scope;
@@ -33,14 +34,19 @@ const SMALL_BYTES: usize = 32 << 10;
 /// How much of a body is unpacked before room is asked for.
 const UNPACK_STEP: usize = 64 << 10;
 
-/// The body of a `200`.
-#[derive(Serialize)]
+/// What became of the objects of a body.
+#[derive(Serialize, ToSchema)]
 #[expect(clippy::struct_field_names, reason = "the names of the contract")]
-struct Accepted {
+pub(super) struct Accepted {
+    /// How many objects the body had; the sum of the rest.
     accepted: u64,
+    /// How many were new.
     created: u64,
+    /// How many replaced another content.
     updated: u64,
+    /// How many were there already.
     unchanged: u64,
+    /// How many were older than what was there, and so ignored.
     stale: u64,
 }
 

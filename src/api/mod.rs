@@ -13,6 +13,7 @@ mod export;
 mod health;
 mod metrics;
 mod observe;
+mod openapi;
 mod page;
 mod params;
 mod v6;
@@ -25,9 +26,10 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, Route};
+use utoipa::openapi::PathItem;
 
 use crate::access::{Access, Scope};
-use crate::catalog::CATALOG;
+use crate::catalog::{CATALOG, MetricsType};
 use crate::config::Dialect;
 use crate::figures::Figures;
 use crate::store::Store;
@@ -39,6 +41,7 @@ pub(crate) use answers::Answers;
 pub(crate) use error::ApiError;
 pub(crate) use export::Exports;
 pub(crate) use observe::observe;
+pub(crate) use openapi::DOCUMENT;
 
 /// What every handler may use.
 pub(crate) struct State {
@@ -73,47 +76,69 @@ fn secret(request: &HttpRequest) -> Option<&[u8]> {
     is_known.then(|| secret.trim_ascii())
 }
 
+/// A path of the interface.
+struct Endpoint {
+    /// With `{name}` where the name of a metrics type stands.
+    path: &'static str,
+    /// What the document says of it.
+    describe: fn() -> PathItem,
+    /// What answers on that path.
+    serve: fn(&str) -> Vec<Resource>,
+}
+
+/// All paths of the interface. Here one is added: what is served is described, and what is described is served.
+const ENDPOINTS: &[Endpoint] = &[
+    Endpoint { path: "/v6/metrics/", describe: openapi::types, serve: |path| vec![readable(path, v6::list)] },
+    Endpoint {
+        path: "/v6/metrics/{name}/",
+        describe: openapi::details,
+        serve: |path| {
+            each_type(path, |path, metrics| readable(path, move |request, state| v6::details(metrics, request, state)))
+        },
+    },
+    Endpoint {
+        path: "/v6/metrics/{name}/plot-data/",
+        describe: openapi::plot_data,
+        serve: |path| {
+            each_type(path, |path, metrics| {
+                readable(path, move |request, state| v6::plot_data(metrics, request, state))
+            })
+        },
+    },
+    Endpoint { path: "/v6/events/", describe: openapi::post, serve: |path| vec![writable(path, events::post)] },
+    Endpoint { path: "/healthz", describe: openapi::alive, serve: |path| vec![readable(path, health::alive)] },
+    Endpoint { path: "/readyz", describe: openapi::ready, serve: |path| vec![readable(path, health::ready)] },
+    Endpoint {
+        path: "/v6/openapi.json",
+        describe: openapi::document,
+        serve: |path| vec![readable(path, openapi::get)],
+    },
+];
+
 /// Adds all routes of the interface.
 pub(crate) fn routes(config: &mut ServiceConfig) {
-    config
-        .service(
-            web::resource("/v6/events/")
-                .route(web::post().to(events::post))
-                .default_service(method_not_allowed("POST")),
-        )
-        .service(
-            web::resource("/v6/export/")
-                .route(web::get().to(export::export))
-                .default_service(method_not_allowed("GET")),
-        )
-        .service(readable("/v6/metrics/", v6::list))
-        .service(readable("/healthz", health::alive))
-        .service(readable("/readyz", health::ready))
-        .service(readable("/metrics", metrics::metrics));
-    // A path for each type: all are known, and a pattern takes longer to compare than a small answer takes to be sent.
-    for metrics in CATALOG.iter() {
-        let path = format!("/v6/metrics/{}/", metrics.name);
-        config
-            .service(readable(&format!("{path}plot-data/"), move |request, state| {
-                v6::plot_data(metrics, request, state)
-            }))
-            .service(readable(&path, move |request, state| v6::details(metrics, request, state)));
+    for endpoint in ENDPOINTS {
+        for resource in (endpoint.serve)(endpoint.path) {
+            config.service(resource);
+        }
     }
-    for path in ["/v6/metrics", "/v6/metrics/{name}", "/v6/metrics/{name}/plot-data", "/v6/events", "/v6/export"] {
-        config.service(web::resource(path).to(add_slash));
+    for endpoint in ENDPOINTS.iter().filter(|endpoint| endpoint.path.ends_with('/')) {
+        config.service(slashless(endpoint.path));
     }
     config.default_service(web::to(not_found));
 }
 
-/// What the figures call the route of a path.
+/// A path for each type: all are known, and a pattern takes longer to compare than a small answer takes to be sent.
+fn each_type(path: &str, serve: fn(&str, &'static MetricsType) -> Resource) -> Vec<Resource> {
+    CATALOG.iter().map(|metrics| serve(&path.replace("{name}", metrics.name), metrics)).collect()
+}
+
+/// What the figures call the route of a path: the path itself, if there is anything. Clients cannot make the figures grow.
 fn route_of(path: &str) -> &str {
     static ROUTES: LazyLock<HashSet<String>> = LazyLock::new(|| {
-        let fixed = ["/", "/healthz", "/readyz", "/metrics", "/v6/events/", "/v6/export/", "/v6/metrics/"];
-        let types = CATALOG.iter().map(|metrics| format!("/v6/metrics/{}/", metrics.name));
-        let all = types.flat_map(|path| [format!("{path}plot-data/"), path]);
-        all.chain(fixed.map(str::to_owned)).collect()
+        let paths = ENDPOINTS.iter().map(|endpoint| endpoint.path).chain(["/", "/v6/docs/"]);
+        paths.flat_map(|path| CATALOG.iter().map(|metrics| path.replace("{name}", metrics.name))).collect()
     });
-    // Clients cannot make the figures grow.
     if ROUTES.contains(path) { path } else { "other" }
 }
 
@@ -126,6 +151,21 @@ where
 {
     let (get, head) = (web::get().to(handler.clone()), web::head().to(handler));
     web::resource(path).route(get).route(head).default_service(method_not_allowed("GET, HEAD"))
+}
+
+/// A resource that is written with `POST`.
+fn writable<H, A>(path: &str, handler: H) -> Resource
+where
+    H: Handler<A>,
+    A: FromRequest + 'static,
+    H::Output: Responder + 'static,
+{
+    web::resource(path).route(web::post().to(handler)).default_service(method_not_allowed("POST"))
+}
+
+/// The path without its trailing slash, which leads to the one with it.
+pub(crate) fn slashless(path: &str) -> Resource {
+    web::resource(path.trim_end_matches('/')).to(add_slash)
 }
 
 /// Sends the client to the path with its trailing slash, method and query kept.

@@ -2,12 +2,13 @@
 
 use actix_web::HttpRequest;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::ApiError;
 use super::params::Params;
 
-const DEFAULT_SIZE: usize = 100;
-const MAX_SIZE: usize = 1000;
+pub(super) const DEFAULT_SIZE: usize = 100;
+pub(super) const MAX_SIZE: usize = 1000;
 
 /// Which page a client asks for.
 #[derive(Debug, Clone, Copy)]
@@ -25,12 +26,17 @@ pub(crate) struct Page<T> {
     results: Vec<T>,
 }
 
-/// A page without its results.
-#[derive(Serialize)]
-struct Head {
+/// A page of results: how many there are, and where the others stand.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Page)]
+pub(super) struct Head {
     /// The number of results on all pages.
     count: usize,
+    /// The URL of the next page; `null` on the last one.
+    #[schema(format = "uri")]
     next: Option<String>,
+    /// The URL of the page before; `null` on the first one.
+    #[schema(format = "uri")]
     previous: Option<String>,
 }
 

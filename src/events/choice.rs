@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{ChoiceId, named};
 use crate::catalog::MetricsTypeId;
@@ -38,7 +39,7 @@ pub enum Choice {
 }
 
 /// A kind of job.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[expect(clippy::struct_excessive_bools, reason = "the fields of the specification's example")]
 pub struct JobType {
     /// Its id.
@@ -58,21 +59,26 @@ pub struct JobType {
     /// Where its author is found.
     pub author_url: Option<String>,
     /// Whether the system itself needs it.
+    #[schema(default = false)]
     pub is_system: bool,
     /// Whether it is meant to run on and on.
+    #[schema(default = false)]
     pub is_long_running: bool,
     /// Whether it may still be used.
+    #[schema(default = true)]
     pub is_active: bool,
     /// Whether it is in production.
+    #[schema(default = true)]
     pub is_operational: bool,
     /// Whether it is stopped for now.
+    #[schema(default = false)]
     pub is_paused: bool,
     /// The icon that stands for it.
     pub icon_code: Option<String>,
 }
 
 /// A place that is watched for files.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Strike {
     /// Its id.
     pub id: ChoiceId,
@@ -85,7 +91,7 @@ pub struct Strike {
 }
 
 /// A reason why something fails.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ErrorDefinition {
     /// Its id.
     pub id: ChoiceId,
@@ -100,8 +106,10 @@ pub struct ErrorDefinition {
     /// What it blames.
     pub category: ErrorCategory,
     /// Whether it is one of the system's own errors, and so a choice of `errors`.
+    #[schema(default = false)]
     pub is_builtin: bool,
     /// Whether trying again may help.
+    #[schema(default = false)]
     pub should_be_retried: bool,
 }
 

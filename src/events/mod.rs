@@ -13,6 +13,8 @@ pub mod wire;
 
 use std::num::NonZeroU64;
 
+use utoipa::ToSchema;
+
 use crate::time::Timestamp;
 pub use choice::{Choice, Choices, ErrorCategory, ErrorDefinition, JobType, Strike};
 pub use contribution::{Contribution, IngestCount, IngestObservation, JobCount, JobTime, Partition};
@@ -277,9 +279,10 @@ named! {
 }
 
 /// The state of a job.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, ToSchema)]
 pub struct Job {
-    /// From 1 to [`MAX_ID`].
+    /// What identifies it within its kind.
+    #[schema(value_type = ChoiceId)]
     pub id: u64,
     /// Its job type.
     pub job_type: ChoiceId,
@@ -294,9 +297,10 @@ pub struct Job {
 }
 
 /// The state of a job execution.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, ToSchema)]
 pub struct JobExecution {
-    /// From 1 to [`MAX_ID`].
+    /// What identifies it within its kind.
+    #[schema(value_type = ChoiceId)]
     pub id: u64,
     /// The job type of its job.
     pub job_type: ChoiceId,
@@ -311,15 +315,17 @@ pub struct JobExecution {
     /// What went wrong.
     pub error: Option<ChoiceId>,
     /// Its tasks, in the order that they were given.
+    #[schema(default = json!([]))]
     pub tasks: Vec<Task>,
     /// When its source last changed it.
     pub last_modified: Option<Timestamp>,
 }
 
 /// One task of an execution.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
 pub struct Task {
     /// What it does.
+    #[schema(rename = "type")]
     pub task_type: TaskType,
     /// When it started.
     pub started: Option<Timestamp>,
@@ -328,9 +334,10 @@ pub struct Task {
 }
 
 /// The state of an ingest.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, ToSchema)]
 pub struct Ingest {
-    /// From 1 to [`MAX_ID`].
+    /// What identifies it within its kind.
+    #[schema(value_type = ChoiceId)]
     pub id: u64,
     /// The strike that watches for such files.
     pub strike: Option<ChoiceId>,

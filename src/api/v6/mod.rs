@@ -6,46 +6,77 @@ mod plot_data;
 
 pub(super) use details::details;
 pub(super) use list::list;
-pub(super) use plot_data::{Question, plot_data};
+pub(super) use plot_data::{FORMATS, Question, RESOLUTIONS, SeriesHead, plot_data};
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
+use crate::api::openapi::names::{Aggregate, ColumnName, FilterName, FilterType, GroupName, TypeName, UnitsName};
 use crate::catalog::{Column, Group, MetricsType};
 
-/// A filter of a metrics type on the wire.
-#[derive(Serialize)]
+/// A parameter that narrows the choices of a metrics type.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Filter)]
 struct FilterView {
+    /// The name of the parameter.
+    #[schema(value_type = FilterName)]
     param: &'static str,
+    /// What its values are.
+    #[schema(value_type = FilterType)]
     r#type: &'static str,
 }
 
-/// A group on the wire.
-#[derive(Serialize)]
+/// Columns that belong together.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Group)]
 struct GroupView {
+    /// The name used in queries.
+    #[schema(value_type = GroupName)]
     name: &'static str,
+    /// The name shown to people.
     title: &'static str,
+    /// A sentence about it.
     description: &'static str,
 }
 
-/// A column on the wire.
-#[derive(Serialize)]
+/// One statistic of one measure.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Column)]
 struct ColumnView {
+    /// The name used in queries.
+    #[schema(value_type = ColumnName)]
     name: &'static str,
+    /// The name shown to people.
     title: &'static str,
+    /// A sentence about it.
     description: &'static str,
+    /// What its values count.
+    #[schema(value_type = UnitsName)]
     units: &'static str,
+    /// The group that it belongs to.
+    #[schema(value_type = GroupName)]
     group: &'static str,
+    /// The operation that makes one value of many.
+    #[schema(value_type = Aggregate)]
     aggregate: &'static str,
 }
 
-/// A metrics type on the wire.
-#[derive(Serialize)]
-struct MetricsTypeView {
+/// A metrics type: what can be asked for, and how it is narrowed.
+#[derive(Serialize, ToSchema)]
+#[schema(as = MetricsType)]
+pub(super) struct MetricsTypeView {
+    /// The name used in paths.
+    #[schema(value_type = TypeName)]
     name: &'static str,
+    /// The name shown to people.
     title: &'static str,
+    /// A sentence about it.
     description: &'static str,
+    /// The parameters that narrow its choices.
     filters: Vec<FilterView>,
+    /// Its groups, in the order of the catalogue.
     groups: Vec<GroupView>,
+    /// Its columns, in the order of the catalogue.
     columns: Vec<ColumnView>,
 }
 
@@ -74,7 +105,7 @@ impl From<&'static MetricsType> for MetricsTypeView {
             name: metrics.name,
             title: metrics.title,
             description: metrics.description,
-            filters: metrics.filters.iter().map(|&param| FilterView { param, r#type: "string" }).collect(),
+            filters: metrics.filters.iter().map(|&param| FilterView { param, r#type: FilterType::STRING }).collect(),
             groups: metrics.groups.iter().map(GroupView::from).collect(),
             columns: metrics.columns.iter().map(ColumnView::from).collect(),
         }

@@ -1,21 +1,27 @@
 //! Plot data as JSON, written straight into the body: a year by the hour has a quarter of a million values.
 
 use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
 
 use super::text::{Form, ID_DIGITS, Items, most_digits};
 use crate::api::v6::ColumnView;
 use crate::plot::{Plot, Series};
 use crate::time::Date;
 
-/// A result, but for its values.
-#[derive(Serialize)]
-struct SeriesHead {
+/// The values of a column, oldest first, and how far they reach.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Series)]
+pub(in crate::api) struct SeriesHead {
     column: ColumnView,
+    /// The date of the first value; `null` if there is none.
     #[serde(serialize_with = "as_text")]
     min_x: Option<Date>,
+    /// The date of the last value; `null` if there is none.
     #[serde(serialize_with = "as_text")]
     max_x: Option<Date>,
+    /// The smallest value; `null` if there is none.
     min_y: Option<u128>,
+    /// The largest value; `null` if there is none.
     max_y: Option<u128>,
 }
 

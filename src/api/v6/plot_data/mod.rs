@@ -7,6 +7,9 @@ mod json;
 mod query;
 mod text;
 
+pub(in crate::api) use json::SeriesHead;
+pub(in crate::api) use query::RESOLUTIONS;
+
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 
@@ -46,6 +49,9 @@ pub(crate) struct Question {
     format: Format,
 }
 
+/// What `format` may be, and whether that is CSV; the first one is the default.
+pub(in crate::api) const FORMATS: &[(&str, bool)] = &[("json", false), ("csv", true)];
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Format {
     /// A page of the columns, with what stands before its results.
@@ -63,7 +69,7 @@ impl Question {
     ) -> Result<Self, ApiError> {
         let params = Params::parse(request.query_string());
         let page = PageRequest::parse(&params)?;
-        let is_csv = params.word("format", &[("json", false), ("csv", true)])?.unwrap_or(false);
+        let is_csv = params.word("format", FORMATS)?.unwrap_or(false);
         let mut query = query::parse(metrics, &params, snapshot.choices(), state.dialect, state.clock.now())?;
         let with_ids = match &query.selection {
             Selection::All => false,

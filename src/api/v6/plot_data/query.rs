@@ -11,6 +11,9 @@ use crate::events::{ChoiceId, Choices};
 use crate::plot::{Query, Resolution, Selection};
 use crate::time::Timestamp;
 
+/// What `resolution` may be; the first one is the default of the documented dialect.
+pub(in crate::api) const RESOLUTIONS: &[(&str, Resolution)] = &[("day", Resolution::Day), ("hour", Resolution::Hour)];
+
 pub(super) fn parse(
     metrics: &'static MetricsType,
     params: &Params<'_>,
@@ -18,7 +21,7 @@ pub(super) fn parse(
     dialect: Dialect,
     now: Timestamp,
 ) -> Result<Query, ApiError> {
-    let resolution = params.word("resolution", &[("day", Resolution::Day), ("hour", Resolution::Hour)])?;
+    let resolution = params.word("resolution", RESOLUTIONS)?;
     let resolution = resolution.unwrap_or(match dialect {
         Dialect::Documented => Resolution::Day,
         Dialect::Scale => Resolution::Hour,

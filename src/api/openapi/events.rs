@@ -1,0 +1,154 @@
+//! The way in.
+
+use actix_web::http::StatusCode;
+use serde_json::{Value, json};
+use utoipa::openapi::path::{ParameterBuilder, ParameterIn};
+use utoipa::openapi::request_body::RequestBodyBuilder;
+use utoipa::openapi::schema::{AdditionalProperties, AllOfBuilder, AnyOfBuilder, ArrayItems, Discriminator};
+use utoipa::openapi::{HttpMethod, Object, ObjectBuilder, OneOfBuilder, PathItem, RefOr, Required, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
+
+use super::names::one_of;
+use super::parts::{
+    answer, content, invalid_events, list, named, needs, nullable, object, operation, or_null, path, reference,
+    refused, text,
+};
+use crate::access::Scope;
+use crate::api::events::Accepted;
+use crate::events::{
+    ErrorDefinition, ExecutionStatus, Ingest, IngestStatus, Job, JobExecution, JobStatus, JobType, Kind, Strike, Task,
+};
+use crate::time::Timestamp;
+
+/// The field that is the name unless it is given.
+const TITLE: &str = "title";
+const POSTED_TASK: &str = "PostedTask";
+
+/// What is posted: an object of each kind, and any of them.
+pub(super) fn schemas() -> impl Iterator<Item = (String, RefOr<Schema>)> {
+    let kinds = Kind::ALL.iter().map(|&kind| (name(kind), schema(kind)));
+    let names = || Kind::ALL.iter().map(|&kind| (kind.name(), format!("#/components/schemas/{}", name(kind))));
+    let any = Kind::ALL.iter().fold(OneOfBuilder::new(), |any, &kind| any.item(named(&name(kind))));
+    let any = any.discriminator(Some(Discriminator::with_mapping("kind", names())));
+    let more = [("Posted".to_owned(), any.build().into()), (POSTED_TASK.to_owned(), posted::<Task>(None).into())];
+    kinds.chain(more).map(|(name, schema)| (name, schema.into()))
+}
+
+/// `POST /v6/events/`
+pub(in crate::api) fn post() -> PathItem {
+    let operation = operation(
+        "events",
+        "postEvents",
+        "Take in definitions and events",
+        "Stores all objects of the body, or none. When it answers `200`, they are on disk and show in every answer. Posting \
+         again is safe: the same content changes nothing, another one for the same kind and id replaces the first \
+         wherever that was counted, unless both say when they were last modified and the new one is older. A choice has \
+         to be defined before the first event that names it, or earlier in the same body. After a `5xx`, or no answer at \
+         all, post again.",
+    );
+    let encoding = ParameterBuilder::new()
+        .name("Content-Encoding")
+        .parameter_in(ParameterIn::Header)
+        .description(Some("How the body is packed."))
+        .schema(Some(one_of(["gzip", "x-gzip", "identity"])));
+    let objects = OneOfBuilder::new().item(named("Posted")).item(list(named("Posted"))).build();
+    let mut json = content(Schema::from(objects));
+    json.example = Some(example());
+    let mut lines = text();
+    lines.description = Some("An object a line, each as for application/json; blank lines are skipped.".to_owned());
+    let body = RequestBodyBuilder::new()
+        .required(Some(Required::True))
+        .content("application/json", json)
+        .content("application/x-ndjson", content(lines))
+        .build();
+    let accepted = answer("All is stored.", [("application/json", reference::<Accepted>())]);
+    let operation = operation
+        .parameter(encoding)
+        .request_body(Some(body))
+        .response("200", accepted)
+        .response("400", invalid_events());
+    let refusals = [
+        StatusCode::REQUEST_TIMEOUT,
+        StatusCode::PAYLOAD_TOO_LARGE,
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        StatusCode::INTERNAL_SERVER_ERROR,
+        StatusCode::SERVICE_UNAVAILABLE,
+    ];
+    path(HttpMethod::Post, refused(needs(operation, Scope::Write), &refusals))
+}
+
+fn name(kind: Kind) -> String {
+    let own = match kind {
+        Kind::JobType => JobType::name(),
+        Kind::Strike => Strike::name(),
+        Kind::Error => ErrorDefinition::name(),
+        Kind::Job => Job::name(),
+        Kind::JobExecution => JobExecution::name(),
+        Kind::Ingest => Ingest::name(),
+    };
+    format!("Posted{own}")
+}
+
+fn schema(kind: Kind) -> Schema {
+    match kind {
+        Kind::JobType => posted::<JobType>(Some(kind)).into(),
+        Kind::Strike => posted::<Strike>(Some(kind)).into(),
+        Kind::Error => posted::<ErrorDefinition>(Some(kind)).into(),
+        Kind::Job => {
+            let open = JobStatus::ALL.iter().filter(|status| !status.is_final()).map(|status| status.name());
+            ending(posted::<Job>(Some(kind)), open, "ended")
+        }
+        Kind::JobExecution => {
+            let open = ExecutionStatus::ALL.iter().filter(|status| !status.is_final()).map(|status| status.name());
+            ending(posted::<JobExecution>(Some(kind)), open, "ended")
+        }
+        Kind::Ingest => {
+            let open = IngestStatus::ALL.iter().filter(|status| !status.is_final()).map(|status| status.name());
+            ending(posted::<Ingest>(Some(kind)), open, "ingest_ended")
+        }
+    }
+}
+
+/// An object as it is posted. What may be `null` or has a default may be left out, `null` or not; a name that is not
+/// known is an error unless it is `null`.
+fn posted<T: PartialSchema>(kind: Option<Kind>) -> Object {
+    let mut posted = object::<T>();
+    for (field, schema) in &mut posted.properties {
+        match schema {
+            RefOr::T(Schema::Object(value)) if field == TITLE || value.default.is_some() => {
+                if field == TITLE {
+                    value.description = Some("The name shown to people; by default the system name.".to_owned());
+                }
+                *value = nullable(value.clone());
+            }
+            RefOr::T(Schema::Array(tasks)) => {
+                tasks.items = ArrayItems::RefOrSchema(Box::new(named(POSTED_TASK)));
+                tasks.schema_type = or_null(tasks.schema_type.clone());
+            }
+            RefOr::T(_) | RefOr::Ref(_) => continue,
+        }
+        posted.required.retain(|required| required != field);
+    }
+    if let Some(kind) = kind {
+        posted.properties.shift_insert(0, "kind".to_owned(), one_of([kind.name()]).into());
+        posted.required.insert(0, "kind".to_owned());
+    }
+    let unknown = AdditionalProperties::RefOr(Object::with_type(Type::Null).into());
+    posted.additional_properties = Some(Box::new(unknown));
+    posted
+}
+
+/// An object that has to say when it ended, unless its status is one of those that are `open`.
+fn ending<'a>(posted: Object, open: impl Iterator<Item = &'a str>, ended: &str) -> Schema {
+    let open = ObjectBuilder::new().property("status", one_of(open)).required("status");
+    let ended = ObjectBuilder::new().property(ended, reference::<Timestamp>()).required(ended);
+    let either = AnyOfBuilder::new().item(open).item(ended);
+    AllOfBuilder::new().item(posted).item(Schema::from(either.build())).build().into()
+}
+
+fn example() -> Value {
+    json!([
+        {"kind": "job_type", "id": 1, "name": "parse", "version": "1.0"},
+        {"kind": "job", "id": 1, "job_type": 1, "status": "COMPLETED", "ended": "2015-01-01T00:00:00Z"},
+    ])
+}

@@ -1,0 +1,173 @@
+//! The three read endpoints.
+
+use actix_web::http::StatusCode;
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{AdditionalProperties, AnyOfBuilder};
+use utoipa::openapi::{HttpMethod, Object, ObjectBuilder, OneOfBuilder, PathItem, RefOr, Required, Schema, Type};
+
+use super::names::{self, BucketStart, ColumnName, GroupName, TypeName};
+use super::parts::{
+    answer, kept, list, named, needs, nullable, object, operation, optional, path, reference, refused, repeated, text,
+    with,
+};
+use crate::access::Scope;
+use crate::api::page::{DEFAULT_SIZE, Head, MAX_SIZE};
+use crate::api::v6::{FORMATS, MetricsTypeView, RESOLUTIONS, SeriesHead};
+use crate::catalog::CATALOG;
+use crate::events::{ChoiceId, ErrorDefinition, JobType, Strike};
+use crate::time::{Date, Duration, Timestamp};
+
+const TAG: &str = "metrics";
+
+/// What the answers are made of that are put together by hand.
+pub(super) fn schemas() -> impl Iterator<Item = (String, RefOr<Schema>)> {
+    let choices = OneOfBuilder::new()
+        .item(reference::<JobType>())
+        .item(reference::<Strike>())
+        .item(reference::<ErrorDefinition>());
+    let point = ObjectBuilder::new()
+        .description(Some("The value of a bucket; with the id of its choice exactly when more than one is selected."))
+        .property("id", reference::<ChoiceId>())
+        .property("datetime", reference::<BucketStart>())
+        .property("value", ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)))
+        .required("datetime")
+        .required("value")
+        .additional_properties(Some(AdditionalProperties::<Schema>::FreeForm(false)));
+    let schemas = [
+        ("MetricsTypePage", page(reference::<MetricsTypeView>())),
+        ("MetricsDetails", with(object::<MetricsTypeView>(), "choices", list(Schema::from(choices.build())))),
+        ("PlotValue", point.build()),
+        ("Series", with(object::<SeriesHead>(), "values", list(named("PlotValue")))),
+        ("SeriesPage", page(named("Series"))),
+    ];
+    schemas.into_iter().map(|(name, schema)| (name.to_owned(), schema.into()))
+}
+
+fn page(of: RefOr<Schema>) -> Object {
+    with(object::<Head>(), "results", list(of))
+}
+
+/// `GET /v6/metrics/`
+pub(in crate::api) fn types() -> PathItem {
+    let operation = operation(
+        TAG,
+        "listMetricsTypes",
+        "All metrics types",
+        "What can be asked for: each metrics type with its filters, groups and columns.",
+    );
+    let operation = operation.parameters(Some(paging()));
+    let operation =
+        kept(operation, answer("A page of metrics types.", [("application/json", named("MetricsTypePage"))]));
+    let operation = refused(needs(operation, Scope::Read), &[StatusCode::BAD_REQUEST, StatusCode::NOT_FOUND]);
+    path(HttpMethod::Get, operation)
+}
+
+/// `GET /v6/metrics/{name}/`
+pub(in crate::api) fn details() -> PathItem {
+    let operation = operation(
+        TAG,
+        "getMetricsType",
+        "One metrics type with its choices",
+        "The type's own filters narrow the choices; those of other types are ignored.",
+    );
+    let operation = operation.parameter(name()).parameters(Some(filters()));
+    let response =
+        answer("The metrics type; choices are ordered by id.", [("application/json", named("MetricsDetails"))]);
+    let refusals = [StatusCode::NOT_FOUND, StatusCode::INTERNAL_SERVER_ERROR, StatusCode::SERVICE_UNAVAILABLE];
+    path(HttpMethod::Get, refused(needs(kept(operation, response), Scope::Read), &refusals))
+}
+
+/// `GET /v6/metrics/{name}/plot-data/`
+pub(in crate::api) fn plot_data() -> PathItem {
+    let time = AnyOfBuilder::new()
+        .item(reference::<Timestamp>())
+        .item(reference::<Date>())
+        .item(reference::<Duration>())
+        .item(Object::with_type(Type::Null))
+        .build();
+    let resolution = words(RESOLUTIONS);
+    let format = words(FORMATS);
+    let operation = operation(
+        TAG,
+        "getPlotData",
+        "Values by day or by hour",
+        "A series for each selected column, oldest value first. `column` and `group` select together; without either, all \
+         columns are selected. `choice_id` and the type's own filters select the choices that pass all of them; without \
+         any, values are over all choices. An answer that would take too much memory is refused with a `400` that says how \
+         to ask for less.",
+    )
+    .parameter(name())
+    .parameter(repeated("column", "These columns, in this order.", reference::<ColumnName>()))
+    .parameter(repeated("group", "All columns of these groups.", reference::<GroupName>()))
+    .parameter(repeated("choice_id", "These choices of the metrics type, each by itself.", reference::<ChoiceId>()))
+    .parameters(Some(filters()))
+    .parameter(optional(
+        "started",
+        "Where the time begins: a date and time, a date, or a duration back from now; rounded down to the bucket. \
+         By default everything that there is. It has to be earlier than `ended`.",
+        Schema::from(time.clone()),
+    ))
+    .parameter(optional("ended", "Where the time ends, in the same forms; by default now.", Schema::from(time)))
+    .parameter(optional(
+        "resolution",
+        "How long the buckets are, in UTC. A server with the dialect `scale` has the other default.",
+        resolution,
+    ))
+    .parameter(optional("format", "CSV has all columns, and no pages.", format))
+    .parameters(Some(paging()));
+    let response = answer(
+        "A page of series; or, as CSV, `column,id,datetime,value` with a header.",
+        [("application/json", named("SeriesPage")), ("text/csv", Schema::from(text()).into())],
+    );
+    let refusals = [
+        StatusCode::BAD_REQUEST,
+        StatusCode::NOT_FOUND,
+        StatusCode::INTERNAL_SERVER_ERROR,
+        StatusCode::SERVICE_UNAVAILABLE,
+    ];
+    path(HttpMethod::Get, refused(needs(kept(operation, response), Scope::Read), &refusals))
+}
+
+/// The part of the path that names the metrics type.
+fn name() -> Parameter {
+    ParameterBuilder::new()
+        .name("name")
+        .parameter_in(ParameterIn::Path)
+        .required(Required::True)
+        .description(Some("Which metrics type."))
+        .schema(Some(reference::<TypeName>()))
+        .build()
+}
+
+fn paging() -> [Parameter; 2] {
+    let number =
+        |default: usize| ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).default(Some(default.into()));
+    [
+        optional("page", "Which page. One behind the last is not found.", nullable(number(1).build())),
+        optional(
+            "page_size",
+            "How many results a page has; more than the most counts as the most.",
+            nullable(number(DEFAULT_SIZE).maximum(Some(MAX_SIZE)).build()),
+        ),
+    ]
+}
+
+/// The filters of all metrics types.
+fn filters() -> Vec<Parameter> {
+    let names = names::catalogue_names(|metrics| metrics.filters.to_vec());
+    let filter = |name: &'static str| {
+        let of = CATALOG.iter().filter(|metrics| metrics.filters.contains(&name)).map(|metrics| metrics.name);
+        let of: Vec<_> = of.collect();
+        let description = format!("The choices with one of these values, of {}.", of.join(" and "));
+        repeated(name, &description, text())
+    };
+    names.into_iter().map(filter).collect()
+}
+
+/// A parameter that is one of these words, of which the first is the default.
+fn words<T>(words: &[(&str, T)]) -> Object {
+    let names = words.iter().map(|(word, _)| *word);
+    let mut schema = nullable(names::one_of(names));
+    schema.default = words.first().map(|(word, _)| (*word).into());
+    schema
+}

@@ -1,0 +1,133 @@
+//! The description of the interface, an `OpenAPI` 3.1 document.
+//!
+//! It is made from what answers: the paths are those that are served (`ENDPOINTS`), the schemas are those of the structs
+//! that are serialized, names come from the catalogue and the enums, limits and defaults from where they are applied.
+//! Schemathesis finds nothing that the server answers and the document does not say.
+//!
+//! Not here: which paths there are (`api`), how the document is shown to people (`dashboard`).
+
+mod events;
+mod metrics;
+pub(super) mod names;
+mod parts;
+mod server;
+
+use std::sync::LazyLock;
+
+use actix_web::{HttpRequest, HttpResponse};
+use utoipa::ToSchema;
+use utoipa::openapi::path::PathsBuilder;
+use utoipa::openapi::schema::AdditionalProperties;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::tag::TagBuilder;
+use utoipa::openapi::{ComponentsBuilder, InfoBuilder, License, OpenApi, OpenApiBuilder, RefOr, Schema};
+
+use super::error::{InvalidEvents, Refusal};
+use super::events::Accepted;
+use super::health::{Health, NotReady};
+use super::v6::MetricsTypeView;
+use super::{Content, ENDPOINTS, answer};
+use crate::access::Scope;
+use crate::events::{ErrorDefinition, JobType, Strike};
+
+pub(super) use events::post;
+pub(super) use metrics::{details, plot_data, types};
+pub(super) use server::{alive, document, ready};
+
+/// The document as it is sent and printed.
+pub(crate) static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
+    let mut json = make().to_pretty_json().expect("a document has texts for keys and cannot fail");
+    json.push('\n');
+    json
+});
+
+/// `GET /v6/openapi.json`
+pub(super) async fn get(request: HttpRequest) -> HttpResponse {
+    answer(&request, Content { media_type: "application/json", body: DOCUMENT.as_bytes().to_vec() })
+}
+
+const BEARER: &str = "bearer";
+const TOKEN: &str = "token";
+
+fn make() -> OpenApi {
+    let info = InfoBuilder::new()
+        .title(env!("CARGO_PKG_NAME"))
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(
+            "Metrics of processing clusters: events in, daily and hourly rollups, the v6 metrics services out.\n\n\
+             `HEAD` works wherever `GET` does. A path without its trailing slash redirects to the one with it. Answers are \
+             compressed when asked for. Parameters of the query that are not known are ignored; one that is empty or `null` \
+             counts as not given. Every refusal is JSON with a `detail`.",
+        ))
+        .license(Some(License::new(env!("CARGO_PKG_LICENSE"))));
+    let paths =
+        ENDPOINTS.iter().fold(PathsBuilder::new(), |paths, endpoint| paths.path(endpoint.path, (endpoint.describe)()));
+    let tags = [
+        ("metrics", "What is asked for: metrics types, their choices, their numbers."),
+        ("events", "What comes in: definitions of choices, states of jobs, executions and ingests."),
+        ("server", "What the server says of itself."),
+    ];
+    OpenApiBuilder::new()
+        .info(info.build())
+        .paths(paths)
+        .components(Some(components().build()))
+        .tags(Some(tags.map(|(name, description)| TagBuilder::new().name(name).description(Some(description)).build())))
+        .build()
+}
+
+fn components() -> ComponentsBuilder {
+    let mut schemas = names::all();
+    add::<MetricsTypeView>(&mut schemas);
+    add::<JobType>(&mut schemas);
+    add::<Strike>(&mut schemas);
+    add::<ErrorDefinition>(&mut schemas);
+    add::<Accepted>(&mut schemas);
+    add::<Refusal>(&mut schemas);
+    add::<InvalidEvents<'_>>(&mut schemas);
+    add::<Health>(&mut schemas);
+    add::<NotReady>(&mut schemas);
+    schemas.extend(metrics::schemas());
+    schemas.extend(events::schemas());
+    ComponentsBuilder::new()
+        .schemas_from_iter(schemas.into_iter().map(|(name, schema)| (name, complete(schema))))
+        .responses_from_iter(parts::refusals())
+        .security_scheme(BEARER, SecurityScheme::Http(bearer()))
+        .security_scheme(TOKEN, SecurityScheme::ApiKey(ApiKey::Header(token())))
+}
+
+/// Adds the schema of a type, and those that it refers to.
+fn add<T: ToSchema>(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+    T::schemas(schemas);
+    schemas.push((T::name().into_owned(), T::schema()));
+}
+
+/// The same schema; an object of an answer has all its fields, `null` or not, and no other.
+fn complete(mut schema: RefOr<Schema>) -> RefOr<Schema> {
+    if let RefOr::T(Schema::Object(object)) = &mut schema
+        && !object.properties.is_empty()
+        && object.additional_properties.is_none()
+    {
+        object.required = object.properties.keys().cloned().collect();
+        object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
+    }
+    schema
+}
+
+fn bearer() -> Http {
+    let scopes: Vec<_> = Scope::ALL.iter().map(|scope| format!("`{}`", scope.name())).collect();
+    HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .description(Some(format!(
+            "A token that `scale-metrics token` made. It has some of the scopes {}; none implies another, and each operation \
+             says which one it needs. A server without tokens asks nobody for one.",
+            scopes.join(", ")
+        )))
+        .build()
+}
+
+fn token() -> ApiKeyValue {
+    ApiKeyValue::with_description(
+        "Authorization",
+        "The same token, as Scale's clients send it: `Token` and a space before it.",
+    )
+}

@@ -1,0 +1,179 @@
+//! What operations are put together from.
+
+use actix_web::http::StatusCode;
+use serde_json::Value;
+use utoipa::openapi::path::{Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn, ParameterStyle};
+use utoipa::openapi::schema::{ArrayBuilder, SchemaType};
+use utoipa::openapi::{
+    Content, Header, HttpMethod, Object, ObjectBuilder, PathItem, Ref, RefOr, Required, Response, ResponseBuilder,
+    Schema, SecurityRequirement, Type,
+};
+use utoipa::{PartialSchema, ToSchema};
+
+use super::{BEARER, TOKEN};
+use crate::access::Scope;
+use crate::api::error::{InvalidEvents, Refusal};
+
+/// Every way to be refused: the status, what it is called in the document, and when that happens.
+const REFUSALS: [(StatusCode, &str, &str); 9] = [
+    (StatusCode::BAD_REQUEST, "BadRequest", "A parameter is wrong, and `detail` says what it may be."),
+    (StatusCode::UNAUTHORIZED, "Unauthorized", "No token, or a wrong one."),
+    (StatusCode::FORBIDDEN, "Forbidden", "The token does not have the scope."),
+    (StatusCode::NOT_FOUND, "NotFound", "There is no such path, metrics type or page."),
+    (StatusCode::REQUEST_TIMEOUT, "RequestTimeout", "The body did not arrive within the configured time."),
+    (StatusCode::PAYLOAD_TOO_LARGE, "PayloadTooLarge", "The body, unpacked, is larger than the configured size."),
+    (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType", "The body's type or encoding is not understood."),
+    (StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", "The server failed; its log says why."),
+    (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", "There is no room at present; try again."),
+];
+
+/// The answers to what is refused, by the names that [`refused`] knows them by.
+pub(super) fn refusals() -> impl Iterator<Item = (&'static str, Response)> {
+    REFUSALS.iter().map(|&(status, name, description)| {
+        let mut response = ResponseBuilder::new().description(description);
+        if status == StatusCode::UNAUTHORIZED {
+            response = response.header("WWW-Authenticate", header("How to send a token.", text()));
+        }
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            let seconds = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)).build();
+            response = response.header("Retry-After", header("After how many seconds to try again.", seconds));
+        }
+        (name, response.content("application/json", content(reference::<Refusal>())).build())
+    })
+}
+
+/// The only operation of a path.
+pub(super) fn path(method: HttpMethod, operation: impl Into<Operation>) -> PathItem {
+    PathItem::new(method, operation)
+}
+
+pub(super) fn operation(tag: &str, id: &str, summary: &str, description: &str) -> OperationBuilder {
+    OperationBuilder::new().tag(tag).operation_id(Some(id)).summary(Some(summary)).description(Some(description))
+}
+
+/// Adds that a token with the scope is needed, or none if the server has no tokens or lets everybody read.
+pub(super) fn needs(operation: OperationBuilder, scope: Scope) -> OperationBuilder {
+    let operation = operation
+        .security(SecurityRequirement::default())
+        .security(SecurityRequirement::new(BEARER, [scope.name()]))
+        .security(SecurityRequirement::new(TOKEN, [scope.name()]));
+    refused(operation, &[StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN])
+}
+
+/// Adds the ways to be refused that have these statuses.
+pub(super) fn refused(mut operation: OperationBuilder, statuses: &[StatusCode]) -> OperationBuilder {
+    for (status, name, _) in REFUSALS.iter().filter(|(status, ..)| statuses.contains(status)) {
+        operation = operation.response(status.as_str(), Ref::from_response_name(*name));
+    }
+    operation
+}
+
+/// Adds the answer to who asks for something that can be kept: with a tag, and `304` for those who know that.
+pub(super) fn kept(operation: OperationBuilder, response: ResponseBuilder) -> OperationBuilder {
+    let tag = || header("Names this very body, in this encoding.", text());
+    let known = ParameterBuilder::new()
+        .name("If-None-Match")
+        .parameter_in(ParameterIn::Header)
+        .description(Some("The tags of answers that are there already."))
+        .schema(Some(text()));
+    let not_modified = ResponseBuilder::new().description("The answer is the one that is there already.");
+    operation
+        .parameter(known)
+        .response("200", response.header("ETag", tag()))
+        .response("304", not_modified.header("ETag", tag()))
+}
+
+/// An answer of these media types, each with what its body is.
+pub(super) fn answer<const N: usize>(description: &str, bodies: [(&str, RefOr<Schema>); N]) -> ResponseBuilder {
+    let response = ResponseBuilder::new().description(description);
+    bodies.into_iter().fold(response, |response, (media, schema)| response.content(media, content(schema)))
+}
+
+/// What a refused body of events is answered: it cannot be read, or its objects are wrong.
+pub(super) fn invalid_events() -> Response {
+    let one_of =
+        utoipa::openapi::OneOfBuilder::new().item(reference::<Refusal>()).item(reference::<InvalidEvents<'_>>());
+    answer(
+        "The body is no JSON, or objects in it are wrong. Nothing was stored.",
+        [("application/json", Schema::from(one_of.build()).into())],
+    )
+    .build()
+}
+
+/// A parameter of the query that may be left out, or be empty or `null`, which is the same.
+pub(super) fn optional(name: &str, description: &str, schema: impl Into<RefOr<Schema>>) -> Parameter {
+    query(name, description).schema(Some(schema)).build()
+}
+
+/// A parameter of the query that may stand there several times.
+pub(super) fn repeated(name: &str, description: &str, each: impl Into<RefOr<Schema>>) -> Parameter {
+    let values = ArrayBuilder::new().items(each.into()).build();
+    query(name, description).schema(Some(values)).style(Some(ParameterStyle::Form)).explode(Some(true)).build()
+}
+
+fn query(name: &str, description: &str) -> ParameterBuilder {
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Query)
+        .required(Required::False)
+        .description(Some(description))
+}
+
+pub(super) fn header(description: &str, schema: Object) -> Header {
+    let mut header = Header::new(schema);
+    header.description = Some(description.to_owned());
+    header
+}
+
+pub(super) fn content(schema: impl Into<RefOr<Schema>>) -> Content {
+    Content::new(Some(schema))
+}
+
+pub(super) fn text() -> Object {
+    Object::with_type(Type::String)
+}
+
+/// The same, or `null`.
+pub(super) fn nullable(mut schema: Object) -> Object {
+    schema.schema_type = or_null(schema.schema_type);
+    if let Some(names) = &mut schema.enum_values {
+        names.push(Value::Null);
+    }
+    schema
+}
+
+pub(super) fn or_null(schema_type: SchemaType) -> SchemaType {
+    match schema_type {
+        SchemaType::Type(one) => SchemaType::from_iter([one, Type::Null]),
+        any => any,
+    }
+}
+
+/// The schema of an object that the code serializes, to be added to.
+pub(super) fn object<T: PartialSchema>() -> Object {
+    match T::schema() {
+        RefOr::T(Schema::Object(object)) => object,
+        RefOr::T(_) | RefOr::Ref(_) => unreachable!("it is the schema of a struct"),
+    }
+}
+
+/// The same with one more field.
+pub(super) fn with(mut object: Object, field: &str, schema: impl Into<RefOr<Schema>>) -> Object {
+    object.properties.insert(field.to_owned(), schema.into());
+    object.required.push(field.to_owned());
+    object
+}
+
+pub(super) fn list(of: impl Into<RefOr<Schema>>) -> RefOr<Schema> {
+    Schema::from(ArrayBuilder::new().items(of.into()).build()).into()
+}
+
+/// Where the schema of a type stands.
+pub(super) fn reference<T: ToSchema>() -> RefOr<Schema> {
+    named(&T::name())
+}
+
+/// Where the schema of that name stands.
+pub(super) fn named(name: &str) -> RefOr<Schema> {
+    Ref::from_schema_name(name).into()
+}
