@@ -14,6 +14,7 @@ mod http_rules;
 mod kept_answers;
 mod metrics_list;
 mod observability;
+mod openapi;
 mod oracle;
 mod packaging;
 mod paging;

@@ -54,6 +54,12 @@ fn actix_is_used_by_api_dashboard_and_app_only() {
 }
 
 #[test]
+fn routes_are_added_where_they_are_described_and_pages_by_the_dashboard() {
+    assert_only_in(".service(", &["src/api/mod.rs", "src/dashboard"]);
+    assert_only_in("web::resource(", &["src/api/mod.rs"]);
+}
+
+#[test]
 fn bincode_is_used_by_the_codec_only() {
     assert_only_in("bincode::", &["src/store/codec.rs"]);
 }

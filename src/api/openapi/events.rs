@@ -130,7 +130,9 @@ fn posted<T: PartialSchema>(kind: Option<Kind>) -> Object {
         posted.required.retain(|required| required != field);
     }
     if let Some(kind) = kind {
-        posted.properties.shift_insert(0, "kind".to_owned(), one_of([kind.name()]).into());
+        let mut name = one_of([kind.name()]);
+        name.description = Some("What the object is.".to_owned());
+        posted.properties.shift_insert(0, "kind".to_owned(), name.into());
         posted.required.insert(0, "kind".to_owned());
     }
     let unknown = AdditionalProperties::RefOr(Object::with_type(Type::Null).into());

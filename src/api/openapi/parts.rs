@@ -145,7 +145,7 @@ pub(super) fn nullable(mut schema: Object) -> Object {
 pub(super) fn or_null(schema_type: SchemaType) -> SchemaType {
     match schema_type {
         SchemaType::Type(one) => SchemaType::from_iter([one, Type::Null]),
-        any => any,
+        several @ (SchemaType::Array(_) | SchemaType::AnyValue) => several,
     }
 }
 
