@@ -39,7 +39,9 @@ function brief(schema) {
   const several = schema.oneOf ?? schema.anyOf;
   if (several) return several.flatMap((one, place) => (place ? [" or ", ...brief(one)] : brief(one)));
   if (schema.items) return ["list of ", ...brief(schema.items), ...limits(schema)];
-  if (schema.enum) return schema.enum.flatMap((value, place) => [place ? ", " : "", element("code", "", value ?? "null")]);
+  if (schema.enum) {
+    return schema.enum.flatMap((value, place) => [place ? ", " : "", element("code", "", value === "" ? '""' : `${value}`)]);
+  }
   return [[schema.type ?? "anything"].flat().join(" or "), ...limits(schema)];
 }
 

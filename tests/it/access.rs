@@ -24,7 +24,17 @@ const READABLE: [&str; 6] = [
 const ADMINISTRATIVE: [(&str, &str); 1] = [("GET", "/v6/export/")];
 
 /// What shows none.
-const OPEN: [&str; 5] = ["/healthz", "/readyz", "/", "/assets/dashboard.js", "/assets/dashboard.css"];
+const OPEN: [&str; 9] = [
+    "/healthz",
+    "/readyz",
+    "/v6/openapi.json",
+    "/",
+    "/assets/dashboard.js",
+    "/assets/dashboard.css",
+    "/v6/docs/",
+    "/assets/docs.js",
+    "/assets/docs.css",
+];
 
 /// A server that knows these tokens, and the secret of each.
 fn server_with(scopes: &[&[Scope]], public_read: bool) -> (TestServer, Vec<String>) {

@@ -57,6 +57,12 @@ fn actix_is_used_by_api_dashboard_and_app_only() {
 fn routes_are_added_where_they_are_described_and_pages_by_the_dashboard() {
     assert_only_in(".service(", &["src/api/mod.rs", "src/dashboard"]);
     assert_only_in("web::resource(", &["src/api/mod.rs"]);
+    let api = fs::read_to_string(root().join("src/api/mod.rs")).unwrap();
+    assert_eq!(
+        api.matches(".service(").count(),
+        2,
+        "one adds what answers on each path of the list, one the redirects"
+    );
 }
 
 #[test]

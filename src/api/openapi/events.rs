@@ -10,10 +10,10 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::names::one_of;
 use super::parts::{
-    answer, content, invalid_events, list, named, needs, nullable, object, operation, or_null, path, reference,
-    refused, text,
+    answer, content, list, named, needs, nullable, object, operation, or_null, reference, refused, text,
 };
 use crate::access::Scope;
+use crate::api::error::{InvalidEvents, Refusal};
 use crate::api::events::Accepted;
 use crate::events::{
     ErrorDefinition, ExecutionStatus, Ingest, IngestStatus, Job, JobExecution, JobStatus, JobType, Kind, Strike, Task,
@@ -49,8 +49,8 @@ pub(in crate::api) fn post() -> PathItem {
     let encoding = ParameterBuilder::new()
         .name("Content-Encoding")
         .parameter_in(ParameterIn::Header)
-        .description(Some("How the body is packed."))
-        .schema(Some(one_of(["gzip", "x-gzip", "identity"])));
+        .description(Some("How the body is packed; by default, and if it is empty, not at all."))
+        .schema(Some(one_of(["gzip", "x-gzip", "identity", ""])));
     let objects = OneOfBuilder::new().item(named("Posted")).item(list(named("Posted"))).build();
     let mut json = content(Schema::from(objects));
     json.example = Some(example());
@@ -62,11 +62,13 @@ pub(in crate::api) fn post() -> PathItem {
         .content("application/x-ndjson", content(lines))
         .build();
     let accepted = answer("All is stored.", [("application/json", reference::<Accepted>())]);
-    let operation = operation
-        .parameter(encoding)
-        .request_body(Some(body))
-        .response("200", accepted)
-        .response("400", invalid_events());
+    let why = OneOfBuilder::new().item(reference::<Refusal>()).item(reference::<InvalidEvents<'_>>()).build();
+    let invalid = answer(
+        "The body cannot be read, or objects in it are wrong. Nothing was stored.",
+        [("application/json", Schema::from(why).into())],
+    );
+    let operation =
+        operation.parameter(encoding).request_body(Some(body)).response("200", accepted).response("400", invalid);
     let refusals = [
         StatusCode::REQUEST_TIMEOUT,
         StatusCode::PAYLOAD_TOO_LARGE,
@@ -74,7 +76,7 @@ pub(in crate::api) fn post() -> PathItem {
         StatusCode::INTERNAL_SERVER_ERROR,
         StatusCode::SERVICE_UNAVAILABLE,
     ];
-    path(HttpMethod::Post, refused(needs(operation, Scope::Write), &refusals))
+    PathItem::new(HttpMethod::Post, refused(needs(operation, Scope::Write), &refusals))
 }
 
 fn name(kind: Kind) -> String {

@@ -7,8 +7,7 @@ use utoipa::openapi::{HttpMethod, Object, ObjectBuilder, OneOfBuilder, PathItem,
 
 use super::names::{self, BucketStart, ColumnName, GroupName, TypeName};
 use super::parts::{
-    answer, kept, list, named, needs, nullable, object, operation, optional, path, reference, refused, repeated, text,
-    with,
+    answer, kept, list, named, needs, nullable, object, operation, optional, reference, refused, repeated, text, with,
 };
 use crate::access::Scope;
 use crate::api::page::{DEFAULT_SIZE, Head, MAX_SIZE};
@@ -59,7 +58,7 @@ pub(in crate::api) fn types() -> PathItem {
     let operation =
         kept(operation, answer("A page of metrics types.", [("application/json", named("MetricsTypePage"))]));
     let operation = refused(needs(operation, Scope::Read), &[StatusCode::BAD_REQUEST, StatusCode::NOT_FOUND]);
-    path(HttpMethod::Get, operation)
+    PathItem::new(HttpMethod::Get, operation)
 }
 
 /// `GET /v6/metrics/{name}/`
@@ -74,7 +73,7 @@ pub(in crate::api) fn details() -> PathItem {
     let response =
         answer("The metrics type; choices are ordered by id.", [("application/json", named("MetricsDetails"))]);
     let refusals = [StatusCode::NOT_FOUND, StatusCode::INTERNAL_SERVER_ERROR, StatusCode::SERVICE_UNAVAILABLE];
-    path(HttpMethod::Get, refused(needs(kept(operation, response), Scope::Read), &refusals))
+    PathItem::new(HttpMethod::Get, refused(needs(kept(operation, response), Scope::Read), &refusals))
 }
 
 /// `GET /v6/metrics/{name}/plot-data/`
@@ -83,7 +82,7 @@ pub(in crate::api) fn plot_data() -> PathItem {
         .item(reference::<Timestamp>())
         .item(reference::<Date>())
         .item(reference::<Duration>())
-        .item(Object::with_type(Type::Null))
+        .item(nullable(names::one_of([""])))
         .build();
     let resolution = words(RESOLUTIONS);
     let format = words(FORMATS);
@@ -125,7 +124,7 @@ pub(in crate::api) fn plot_data() -> PathItem {
         StatusCode::INTERNAL_SERVER_ERROR,
         StatusCode::SERVICE_UNAVAILABLE,
     ];
-    path(HttpMethod::Get, refused(needs(kept(operation, response), Scope::Read), &refusals))
+    PathItem::new(HttpMethod::Get, refused(needs(kept(operation, response), Scope::Read), &refusals))
 }
 
 /// The part of the path that names the metrics type.

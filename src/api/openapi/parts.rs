@@ -2,17 +2,17 @@
 
 use actix_web::http::StatusCode;
 use serde_json::Value;
-use utoipa::openapi::path::{Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn, ParameterStyle};
+use utoipa::openapi::path::{OperationBuilder, Parameter, ParameterBuilder, ParameterIn, ParameterStyle};
 use utoipa::openapi::schema::{ArrayBuilder, SchemaType};
 use utoipa::openapi::{
-    Content, Header, HttpMethod, Object, ObjectBuilder, PathItem, Ref, RefOr, Required, Response, ResponseBuilder,
-    Schema, SecurityRequirement, Type,
+    Content, Header, Object, ObjectBuilder, Ref, RefOr, Required, Response, ResponseBuilder, Schema,
+    SecurityRequirement, Type,
 };
 use utoipa::{PartialSchema, ToSchema};
 
 use super::{BEARER, TOKEN};
 use crate::access::Scope;
-use crate::api::error::{InvalidEvents, Refusal};
+use crate::api::error::Refusal;
 
 /// Every way to be refused: the status, what it is called in the document, and when that happens.
 const REFUSALS: [(StatusCode, &str, &str); 9] = [
@@ -40,11 +40,6 @@ pub(super) fn refusals() -> impl Iterator<Item = (&'static str, Response)> {
         }
         (name, response.content("application/json", content(reference::<Refusal>())).build())
     })
-}
-
-/// The only operation of a path.
-pub(super) fn path(method: HttpMethod, operation: impl Into<Operation>) -> PathItem {
-    PathItem::new(method, operation)
 }
 
 pub(super) fn operation(tag: &str, id: &str, summary: &str, description: &str) -> OperationBuilder {
@@ -87,17 +82,6 @@ pub(super) fn kept(operation: OperationBuilder, response: ResponseBuilder) -> Op
 pub(super) fn answer<const N: usize>(description: &str, bodies: [(&str, RefOr<Schema>); N]) -> ResponseBuilder {
     let response = ResponseBuilder::new().description(description);
     bodies.into_iter().fold(response, |response, (media, schema)| response.content(media, content(schema)))
-}
-
-/// What a refused body of events is answered: it cannot be read, or its objects are wrong.
-pub(super) fn invalid_events() -> Response {
-    let one_of =
-        utoipa::openapi::OneOfBuilder::new().item(reference::<Refusal>()).item(reference::<InvalidEvents<'_>>());
-    answer(
-        "The body is no JSON, or objects in it are wrong. Nothing was stored.",
-        [("application/json", Schema::from(one_of.build()).into())],
-    )
-    .build()
 }
 
 /// A parameter of the query that may be left out, or be empty or `null`, which is the same.

@@ -2,7 +2,7 @@
 
 use utoipa::openapi::{HttpMethod, Object, PathItem, Schema, Type};
 
-use super::parts::{answer, kept, operation, path, reference};
+use super::parts::{answer, kept, operation, reference};
 use crate::api::health::{Health, NotReady};
 
 const TAG: &str = "server";
@@ -11,7 +11,7 @@ const TAG: &str = "server";
 pub(in crate::api) fn alive() -> PathItem {
     let operation = operation(TAG, "getHealth", "Whether the process answers", "For whoever restarts it if not.");
     let ok = answer("It does.", [("application/json", reference::<Health>())]);
-    path(HttpMethod::Get, operation.response("200", ok))
+    PathItem::new(HttpMethod::Get, operation.response("200", ok))
 }
 
 /// `GET /readyz`
@@ -19,12 +19,12 @@ pub(in crate::api) fn ready() -> PathItem {
     let operation = operation(TAG, "getReadiness", "Whether the server can take writes", "Reading works either way.");
     let ok = answer("It can.", [("application/json", reference::<Health>())]);
     let not_ready = answer("It cannot, and this is why.", [("application/json", reference::<NotReady>())]);
-    path(HttpMethod::Get, operation.response("200", ok).response("503", not_ready))
+    PathItem::new(HttpMethod::Get, operation.response("200", ok).response("503", not_ready))
 }
 
 /// `GET /v6/openapi.json`
 pub(in crate::api) fn document() -> PathItem {
     let operation = operation(TAG, "getDocument", "This document", "`/v6/docs/` shows it to people.");
     let ok = answer("It.", [("application/json", Schema::from(Object::with_type(Type::Object)).into())]);
-    path(HttpMethod::Get, kept(operation, ok))
+    PathItem::new(HttpMethod::Get, kept(operation, ok))
 }
