@@ -157,7 +157,7 @@ fn filters() -> Vec<Parameter> {
     let filter = |name: &'static str| {
         let of = CATALOG.iter().filter(|metrics| metrics.filters.contains(&name)).map(|metrics| metrics.name);
         let of: Vec<_> = of.collect();
-        let description = format!("The choices with one of these values, of {}.", of.join(" and "));
+        let description = format!("The choices with one of these values; a filter of {}.", of.join(", "));
         repeated(name, &description, text())
     };
     names.into_iter().map(filter).collect()
