@@ -60,9 +60,9 @@ enum Command {
         #[arg(long, value_name = "TOKEN", env = "SCALE_METRICS_TOKEN", hide_env_values = true, requires = "url")]
         token: Option<String>,
     },
-    /// Write all choices and events as NDJSON: one state, which `import` turns back into the same numbers
+    /// Write all choices and events as NDJSON, for `import`
     ///
-    /// A running server goes on meanwhile.
+    /// What comes out is one state, which `import` turns back into the same numbers. A running server goes on meanwhile.
     Export {
         /// Ask this server, such as `http://127.0.0.1:8080` [default: read the data directory]
         #[arg(long, value_name = "URL", env = "SCALE_METRICS_URL")]

@@ -6,6 +6,7 @@
 use std::io::{self, Write as _};
 use std::sync::Arc;
 
+use actix_web::http::Method;
 use actix_web::http::header::{self, ContentEncoding, HeaderName};
 use actix_web::web::{self, Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse};
@@ -36,11 +37,17 @@ impl Default for Exports {
 /// How much is made at a time, in bytes.
 const PIECE_BYTES: usize = 256 << 10;
 
+const NDJSON: &str = "application/x-ndjson";
+
 /// Says how many objects, and so lines, there are.
 const TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
 
 pub(super) async fn export(request: HttpRequest, state: Data<State>) -> Result<HttpResponse, ApiError> {
     state.allow(&request, Scope::Admin)?;
+    if request.method() == Method::HEAD {
+        // What there is to be counted is not worth a copy.
+        return Ok(HttpResponse::Ok().content_type(NDJSON).finish());
+    }
     let permit = Arc::clone(&state.exports.0).try_acquire_owned().map_err(|_| ApiError::ManyExports)?;
     let copy = super::blocking(state.clone(), |state| Ok(state.store.snapshot()?.copy(state.store.directory())?));
     let copy = copy.await?;
@@ -63,7 +70,7 @@ pub(super) async fn export(request: HttpRequest, state: Data<State>) -> Result<H
     });
     let mut response = HttpResponse::Ok();
     response
-        .content_type("application/x-ndjson")
+        .content_type(NDJSON)
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .insert_header((header::VARY, "accept-encoding"))
         .insert_header((TOTAL_COUNT, total));

@@ -106,6 +106,8 @@ const ENDPOINTS: &[Endpoint] = &[
         },
     },
     Endpoint { path: "/v6/events/", describe: openapi::post, serve: |path| vec![writable(path, events::post)] },
+    Endpoint { path: "/v6/export/", describe: openapi::export, serve: |path| vec![readable(path, export::export)] },
+    Endpoint { path: "/metrics", describe: openapi::figures, serve: |path| vec![readable(path, metrics::metrics)] },
     Endpoint { path: "/healthz", describe: openapi::alive, serve: |path| vec![readable(path, health::alive)] },
     Endpoint { path: "/readyz", describe: openapi::ready, serve: |path| vec![readable(path, health::ready)] },
     Endpoint {

@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-use clap::builder::OsStringValueParser;
+use clap::builder::{OsStringValueParser, PossibleValue, TypedValueParser};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 
@@ -62,13 +62,29 @@ fn arg(flag: &'static str, variable: &'static str) -> Arg {
 fn setting(key: &Key) -> Arg {
     let default = (key.show)(&Config::default());
     let default = default.as_str().map_or_else(|| default.to_string(), str::to_owned);
-    let mut help = format!("{} [default: {default}]", key.help.trim_end_matches('.'));
+    let help = format!("{} [default: {default}]", key.help.trim_end_matches('.'));
+    let mut arg = arg(key.flag, key.variable).value_name(key.placeholder).help(help).hide_env_values(key.secret);
     let names = key.names();
     if !names.is_empty() {
-        help = format!("{help} [possible values: {}]", names.join(", "));
+        arg = arg.value_parser(Names(names));
     }
-    let arg = arg(key.flag, key.variable).value_name(key.placeholder).help(help).hide_env_values(key.secret);
     (key.taken)(arg)
+}
+
+/// Takes any text, and says which ones it should be.
+#[derive(Clone)]
+struct Names(Vec<&'static str>);
+
+impl TypedValueParser for Names {
+    type Value = OsString;
+
+    fn parse_ref(&self, _: &Command, _: Option<&Arg>, text: &OsStr) -> Result<OsString, clap::Error> {
+        Ok(text.to_owned())
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(self.0.iter().map(PossibleValue::new)))
+    }
 }
 
 /// What the flag says, otherwise the variable; several values are separated by commas.

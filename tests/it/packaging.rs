@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use scale_metrics::config::{Config, Dialect};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::completions::{commands, flags, output_of};
+use crate::support::process::program;
 use crate::support::{TestServer, builtin_error, failed_execution, ingest, strike, with, worked_example};
 
 const DASHBOARD: &str = "packaging/grafana/dashboards/scale-metrics.json";
@@ -262,7 +263,11 @@ fn the_image_is_built_from_files_that_exist_and_reach_the_builder() {
 fn the_settings_in_the_guide_to_scale_are_settings() {
     let guide = read("docs/scale.md");
     let text = guide.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
-    assert_eq!(toml::from_str::<Config>(text).unwrap().api.dialect, Dialect::Scale);
+    let directory = TempDir::new().unwrap();
+    fs::write(directory.path().join("config.toml"), text).unwrap();
+    let output = program(directory.path(), &["--print-config"]).output().unwrap();
+    let [said, complaint] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+    assert!(said.contains("dialect = \"scale\""), "{said}{complaint}");
 }
 
 /// A value that a field of this name takes, of any kind of event.

@@ -32,7 +32,7 @@ use crate::events::{ErrorDefinition, JobType, Strike};
 
 pub(super) use events::post;
 pub(super) use metrics::{details, plot_data, types};
-pub(super) use server::{alive, document, ready};
+pub(super) use server::{alive, document, export, figures, ready};
 
 /// The document as it is sent and printed.
 pub(crate) static DOCUMENT: LazyLock<String> = LazyLock::new(|| {

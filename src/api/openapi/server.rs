@@ -1,8 +1,10 @@
 //! What the server says of itself.
 
-use utoipa::openapi::{HttpMethod, Object, PathItem, Schema, Type};
+use actix_web::http::StatusCode;
+use utoipa::openapi::{HttpMethod, Object, ObjectBuilder, PathItem, Schema, Type};
 
-use super::parts::{answer, kept, operation, reference};
+use super::parts::{answer, header, kept, needs, operation, reference, refused, text};
+use crate::access::Scope;
 use crate::api::health::{Health, NotReady};
 
 const TAG: &str = "server";
@@ -20,6 +22,28 @@ pub(in crate::api) fn ready() -> PathItem {
     let ok = answer("It can.", [("application/json", reference::<Health>())]);
     let not_ready = answer("It cannot, and this is why.", [("application/json", reference::<NotReady>())]);
     PathItem::new(HttpMethod::Get, operation.response("200", ok).response("503", not_ready))
+}
+
+/// `GET /metrics`
+pub(in crate::api) fn figures() -> PathItem {
+    let operation = operation(TAG, "getFigures", "The server's own figures", "In the text format of Prometheus.");
+    let ok = answer("The figures.", [("text/plain", Schema::from(text()).into())]);
+    PathItem::new(
+        HttpMethod::Get,
+        refused(needs(operation.response("200", ok), Scope::Read), &[StatusCode::INTERNAL_SERVER_ERROR]),
+    )
+}
+
+/// `GET /v6/export/`
+pub(in crate::api) fn export() -> PathItem {
+    let description = "All definitions, then all events, an object a line, as `POST /v6/events/` takes them: one state, \
+                       whatever is written meanwhile.";
+    let operation = operation(TAG, "exportEvents", "Everything that was posted", description);
+    let count = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)).build();
+    let ok = answer("The objects.", [("application/x-ndjson", Schema::from(text()).into())])
+        .header("X-Total-Count", header("How many objects, and so lines, there are.", count));
+    let statuses = [StatusCode::INTERNAL_SERVER_ERROR, StatusCode::SERVICE_UNAVAILABLE];
+    PathItem::new(HttpMethod::Get, refused(needs(operation.response("200", ok), Scope::Admin), &statuses))
 }
 
 /// `GET /v6/openapi.json`
