@@ -14,12 +14,13 @@ use actix_web::{App as Routes, HttpServer};
 
 use crate::access::Access;
 use crate::api::{self, Answers, Exports, State};
-use crate::config::Config;
+use crate::config::{Config, RetentionConfig};
 use crate::dashboard;
 use crate::figures::Figures;
 use crate::store::{Store, StoreError};
 use crate::time::Clock;
-use crate::worker::{Queue, Readiness, RollupTask};
+use crate::worker::retention::Expiry;
+use crate::worker::{Queue, Readiness, Retention, RollupTask};
 
 /// How long a stop waits for running requests, in seconds.
 const STOP_WAITS_S: u64 = 30;
@@ -63,6 +64,7 @@ impl App {
         let listener = TcpListener::bind(listen).map_err(listen_error)?;
         let address = listener.local_addr().map_err(listen_error)?;
         let queue = Arc::new(Queue::new(config.server.queue_bytes));
+        let retention = retention(&config);
         let readiness = Arc::<Readiness>::default();
         let figures = Arc::<Figures>::default();
         let state = Data::new(State {
@@ -72,14 +74,21 @@ impl App {
             answers: Answers::new(config.api.answer_bytes, config.api.answer_cache_bytes, Arc::clone(&figures)),
             readiness: Arc::clone(&readiness),
             figures: Arc::clone(&figures),
-            clock,
+            clock: clock.clone(),
+            retention,
             dialect: config.api.dialect,
             max_body_bytes: config.server.max_body_bytes,
             body_timeout: Duration::from_secs(config.server.body_timeout_s),
             exports: Exports::default(),
         });
         let (server, server_thread) = start_server(listener, state).map_err(StartError::Server)?;
-        let task = RollupTask::new(Arc::clone(&store), Arc::clone(&queue), Arc::clone(&readiness), figures);
+        let task = RollupTask::new(
+            Arc::clone(&store),
+            Arc::clone(&queue),
+            Arc::clone(&readiness),
+            figures,
+            Expiry::new(retention, clock),
+        );
         let task_thread =
             thread::Builder::new().name("rollup-task".to_owned()).spawn(|| task.run()).map_err(StartError::Server)?;
         Ok(Self { address, store, queue, readiness, server, server_thread, task_thread })
@@ -106,6 +115,12 @@ impl App {
         self.store.close();
         served.and(wrote)
     }
+}
+
+/// How long things are kept, by the settings.
+pub fn retention(config: &Config) -> Retention {
+    let RetentionConfig { events_days, rollups_days } = config.retention;
+    Retention { events_days, rollups_days }
 }
 
 /// Runs the server on a thread of its own; returns when it takes connections.

@@ -1,14 +1,16 @@
 //! `check`: does everything that is stored fit together?
 //!
 //! The file is verified by the database itself; then, date by date, every rollup is computed anew from the events and compared
-//! with the stored one, and every event is looked up in the index. So the check needs the memory of one date at a time.
+//! with the stored one, and every event is looked up in the index. So the check needs the memory of one date at a time. Days whose
+//! events are forgotten cannot be checked.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::progress::{Progress, Unit};
-use crate::rollup::{Rollup, RollupKey, Scope};
-use crate::store::{Index, Store, StoreError};
+use crate::rollup::{RollupKey, Scope};
+use crate::store::{Store, StoreError};
+use crate::time::Date;
+use crate::worker::rebuild::rebuild;
 
 /// What a check found.
 #[derive(Debug, Default)]
@@ -71,42 +73,19 @@ pub fn run(store: &Store, repair: bool) -> Result<Report, StoreError> {
     if !store.verify_file()? {
         report.problems.push(Problem::File);
     }
-    let dates = store.snapshot()?.dates()?;
-    let mut progress = Progress::new(Some(dates.len() as u64), Unit::Count);
+    let snapshot = store.snapshot()?;
+    let events_from = snapshot.kept().events_from;
+    let days: Vec<_> = [None].into_iter().chain(snapshot.dates()?.range(events_from..).copied().map(Some)).collect();
+    drop(snapshot);
+    let mut progress = Progress::new(Some(days.len() as u64), Unit::Count);
     let (mut events, mut lost) = (0, 0);
-    for (done, of) in [None].into_iter().chain(dates.into_iter().map(Some)).enumerate() {
+    for (done, &day) in days.iter().enumerate() {
         progress.set(done as u64, || format!("checked {events} events"));
-        let snapshot = store.snapshot()?;
-        let mut index = Index::of(&snapshot);
-        let mut expected: BTreeMap<RollupKey, Rollup> = BTreeMap::new();
-        snapshot.events(of, |event| {
-            events += 1;
-            lost += u64::from(!index.names(event)?);
-            for contribution in event.contributions().iter().flatten() {
-                expected
-                    .entry(contribution.partition.rollup())
-                    .or_default()
-                    .hour_mut(contribution.hour)
-                    .fold(contribution);
-            }
-            Ok(())
-        })?;
-        let mut totals: BTreeMap<RollupKey, Rollup> = BTreeMap::new();
-        for (&key, rollup) in &expected {
-            totals.entry(RollupKey { scope: Scope::All, ..key }).or_default().merge(rollup);
-        }
-        expected.extend(totals);
-        report.rollups += expected.len() as u64;
-        let stored = of.map_or_else(|| Ok(BTreeMap::new()), |date| snapshot.rollups_of(date))?;
-        drop(snapshot);
-        let wrong = differences(&expected, &stored);
-        if repair && !wrong.is_empty() {
-            let nothing = Rollup::default();
-            store.write(|batch| {
-                wrong.iter().try_for_each(|(key, _)| batch.rollups.put(*key, expected.get(key).unwrap_or(&nothing)))
-            })?;
-        }
-        report.problems.extend(wrong.into_iter().map(|(key, hours)| Problem::Rollup { key, hours }));
+        let examined = rebuild(store, day, repair)?;
+        events += examined.events;
+        lost += examined.unindexed;
+        report.rollups += examined.rollups;
+        report.problems.extend(examined.wrong.into_iter().map(|(key, hours)| Problem::Rollup { key, hours }));
     }
     report.events = events;
     if lost > 0 {
@@ -117,41 +96,23 @@ pub fn run(store: &Store, repair: bool) -> Result<Report, StoreError> {
         report.problems.push(Problem::IndexedTooMany(indexed - events));
     }
     if repair && report.problems.iter().any(Problem::is_of_index) {
-        rebuild_index(store)?;
+        rebuild_index(store, &days)?;
     }
     Ok(report)
 }
 
 /// Writes the index anew. If that breaks off, the next repair finds what is missing.
-fn rebuild_index(store: &Store) -> Result<(), StoreError> {
+fn rebuild_index(store: &Store, days: &[Option<Date>]) -> Result<(), StoreError> {
     store.write(|batch| batch.events.clear_index())?;
-    let dates = store.snapshot()?.dates()?;
-    for of in [None].into_iter().chain(dates.into_iter().map(Some)) {
+    for &day in days {
         let mut events = Vec::new();
-        store.snapshot()?.events(of, |event| {
+        store.snapshot()?.events(day, |event| {
             events.push(event.clone());
             Ok(())
         })?;
         store.write(|batch| batch.events.index(&mut events))?;
     }
     Ok(())
-}
-
-/// Which rollups differ, and in which hours; ordered by date, type and choice.
-fn differences(
-    expected: &BTreeMap<RollupKey, Rollup>,
-    stored: &BTreeMap<RollupKey, Rollup>,
-) -> Vec<(RollupKey, Vec<u8>)> {
-    let nothing = Rollup::default();
-    let mut wrong = BTreeMap::new();
-    for key in expected.keys().chain(stored.keys()) {
-        let [expected, stored] = [expected, stored].map(|rollups| rollups.get(key).unwrap_or(&nothing));
-        if expected != stored {
-            let hours = (0..24).filter(|&hour| expected.hour(hour) != stored.hour(hour)).collect();
-            wrong.insert(*key, hours);
-        }
-    }
-    wrong.into_iter().collect()
 }
 
 #[cfg(test)]
@@ -162,6 +123,7 @@ mod tests {
     use crate::catalog::MetricsTypeId;
     use crate::events::request::Draft;
     use crate::events::{ChoiceId, Choices, wire};
+    use crate::rollup::Rollup;
     use crate::worker::group;
 
     const EVENTS: &str = r#"

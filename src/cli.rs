@@ -18,14 +18,16 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::access::{Scope, Token};
 use crate::api::DOCUMENT;
-use crate::app::{App, StartError};
+use crate::app::{App, StartError, retention};
 use crate::check::{self, Report};
 use crate::config::{Config, ConfigError, Overrides, Settings};
 use crate::export::{self, ExportError};
 use crate::import::{self, ImportError, Target};
-use crate::store::Store;
+use crate::progress::{Progress, Unit};
+use crate::store::{Forgettable, Store};
 use crate::time::Clock;
 use crate::worker::chain;
+use crate::worker::retention::Expiry;
 use crate::{demo, telemetry};
 
 #[derive(Parser)]
@@ -84,6 +86,14 @@ enum Command {
     },
     /// Print the OpenAPI document that a server sends at /v6/openapi.json
     Openapi,
+    /// Forget what is older than `retention.events_days` and `retention.rollups_days` say, as the server does bit by bit
+    ///
+    /// No server may run on the directory.
+    Expire {
+        /// Only say what would go
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Make a token: prints it, and the line by which the configuration knows it
     Token {
         /// What people shall call it; no colon, comma or white space
@@ -173,6 +183,7 @@ fn execute(cli: Cli) -> anyhow::Result<()> {
     match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => {
             config.refuse_open_writes()?;
+            config.refuse_short_rollups()?;
             let stop = StopSignals::listen()?;
             let app = App::start(config, Clock::System)?;
             tracing::info!("listening on http://{}", app.address());
@@ -184,6 +195,7 @@ fn execute(cli: Cli) -> anyhow::Result<()> {
         }
         Command::Export { url, token, output } => Ok(export::run(&target(&config, url, token), output.as_deref())?),
         Command::Check { repair } => run_check(&config, repair),
+        Command::Expire { dry_run } => run_expire(&config, dry_run),
         Command::Openapi => {
             print(DOCUMENT.trim_end());
             Ok(())
@@ -229,12 +241,42 @@ fn print_completions(shell: Shell) -> anyhow::Result<()> {
     io::stdout().write_all(&script).context("the script could not be written")
 }
 
-fn run_check(config: &Config, repair: bool) -> anyhow::Result<()> {
+/// The database in the data directory, which must be there.
+fn open_store(config: &Config) -> anyhow::Result<Store> {
     let directory = &config.storage.data;
     if !Store::exists(directory) {
         return Err(NoDatabase(directory.clone()).into());
     }
-    let store = Store::open(directory, config.storage.cache_bytes).map_err(StartError::Store)?;
+    Ok(Store::open(directory, config.storage.cache_bytes).map_err(StartError::Store)?)
+}
+
+fn run_expire(config: &Config, dry_run: bool) -> anyhow::Result<()> {
+    config.refuse_short_rollups()?;
+    let store = open_store(config)?;
+    let rule = retention(config);
+    let snapshot = store.snapshot()?;
+    let kept = rule.kept(Clock::System.now(), snapshot.kept());
+    let Forgettable { events, event_days, rollups, rollup_days } = snapshot.forgettable(kept)?;
+    drop(snapshot);
+    let goes = if dry_run { "would go" } else { "gone" };
+    if !dry_run {
+        let mut expiry = Expiry::new(rule, Clock::System);
+        let mut progress = Progress::new(Some(events + rollups), Unit::Count);
+        let mut done = 0;
+        while !expiry.is_done() {
+            let taken = expiry.step(&store)?;
+            done += taken.events + taken.rollups;
+            progress.set(done, || format!("took {done} events and rollups away"));
+        }
+    }
+    store.close();
+    print(&format!("{goes}: {events} events of {event_days} days before {}", kept.events_from));
+    print(&format!("{goes}: {rollups} rollups of {rollup_days} days before {}", kept.rollups_from));
+    Ok(())
+}
+
+fn run_check(config: &Config, repair: bool) -> anyhow::Result<()> {
+    let store = open_store(config)?;
     let report = check::run(&store, repair).context("the database cannot be read")?;
     store.close();
     for problem in &report.problems {
@@ -250,6 +292,7 @@ fn run_check(config: &Config, repair: bool) -> anyhow::Result<()> {
 
 fn run_demo(mut config: Config) -> anyhow::Result<()> {
     config.refuse_open_writes()?;
+    config.refuse_short_rollups()?;
     let directory = tempfile::tempdir().context("cannot make a temporary directory")?;
     directory.path().clone_into(&mut config.storage.data);
     let stop = StopSignals::listen()?;

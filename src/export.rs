@@ -146,7 +146,8 @@ impl Input {
             }
             Self::Store(store) => {
                 let snapshot = store.snapshot().map_err(ExportError::Store)?;
-                let dates = snapshot.dates().map_err(ExportError::Store)?;
+                let mut dates = snapshot.dates().map_err(ExportError::Store)?;
+                dates.retain(|&date| date >= snapshot.kept().events_from);
                 let mut progress = Progress::new(Some(dates.len() as u64), Unit::Count);
                 let mut lines = Vec::new();
                 let mut objects = write_choices(&mut lines, snapshot.choices());

@@ -34,6 +34,10 @@ pub struct Figures {
     pub rollups: IntCounter,
     /// Hours whose smallest or largest observations were found again in the events.
     pub recomputed_hours: IntCounter,
+    /// Events that were taken away because they are too old.
+    pub expired_events: IntCounter,
+    /// Rollups that were taken away because they are too old.
+    pub expired_rollups: IntCounter,
     /// Answers that were computed.
     pub answers_computed: IntCounter,
     /// Answers that were there already.
@@ -95,6 +99,14 @@ impl Default for Figures {
             recomputed_hours: counter(
                 "scale_metrics_rollup_hours_recomputed_total",
                 "Hours that were computed again because they may have lost their smallest or largest observation.",
+            ),
+            expired_events: counter(
+                "scale_metrics_retention_events_removed_total",
+                "Events that were taken away because they are too old.",
+            ),
+            expired_rollups: counter(
+                "scale_metrics_retention_rollups_removed_total",
+                "Rollups that were taken away because they are too old.",
             ),
             answers_computed: counter(
                 "scale_metrics_answers_computed_total",

@@ -262,9 +262,10 @@ impl Sink {
         match self {
             Self::Server(server) => server.post(batch),
             Self::Store(store) => {
-                let choices = store.snapshot().map(|snapshot| Arc::clone(snapshot.choices()));
-                let choices = choices.map_err(ImportError::Store)?;
-                let mut draft = Draft::new(&choices);
+                let snapshot = store.snapshot().map_err(ImportError::Store)?;
+                let (choices, kept) = (Arc::clone(snapshot.choices()), snapshot.kept());
+                drop(snapshot);
+                let mut draft = Draft::new(&choices).keeping_from(kept.events_from);
                 batch.read(|object| draft.take(object))?;
                 let objects = draft.finish().map_err(|invalid| {
                     let mistakes = invalid.problems.iter();

@@ -96,8 +96,11 @@ pub(super) async fn post(
 /// Reads the objects of a body. The lease holds what they take; while they are read, the body as well.
 fn read(state: &State, form: Form, body: Vec<u8>, mut lease: Lease) -> Result<(Vec<Object>, Lease), ApiError> {
     let body = form.unpack(body, state.max_body_bytes, &mut lease)?;
-    let choices = Arc::clone(state.store.snapshot()?.choices());
-    let mut draft = Draft::new(&choices);
+    let snapshot = state.store.snapshot()?;
+    let kept_from = snapshot.kept().events_from.max(state.retention.first_day(state.clock.now()));
+    let choices = Arc::clone(snapshot.choices());
+    drop(snapshot);
+    let mut draft = Draft::new(&choices).keeping_from(kept_from);
     let (mut memory, mut room) = (0, Ok(()));
     form.read(&body, |object| {
         memory += object.as_ref().map_or(0, Object::memory);

@@ -54,6 +54,16 @@ fn readings(state: &State) -> Vec<Reading> {
             value: state.answers.kept() as f64,
         },
     ];
+    for (name, help, days) in [
+        ("retention_events_days", "For how many days events are kept; 0 means for ever.", state.retention.events_days),
+        (
+            "retention_rollups_days",
+            "For how many days rollups are kept; 0 means for ever.",
+            state.retention.rollups_days,
+        ),
+    ] {
+        readings.push(Reading { name, help, value: days as f64 });
+    }
     // While the disk fails, what it holds is not known.
     if let Ok(bytes) = state.store.file_bytes() {
         readings.push(Reading { name: "database_bytes", help: "Length of the database file.", value: bytes as f64 });

@@ -5,6 +5,7 @@
 //!
 //! Not here: what the numbers mean (`plot`, `catalog`), how a request is stored (`worker`).
 
+mod admin;
 mod answer;
 mod answers;
 mod error;
@@ -34,7 +35,7 @@ use crate::config::Dialect;
 use crate::figures::Figures;
 use crate::store::Store;
 use crate::time::Clock;
-use crate::worker::{Queue, Readiness};
+use crate::worker::{Queue, Readiness, Retention};
 
 pub(crate) use answer::{Content, answer};
 pub(crate) use answers::Answers;
@@ -52,6 +53,7 @@ pub(crate) struct State {
     pub(crate) readiness: Arc<Readiness>,
     pub(crate) figures: Arc<Figures>,
     pub(crate) clock: Clock,
+    pub(crate) retention: Retention,
     pub(crate) dialect: Dialect,
     /// Bounds an event body, unpacked.
     pub(crate) max_body_bytes: usize,
@@ -107,6 +109,11 @@ const ENDPOINTS: &[Endpoint] = &[
     },
     Endpoint { path: "/v6/events/", describe: openapi::post, serve: |path| vec![writable(path, events::post)] },
     Endpoint { path: "/v6/export/", describe: openapi::export, serve: |path| vec![readable(path, export::export)] },
+    Endpoint {
+        path: "/v6/admin/rebuild/",
+        describe: openapi::rebuild,
+        serve: |path| vec![writable(path, admin::rebuild)],
+    },
     Endpoint { path: "/metrics", describe: openapi::figures, serve: |path| vec![readable(path, metrics::metrics)] },
     Endpoint { path: "/healthz", describe: openapi::alive, serve: |path| vec![readable(path, health::alive)] },
     Endpoint { path: "/readyz", describe: openapi::ready, serve: |path| vec![readable(path, health::ready)] },

@@ -143,6 +143,17 @@ settings! {
             flag "--cache-bytes" of "BYTES", variable "SCALE_METRICS_CACHE_BYTES";
     }
 
+    /// For how long what is kept.
+    retention: RetentionConfig {
+        /// For how many days events are kept after they ended; 0 means for ever. Older ones are refused.
+        events_days: u64 = 0,
+            flag "--retention-events-days" of "DAYS", variable "SCALE_METRICS_RETENTION_EVENTS_DAYS";
+
+        /// For how many days rollups are kept, and so numbers shown; 0 means for ever. At least as long as events.
+        rollups_days: u64 = 0,
+            flag "--retention-rollups-days" of "DAYS", variable "SCALE_METRICS_RETENTION_ROLLUPS_DAYS";
+    }
+
     /// How the read endpoints answer.
     api: ApiConfig {
         /// Whose habits the read endpoints follow where the specification and Scale's own server differ.

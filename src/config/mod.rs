@@ -21,7 +21,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 pub use keys::{
-    AccessConfig, ApiConfig, Config, Dialect, KEYS, Key, LogConfig, LogFormat, LogLevel, ServerConfig, StorageConfig,
+    AccessConfig, ApiConfig, Config, Dialect, KEYS, Key, LogConfig, LogFormat, LogLevel, RetentionConfig, ServerConfig,
+    StorageConfig,
 };
 pub use overrides::Overrides;
 
@@ -73,6 +74,9 @@ pub enum ConfigError {
         /// What is wrong there.
         detail: String,
     },
+    /// Numbers would go while their events are still there.
+    #[error("retention.rollups_days must not be less than retention.events_days, where 0 means for ever")]
+    ShortRollups,
     /// Beyond this machine, writing would be open to all (contract, section 6).
     #[error(
         "refusing to listen on {listen}, where anybody could write (hint: access.tokens says who may, and \
@@ -88,6 +92,13 @@ impl Config {
     /// Puts together what is in force.
     pub fn load(overrides: &Overrides) -> Result<Self, ConfigError> {
         Settings::load(overrides).map(|settings| settings.config)
+    }
+
+    /// Refuses to keep events for longer than what they add up to.
+    pub fn refuse_short_rollups(&self) -> Result<(), ConfigError> {
+        let RetentionConfig { events_days, rollups_days } = self.retention;
+        let is_short = rollups_days > 0 && (events_days == 0 || events_days > rollups_days);
+        if is_short { Err(ConfigError::ShortRollups) } else { Ok(()) }
     }
 
     /// Refuses to serve where anybody could write, unless that is what the settings say.

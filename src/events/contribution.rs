@@ -115,21 +115,24 @@ impl Event {
         }
     }
 
+    /// When it ended, if its status is final.
+    pub fn ended(&self) -> Option<Timestamp> {
+        match self {
+            Self::Job(job) => job.ended.filter(|_| job.status.is_final()),
+            Self::JobExecution(execution) => execution.ended.filter(|_| execution.status.is_final()),
+            Self::Ingest(ingest) => ingest.ingest_ended.filter(|_| ingest.status.is_final()),
+        }
+    }
+
     /// The partition that it is kept in: the one of its own type whose date it ended on, whether that counts it or not.
     /// `None` while it has not ended, and for an ingest without a strike.
     pub fn home(&self) -> Option<Partition> {
-        let (metrics, choice, ended) = match self {
-            Self::Job(job) => (MetricsTypeId::JobTypes, job.job_type, job.ended.filter(|_| job.status.is_final())),
-            Self::JobExecution(execution) => {
-                let ended = execution.ended.filter(|_| execution.status.is_final());
-                (MetricsTypeId::JobTypes, execution.job_type, ended)
-            }
-            Self::Ingest(ingest) => {
-                let ended = ingest.ingest_ended.filter(|_| ingest.status.is_final());
-                (MetricsTypeId::Ingests, ingest.strike?, ended)
-            }
+        let (metrics, choice) = match self {
+            Self::Job(job) => (MetricsTypeId::JobTypes, job.job_type),
+            Self::JobExecution(execution) => (MetricsTypeId::JobTypes, execution.job_type),
+            Self::Ingest(ingest) => (MetricsTypeId::Ingests, ingest.strike?),
         };
-        Some(Partition { metrics, choice, date: ended?.date() })
+        Some(Partition { metrics, choice, date: self.ended()?.date() })
     }
 }
 

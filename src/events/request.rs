@@ -6,6 +6,7 @@ use super::choice::Choices;
 use super::wire::{Problem, Read};
 use super::{ChoiceId, Event, Object};
 use crate::catalog::MetricsTypeId;
+use crate::time::Date;
 
 /// The most problems that are told of one request.
 pub const MAX_PROBLEMS: usize = 100;
@@ -26,6 +27,8 @@ pub struct Invalid {
 #[derive(Debug)]
 pub struct Draft<'a> {
     stored: &'a Choices,
+    /// The first day whose events are kept.
+    kept_from: Date,
     /// The choices that its own objects define.
     defined: HashSet<(MetricsTypeId, ChoiceId)>,
     /// The objects so far, unless one of them was wrong.
@@ -37,7 +40,13 @@ impl<'a> Draft<'a> {
     /// A request without objects. An event may name choices that are in `stored`, or defined earlier in the request.
     pub fn new(stored: &'a Choices) -> Self {
         let refusal = Invalid { invalid: 0, total: 0, problems: Vec::new() };
-        Self { stored, defined: HashSet::new(), objects: Vec::new(), refusal }
+        Self { stored, kept_from: Date::MIN, defined: HashSet::new(), objects: Vec::new(), refusal }
+    }
+
+    /// The same; events that ended before that day are refused.
+    #[must_use]
+    pub fn keeping_from(self, kept_from: Date) -> Self {
+        Self { kept_from, ..self }
     }
 
     /// Takes in the next object.
@@ -46,7 +55,8 @@ impl<'a> Draft<'a> {
         self.refusal.total += 1;
         let problems = match read {
             Ok(object) => {
-                let problems = self.check_choices(&object);
+                let mut problems = self.check_choices(&object);
+                problems.extend(self.check_age(&object));
                 if problems.is_empty() && self.refusal.invalid == 0 {
                     self.objects.push(object);
                 }
@@ -60,6 +70,15 @@ impl<'a> Draft<'a> {
             let room = MAX_PROBLEMS - self.refusal.problems.len();
             self.refusal.problems.extend(problems.into_iter().take(room).map(|problem| (index, problem)));
         }
+    }
+
+    /// Looks at the age of an object: of a day that is forgotten, nobody knows any more what was counted.
+    fn check_age(&self, object: &Object) -> Option<Problem> {
+        let Object::Event(event) = object else { return None };
+        event.ended().filter(|ended| ended.date() < self.kept_from)?;
+        let field = if let Event::Ingest(_) = event { "ingest_ended" } else { "ended" };
+        let detail = format!("lies before {}; older events are no longer kept", self.kept_from);
+        Some(Problem { field: Some(field.to_owned()), detail })
     }
 
     /// Looks at the choices of an object: a definition makes one known, those that an event names must be known.

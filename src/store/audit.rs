@@ -8,9 +8,9 @@ use redb::ReadableTable;
 
 use super::blocks::decode_events;
 use super::copy::home_of;
-use super::index_pages::{IndexPage, decode_index_page};
+use super::index_pages::{IndexPage, Place, decode_index_page};
 use super::rollup_rows::decode_rollup;
-use super::snapshot::Snapshot;
+use super::snapshot::{Kept, Snapshot};
 use super::tables::{BlockKey, DayKey, PageKey};
 use super::{Corrupt, StoreError, tables};
 use crate::catalog::CATALOG;
@@ -95,14 +95,54 @@ impl Snapshot {
         Ok(rollups)
     }
 
-    /// How many events the index names.
+    /// What would go if that was kept.
+    pub fn forgettable(&self, kept: Kept) -> Result<Forgettable, StoreError> {
+        let mut found = Forgettable::default();
+        let (mut event_days, mut rollup_days) = (BTreeSet::new(), BTreeSet::new());
+        let events_end = first_block(kept.events_from.days());
+        for row in self.table(tables::BLOCKS)?.range(..events_end.max(first_block(0)))? {
+            let (key, block) = row?;
+            let (place, kind) = home_of(key.value())?;
+            let events = decode_events(place, kind, block.value())?;
+            let is_old = |event: &&Event| event.ended().is_some_and(|ended| ended.date() < kept.events_from);
+            found.events += events.iter().filter(is_old).count() as u64;
+            event_days.extend(place.map(|(date, _)| date));
+        }
+        for row in self.table(tables::ROLLUPS)?.range(..first_day(kept.rollups_from.days()))? {
+            rollup_days.insert(row?.0.value().days);
+            found.rollups += 1;
+        }
+        for row in self.table(tables::TOTALS)?.iter()? {
+            found.rollups += u64::from(row?.0.value().days < kept.rollups_from.days());
+        }
+        found.event_days = event_days.len() as u64;
+        found.rollup_days = rollup_days.len() as u64;
+        Ok(found)
+    }
+
+    /// How many events the index names that are not forgotten.
     pub fn indexed(&self) -> Result<u64, StoreError> {
         let mut count = 0;
         for row in self.table(tables::INDEX)?.iter()? {
-            count += decode_index_page(row?.1.value())?.len() as u64;
+            let page = decode_index_page(row?.1.value())?;
+            let is_kept = |place: &Place| place.is_none_or(|(date, _)| date >= self.kept().events_from);
+            count += page.places().filter(is_kept).count() as u64;
         }
         Ok(count)
     }
+}
+
+/// What is too old.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Forgettable {
+    /// Events.
+    pub events: u64,
+    /// The days that they ended on.
+    pub event_days: u64,
+    /// Rollups of a choice or of all.
+    pub rollups: u64,
+    /// Their days.
+    pub rollup_days: u64,
 }
 
 /// Looks up in the index where events are kept; fast for neighbouring ids.

@@ -48,6 +48,9 @@ impl Snapshot {
         for row in self.table(tables::BLOCKS)?.iter()? {
             let (key, block) = row?;
             let (key, block) = (key.value(), block.value());
+            if home_of(key)?.0.is_some_and(|(date, _)| date < self.kept().events_from) {
+                continue;
+            }
             events += count_and_last_id(block)?.0 as u64;
             blocks += 1;
             let length = u32::try_from(block.len()).map_err(|_| Corrupt("a block is too large"))?;

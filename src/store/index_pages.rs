@@ -20,6 +20,11 @@ impl IndexPage {
         self.0.len()
     }
 
+    /// Where they are kept.
+    pub(super) fn places(&self) -> impl Iterator<Item = Place> {
+        self.0.iter().map(|&(_, place)| place)
+    }
+
     pub(super) fn get(&self, low: u8) -> Option<Place> {
         self.find(low).ok().map(|found| self.0[found].1)
     }
@@ -29,6 +34,13 @@ impl IndexPage {
         match self.find(low) {
             Ok(found) => self.0[found].1 = place,
             Err(gap) => self.0.insert(gap, (low, place)),
+        }
+    }
+
+    /// Names an event no more.
+    pub(super) fn remove(&mut self, low: u8) {
+        if let Ok(found) = self.find(low) {
+            self.0.remove(found);
         }
     }
 

@@ -23,11 +23,11 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable};
 
-pub use audit::Index;
-pub use batch::{Batch, Change, StoredEvents, StoredRollups};
+pub use audit::{Forgettable, Index};
+pub use batch::{Batch, Change, Homeless, StoredEvents, StoredRollups};
 pub use codec::Corrupt;
 pub use copy::Copy;
-pub use snapshot::{Snapshot, Wanted};
+pub use snapshot::{Kept, Snapshot, Wanted};
 
 use snapshot::LatestChoices;
 use tables::DefinitionKey;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use redb::{AccessGuard, Key, ReadOnlyTable, ReadTransaction, TableDefinition, Value};
+use redb::{AccessGuard, Key, ReadOnlyTable, ReadTransaction, ReadableTable, TableDefinition, Value};
 
 use super::rollup_rows::RollupRow;
 use super::tables::{DayKey, TotalKey};
@@ -18,7 +18,29 @@ use crate::time::Date;
 pub struct Snapshot {
     transaction: ReadTransaction,
     version: u64,
+    kept: Kept,
     choices: Arc<Choices>,
+}
+
+/// The first days that are kept. What is older is forgotten, even where it is still on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kept {
+    /// Whose events.
+    pub events_from: Date,
+    /// Whose rollups; no later than the events'.
+    pub rollups_from: Date,
+}
+
+impl Kept {
+    /// Reads it from the table of such things.
+    pub(super) fn read(meta: &impl ReadableTable<&'static str, u64>) -> Result<Self, StoreError> {
+        let date = |key| {
+            let days = meta.get(key)?.map_or(0, |days| days.value());
+            let date = u32::try_from(days).ok().and_then(Date::from_days);
+            date.ok_or_else(|| StoreError::from(Corrupt("a date is wrong")))
+        };
+        Ok(Self { events_from: date(tables::META_EVENTS_FROM)?, rollups_from: date(tables::META_ROLLUPS_FROM)? })
+    }
 }
 
 /// Which aggregates to read.
@@ -42,8 +64,9 @@ impl Snapshot {
         let meta = transaction.open_table(tables::META)?;
         let number = |key| meta.get(key).map(|number| number.map_or(0, |number| number.value()));
         let (version, changed) = (number(tables::META_VERSION)?, number(tables::META_CHOICES)?);
+        let kept = Kept::read(&meta)?;
         let choices = choices(&transaction, changed, latest)?;
-        Ok(Self { transaction, version, choices })
+        Ok(Self { transaction, version, kept, choices })
     }
 
     /// A table of this state.
@@ -58,6 +81,11 @@ impl Snapshot {
     /// state; a later state has a larger one.
     pub fn version(&self) -> u64 {
         self.version
+    }
+
+    /// The first days that are kept.
+    pub fn kept(&self) -> Kept {
+        self.kept
     }
 
     /// The definitions.
@@ -114,8 +142,10 @@ impl Snapshot {
         let choices = self.transaction.open_table(tables::ROLLUPS)?;
         let are_many = scopes.len() * SCAN_PART >= self.choices.count(metrics);
         // Only days on which something of some choice is counted can have something of these.
-        let total = |date: Date| TotalKey { metrics: metrics as u8, days: date.days() };
-        let days = totals.range(total(first)..=total(last))?;
+        let total = |days| TotalKey { metrics: metrics as u8, days };
+        let end = last.days() + 1;
+        let start = first.max(self.kept.rollups_from).days().min(end);
+        let days = totals.range(total(start)..total(end))?;
         Ok(days.map(move |day| {
             let (key, total) = day?;
             let date = Date::from_days(key.value().days).ok_or(Corrupt("a rollup has no date"))?;

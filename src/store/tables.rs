@@ -10,7 +10,8 @@ use redb::{Key, TableDefinition, TypeName, Value};
 pub(super) const FORMAT: u64 = 1;
 
 /// `format` → the number above; `version` → how often rollups or definitions changed; `choices` → by which version the
-/// definitions last changed.
+/// definitions last changed; `events_from`, `rollups_from` → the first day whose events or rollups are kept, in days since
+/// 1970: what is older and still there is on its way out.
 pub(super) const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 /// [`META`]'s key of the format.
 pub(super) const META_FORMAT: &str = "format";
@@ -18,6 +19,10 @@ pub(super) const META_FORMAT: &str = "format";
 pub(super) const META_VERSION: &str = "version";
 /// [`META`]'s key of the last change to the definitions.
 pub(super) const META_CHOICES: &str = "choices";
+/// [`META`]'s key of the first day whose events are kept.
+pub(super) const META_EVENTS_FROM: &str = "events_from";
+/// [`META`]'s key of the first day whose rollups are kept.
+pub(super) const META_ROLLUPS_FROM: &str = "rollups_from";
 
 /// Declares a key of so many bytes. Every field is written with its highest byte first, so that keys are ordered as their
 /// bytes are; comparing bytes is what most of looking a key up consists of.

@@ -12,6 +12,8 @@
 
 pub mod group;
 mod queue;
+pub mod rebuild;
+pub mod retention;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -21,7 +23,11 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 pub use group::{Applied, Receipt};
-pub use queue::{Queue, Request, Stopping, Taken, WriteFailed};
+pub use queue::{Order, Queue, Request, Stopping, Taken, WriteFailed};
+pub use rebuild::Examined;
+pub use retention::Retention;
+
+use retention::Expiry;
 
 use crate::events::Object;
 use crate::figures::Figures;
@@ -69,6 +75,7 @@ pub struct RollupTask {
     queue: Arc<Queue>,
     readiness: Arc<Readiness>,
     figures: Arc<Figures>,
+    expiry: Expiry,
     /// The last write failed: the database has to be opened again.
     reopen: bool,
     /// Something was written since the file was settled.
@@ -77,8 +84,14 @@ pub struct RollupTask {
 
 impl RollupTask {
     /// A task that writes to `store` what comes in by `queue` and says in `readiness` when it cannot.
-    pub fn new(store: Arc<Store>, queue: Arc<Queue>, readiness: Arc<Readiness>, figures: Arc<Figures>) -> Self {
-        Self { store, queue, readiness, figures, reopen: false, unsettled: true }
+    pub fn new(
+        store: Arc<Store>,
+        queue: Arc<Queue>,
+        readiness: Arc<Readiness>,
+        figures: Arc<Figures>,
+        expiry: Expiry,
+    ) -> Self {
+        Self { store, queue, readiness, figures, expiry, reopen: false, unsettled: true }
     }
 
     /// Works until the queue is closed and empty.
@@ -86,17 +99,60 @@ impl RollupTask {
         while self.step() == Progress::Worked {}
     }
 
-    /// Waits for requests, commits a group of them and answers each. When none come for a second, it tries again after a
+    /// Waits for requests, commits a group of them and answers each; or does what an order asks for. When none come for a second, it tries again after a
     /// failed write, so that readiness comes back although nobody writes to a server that is not ready; or it settles the
     /// file, so that it opens at once whatever happens.
     pub fn step(&mut self) -> Progress {
-        match self.queue.take(GROUP_BYTES, (self.reopen || self.unsettled).then_some(PAUSE)) {
+        let until_expiry = self.expiry.wait().filter(|_| !self.reopen);
+        if until_expiry == Some(Duration::ZERO) {
+            self.expire();
+        }
+        let pause = (self.reopen || self.unsettled).then_some(PAUSE);
+        let patience = pause.into_iter().chain(until_expiry).min();
+        match self.queue.take(GROUP_BYTES, patience) {
             Taken::Requests(requests) => self.answer(requests),
+            Taken::Order(order) => self.obey(order),
             Taken::Nothing if self.reopen => _ = self.commit(&[]),
-            Taken::Nothing => self.settle(),
+            Taken::Nothing if patience == pause => self.settle(),
+            Taken::Nothing => {}
             Taken::Closed => return Progress::Done,
         }
         Progress::Worked
+    }
+
+    /// Forgets a little of what is too old.
+    fn expire(&mut self) {
+        match self.expiry.step(&self.store) {
+            Ok(taken) => {
+                self.unsettled |= taken != retention::Taken::default();
+                self.figures.expired_events.inc_by(taken.events);
+                self.figures.expired_rollups.inc_by(taken.rollups);
+            }
+            Err(StoreError::Corrupt(damage)) => tracing::error!(%damage, "what is too old cannot be taken away"),
+            Err(error) => self.failed(&error),
+        }
+    }
+
+    /// Puts the rollups of a day right.
+    fn obey(&mut self, order: Order) {
+        let rebuilt = catch_unwind(AssertUnwindSafe(|| rebuild::rebuild(&self.store, Some(order.date), true)));
+        let result = match rebuilt {
+            Ok(Ok(examined)) => {
+                self.unsettled |= !examined.wrong.is_empty();
+                Ok(examined)
+            }
+            Ok(Err(StoreError::Corrupt(damage))) => {
+                tracing::error!(%damage, "the rollups of {} cannot be computed", order.date);
+                Err(WriteFailed::Internal)
+            }
+            Ok(Err(error)) => {
+                self.failed(&error);
+                Err(WriteFailed::Unavailable)
+            }
+            Err(_) => Err(WriteFailed::Internal),
+        };
+        // The client may have gone.
+        let _ = order.reply.send(result);
     }
 
     fn settle(&mut self) {

@@ -7,9 +7,10 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
-use super::Receipt;
+use super::{Examined, Receipt};
 use crate::events::Object;
 use crate::memory::{Budget, Lease};
+use crate::time::Date;
 
 /// A request that waits to be stored.
 #[derive(Debug)]
@@ -20,6 +21,15 @@ pub struct Request {
     pub lease: Lease,
     /// Who waits for the answer.
     pub reply: oneshot::Sender<Result<Receipt, WriteFailed>>,
+}
+
+/// An order to put the rollups of a day right.
+#[derive(Debug)]
+pub struct Order {
+    /// The day.
+    pub date: Date,
+    /// Who waits for the answer.
+    pub reply: oneshot::Sender<Result<Examined, WriteFailed>>,
 }
 
 /// Why a request was not taken in: the server is stopping. Nothing of it is stored.
@@ -43,6 +53,8 @@ pub enum WriteFailed {
 pub enum Taken {
     /// At least one request.
     Requests(Vec<Request>),
+    /// An order.
+    Order(Order),
     /// Nothing came in time.
     Nothing,
     /// Nothing is left, and nothing will come any more.
@@ -64,9 +76,25 @@ pub struct Queue {
 struct Waiting {
     /// Small requests, then large ones; each in the order that they came.
     lanes: [VecDeque<Request>; 2],
-    /// The lane whose turn it is, if anything waits in it.
+    orders: VecDeque<Order>,
+    /// The lane whose turn it is, if anything waits in it; behind the last, that of the orders.
     turn: usize,
     closed: bool,
+}
+
+impl Waiting {
+    fn is_empty(&self) -> bool {
+        self.lanes.iter().all(VecDeque::is_empty) && self.orders.is_empty()
+    }
+
+    /// The lane whose turn it is, and something waits in; `None` where that is the orders'.
+    fn next_lane(&mut self) -> Option<&mut VecDeque<Request>> {
+        let turns = self.lanes.len() + 1;
+        let waits = |turn: &usize| self.lanes.get(*turn).map_or(!self.orders.is_empty(), |lane| !lane.is_empty());
+        let turn = (0..turns).map(|step| (self.turn + step) % turns).find(waits)?;
+        self.turn = (turn + 1) % turns;
+        self.lanes.get_mut(turn)
+    }
 }
 
 impl Queue {
@@ -107,11 +135,22 @@ impl Queue {
         Ok(())
     }
 
+    /// Puts an order at the end of the others, unless the queue is closed.
+    pub fn order(&self, order: Order) -> Result<(), Stopping> {
+        let mut waiting = self.waiting.lock();
+        if waiting.closed {
+            return Err(Stopping);
+        }
+        waiting.orders.push_back(order);
+        self.changed.notify_one();
+        Ok(())
+    }
+
     /// Waits until there is something, at most for `patience`, then takes requests from the front of one lane: all, or as
-    /// many as hold `limit_bytes` together, at least one. The lanes take turns.
+    /// many as hold `limit_bytes` together, at least one; or an order. The lanes take turns.
     pub fn take(&self, limit_bytes: usize, patience: Option<Duration>) -> Taken {
         let mut waiting = self.waiting.lock();
-        while waiting.lanes.iter().all(VecDeque::is_empty) {
+        while waiting.is_empty() {
             if waiting.closed {
                 return Taken::Closed;
             }
@@ -121,12 +160,9 @@ impl Queue {
                 Some(_) => {}
             }
         }
-        if waiting.lanes[waiting.turn].is_empty() {
-            waiting.turn = 1 - waiting.turn;
-        }
-        let turn = waiting.turn;
-        waiting.turn = 1 - turn;
-        let lane = &mut waiting.lanes[turn];
+        let Some(lane) = waiting.next_lane() else {
+            return waiting.orders.pop_front().map_or(Taken::Nothing, Taken::Order);
+        };
         let mut taken = Vec::new();
         let mut bytes = 0;
         while let Some(request) =
@@ -162,7 +198,7 @@ mod tests {
     fn take(queue: &Queue) -> Vec<usize> {
         match queue.take(LIMIT_BYTES, Some(Duration::ZERO)) {
             Taken::Requests(requests) => requests.iter().map(|request| request.lease.bytes() / KIB).collect(),
-            Taken::Nothing | Taken::Closed => Vec::new(),
+            Taken::Order(_) | Taken::Nothing | Taken::Closed => Vec::new(),
         }
     }
 

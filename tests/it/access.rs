@@ -21,7 +21,7 @@ const READABLE: [&str; 6] = [
 ];
 
 /// What only those may do who look after the server.
-const ADMINISTRATIVE: [(&str, &str); 1] = [("GET", "/v6/export/")];
+const ADMINISTRATIVE: [(&str, &str); 2] = [("GET", "/v6/export/"), ("POST", "/v6/admin/rebuild/")];
 
 /// What shows none.
 const OPEN: [&str; 9] = [

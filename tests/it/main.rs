@@ -22,6 +22,8 @@ mod params;
 mod plot_data;
 mod random_streams;
 mod readme;
+mod rebuild;
+mod retention;
 mod settings;
 mod support;
 mod tidy;

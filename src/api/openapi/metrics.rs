@@ -76,14 +76,22 @@ pub(in crate::api) fn details() -> PathItem {
     PathItem::new(HttpMethod::Get, refused(needs(kept(operation, response), Scope::Read), &refusals))
 }
 
-/// `GET /v6/metrics/{name}/plot-data/`
-pub(in crate::api) fn plot_data() -> PathItem {
+/// The parameters that say which time is meant.
+pub(super) fn time_range() -> [Parameter; 2] {
     let time = AnyOfBuilder::new()
         .item(reference::<Timestamp>())
         .item(reference::<Date>())
         .item(reference::<Duration>())
         .item(nullable(names::one_of([""])))
         .build();
+    let started = "Where the time begins: a date and time, a date, or a duration back from now; rounded down to the bucket. \
+                   By default everything that there is. It has to be earlier than `ended`.";
+    let ended = "Where the time ends, in the same forms; by default now.";
+    [optional("started", started, Schema::from(time.clone())), optional("ended", ended, Schema::from(time))]
+}
+
+/// `GET /v6/metrics/{name}/plot-data/`
+pub(in crate::api) fn plot_data() -> PathItem {
     let resolution = words(RESOLUTIONS);
     let format = words(FORMATS);
     let operation = operation(
@@ -100,13 +108,7 @@ pub(in crate::api) fn plot_data() -> PathItem {
     .parameter(repeated("group", "All columns of these groups.", reference::<GroupName>()))
     .parameter(repeated("choice_id", "These choices of the metrics type, each by itself.", reference::<ChoiceId>()))
     .parameters(Some(filters()))
-    .parameter(optional(
-        "started",
-        "Where the time begins: a date and time, a date, or a duration back from now; rounded down to the bucket. \
-         By default everything that there is. It has to be earlier than `ended`.",
-        Schema::from(time.clone()),
-    ))
-    .parameter(optional("ended", "Where the time ends, in the same forms; by default now.", Schema::from(time)))
+    .parameters(Some(time_range()))
     .parameter(optional(
         "resolution",
         "How long the buckets are, in UTC. A server with the dialect `scale` has the other default.",

@@ -22,6 +22,7 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, HttpB
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{ComponentsBuilder, InfoBuilder, License, OpenApi, OpenApiBuilder, RefOr, Schema};
 
+use super::admin::Rebuilt;
 use super::error::{InvalidEvents, Refusal};
 use super::events::Accepted;
 use super::health::{Health, NotReady};
@@ -32,7 +33,8 @@ use crate::events::{ErrorDefinition, JobType, Strike};
 
 pub(super) use events::post;
 pub(super) use metrics::{details, plot_data, types};
-pub(super) use server::{alive, document, export, figures, ready};
+pub(super) use names::TypeName;
+pub(super) use server::{alive, document, export, figures, ready, rebuild};
 
 /// The document as it is sent and printed.
 pub(crate) static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
@@ -84,6 +86,7 @@ fn components() -> ComponentsBuilder {
     add::<Accepted>(&mut schemas);
     add::<Refusal>(&mut schemas);
     add::<InvalidEvents<'_>>(&mut schemas);
+    add::<Rebuilt>(&mut schemas);
     add::<Health>(&mut schemas);
     add::<NotReady>(&mut schemas);
     schemas.extend(metrics::schemas());

@@ -3,8 +3,10 @@
 use actix_web::http::StatusCode;
 use utoipa::openapi::{HttpMethod, Object, ObjectBuilder, PathItem, Schema, Type};
 
+use super::metrics::time_range;
 use super::parts::{answer, header, kept, needs, operation, reference, refused, text};
 use crate::access::Scope;
+use crate::api::admin::Rebuilt;
 use crate::api::health::{Health, NotReady};
 
 const TAG: &str = "server";
@@ -44,6 +46,17 @@ pub(in crate::api) fn export() -> PathItem {
         .header("X-Total-Count", header("How many objects, and so lines, there are.", count));
     let statuses = [StatusCode::INTERNAL_SERVER_ERROR, StatusCode::SERVICE_UNAVAILABLE];
     PathItem::new(HttpMethod::Get, refused(needs(operation.response("200", ok), Scope::Admin), &statuses))
+}
+
+/// `POST /v6/admin/rebuild/`
+pub(in crate::api) fn rebuild() -> PathItem {
+    let description = "Computes the rollups of the days from `started` to `ended` anew from their events and stores those \
+                       that are not right, day by day between requests. Nothing differs unless something is broken.";
+    let operation = operation(TAG, "rebuildRollups", "Put the rollups of some days right", description);
+    let ok = answer("What was found.", [("application/json", reference::<Rebuilt>())]);
+    let operation = operation.parameters(Some(time_range())).response("200", ok);
+    let statuses = [StatusCode::BAD_REQUEST, StatusCode::INTERNAL_SERVER_ERROR, StatusCode::SERVICE_UNAVAILABLE];
+    PathItem::new(HttpMethod::Post, refused(needs(operation, Scope::Admin), &statuses))
 }
 
 /// `GET /v6/openapi.json`

@@ -16,15 +16,18 @@ use crate::store::blocks::{self, MAX_EVENTS, TAIL_EVENTS};
 use crate::store::codec::{Corrupt, Record};
 use crate::store::index_pages::{self, IndexPage, Place};
 use crate::store::tables::{self, BlockKey, PageKey};
+use crate::time::Date;
 
 /// The events as a batch reads and writes them.
 pub struct StoredEvents<'txn> {
     /// Where rows are packed.
-    record: Record,
-    blocks: Table<'txn, BlockKey, &'static [u8]>,
-    index: Table<'txn, PageKey, &'static [u8]>,
+    pub(super) record: Record,
+    pub(super) blocks: Table<'txn, BlockKey, &'static [u8]>,
+    pub(super) index: Table<'txn, PageKey, &'static [u8]>,
     /// Blocks that are not written yet.
     rows: Rows<BlockKey>,
+    /// Events that ended before are forgotten, whether they are still there or not.
+    kept_from: Date,
 }
 
 /// What happens to one event: it comes, or takes the place of the stored one of the same key.
@@ -83,12 +86,13 @@ struct Edit<'a> {
 }
 
 impl<'txn> StoredEvents<'txn> {
-    pub(super) fn new(transaction: &'txn WriteTransaction) -> Result<Self, StoreError> {
+    pub(super) fn new(transaction: &'txn WriteTransaction, kept_from: Date) -> Result<Self, StoreError> {
         Ok(Self {
             record: Record::default(),
             blocks: transaction.open_table(tables::BLOCKS)?,
             index: transaction.open_table(tables::INDEX)?,
             rows: Rows::new(),
+            kept_from,
         })
     }
 
@@ -99,7 +103,7 @@ impl<'txn> StoredEvents<'txn> {
         for keys in keys.chunk_by(|a, b| index_row(*a) == index_row(*b)) {
             let page = self.index_page(index_row(keys[0]))?;
             wanted.extend(keys.iter().filter_map(|key| {
-                let place = page.get(low_byte(key.id))?;
+                let place = page.get(low_byte(key.id)).filter(|place| !self.is_forgotten(*place))?;
                 Some((Home { place, kind: key.kind }, key.id))
             }));
         }
@@ -122,6 +126,10 @@ impl<'txn> StoredEvents<'txn> {
         }
         events.sort_unstable_by_key(Event::key);
         Ok(events)
+    }
+
+    fn is_forgotten(&self, place: Place) -> bool {
+        place.is_some_and(|(date, _)| date < self.kept_from)
     }
 
     /// The events that end on the date of a partition, of its type's kinds and choice, whether they count in it or not.
@@ -197,7 +205,7 @@ impl<'txn> StoredEvents<'txn> {
         Ok(())
     }
 
-    fn index_page(&self, row: PageKey) -> Result<IndexPage, StoreError> {
+    pub(super) fn index_page(&self, row: PageKey) -> Result<IndexPage, StoreError> {
         let page = self.index.get(row)?;
         Ok(page.map_or_else(|| Ok(IndexPage::default()), |page| index_pages::decode_index_page(page.value()))?)
     }
@@ -339,11 +347,11 @@ fn merge<'a>(block: &'a [Event], edits: &[Edit<'a>]) -> Vec<&'a Event> {
     merged
 }
 
-fn index_row(key: EventKey) -> PageKey {
+pub(super) fn index_row(key: EventKey) -> PageKey {
     PageKey { page: key.id >> 8, kind: key.kind as u8 }
 }
 
-fn low_byte(id: u64) -> u8 {
+pub(super) fn low_byte(id: u64) -> u8 {
     (id & 0xff) as u8
 }
 

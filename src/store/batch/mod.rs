@@ -1,6 +1,7 @@
 //! Writing: the operations of one atomic change.
 
 mod events;
+mod expiry;
 mod rollups;
 mod rows;
 
@@ -9,15 +10,19 @@ use std::sync::Arc;
 use redb::{ReadableTable, Table, WriteTransaction};
 
 use super::codec::{self, Record};
-use super::{StoreError, definition_key, tables};
+use super::{Kept, StoreError, definition_key, tables};
 use crate::events::{Choice, Choices};
 pub use events::{Change, StoredEvents};
+pub use expiry::Homeless;
 pub use rollups::StoredRollups;
 
 /// One change of the store while it is made: it reads what it wrote, and nobody else does before it is committed.
 pub struct Batch<'txn> {
     choices: Arc<Choices>,
     choices_changed: bool,
+    /// Rollups were hidden.
+    rollups_hidden: bool,
+    kept: Kept,
     meta: Table<'txn, &'static str, u64>,
     definitions: Table<'txn, tables::DefinitionKey, &'static [u8]>,
     /// The events.
@@ -28,12 +33,16 @@ pub struct Batch<'txn> {
 
 impl<'txn> Batch<'txn> {
     pub(super) fn new(transaction: &'txn WriteTransaction, choices: Arc<Choices>) -> Result<Self, StoreError> {
+        let meta = transaction.open_table(tables::META)?;
+        let kept = Kept::read(&meta)?;
         Ok(Self {
             choices,
             choices_changed: false,
-            meta: transaction.open_table(tables::META)?,
+            rollups_hidden: false,
+            kept,
+            meta,
             definitions: transaction.open_table(tables::CHOICES)?,
-            events: StoredEvents::new(transaction)?,
+            events: StoredEvents::new(transaction, kept.events_from)?,
             rollups: StoredRollups::new(transaction)?,
         })
     }
@@ -41,7 +50,7 @@ impl<'txn> Batch<'txn> {
     /// Writes what is not written yet. To be called at the end.
     pub(super) fn finish(mut self) -> Result<(), StoreError> {
         let rollups_changed = self.rollups.finish()?;
-        if rollups_changed || self.choices_changed {
+        if rollups_changed || self.choices_changed || self.rollups_hidden {
             let version = self.meta.get(tables::META_VERSION)?.map_or(0, |version| version.value()) + 1;
             self.meta.insert(tables::META_VERSION, version)?;
             if self.choices_changed {

@@ -16,8 +16,8 @@ use crate::time::Date;
 pub struct StoredRollups<'txn> {
     /// Where rows are packed.
     record: Record,
-    rollups: Table<'txn, DayKey, &'static [u8]>,
-    totals: Table<'txn, TotalKey, &'static [u8]>,
+    pub(super) rollups: Table<'txn, DayKey, &'static [u8]>,
+    pub(super) totals: Table<'txn, TotalKey, &'static [u8]>,
     /// Rollups of choices that are not written yet.
     rows: Rows<DayKey>,
     /// No rollup of a choice is stored behind this one: in the order of time, most are new, and need not be looked for.

@@ -1,0 +1,88 @@
+//! `POST /v6/admin/rebuild/`: the rollups of a range of days, computed anew from their events while everything goes on.
+
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Serialize;
+use tokio::sync::oneshot;
+use utoipa::ToSchema;
+
+use super::openapi::TypeName;
+use super::params::Params;
+use super::{ApiError, State};
+use crate::access;
+use crate::events::ChoiceId;
+use crate::rollup::{RollupKey, Scope};
+use crate::time::Date;
+use crate::worker::{Order, WriteFailed};
+
+/// The most differences that are listed.
+const MOST_DIFFERENCES: usize = 100;
+
+/// What a rebuild did.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub(super) struct Rebuilt {
+    /// How many days have something stored.
+    dates: u64,
+    /// How many of these were left alone, because their events are no longer kept.
+    skipped: u64,
+    /// How many events were read.
+    events: u64,
+    /// How many rollups they make.
+    rollups: u64,
+    /// How many rollups were something else before, and are right now.
+    different: u64,
+    /// The first hundred of these.
+    #[schema(max_items = 100)]
+    differences: Vec<Difference>,
+}
+
+/// A rollup that was something else before.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Difference {
+    /// The metrics type.
+    #[schema(value_type = TypeName)]
+    metrics: &'static str,
+    /// The choice; `null` for all together.
+    choice: Option<ChoiceId>,
+    /// The day.
+    #[schema(value_type = Date)]
+    date: String,
+    /// The hours that differed.
+    #[schema(min_items = 1, max_items = 24)]
+    hours: Vec<u8>,
+}
+
+impl Difference {
+    fn new((key, hours): (RollupKey, Vec<u8>)) -> Self {
+        let choice = if let Scope::Choice(choice) = key.scope { Some(choice) } else { None };
+        Self { metrics: key.metrics.describe().name, choice, date: key.date.to_string(), hours }
+    }
+}
+
+/// One day after the other, each as an order of its own, so that requests are stored in between.
+pub(super) async fn rebuild(request: HttpRequest, state: Data<State>) -> Result<HttpResponse, ApiError> {
+    state.allow(&request, access::Scope::Admin)?;
+    let range = Params::parse(request.query_string()).time_range(state.clock.now())?;
+    let (first, last) = range.dates();
+    let (dates, kept) = super::blocking(state.clone(), move |state| {
+        let snapshot = state.store.snapshot()?;
+        Ok((snapshot.dates()?.range(first..=last).copied().collect::<Vec<_>>(), snapshot.kept()))
+    })
+    .await?;
+    let mut rebuilt = Rebuilt { dates: dates.len() as u64, ..Rebuilt::default() };
+    for date in dates {
+        if date < kept.events_from {
+            rebuilt.skipped += 1;
+            continue;
+        }
+        let (reply, answer) = oneshot::channel();
+        state.queue.order(Order { date, reply })?;
+        let examined = answer.await.unwrap_or(Err(WriteFailed::Internal))?;
+        rebuilt.events += examined.events;
+        rebuilt.rollups += examined.rollups;
+        rebuilt.different += examined.wrong.len() as u64;
+        let room = MOST_DIFFERENCES - rebuilt.differences.len();
+        rebuilt.differences.extend(examined.wrong.into_iter().take(room).map(Difference::new));
+    }
+    Ok(HttpResponse::Ok().json(rebuilt))
+}
