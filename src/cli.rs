@@ -86,9 +86,9 @@ enum Command {
     },
     /// Print the OpenAPI document that a server sends at /v6/openapi.json
     Openapi,
-    /// Forget what is older than `retention.events_days` and `retention.rollups_days` say, as the server does bit by bit
+    /// Forget what is older than the settings of `[retention]` say
     ///
-    /// No server may run on the directory.
+    /// A server does that by itself, bit by bit. No server may run on the directory.
     Expire {
         /// Only say what would go
         #[arg(long)]

@@ -21,7 +21,7 @@ pub(crate) fn commands() -> Vec<String> {
     let help = output_of(&["--help"]);
     let (_, list) = help.split_once("Commands:\n").unwrap();
     let (list, _) = list.split_once("\n\n").unwrap();
-    let names = list.lines().filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next());
+    let names = list.lines().filter_map(|line| line.strip_prefix("  ")?.split(' ').next());
     let names: Vec<String> = names.filter(|name| name.starts_with(char::is_alphabetic)).map(str::to_owned).collect();
     assert!(names.iter().any(|name| name == "serve"), "{help}");
     names
