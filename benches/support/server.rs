@@ -1,12 +1,11 @@
 //! The release server as a child process, and what the system knows of it: CPU, memory, the size of its files.
 
-use std::fs;
-use std::io::{self, BufRead as _, BufReader};
+use std::fs::{self, File};
+use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,6 +20,7 @@ const QUERY: &str = "/v6/metrics/job-types/plot-data/?column=total_count&column=
 pub(crate) struct Server {
     child: Child,
     pub(crate) address: SocketAddr,
+    log: PathBuf,
 }
 
 /// How long after the start of the process the first answers came.
@@ -32,6 +32,7 @@ pub(crate) struct StartTimes {
 impl Server {
     /// Starts a server over that directory, with more arguments, and waits for its first answers.
     pub(crate) fn start(data: &Path, arguments: &[&str]) -> anyhow::Result<(Self, StartTimes)> {
+        let log = data.with_extension("log");
         let start = Instant::now();
         let mut child = Command::new(env!("CARGO_BIN_EXE_scale-metrics"))
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
@@ -39,26 +40,22 @@ impl Server {
             .args(arguments)
             .current_dir(data) // where no config.toml is
             .stdin(Stdio::null())
-            .stderr(Stdio::piped())
+            .stderr(File::create(&log)?)
             .spawn()
             .context("cannot start the server")?;
-        let lines = BufReader::new(child.stderr.take().expect("it is piped")).lines();
-        let (send, found) = mpsc::channel();
-        // Reads on to the end, so that the server never waits for its log to be read.
-        thread::spawn(move || {
-            for line in lines.map_while(Result::ok) {
-                if let Some((_, address)) = line.split_once("listening on http://") {
-                    let _ = send.send(address.trim().to_owned());
-                } else if !line.contains(" INFO ") {
-                    complain(&line);
-                }
+        // The log goes into a file, as it does where a server is at work: with a line for each request it costs something.
+        let address = loop {
+            if let Some((_, rest)) = fs::read_to_string(&log)?.split_once("listening on http://")
+                && let Some((address, _)) = rest.split_once('\n')
+            {
+                break address.trim().parse()?;
             }
-        });
-        let Ok(address) = found.recv() else {
-            let status = child.wait()?;
-            anyhow::bail!("the server did not start: {status}");
+            if let Some(status) = child.try_wait()? {
+                anyhow::bail!("the server did not start: {status}: {}", fs::read_to_string(&log)?);
+            }
+            thread::sleep(Duration::from_micros(200));
         };
-        let server = Self { child, address: address.parse()? };
+        let server = Self { child, address, log };
         let mut connection = Connection::open(server.address)?;
         connection.get("/healthz")?;
         let health = start.elapsed();
@@ -85,6 +82,9 @@ impl Drop for Server {
         // Fails only if it has ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        log.lines().filter(|line| !line.contains(" INFO ")).for_each(complain);
+        let _ = fs::remove_file(&self.log);
     }
 }
 

@@ -91,7 +91,7 @@ fn offered(words: &[&str]) -> Vec<String> {
 #[test]
 fn bash_completes_commands_flags_and_values() {
     assert_eq!(offered(&["scale-metrics", "imp"]), ["import"]);
-    assert_eq!(offered(&["scale-metrics", "check", "--re"]), ["--repair"]);
+    assert_eq!(offered(&["scale-metrics", "check", "--rep"]), ["--repair"]);
     assert_eq!(offered(&["scale-metrics", "serve", "--dialect", "s"]), ["scale"]);
     assert_eq!(offered(&["scale-metrics", "completions", "z"]), ["zsh"]);
 }
