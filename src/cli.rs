@@ -197,12 +197,12 @@ fn execute(cli: Cli) -> anyhow::Result<()> {
         Command::Check { repair } => run_check(&config, repair),
         Command::Expire { dry_run } => run_expire(&config, dry_run),
         Command::Openapi => {
-            print(DOCUMENT.trim_end());
+            print(DOCUMENT.trim_end())?;
             Ok(())
         }
         Command::Token { name, scopes } => {
             let (secret, token) = Token::make(&name, &scopes).ok_or(BadName)?;
-            print(&format!("token: {secret}\ntokens = [\"{token}\"]"));
+            print(&format!("token: {secret}\ntokens = [\"{token}\"]"))?;
             Ok(())
         }
         Command::Completions { shell } => print_completions(shell),
@@ -270,8 +270,8 @@ fn run_expire(config: &Config, dry_run: bool) -> anyhow::Result<()> {
         }
     }
     store.close();
-    print(&format!("{goes}: {events} events of {event_days} days before {}", kept.events_from));
-    print(&format!("{goes}: {rollups} rollups of {rollup_days} days before {}", kept.rollups_from));
+    print(&format!("{goes}: {events} events of {event_days} days before {}", kept.events_from))?;
+    print(&format!("{goes}: {rollups} rollups of {rollup_days} days before {}", kept.rollups_from))?;
     Ok(())
 }
 
@@ -281,10 +281,10 @@ fn run_check(config: &Config, repair: bool) -> anyhow::Result<()> {
     store.close();
     for problem in &report.problems {
         let repaired = if repair { "repaired: " } else { "" };
-        print(&format!("{repaired}{problem}"));
+        print(&format!("{repaired}{problem}"))?;
     }
     let Report { events, rollups, problems } = report;
-    print(&format!("checked {events} events and {rollups} rollups: {} problems", problems.len()));
+    print(&format!("checked {events} events and {rollups} rollups: {} problems", problems.len()))?;
     let left = if repair { 0 } else { problems.len() };
     anyhow::ensure!(left == 0, "{left} problems are left (hint: `check --repair` rebuilds rollups and index)");
     Ok(())
@@ -300,13 +300,13 @@ fn run_demo(mut config: Config) -> anyhow::Result<()> {
     let objects = demo::fill(app.queue(), Clock::System.now()).context("the sample events could not be stored")?;
     tracing::info!(objects, "filled a throw-away database with sample events of the last 90 days");
     tracing::info!("listening on http://{}", app.address());
-    print(&format!("dashboard: http://{}/", app.address()));
+    print(&format!("dashboard: http://{}/", app.address()))?;
     stop.wait_and_stop(app)
 }
 
-#[expect(clippy::print_stdout, reason = "what the command was asked for")]
-fn print(text: &str) {
-    println!("{text}");
+/// Prints what the command was asked for.
+fn print(text: &str) -> anyhow::Result<()> {
+    writeln!(io::stdout(), "{text}").context("cannot print")
 }
 
 /// The signals that stop the server; heeded from the moment they are listened for.
