@@ -13,8 +13,8 @@ use actix_web::web::Data;
 use actix_web::{App as Routes, HttpServer};
 
 use crate::access::Access;
-use crate::api::{self, Answers, Exports, State};
-use crate::config::{Config, RetentionConfig};
+use crate::api::{self, Answers, Connection, Exports, State};
+use crate::config::{Config, RetentionConfig, WebOrigin};
 use crate::dashboard;
 use crate::figures::Figures;
 use crate::store::{Store, StoreError};
@@ -65,6 +65,8 @@ impl App {
         let address = listener.local_addr().map_err(listen_error)?;
         let queue = Arc::new(Queue::new(config.server.queue_bytes));
         let retention = retention(&config);
+        let stall = Duration::from_secs(config.server.stall_timeout_s);
+        let origins = config.server.cors_origins;
         let readiness = Arc::<Readiness>::default();
         let figures = Arc::<Figures>::default();
         let state = Data::new(State {
@@ -79,9 +81,10 @@ impl App {
             dialect: config.api.dialect,
             max_body_bytes: config.server.max_body_bytes,
             body_timeout: Duration::from_secs(config.server.body_timeout_s),
+            body_least_bytes_s: config.server.body_least_bytes_s,
             exports: Exports::default(),
         });
-        let (server, server_thread) = start_server(listener, state).map_err(StartError::Server)?;
+        let (server, server_thread) = start_server(listener, state, stall, origins).map_err(StartError::Server)?;
         let task = RollupTask::new(
             Arc::clone(&store),
             Arc::clone(&queue),
@@ -104,9 +107,14 @@ impl App {
         &self.queue
     }
 
+    /// Says that it is about to stop, and goes on.
+    pub fn announce_stop(&self) {
+        self.readiness.stop();
+    }
+
     /// Stops in order: takes no more connections, finishes running requests, commits what waits, closes the database.
     pub fn stop(self) -> io::Result<()> {
-        self.readiness.stop();
+        self.announce_stop();
         let runtime = tokio::runtime::Builder::new_current_thread().build()?;
         runtime.block_on(self.server.stop(true));
         let served = self.server_thread.join().unwrap_or_else(|_| Err(io::Error::other("the server panicked")));
@@ -124,16 +132,22 @@ pub fn retention(config: &Config) -> Retention {
 }
 
 /// Runs the server on a thread of its own; returns when it takes connections.
-fn start_server(listener: TcpListener, state: Data<State>) -> io::Result<(ServerHandle, JoinHandle<io::Result<()>>)> {
+fn start_server(
+    listener: TcpListener,
+    state: Data<State>,
+    stall: Duration,
+    origins: Vec<WebOrigin>,
+) -> io::Result<(ServerHandle, JoinHandle<io::Result<()>>)> {
     let (started, handle) = mpsc::channel();
     let serve = move || {
         let routes = move || {
             let routes = Routes::new().app_data(state.clone()).configure(dashboard::routes).configure(api::routes);
-            routes.wrap(from_fn(api::observe))
+            routes.wrap(api::cors(&origins)).wrap(from_fn(api::observe))
         };
         actix_web::rt::System::new().block_on(async move {
             let server = HttpServer::new(routes)
                 .disable_signals()
+                .on_connect(move |io, data| Connection::watch(io, data, stall))
                 .shutdown_timeout(STOP_WAITS_S)
                 // Or else the last piece of an answer waits until the client confirms the ones before.
                 .tcp_nodelay(true)

@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 use std::{env, io, iter};
 
 use anyhow::Context;
@@ -15,6 +16,7 @@ use clap::{Arg, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::timeout;
 
 use crate::access::{Scope, Token};
 use crate::api::DOCUMENT;
@@ -185,9 +187,10 @@ fn execute(cli: Cli) -> anyhow::Result<()> {
             config.refuse_open_writes()?;
             config.refuse_short_rollups()?;
             let stop = StopSignals::listen()?;
+            let delay = Duration::from_secs(config.server.stop_delay_s);
             let app = App::start(config, Clock::System)?;
             tracing::info!("listening on http://{}", app.address());
-            stop.wait_and_stop(app)
+            stop.wait_and_stop(app, delay)
         }
         Command::Demo => run_demo(config),
         Command::Import { files, url, token } => {
@@ -301,7 +304,7 @@ fn run_demo(mut config: Config) -> anyhow::Result<()> {
     tracing::info!(objects, "filled a throw-away database with sample events of the last 90 days");
     tracing::info!("listening on http://{}", app.address());
     print(&format!("dashboard: http://{}/", app.address()))?;
-    stop.wait_and_stop(app)
+    stop.wait_and_stop(app, Duration::ZERO)
 }
 
 /// Prints what the command was asked for.
@@ -326,15 +329,21 @@ impl StopSignals {
         Ok(Self { runtime, terminate, interrupt })
     }
 
-    /// Serves until the process is told to stop, then stops in order.
-    fn wait_and_stop(mut self, app: App) -> anyhow::Result<()> {
-        let name = self.runtime.block_on(async {
+    /// Serves until the process is told to stop, says so and goes on for the delay, or until it is told again; then stops in
+    /// order.
+    fn wait_and_stop(mut self, app: App, delay: Duration) -> anyhow::Result<()> {
+        let Self { runtime, terminate, interrupt } = &mut self;
+        let mut told = async || {
             tokio::select! {
-                _ = self.terminate.recv() => "SIGTERM",
-                _ = self.interrupt.recv() => "SIGINT",
+                _ = terminate.recv() => "SIGTERM",
+                _ = interrupt.recv() => "SIGINT",
             }
-        });
+        };
+        let name = runtime.block_on(told());
         tracing::info!("{name}: stopping");
+        app.announce_stop();
+        // Told again or not, it stops now.
+        let _ = runtime.block_on(async { timeout(delay, told()).await });
         app.stop()?;
         tracing::info!("stopped");
         Ok(())

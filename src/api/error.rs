@@ -1,5 +1,7 @@
 //! Every way a request can fail, and the one translation to status and body.
 
+use std::num::NonZeroU64;
+
 use actix_web::http::header;
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpResponse, ResponseError};
@@ -75,6 +77,8 @@ pub(crate) enum ApiError {
     Invalid(#[from] Invalid),
     #[error("the body did not arrive within {0} seconds")]
     BodyTimeout(u64),
+    #[error("the body arrived with fewer than {0} bytes a second")]
+    BodyTooSlow(NonZeroU64),
     #[error("the body is larger than {0} bytes")]
     BodyTooLarge(usize),
     #[error("{0}")]
@@ -121,7 +125,7 @@ impl ResponseError for ApiError {
             Self::Denied(Denied::NoToken) => StatusCode::UNAUTHORIZED,
             Self::Denied(Denied::NoScope(_)) => StatusCode::FORBIDDEN,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
-            Self::BodyTimeout(_) => StatusCode::REQUEST_TIMEOUT,
+            Self::BodyTimeout(_) | Self::BodyTooSlow(_) => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMedia(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::ManyExports

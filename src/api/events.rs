@@ -5,8 +5,9 @@
 //! is read on for a while, into nothing, so that it gets to see the answer.
 
 use std::io::Read;
+use std::num::NonZeroU64;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_web::http::header;
 use actix_web::rt::time::timeout;
@@ -28,6 +29,8 @@ use crate::worker::{Receipt, Request, WriteFailed};
 
 /// How long a client that sends more than is wanted may pause before it gets its answer.
 const DRAIN_PAUSE: Duration = Duration::from_millis(500);
+/// How long a body may be slower than it may be later.
+const SLOW_START: Duration = Duration::from_secs(5);
 /// Bodies up to this size are parsed where they arrive; larger ones off the async threads.
 const SMALL_BYTES: usize = 32 << 10;
 
@@ -73,7 +76,7 @@ pub(super) async fn post(
         Ok(received) => received,
         Err(error) => {
             drop(lease);
-            if !matches!(error, ApiError::BodyTimeout(_)) {
+            if !matches!(error, ApiError::BodyTimeout(_) | ApiError::BodyTooSlow(_)) {
                 drain(&mut payload, &state).await;
             }
             return Err(error);
@@ -187,10 +190,11 @@ async fn receive(
     if announced.is_some_and(|length| length > limit) {
         return Err(ApiError::BodyTooLarge(limit));
     }
+    let started = Instant::now();
     let receive = async {
         // Room for what was announced costs nothing before it is filled.
         let mut body = Vec::with_capacity(announced.unwrap_or(0));
-        while let Some(chunk) = next_chunk(payload).await? {
+        while let Some(chunk) = timely(&started, body.len(), state, next_chunk(payload)).await? {
             if body.len() + chunk.len() > limit {
                 return Err(ApiError::BodyTooLarge(limit));
             }
@@ -201,6 +205,18 @@ async fn receive(
     };
     let late = |_| ApiError::BodyTimeout(state.body_timeout.as_secs());
     timeout(state.body_timeout, receive).await.map_err(late)?
+}
+
+/// The next chunk, unless the body has become slower than it may be before it comes.
+async fn timely<T>(
+    started: &Instant,
+    received: usize,
+    state: &State,
+    next: impl Future<Output = Result<T, ApiError>>,
+) -> Result<T, ApiError> {
+    let Some(least) = NonZeroU64::new(state.body_least_bytes_s) else { return next.await };
+    let until = Duration::from_secs(received as u64 / least).max(SLOW_START);
+    timeout(until.saturating_sub(started.elapsed()), next).await.unwrap_or(Err(ApiError::BodyTooSlow(least)))
 }
 
 /// Reads on for a while what nobody wants: a client that is still sending would not get to see the answer.

@@ -40,7 +40,7 @@ const PIECE_BYTES: usize = 256 << 10;
 const NDJSON: &str = "application/x-ndjson";
 
 /// Says how many objects, and so lines, there are.
-const TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
+pub(super) const TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
 
 pub(super) async fn export(request: HttpRequest, state: Data<State>) -> Result<HttpResponse, ApiError> {
     state.allow(&request, Scope::Admin)?;

@@ -8,6 +8,8 @@
 mod admin;
 mod answer;
 mod answers;
+mod connection;
+mod cors;
 mod error;
 mod events;
 mod export;
@@ -39,6 +41,8 @@ use crate::worker::{Queue, Readiness, Retention};
 
 pub(crate) use answer::{Content, answer};
 pub(crate) use answers::Answers;
+pub(crate) use connection::Connection;
+pub(crate) use cors::cors;
 pub(crate) use error::ApiError;
 pub(crate) use export::Exports;
 pub(crate) use observe::observe;
@@ -59,6 +63,8 @@ pub(crate) struct State {
     pub(crate) max_body_bytes: usize,
     /// By when an event body has to be there.
     pub(crate) body_timeout: Duration,
+    /// How many bytes a second of a body have to arrive on average.
+    pub(crate) body_least_bytes_s: u64,
     /// The exports that may still begin.
     pub(crate) exports: Exports,
 }

@@ -5,6 +5,7 @@
 
 use std::net::IpAddr;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -16,12 +17,12 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::web::{Bytes, Data};
 
-use super::{ApiError, State, route_of};
+use super::{ApiError, Connection, State, route_of};
 use crate::config::LogLevel;
 use crate::telemetry::{RequestLine, say_request};
 
 /// Tells requests apart, in the log and for whoever asks about one. A client may choose it.
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The longest id that a client may choose.
 const ID_BYTES: usize = 128;
 
@@ -39,6 +40,10 @@ pub(crate) async fn observe(
 ) -> Result<ServiceResponse<Observed>, Error> {
     let state = request.app_data::<Data<State>>().expect("the state is there for all routes").clone();
     let mut line = Line::of(&request);
+    let connection = request.conn_data::<Rc<Connection>>().cloned();
+    if let Some(connection) = &connection {
+        connection.works();
+    }
     let mut response = next.call(request).await?.map_into_boxed_body();
     let status = response.status();
     line.status = Some(status);
@@ -59,7 +64,9 @@ pub(crate) async fn observe(
     if !headers.contains_key(header::CONTENT_SECURITY_POLICY) {
         headers.insert(header::CONTENT_SECURITY_POLICY, POLICY);
     }
-    Ok(response.map_body(|_, body| Observed { body, line }))
+    let progress = Progress(connection);
+    progress.note();
+    Ok(response.map_body(|_, body| Observed { body, line, progress }))
 }
 
 /// The method, if it is one that anybody uses: clients cannot make the figures grow.
@@ -146,6 +153,24 @@ fn milliseconds(time: Duration) -> f64 {
 pub(crate) struct Observed {
     body: BoxBody,
     line: Line,
+    progress: Progress,
+}
+
+/// Notes that the connection got somewhere, at last when the answer is over.
+struct Progress(Option<Rc<Connection>>);
+
+impl Progress {
+    fn note(&self) {
+        if let Some(connection) = &self.0 {
+            connection.gets_on();
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.note();
+    }
 }
 
 impl MessageBody for Observed {
@@ -159,6 +184,7 @@ impl MessageBody for Observed {
         let polled = Pin::new(&mut self.body).poll_next(context);
         match &polled {
             Poll::Ready(Some(Ok(piece))) => {
+                self.progress.note();
                 let bytes = piece.len() as u64;
                 self.line.bytes += bytes;
                 self.line.left = self.line.left.saturating_sub(bytes);

@@ -123,6 +123,23 @@ settings! {
         body_timeout_s: u64 = 30, at least 1,
             flag "--body-timeout-s" of "SECONDS", variable "SCALE_METRICS_BODY_TIMEOUT_S";
 
+        /// How many bytes a second of a body have to arrive on average, after its first five seconds; 0 means any number.
+        body_least_bytes_s: u64 = 100,
+            flag "--body-least-bytes-s" of "BYTES", variable "SCALE_METRICS_BODY_LEAST_BYTES_S";
+
+        /// How long a connection may get nowhere, in seconds: a head that is not complete, an answer of which nothing is
+        /// read.
+        stall_timeout_s: u64 = 30, at least 1,
+            flag "--stall-timeout-s" of "SECONDS", variable "SCALE_METRICS_STALL_TIMEOUT_S";
+
+        /// How long the server goes on after it was told to stop, in seconds; it says so at `/readyz`.
+        stop_delay_s: u64 = 0,
+            flag "--stop-delay-s" of "SECONDS", variable "SCALE_METRICS_STOP_DELAY_S";
+
+        /// The origins whose pages may use the server, such as `https://example.org`; `*` is any.
+        cors_origins: Vec<WebOrigin> = Vec::new(),
+            flag "--cors-origins" of "ORIGINS", variable "SCALE_METRICS_CORS_ORIGINS";
+
         /// How much memory all requests that write may hold together, in bytes, before more are refused with `503`.
         queue_bytes: usize = 128 << 20,
             flag "--queue-bytes" of "BYTES", variable "SCALE_METRICS_QUEUE_BYTES";
@@ -191,6 +208,26 @@ settings! {
         /// How much is logged.
         level: LogLevel = LogLevel::Info,
             flag "--log-level" of "LEVEL", variable "SCALE_METRICS_LOG_LEVEL";
+    }
+}
+
+/// An origin of pages, as browsers send it, or `*` for any.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebOrigin(String);
+
+impl WebOrigin {
+    /// The origin that a text names; `None` if it is none.
+    pub fn new(text: &str) -> Option<Self> {
+        let (scheme, host) = text.split_once("://").unwrap_or_default();
+        let is_plain =
+            |letter: char| letter.is_ascii_graphic() && !letter.is_ascii_uppercase() && !"/?#@,".contains(letter);
+        let is_origin = ["http", "https"].contains(&scheme) && !host.is_empty() && host.chars().all(is_plain);
+        (is_origin || text == "*").then(|| Self(text.to_owned()))
+    }
+
+    /// As browsers send it.
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 }
 

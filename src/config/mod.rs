@@ -22,7 +22,7 @@ use std::path::PathBuf;
 
 pub use keys::{
     AccessConfig, ApiConfig, Config, Dialect, KEYS, Key, LogConfig, LogFormat, LogLevel, RetentionConfig, ServerConfig,
-    StorageConfig,
+    StorageConfig, WebOrigin,
 };
 pub use overrides::Overrides;
 

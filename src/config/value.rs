@@ -7,7 +7,7 @@ use clap::{Arg, ArgAction};
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::keys::{Dialect, LogFormat, LogLevel};
+use super::keys::{Dialect, LogFormat, LogLevel, WebOrigin};
 use crate::access::Token;
 
 /// A type that a setting may have.
@@ -168,8 +168,19 @@ impl Setting for PathBuf {
     }
 }
 
-impl Setting for Vec<Token> {
-    const SECRET: bool = true;
+/// A type of which a setting may have several.
+pub(super) trait Item: Sized {
+    const SECRET: bool;
+
+    /// Reads one; otherwise what it must be.
+    fn from_text(text: &str) -> Result<Self, String>;
+
+    /// As it stands in a file, masked if it is a secret.
+    fn show(&self) -> String;
+}
+
+impl<T: Item> Setting for Vec<T> {
+    const SECRET: bool = T::SECRET;
 
     /// More than once, each time with one or more.
     fn taken(arg: Arg) -> Arg {
@@ -177,23 +188,43 @@ impl Setting for Vec<Token> {
     }
 
     fn from_text(text: &str) -> Result<Self, String> {
-        text.split(',').map(token).collect()
+        text.split(',').map(T::from_text).collect()
     }
 
     fn from_toml(value: &Spanned<DeValue<'_>>) -> Result<Self, Problem> {
         let texts = value.get_ref().as_array().ok_or("must be a list of strings")?;
         let read = |text: &Spanned<DeValue<'_>>| {
-            let token = text.get_ref().as_str().ok_or("must be a list of strings".to_owned()).and_then(token);
-            token.map_err(|must| Problem { must, at: Some(text.span().start) })
+            let item = text.get_ref().as_str().ok_or("must be a list of strings".to_owned()).and_then(T::from_text);
+            item.map_err(|must| Problem { must, at: Some(text.span().start) })
         };
         texts.iter().map(read).collect()
     }
 
     fn show(&self) -> toml::Value {
-        self.iter().map(Token::masked).collect::<Vec<_>>().into()
+        self.iter().map(T::show).collect::<Vec<_>>().into()
     }
 }
 
-fn token(text: &str) -> Result<Token, String> {
-    text.parse().map_err(|error| format!("cannot be used: {error}"))
+impl Item for Token {
+    const SECRET: bool = true;
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|error| format!("cannot be used: {error}"))
+    }
+
+    fn show(&self) -> String {
+        self.masked()
+    }
+}
+
+impl Item for WebOrigin {
+    const SECRET: bool = false;
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        Self::new(text).ok_or_else(|| "must be origins such as https://example.org, or *".to_owned())
+    }
+
+    fn show(&self) -> String {
+        self.as_str().to_owned()
+    }
 }

@@ -10,6 +10,7 @@ mod counting;
 mod details;
 mod events_in;
 mod export;
+mod hostile;
 mod http_rules;
 mod kept_answers;
 mod metrics_list;

@@ -61,6 +61,11 @@ fn samples(key: &Key) -> [Sample; 3] {
             let token = Token::make(&name, &[Scope::Read]).unwrap().1.to_string();
             return Sample { toml: format!("[\"{token}\"]"), shown: format!("[\"{name}:read:***\"]"), text: token };
         }
+        if default.is_array() {
+            let origin = format!("https://{number}.example.org");
+            let listed = format!("[\"{origin}\"]");
+            return Sample { toml: listed.clone(), shown: listed, text: origin };
+        }
         let names = key.names();
         let default_text = default.as_str().map_or_else(|| default.to_string(), str::to_owned);
         let text = if let Some(place) = names.iter().position(|name| *name == default_text) {

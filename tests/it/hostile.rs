@@ -1,0 +1,309 @@
+//! Clients that are slow, greedy or broken: they get an answer or the door, the server keeps its memory, and others are
+//! served meanwhile. Contract, section 3.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::support::process::{FREE_PORT, Serving, program};
+use crate::support::{Client, TestServer, execution, job_type};
+
+const POST: &str = "POST /v6/events/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\n";
+
+/// The program with these arguments more.
+fn serve(directory: &TempDir, arguments: &[&str]) -> Serving {
+    let all = [&["serve", "--listen", FREE_PORT, "--log-level", "info"], arguments].concat();
+    Serving::start(&mut program(directory.path(), &all))
+}
+
+/// The most memory that the process ever had, in MiB.
+fn peak_mib(server: &Serving) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", server.child.id())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() >> 10
+}
+
+/// What comes until the server closes the connection, by an end or by a reset.
+fn rest(mut connection: TcpStream) -> String {
+    let mut answer = Vec::new();
+    let _ = connection.read_to_end(&mut answer);
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+fn status_of(answer: &str) -> Option<u16> {
+    answer.strip_prefix("HTTP/1.1 ")?.split(' ').next()?.parse().ok()
+}
+
+/// Asserts that a client that does nothing wrong is served.
+#[track_caller]
+fn assert_serves(client: &Client) {
+    assert_eq!(client.get("/readyz").status, 200);
+    assert_eq!(client.ndjson("{\"kind\":\"strike\",\"id\":1,\"name\":\"a\"}").status, 200);
+    assert_eq!(client.get("/v6/metrics/ingests/plot-data/").status, 200);
+}
+
+#[test]
+fn gzip_bombs_are_refused_within_bounded_memory() {
+    let directory = TempDir::new().unwrap();
+    let server = serve(&directory, &[]);
+    // A gibibyte of nothing, in a megabyte.
+    let mut bomb = GzEncoder::new(Vec::new(), Compression::best());
+    let nothing = vec![b'\n'; 1 << 20];
+    for _ in 0..1024 {
+        bomb.write_all(&nothing).unwrap();
+    }
+    let bomb = bomb.finish().unwrap();
+    let head = format!("{POST}Content-Encoding: gzip\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", bomb.len());
+    thread::scope(|threads| {
+        let clients = (0..24).map(|_| {
+            threads.spawn(|| {
+                let mut connection = server.client.connect();
+                let _ = connection.write_all(head.as_bytes()).and_then(|()| connection.write_all(&bomb));
+                status_of(&rest(connection))
+            })
+        });
+        let clients: Vec<_> = clients.collect();
+        assert_serves(&server.client);
+        for client in clients {
+            let status = client.join().unwrap();
+            assert!(matches!(status, Some(413 | 503)), "{status:?}");
+        }
+    });
+    assert_serves(&server.client);
+    // At most 128 MiB for all bodies, 64 MiB of pages, and what the process itself takes.
+    assert!(peak_mib(&server) < 320, "{} MiB", peak_mib(&server));
+}
+
+#[test]
+fn large_bodies_that_stop_hold_no_more_than_they_may() {
+    let directory = TempDir::new().unwrap();
+    let server = serve(&directory, &["--body-timeout-s", "8"]);
+    let head = format!("{POST}Connection: close\r\nContent-Length: 60000000\r\n\r\n");
+    let piece = vec![b'\n'; 50_000_000];
+    thread::scope(|threads| {
+        let clients = (0..12).map(|_| {
+            threads.spawn(|| {
+                let mut connection = server.client.connect();
+                let _ = connection.write_all(head.as_bytes()).and_then(|()| connection.write_all(&piece));
+                status_of(&rest(connection))
+            })
+        });
+        let clients: Vec<_> = clients.collect();
+        assert_eq!(server.client.get("/v6/metrics/").status, 200);
+        let mut statuses: Vec<_> = clients.into_iter().map(|client| client.join().unwrap()).collect();
+        statuses.sort_unstable();
+        // Two found room and came too late, the others found none.
+        assert_eq!(statuses.iter().filter(|status| **status == Some(408)).count(), 2, "{statuses:?}");
+        assert!(statuses.iter().all(|status| matches!(status, Some(408 | 503))), "{statuses:?}");
+    });
+    assert_serves(&server.client);
+    assert!(peak_mib(&server) < 320, "{} MiB", peak_mib(&server));
+}
+
+#[test]
+fn a_body_below_the_least_rate_is_given_up_before_its_time() {
+    let directory = TempDir::new().unwrap();
+    let server = serve(&directory, &["--body-timeout-s", "3600", "--body-least-bytes-s", "1000"]);
+    let slow = |head: &str| {
+        let mut connection = server.client.connect();
+        connection.write_all(format!("{POST}Connection: close\r\n{head}\r\n").as_bytes()).unwrap();
+        // A few bytes, again and again, until the server has enough of it.
+        while connection.write_all(b"1\r\n \r\n").is_ok() {
+            thread::sleep(Duration::from_millis(20));
+        }
+    };
+    let chunked = thread::scope(|threads| {
+        threads.spawn(|| slow("Transfer-Encoding: chunked\r\n"));
+        let stopped = threads.spawn(|| {
+            let mut connection = server.client.connect();
+            connection
+                .write_all(format!("{POST}Connection: close\r\nContent-Length: 100\r\n\r\n[").as_bytes())
+                .unwrap();
+            rest(connection)
+        });
+        assert_serves(&server.client);
+        stopped.join().unwrap()
+    });
+    assert_eq!(status_of(&chunked), Some(408), "{chunked}");
+    assert!(chunked.contains("fewer than 1000 bytes a second"), "{chunked}");
+}
+
+#[test]
+fn a_head_that_never_becomes_complete_ends_the_connection() {
+    let server = TestServer::start_with(|config| config.server.stall_timeout_s = 1);
+    // The first of a connection, and a later one.
+    for requests in 0..3 {
+        let mut connection = server.connect();
+        for _ in 0..requests {
+            connection.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+            let mut answer = [0; 512];
+            let read = connection.read(&mut answer).unwrap();
+            assert!(answer[..read].starts_with(b"HTTP/1.1 200"));
+        }
+        connection.write_all(b"GET /healthz HTTP/1.1\r\nX-Slow: ").unwrap();
+        let slow = connection.try_clone().unwrap();
+        let writer = thread::spawn(move || {
+            let mut slow = slow;
+            while slow.write_all(b"x").is_ok() {
+                thread::sleep(Duration::from_millis(20));
+            }
+        });
+        assert!(!rest(connection).contains("200 OK"));
+        writer.join().unwrap();
+    }
+    assert_serves(&server);
+}
+
+#[test]
+fn an_answer_that_nobody_reads_gives_its_memory_back() {
+    let server = TestServer::start_with(|config| {
+        config.server.stall_timeout_s = 2;
+        config.api.answer_cache_bytes = 0;
+    });
+    server.accept(&[job_type(1, "a")]);
+    let hours = (0..9_000_u64).map(|hour| {
+        let at =
+            |minute| format!("2014-{:02}-{:02}T{:02}:{minute}:00Z", hour / 750 + 1, hour % 750 / 27 + 1, hour % 24);
+        execution(hour + 1, 1, &at("01"), &at("02"), &at("03"))
+    });
+    server.accept(&hours.collect::<Vec<_>>());
+    let held = || {
+        let figures = server.get("/metrics").text();
+        let line = figures.lines().find(|line| line.starts_with("scale_metrics_answer_bytes ")).unwrap();
+        line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()
+    };
+    let ask = "GET /v6/metrics/job-types/plot-data/?resolution=hour&ended=2015-01-31 HTTP/1.1\r\nHost: x\r\n\r\n";
+    let mut greedy: Vec<_> = (0..3).map(|_| server.connect()).collect();
+    for connection in &mut greedy {
+        connection.write_all(ask.as_bytes()).unwrap();
+        connection.read_exact(&mut [0; 100]).unwrap();
+    }
+    assert!(held() > 3 << 20, "{} bytes are held", held());
+    let start = Instant::now();
+    while held() > 0 {
+        assert!(start.elapsed() < Duration::from_mins(2), "{} bytes are held for ever", held());
+        thread::sleep(Duration::from_millis(20));
+    }
+    // Who reads slowly but reads gets it all.
+    let mut patient = server.connect();
+    patient.write_all(ask.replace("Host", "Connection: close\r\nHost").as_bytes()).unwrap();
+    let (mut piece, mut length) = (vec![0; 1 << 20], 0);
+    loop {
+        thread::sleep(Duration::from_millis(100));
+        let read = patient.read(&mut piece).unwrap();
+        if read == 0 {
+            break;
+        }
+        length += read;
+    }
+    let whole = server.get("/v6/metrics/job-types/plot-data/?resolution=hour&ended=2015-01-31").body.len();
+    assert!(length > whole, "{length} bytes of {whole} and a head");
+}
+
+#[test]
+fn many_idle_connections_are_in_nobodys_way() {
+    let directory = TempDir::new().unwrap();
+    let server = serve(&directory, &[]);
+    let idle: Vec<_> = (0..400).map(|_| server.client.connect()).collect();
+    assert_serves(&server.client);
+    assert!(peak_mib(&server) < 100, "{} MiB", peak_mib(&server));
+    drop(idle);
+    assert_serves(&server.client);
+}
+
+#[test]
+fn heads_that_are_too_large_or_malformed_are_refused() {
+    let directory = TempDir::new().unwrap();
+    let server = serve(&directory, &[]);
+    let get = |head: &str| format!("GET /v6/metrics/{head}\r\nConnection: close\r\n\r\n");
+    let many = (0..200).fold(String::new(), |mut many, n| {
+        write!(many, "\r\nX-{n}: 1").unwrap();
+        many
+    });
+    let body = "\r\nContent-Type: application/json\r\n";
+    for request in [
+        get(&format!("?q={} HTTP/1.1\r\nHost: x", "x".repeat(70_000))),
+        get(&format!(" HTTP/1.1\r\nHost: x\r\nX-Large: {}", "x".repeat(1 << 20))),
+        get(&format!(" HTTP/1.1\r\nHost: x{many}")),
+        get(" HTTP/1.1\r\nHost: x\r\n folded: 1"),
+        get(" HTTP/1.1\r\nHost : x\r\nBad name: 1"),
+        get("\x01 HTTP/1.1\r\nHost: x"),
+        get(" HTTP/9.9\r\nHost: x"),
+        "nonsense\r\n\r\n".to_owned(),
+        format!("POST /v6/events/ HTTP/1.1\r\nHost: x{body}Content-Length: 2\r\nContent-Length: 3\r\n\r\n[]x"),
+        format!("POST /v6/events/ HTTP/1.1\r\nHost: x{body}Content-Length: -2\r\n\r\n[]"),
+        format!("POST /v6/events/ HTTP/1.1\r\nHost: x{body}Content-Length: 2, 2\r\n\r\n[]"),
+        format!("POST /v6/events/ HTTP/1.1\r\nHost: x{body}Transfer-Encoding: xchunked\r\n\r\n2\r\n[]\r\n0\r\n\r\n"),
+        format!(
+            "POST /v6/events/ HTTP/1.1\r\nHost: x{body}Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /x"
+        ),
+    ] {
+        let mut connection = server.client.connect();
+        let _ = connection.write_all(request.as_bytes());
+        let answer = rest(connection);
+        let shown = &request[..request.len().min(120)];
+        // A connection that is reset before its end has been sent is a refusal, too.
+        assert!(answer.is_empty() || matches!(status_of(&answer), Some(400..=499)), "{shown:?}: {answer}");
+        assert_eq!(answer.matches("HTTP/1.1 ").count(), usize::from(!answer.is_empty()), "{shown:?}: {answer}");
+    }
+    assert_serves(&server.client);
+    assert!(peak_mib(&server) < 100, "{} MiB", peak_mib(&server));
+}
+
+#[test]
+fn pages_of_other_origins_may_use_it_only_where_the_settings_say_so() {
+    let ask = |server: &Client, method: &str, origin: &str| {
+        let headers = [
+            ("Origin", origin),
+            ("Access-Control-Request-Method", "POST"),
+            ("Access-Control-Request-Headers", "authorization, content-type"),
+        ];
+        server.send(method, "/v6/metrics/", &headers, b"")
+    };
+    let closed = TestServer::start();
+    for method in ["GET", "OPTIONS"] {
+        let answer = ask(&closed, method, "https://example.org");
+        assert_eq!(answer.header("access-control-allow-origin"), None);
+    }
+    let origin = scale_metrics::config::WebOrigin::new("https://example.org").unwrap();
+    let server = TestServer::start_with(|config| config.server.cors_origins = vec![origin]);
+    let preflight = ask(&server, "OPTIONS", "https://example.org");
+    assert_eq!(preflight.status, 200);
+    assert_eq!(preflight.header("access-control-allow-origin"), Some("https://example.org"));
+    assert!(preflight.header("access-control-allow-methods").unwrap().contains("POST"));
+    assert!(preflight.header("access-control-allow-headers").unwrap().contains("authorization"));
+    let answer = ask(&server, "GET", "https://example.org");
+    assert_eq!((answer.status, answer.header("access-control-allow-origin")), (200, Some("https://example.org")));
+    assert!(answer.header("access-control-expose-headers").unwrap().contains("etag"));
+    assert_eq!(answer.header("access-control-allow-credentials"), None);
+    assert_eq!(ask(&server, "GET", "https://example.com").header("access-control-allow-origin"), None);
+    assert_eq!(server.get("/v6/metrics/").status, 200);
+}
+
+#[test]
+fn a_stop_says_so_first_and_goes_on_for_its_delay() {
+    let directory = TempDir::new().unwrap();
+    let server = serve(&directory, &["--stop-delay-s", "3600"]);
+    server.signal("TERM");
+    let start = Instant::now();
+    let said = loop {
+        let answer = server.client.get("/readyz");
+        if answer.status == 503 {
+            break answer.json();
+        }
+        assert!(start.elapsed() < Duration::from_mins(1), "it never says that it stops");
+    };
+    assert_eq!(said["reasons"], json!(["the server is stopping"]));
+    // Until then, everything goes on.
+    assert_eq!(server.client.get("/healthz").status, 200);
+    assert_eq!(server.client.ndjson("{\"kind\":\"strike\",\"id\":1,\"name\":\"a\"}").status, 200);
+    assert_eq!(server.end("TERM").code(), Some(0));
+}
