@@ -30,7 +30,7 @@ use crate::store::{Forgettable, Store};
 use crate::time::Clock;
 use crate::worker::chain;
 use crate::worker::retention::Expiry;
-use crate::{demo, telemetry};
+use crate::{demo, health, telemetry};
 
 #[derive(Parser)]
 #[command(name = "scale-metrics", version, about, disable_help_subcommand = true)]
@@ -77,6 +77,14 @@ enum Command {
         /// Where to, packed if the name ends in `.gz`; `-` is standard output [default: -]
         #[arg(long, short, value_name = "FILE")]
         output: Option<PathBuf>,
+    },
+    /// Ask a running server whether it can take writes
+    ///
+    /// Exit status 1 if not, or if it does not answer.
+    Health {
+        /// Its address [default: where the settings say that a server listens]
+        #[arg(long, value_name = "URL", env = "SCALE_METRICS_URL")]
+        url: Option<String>,
     },
     /// Verify the database, compute every rollup anew from the events, and list what differs
     ///
@@ -197,6 +205,10 @@ fn execute(cli: Cli) -> anyhow::Result<()> {
             Ok(import::run(&files, &target(&config, url, token), config.server.max_body_bytes)?)
         }
         Command::Export { url, token, output } => Ok(export::run(&target(&config, url, token), output.as_deref())?),
+        Command::Health { url } => {
+            health::check(&url.unwrap_or_else(|| health::url_of(config.server.listen)))?;
+            print("ready")
+        }
         Command::Check { repair } => run_check(&config, repair),
         Command::Expire { dry_run } => run_expire(&config, dry_run),
         Command::Openapi => {

@@ -4,7 +4,7 @@
 //!
 //! - [`cli`], [`config`], [`telemetry`], [`app`]: arguments, settings, logs; what starts and stops the server
 //! - [`check`], [`demo`], [`export`], [`import`]: whether all that is stored fits together; sample events; events into files
-//!   and from them; [`progress`]: how far they have come
+//!   and from them; [`progress`]: how far they have come; [`health`]: whether a running server is ready
 //! - `api`, `dashboard`: the HTTP interface, the page
 //! - [`worker`]: the rollup task, the one writer
 //! - [`store`]: events, definitions and rollups on disk
@@ -29,6 +29,7 @@ pub mod demo;
 pub mod events;
 pub mod export;
 pub mod figures;
+pub mod health;
 pub mod import;
 pub mod memory;
 pub mod plot;

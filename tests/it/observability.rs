@@ -214,3 +214,28 @@ fn the_log_says_when_a_client_went_away() {
     // It may be found out by the missing body, or with the answer that nobody takes.
     assert!(post["status"] == 400 || post["gone"] == true, "{post}");
 }
+
+#[test]
+fn the_health_command_tells_whether_a_server_is_ready() {
+    let directory = TempDir::new().unwrap();
+    let health = |arguments: &[&str]| {
+        let output = program(directory.path(), &[&["health"], arguments].concat()).output().unwrap();
+        let [said, complaint] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+        (output.status.code(), said, complaint)
+    };
+    let arguments = ["serve", "--listen", FREE_PORT, "--stop-delay-s", "3600"];
+    let server = Serving::start(&mut program(directory.path(), &arguments));
+    let (url, port) = (server.client.base().to_owned(), server.client.address().port());
+    assert_eq!(health(&["--url", &url]), (Some(0), "ready\n".to_owned(), String::new()));
+    // A server that listens everywhere is asked here.
+    assert_eq!(health(&["--listen", &format!("0.0.0.0:{port}")]).0, Some(0));
+    let (code, said, complaint) = health(&["--url", &format!("{url}/elsewhere")]);
+    assert!((code, said.as_str()) == (Some(1), "") && complaint.contains("404"), "{complaint}");
+    server.signal("TERM");
+    while server.client.get("/readyz").status == 200 {}
+    let (code, _, complaint) = health(&["--url", &url]);
+    assert!(code == Some(1) && complaint.contains("503") && complaint.contains("is stopping"), "{complaint}");
+    assert_eq!(server.end("TERM").code(), Some(0));
+    let (code, _, complaint) = health(&["--url", &url]);
+    assert!(code == Some(1) && complaint.contains(&port.to_string()), "{complaint}");
+}

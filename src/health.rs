@@ -1,0 +1,56 @@
+//! `health`: whether a running server can take writes, for whoever restarts it if not.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+/// How long the server may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Why a server is not well.
+#[derive(Debug, thiserror::Error)]
+pub enum HealthError {
+    /// It does not answer.
+    #[error("{address}: {source}")]
+    Unreachable {
+        /// What was asked.
+        address: String,
+        /// What is wrong.
+        source: ureq::Error,
+    },
+    /// It answers that it is not ready, or is another server.
+    #[error("{address} answers {status}: {said}")]
+    NotReady {
+        /// What was asked.
+        address: String,
+        /// The status of its answer.
+        status: u16,
+        /// Its answer.
+        said: String,
+    },
+}
+
+/// The address of the server that listens there, as this machine reaches it.
+pub fn url_of(listen: SocketAddr) -> String {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    format!("http://{}", SocketAddr::new(ip, listen.port()))
+}
+
+/// Asks the server at `url` whether it is ready.
+pub fn check(url: &str) -> Result<(), HealthError> {
+    let address = format!("{}/readyz", url.trim_end_matches('/'));
+    let agent = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).build();
+    let agent: ureq::Agent = agent.into();
+    let answer = agent.get(&address).call().and_then(|mut answer| {
+        let said = answer.body_mut().read_to_string()?;
+        Ok((answer.status().as_u16(), said))
+    });
+    match answer {
+        Ok((200, said)) if said == r#"{"status":"ready"}"# => Ok(()),
+        Ok((status, said)) => Err(HealthError::NotReady { address, status, said }),
+        Err(source) => Err(HealthError::Unreachable { address, source }),
+    }
+}
