@@ -8,6 +8,7 @@ mod cli;
 mod completions;
 mod counting;
 mod details;
+mod docs;
 mod events_in;
 mod export;
 mod hostile;
