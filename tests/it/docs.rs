@@ -1,9 +1,12 @@
 //! The guides under `docs/`: what they list is what there is.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
 use scale_metrics::config::KEYS;
+
+use crate::support::{TestServer, worked_example};
 
 /// The text of a page.
 fn page(name: &str) -> String {
@@ -35,4 +38,19 @@ fn the_table_of_settings_has_every_key_with_its_flag_variable_and_default() {
         assert!(row.pop().is_some_and(|meaning| !meaning.is_empty()), "{row:?}");
     }
     assert_eq!(rows, expected);
+}
+
+#[test]
+fn the_table_of_figures_has_all_that_a_server_shows() {
+    let server = TestServer::start();
+    server.accept(&worked_example());
+    server.get("/v6/metrics/job-types/plot-data/");
+    let text = server.get("/metrics").text();
+    let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    let shown: BTreeSet<_> = types.filter(|line| line.starts_with("scale_metrics_")).collect();
+    let rows = table(&page("observability.md"), "figure");
+    let listed: Vec<_> = rows.iter().map(|row| format!("{} {}", row[0], row[1])).collect();
+    assert!(rows.iter().all(|row| row.len() == 3 && !row[2].is_empty()));
+    assert_eq!(listed.iter().map(String::as_str).collect::<BTreeSet<_>>(), shown);
+    assert_eq!(listed.len(), shown.len(), "a figure is listed twice");
 }
