@@ -54,3 +54,23 @@ fn the_table_of_figures_has_all_that_a_server_shows() {
     assert_eq!(listed.iter().map(String::as_str).collect::<BTreeSet<_>>(), shown);
     assert_eq!(listed.len(), shown.len(), "a figure is listed twice");
 }
+
+#[test]
+fn the_examples_of_all_kinds_of_events_are_accepted_in_their_order() {
+    let server = TestServer::start();
+    let page = page("events.md");
+    let (_, rest) = page.split_once("```json\n").unwrap();
+    let (examples, _) = rest.split_once("```").unwrap();
+    let expected = ["job_type", "strike", "error", "job", "job_execution", "ingest"];
+    let kinds: Vec<_> = table(&page, "kind").iter().map(|row| row[0].clone()).collect();
+    assert_eq!(kinds, expected);
+    assert_eq!(examples.lines().count(), expected.len());
+    for (line, kind) in examples.lines().zip(expected) {
+        assert!(line.starts_with(&format!("{{\"kind\": \"{kind}\", ")), "{line}");
+        let answer = server.ndjson(line);
+        assert_eq!((answer.status, answer.json()["created"].as_u64()), (200, Some(1)), "{line}: {}", answer.text());
+    }
+    assert_eq!(server.ndjson(examples).json()["unchanged"], 6);
+    assert_eq!(server.values("job-types", "run_time_sum", "")[0]["value"], 2430);
+    assert_eq!(server.values("ingests", "ingested_count", "")[0]["value"], 1);
+}
