@@ -74,3 +74,18 @@ fn the_examples_of_all_kinds_of_events_are_accepted_in_their_order() {
     assert_eq!(server.values("job-types", "run_time_sum", "")[0]["value"], 2430);
     assert_eq!(server.values("ingests", "ingested_count", "")[0]["value"], 1);
 }
+
+#[test]
+fn links_between_guides_lead_to_files_and_the_index_has_every_guide() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let index = page("README.md");
+    for entry in fs::read_dir(&docs).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(name == "README.md" || index.contains(&format!("| [{name}]({name}) |")), "{name} is not in the index");
+        for link in page(&name).split("](").skip(1) {
+            let target = link.split([')', '#']).next().unwrap();
+            let leads = target.starts_with("http") || docs.join(target).exists();
+            assert!(leads, "{name} has a link to {target}, which is not there");
+        }
+    }
+}
