@@ -5,7 +5,9 @@ use std::fs;
 use std::path::Path;
 
 use scale_metrics::config::KEYS;
+use tempfile::TempDir;
 
+use crate::support::process::program;
 use crate::support::{TestServer, worked_example};
 
 /// The text of a page.
@@ -38,6 +40,22 @@ fn the_table_of_settings_has_every_key_with_its_flag_variable_and_default() {
         assert!(row.pop().is_some_and(|meaning| !meaning.is_empty()), "{row:?}");
     }
     assert_eq!(rows, expected);
+}
+
+#[test]
+fn the_settings_in_force_are_printed_as_the_example_shows() {
+    let page = page("settings.md");
+    let (_, example) = page.split_once("## What is in force\n").unwrap();
+    let blocks: Vec<_> = example.split("```").skip(1).step_by(2).take(2).collect();
+    let file = blocks[0].strip_prefix("toml\n").unwrap();
+    let (command, printed) = blocks[1].strip_prefix("console\n$ ").unwrap().split_once('\n').unwrap();
+    let (variable, command) = command.split_once(' ').unwrap();
+    let (name, value) = variable.split_once('=').unwrap();
+    let arguments: Vec<_> = command.strip_prefix("scale-metrics ").unwrap().split(' ').collect();
+    let directory = TempDir::new().unwrap();
+    fs::write(directory.path().join("config.toml"), file).unwrap();
+    let output = program(directory.path(), &arguments).env(name, value).output().unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), printed);
 }
 
 #[test]
