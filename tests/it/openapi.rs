@@ -371,13 +371,8 @@ fn answers_to_who_comes_late_or_finds_no_room_are_as_the_document_says() {
     let mut slow = server.connect();
     write!(slow, "{head}Content-Length: 90000\r\n\r\n{}", " ".repeat(80_000)).unwrap();
     let other = format!("[]{}", " ".repeat(50_000));
-    let refused = loop {
-        // It takes a moment until the first part has arrived.
-        let answer = server.send("POST", EVENTS, &[JSON], other.as_bytes());
-        if answer.status != 200 {
-            break answer;
-        }
-    };
+    server.wait_for_room_taken(80_000);
+    let refused = server.send("POST", EVENTS, &[JSON], other.as_bytes());
     assert_eq!(refused.status, 503);
     document.assert_allows("post", EVENTS, &refused);
 

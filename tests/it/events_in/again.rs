@@ -264,13 +264,8 @@ fn a_body_takes_room_from_its_first_byte_on_until_it_is_answered() {
     slow.write_all(head.as_bytes()).unwrap();
     slow.write_all(first.as_bytes()).unwrap();
     let other = to_ndjson(&[job(2, 1, "FAILED", END)]) + &" ".repeat(30_000) + "\n";
-    let refused = loop {
-        // It takes a moment until the first part has arrived.
-        let answer = server.ndjson(&other);
-        if answer.status != 200 {
-            break answer;
-        }
-    };
+    server.wait_for_room_taken(80_000);
+    let refused = server.ndjson(&other);
     refused.assert_refused(503, &[]);
     assert_eq!(refused.header("Retry-After"), Some("1"));
     // A small one finds room.
@@ -292,12 +287,8 @@ fn what_unpacks_to_more_than_there_is_room_for_is_refused() {
     )
     .unwrap();
     let bomb = gzip(&vec![b'\n'; 1_000_000]);
-    let refused = loop {
-        let answer = server.send("POST", EVENTS, &[NDJSON, GZIP], &bomb);
-        if answer.status != 200 {
-            break answer;
-        }
-    };
+    server.wait_for_room_taken(4);
+    let refused = server.send("POST", EVENTS, &[NDJSON, GZIP], &bomb);
     refused.assert_refused(503, &[]);
 }
 
