@@ -7,10 +7,15 @@ use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use actix_web::dev::ServerHandle;
+use actix_http::error::DispatchError;
+use actix_http::{HttpService, KeepAlive};
+use actix_server::{Server, ServerHandle};
+use actix_service::{IntoServiceFactory, ServiceFactoryExt, fn_service, map_config};
+use actix_web::dev::AppConfig;
 use actix_web::middleware::from_fn;
+use actix_web::rt::net::TcpStream;
 use actix_web::web::Data;
-use actix_web::{App as Routes, HttpServer};
+use actix_web::{App as Routes, Error};
 
 use crate::access::Access;
 use crate::api::{self, Answers, Connection, Exports, State};
@@ -24,6 +29,10 @@ use crate::worker::{Queue, Readiness, Retention, RollupTask};
 
 /// How long a stop waits for running requests, in seconds.
 const STOP_WAITS_S: u64 = 30;
+/// How long a connection may be idle, and how long the head of its first request may take.
+const KEEP_ALIVE: Duration = Duration::from_secs(5);
+/// How long a client may take to close a connection.
+const CLOSE_WAITS: Duration = Duration::from_secs(1);
 
 /// Why the server cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -65,7 +74,8 @@ impl App {
         let address = listener.local_addr().map_err(listen_error)?;
         let queue = Arc::new(Queue::new(config.server.queue_bytes));
         let retention = retention(&config);
-        let stall = Duration::from_secs(config.server.stall_timeout_s);
+        // A clock cannot go on for any number of seconds; a day is as good as for ever.
+        let stall = Duration::from_secs(config.server.stall_timeout_s.min(24 * 60 * 60));
         let origins = config.server.cors_origins;
         let readiness = Arc::<Readiness>::default();
         let figures = Arc::<Figures>::default();
@@ -140,19 +150,35 @@ fn start_server(
 ) -> io::Result<(ServerHandle, JoinHandle<io::Result<()>>)> {
     let (started, handle) = mpsc::channel();
     let serve = move || {
-        let routes = move || {
-            let routes = Routes::new().app_data(state.clone()).configure(dashboard::routes).configure(api::routes);
-            routes.wrap(api::cors(&origins)).wrap(from_fn(api::observe))
-        };
         actix_web::rt::System::new().block_on(async move {
-            let server = HttpServer::new(routes)
-                .disable_signals()
-                .on_connect(move |io, data| Connection::watch(io, data, stall))
-                .shutdown_timeout(STOP_WAITS_S)
-                // Or else the last piece of an answer waits until the client confirms the ones before.
-                .tcp_nodelay(true)
-                .listen(listener)?
-                .run();
+            let builder = Server::build().disable_signals().shutdown_timeout(STOP_WAITS_S);
+            let stop = builder.graceful_shutdown_signal();
+            // What `HttpServer` does, which takes bare sockets only.
+            let worker = move || {
+                let routes = Routes::new().app_data(state.clone()).configure(dashboard::routes).configure(api::routes);
+                let routes = routes.wrap(api::cors(&origins)).wrap(from_fn(api::observe)).into_factory();
+                let routes =
+                    map_config(routes.map_err(|error: Error| error.error_response()), |()| AppConfig::default());
+                let stop = stop.clone();
+                let http = HttpService::build()
+                    .graceful_shutdown_signal(move || {
+                        let stop = stop.clone();
+                        async move { stop.notified().await }
+                    })
+                    .keep_alive(KeepAlive::Timeout(KEEP_ALIVE))
+                    .client_request_timeout(KEEP_ALIVE)
+                    .client_disconnect_timeout(CLOSE_WAITS)
+                    .on_connect_ext(|connection: &Connection, data| _ = data.insert(connection.phase()))
+                    .h1(routes);
+                fn_service(move |socket: TcpStream| async move {
+                    let client = socket.peer_addr().ok();
+                    // Or else the last piece of an answer waits until the client confirms the ones before.
+                    socket.set_nodelay(true).map_err(DispatchError::Io)?;
+                    Ok((Connection::new(socket, stall), client))
+                })
+                .and_then(http)
+            };
+            let server = builder.listen("http", listener, worker)?.run();
             started.send(server.handle()).map_err(|_| io::Error::other("nobody waits for the server"))?;
             server.await
         })

@@ -5,7 +5,6 @@
 
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -17,7 +16,8 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::web::{Bytes, Data};
 
-use super::{ApiError, Connection, State, route_of};
+use super::connection::Phase;
+use super::{ApiError, State, route_of};
 use crate::config::LogLevel;
 use crate::telemetry::{RequestLine, say_request};
 
@@ -40,10 +40,6 @@ pub(crate) async fn observe(
 ) -> Result<ServiceResponse<Observed>, Error> {
     let state = request.app_data::<Data<State>>().expect("the state is there for all routes").clone();
     let mut line = Line::of(&request);
-    let connection = request.conn_data::<Rc<Connection>>().cloned();
-    if let Some(connection) = &connection {
-        connection.works();
-    }
     let mut response = next.call(request).await?.map_into_boxed_body();
     let status = response.status();
     line.status = Some(status);
@@ -64,9 +60,7 @@ pub(crate) async fn observe(
     if !headers.contains_key(header::CONTENT_SECURITY_POLICY) {
         headers.insert(header::CONTENT_SECURITY_POLICY, POLICY);
     }
-    let progress = Progress(connection);
-    progress.note();
-    Ok(response.map_body(|_, body| Observed { body, line, progress }))
+    Ok(response.map_body(|_, body| Observed { body, line }))
 }
 
 /// The method, if it is one that anybody uses: clients cannot make the figures grow.
@@ -76,7 +70,7 @@ fn known(method: &Method) -> &str {
     if KNOWN.contains(method) { method.as_str() } else { "other" }
 }
 
-/// What the log says of a request when this is dropped.
+/// What the log says of a request when this is dropped, and its connection waits for the next one.
 struct Line {
     started: Instant,
     id: HeaderValue,
@@ -91,6 +85,8 @@ struct Line {
     left: u64,
     /// What the client is not told.
     error: Option<String>,
+    /// Of the connection that the request came by.
+    phase: Option<Phase>,
 }
 
 impl Line {
@@ -100,6 +96,8 @@ impl Line {
         let path = request.uri().path_and_query().map_or("", |path| path.as_str());
         let shown = path.floor_char_boundary(SHOWN_BYTES);
         let rest = if shown < path.len() { "…" } else { "" };
+        let phase = request.conn_data::<Phase>().cloned();
+        phase.iter().for_each(Phase::begin);
         Self {
             started: Instant::now(),
             id: chosen.cloned().unwrap_or_else(new),
@@ -110,6 +108,7 @@ impl Line {
             bytes: 0,
             left: u64::MAX,
             error: None,
+            phase,
         }
     }
 }
@@ -122,6 +121,7 @@ fn is_fit(id: &[u8]) -> bool {
 
 impl Drop for Line {
     fn drop(&mut self) {
+        self.phase.iter().for_each(Phase::end);
         let level = match self.status {
             Some(StatusCode::INTERNAL_SERVER_ERROR) => LogLevel::Error,
             Some(status) if status.is_server_error() => LogLevel::Warn,
@@ -153,24 +153,6 @@ fn milliseconds(time: Duration) -> f64 {
 pub(crate) struct Observed {
     body: BoxBody,
     line: Line,
-    progress: Progress,
-}
-
-/// Notes that the connection got somewhere, at last when the answer is over.
-struct Progress(Option<Rc<Connection>>);
-
-impl Progress {
-    fn note(&self) {
-        if let Some(connection) = &self.0 {
-            connection.gets_on();
-        }
-    }
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        self.note();
-    }
 }
 
 impl MessageBody for Observed {
@@ -184,7 +166,6 @@ impl MessageBody for Observed {
         let polled = Pin::new(&mut self.body).poll_next(context);
         match &polled {
             Poll::Ready(Some(Ok(piece))) => {
-                self.progress.note();
                 let bytes = piece.len() as u64;
                 self.line.bytes += bytes;
                 self.line.left = self.line.left.saturating_sub(bytes);

@@ -42,6 +42,16 @@ fn status_of(answer: &str) -> Option<u16> {
     answer.strip_prefix("HTTP/1.1 ")?.split(' ').next()?.parse().ok()
 }
 
+/// Asserts that what is refused, if it is answered at all, is told why: contract, section 3.
+#[track_caller]
+fn assert_has_detail(answer: &str) {
+    let Some((head, body)) = answer.split_once("\r\n\r\n") else { return assert_eq!(answer, "") };
+    assert!(head.contains("\r\ncontent-type: application/json"), "{head}");
+    assert!(head.contains(&format!("\r\ncontent-length: {}\r\n", body.len())), "{head}");
+    let body: serde_json::Value = serde_json::from_str(body).unwrap();
+    assert!(body["detail"].as_str().is_some_and(|detail| !detail.is_empty()), "{body}");
+}
+
 /// Asserts that a client that does nothing wrong is served.
 #[track_caller]
 fn assert_serves(client: &Client) {
@@ -156,7 +166,9 @@ fn a_head_that_never_becomes_complete_ends_the_connection() {
                 thread::sleep(Duration::from_millis(20));
             }
         });
-        assert!(!rest(connection).contains("200 OK"));
+        let answer = rest(connection);
+        assert!(matches!(status_of(&answer), None | Some(408)), "{answer}");
+        assert_has_detail(&answer);
         writer.join().unwrap();
     }
     assert_serves(&server);
@@ -253,6 +265,7 @@ fn heads_that_are_too_large_or_malformed_are_refused() {
         // A connection that is reset before its end has been sent is a refusal, too.
         assert!(answer.is_empty() || matches!(status_of(&answer), Some(400..=499)), "{shown:?}: {answer}");
         assert_eq!(answer.matches("HTTP/1.1 ").count(), usize::from(!answer.is_empty()), "{shown:?}: {answer}");
+        assert_has_detail(&answer);
     }
     assert_serves(&server.client);
     assert!(peak_mib(&server) < 100, "{} MiB", peak_mib(&server));

@@ -1,0 +1,189 @@
+//! The connection of a client, with the deadlines that the framework leaves open.
+//!
+//! The framework has a deadline for the head of the first request only, and none for a client that does not read what it
+//! asked for. So it gets no bare socket, but a [`Connection`], which fails when a request does not begin in time, or an answer
+//! does not go out fast enough: the connection is closed then, and whatever the answer held in memory is free again. It
+//! also gives a body to the refusals that the framework makes by itself ([`refusal`]).
+//!
+//! A request that is worked on may take as long as it likes; so the connection shares its [`Phase`] with the requests that
+//! come by it. How long a body may take to arrive is told in `events`.
+
+mod refusal;
+
+use std::cell::Cell;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use actix_web::rt::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// How much of an answer has to go out before the client is waited for once more, in bytes. The system takes it in lumps, so
+/// that more would cut off clients that are merely slow.
+const LEAST_SENT: usize = 16 << 10;
+
+/// Whether a connection waits for a request, and since when; `None` while there is one. A clone is the same phase.
+#[derive(Debug, Clone)]
+pub(crate) struct Phase(Rc<Cell<Option<Instant>>>);
+
+impl Phase {
+    fn waiting() -> Self {
+        Self(Rc::new(Cell::new(Some(Instant::now()))))
+    }
+
+    /// There is a request.
+    pub(super) fn begin(&self) {
+        self.0.set(None);
+    }
+
+    /// Its answer was handed over.
+    pub(super) fn end(&self) {
+        self.0.set(Some(Instant::now()));
+    }
+
+    fn is_waiting(&self) -> bool {
+        self.0.get().is_some()
+    }
+}
+
+/// The connection of a client.
+pub(crate) struct Connection {
+    socket: TcpStream,
+    /// How long it may get nowhere.
+    stall: Duration,
+    phase: Phase,
+    alarm: Alarm,
+    /// `None` while the client takes all that is sent.
+    blocked: Option<Blocked>,
+    /// What goes out in place of a refusal of the framework, and how much of it is out.
+    refusal: Option<(Vec<u8>, usize)>,
+}
+
+/// The client does not take all that is sent at the moment.
+struct Blocked {
+    since: Instant,
+    /// What it took since then, in bytes.
+    sent: usize,
+}
+
+impl Connection {
+    /// A new connection, which may get nowhere for that long.
+    pub(crate) fn new(socket: TcpStream, stall: Duration) -> Self {
+        Self { socket, stall, phase: Phase::waiting(), alarm: Alarm::default(), blocked: None, refusal: None }
+    }
+
+    /// The phase, for the requests that come by this connection.
+    pub(crate) fn phase(&self) -> Phase {
+        self.phase.clone()
+    }
+
+    /// Sends some of `bytes`; instead of a refusal of the framework's, the same with a body.
+    fn send(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if self.refusal.is_none() && self.phase.is_waiting() {
+            match refusal::with_body(bytes) {
+                Some((0, refusal)) => self.refusal = Some((refusal, 0)),
+                // First what is to go out before it.
+                Some((start, _)) => return Pin::new(&mut self.socket).poll_write(context, &bytes[..start]),
+                None => {}
+            }
+        }
+        let Some((refusal, sent)) = &mut self.refusal else {
+            return Pin::new(&mut self.socket).poll_write(context, bytes);
+        };
+        while *sent < refusal.len() {
+            match Pin::new(&mut self.socket).poll_write(context, &refusal[*sent..]) {
+                Poll::Ready(Ok(more @ 1..)) => *sent += more,
+                stopped @ (Poll::Ready(_) | Poll::Pending) => return stopped,
+            }
+        }
+        self.refusal = None;
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    /// Whether the client has not taken enough for so long that the connection is to be closed.
+    fn is_stuck(&mut self, context: &mut Context<'_>) -> bool {
+        let blocked = self.blocked.get_or_insert_with(|| Blocked { since: Instant::now(), sent: 0 });
+        if !self.alarm.is_over(blocked.since + self.stall, context) {
+            return false;
+        }
+        if blocked.sent < LEAST_SENT {
+            return true;
+        }
+        *blocked = Blocked { since: Instant::now(), sent: 0 };
+        self.alarm.is_over(blocked.since + self.stall, context)
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        let polled = Pin::new(&mut this.socket).poll_read(context, buffer);
+        // As long as an answer goes out, its own deadline applies.
+        if polled.is_pending()
+            && this.blocked.is_none()
+            && let Some(since) = this.phase.0.get()
+            && this.alarm.is_over(since + this.stall, context)
+        {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        polled
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let polled = self.send(context, bytes);
+        match &polled {
+            Poll::Ready(Ok(sent)) if self.blocked.is_some() => {
+                if *sent < bytes.len() {
+                    self.blocked.as_mut().expect("there is one").sent += sent;
+                } else {
+                    self.blocked = None;
+                    // The client could not know before that it may ask for more.
+                    if self.phase.is_waiting() {
+                        self.phase.end();
+                    }
+                }
+            }
+            Poll::Pending if self.is_stuck(context) => return Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            Poll::Ready(_) | Poll::Pending => {}
+        }
+        polled
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(context)
+    }
+}
+
+/// One timer for all deadlines. It is seldom set: when it goes off for a deadline that has moved on, it is set again.
+#[derive(Default)]
+struct Alarm(Option<Pin<Box<Sleep>>>);
+
+impl Alarm {
+    /// Whether it is over at `deadline`. If not, the task is woken then, or earlier, to ask again.
+    fn is_over(&mut self, deadline: Instant, context: &mut Context<'_>) -> bool {
+        let sleep = self.0.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        if deadline < sleep.deadline() {
+            sleep.as_mut().reset(deadline);
+        }
+        while sleep.as_mut().poll(context).is_ready() {
+            if sleep.deadline() == deadline {
+                return true;
+            }
+            sleep.as_mut().reset(deadline);
+        }
+        false
+    }
+}

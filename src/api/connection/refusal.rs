@@ -1,0 +1,83 @@
+//! Refusals that the framework makes by itself, where there is no request yet: it sends a head and no body.
+//!
+//! Every other error has a body with a `detail`, so these get one, too, on their way to the socket. What the framework writes
+//! is a head with `content-length: 0` and without the id that all answers of handlers have, the last of all that is written:
+//!
+//! ```text
+//! HTTP/1.1 400 Bad Request
+//! content-length: 0
+//! connection: close
+//! date: Thu, 01 Jan 2015 00:00:00 GMT
+//! ```
+
+use memchr::memmem;
+
+/// How every one of them begins: a client error.
+const START: &[u8] = b"HTTP/1.1 4";
+const END: &[u8] = b"\r\n\r\n";
+const NO_BODY: &[u8] = b"\r\ncontent-length: 0\r\n";
+
+/// If `bytes` end with such a refusal: where it begins, and the same with a body.
+pub(super) fn with_body(bytes: &[u8]) -> Option<(usize, Vec<u8>)> {
+    // Mostly all there is to do: few answers end with a head.
+    if !bytes.ends_with(END) {
+        return None;
+    }
+    let start = memmem::rfind(bytes, START)?;
+    let head = &bytes[start..];
+    let length = memmem::find(head, NO_BODY)?;
+    let is_one_head = memmem::find(head, END) == Some(head.len() - END.len());
+    if !is_one_head || memmem::find(head, b"\r\nx-request-id: ").is_some() {
+        return None;
+    }
+    let status = head.get(START.len() - 1..START.len() + 2)?;
+    let detail = match status {
+        b"408" => "the head of the request did not arrive in time",
+        b"431" => "the head of the request has more than 96 headers or 131072 bytes",
+        _ => "the head of the request is malformed, or its path and query have more than 65534 bytes",
+    };
+    let body = serde_json::to_vec(&Refusal { detail }).expect("a text cannot fail");
+    let headers = format!("\r\ncontent-length: {}\r\ncontent-type: application/json\r\n", body.len());
+    Some((start, [&head[..length], headers.as_bytes(), &head[length + NO_BODY.len()..], &body].concat()))
+}
+
+#[derive(serde::Serialize)]
+struct Refusal {
+    detail: &'static str,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EMPTY: &str = "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+
+    #[track_caller]
+    fn assert_replaced(bytes: &str, start: usize, status: &str) {
+        let (at, refusal) = with_body(bytes.as_bytes()).unwrap();
+        assert_eq!(at, start);
+        let refusal = String::from_utf8(refusal).unwrap();
+        let (head, body) = refusal.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with(status) && head.ends_with("\r\nconnection: close"), "{head}");
+        assert!(head.contains(&format!("\r\ncontent-length: {}\r\n", body.len())), "{head}");
+        assert!(head.contains("\r\ncontent-type: application/json\r\n"), "{head}");
+        assert!(body.starts_with("{\"detail\":\"") && body.ends_with("\"}"), "{body}");
+    }
+
+    #[test]
+    fn a_refusal_of_the_framework_gets_a_body() {
+        assert_replaced(EMPTY, 0, "HTTP/1.1 400 Bad Request\r\n");
+        let before = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nx-request-id: 1\r\n\r\n{}";
+        assert_replaced(&format!("{before}{EMPTY}"), before.len(), "HTTP/1.1 400 Bad Request\r\n");
+    }
+
+    #[test]
+    fn nothing_else_does() {
+        let own = "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nx-request-id: 1\r\n\r\n";
+        let head = "HTTP/1.1 404 Not Found\r\ncontent-length: 23\r\n\r\n";
+        let not_modified = "HTTP/1.1 304 Not Modified\r\ncontent-length: 0\r\n\r\n";
+        for other in ["", "\r\n\r\n", own, head, not_modified, &format!("{EMPTY}{{}}"), &format!("{EMPTY}\r\n\r\n")] {
+            assert_eq!(with_body(other.as_bytes()), None, "{other}");
+        }
+    }
+}
