@@ -58,7 +58,7 @@ enum Command {
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
         /// Post to this server, such as `http://127.0.0.1:8080` [default: write into the data directory]
-        #[arg(long, value_name = "URL", env = "SCALE_METRICS_URL")]
+        #[arg(long, value_name = "URL", env = "SCALE_METRICS_URL", value_parser = server_url)]
         url: Option<String>,
         /// The token that this server wants, with the scope `write`
         #[arg(long, value_name = "TOKEN", env = "SCALE_METRICS_TOKEN", hide_env_values = true, requires = "url")]
@@ -69,7 +69,7 @@ enum Command {
     /// What comes out is one state, which `import` turns back into the same numbers. A running server goes on meanwhile.
     Export {
         /// Ask this server, such as `http://127.0.0.1:8080` [default: read the data directory]
-        #[arg(long, value_name = "URL", env = "SCALE_METRICS_URL")]
+        #[arg(long, value_name = "URL", env = "SCALE_METRICS_URL", value_parser = server_url)]
         url: Option<String>,
         /// The token that this server wants, with the scope `admin`
         #[arg(long, value_name = "TOKEN", env = "SCALE_METRICS_TOKEN", hide_env_values = true, requires = "url")]
@@ -83,7 +83,7 @@ enum Command {
     /// Exit status 1 if not, or if it does not answer.
     Health {
         /// Its address [default: where the settings say that a server listens]
-        #[arg(long, value_name = "URL", env = "SCALE_METRICS_URL")]
+        #[arg(long, value_name = "URL", env = "SCALE_METRICS_URL", value_parser = server_url)]
         url: Option<String>,
     },
     /// Verify the database, compute every rollup anew from the events, and list what differs
@@ -221,6 +221,18 @@ fn execute(cli: Cli) -> anyhow::Result<()> {
             Ok(())
         }
         Command::Completions { shell } => print_completions(shell),
+    }
+}
+
+/// Takes the address of a server, without slashes behind it.
+fn server_url(text: &str) -> Result<String, String> {
+    let host = text.strip_prefix("http://").map(|rest| rest.trim_end_matches('/'));
+    match host {
+        Some(host) if !host.is_empty() => Ok(format!("http://{host}")),
+        _ if text.starts_with("https://") => {
+            Err("there is no TLS inside: ask the server itself, with http://".to_owned())
+        }
+        _ => Err("an address begins with http://".to_owned()),
     }
 }
 

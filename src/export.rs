@@ -92,9 +92,7 @@ impl Input {
             Target::Directory { path, cache_bytes } => {
                 Store::open(path, *cache_bytes).map(Self::Store).map_err(ExportError::Open)
             }
-            Target::Server { url, token } => {
-                Self::ask(format!("{}/v6/export/", url.trim_end_matches('/')), token.as_deref())
-            }
+            Target::Server { url, token } => Self::ask(format!("{url}/v6/export/"), token.as_deref()),
         }
     }
 

@@ -249,7 +249,7 @@ impl Sink {
         match target {
             Target::Server { url, token } => {
                 let agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
-                let address = format!("{}/v6/events/", url.trim_end_matches('/'));
+                let address = format!("{url}/v6/events/");
                 Ok(Self::Server(Server { agent, address, token: token.clone() }))
             }
             Target::Directory { path, cache_bytes } => {

@@ -472,6 +472,20 @@ fn import_names_a_server_that_it_cannot_reach() {
 }
 
 #[test]
+fn an_address_that_no_server_can_have_is_refused_and_says_why() {
+    let directory = TempDir::new().unwrap();
+    let wrong = [("https://localhost:8080", "no TLS"), ("localhost:8080", "http://"), ("http:///", "http://")];
+    for (url, why) in wrong {
+        for command in [["health"].as_slice(), &["export"], &["import", "jobs.ndjson"]] {
+            let output = program(directory.path(), &[command, &["--url", url]].concat()).output().unwrap();
+            let complaint = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(2), "{complaint}");
+            assert!(complaint.contains(url) && complaint.contains(why), "{complaint}");
+        }
+    }
+}
+
+#[test]
 fn importing_into_a_directory_that_a_server_has_open_exits_2() {
     let directory = TempDir::new().unwrap();
     let server = Serving::serve(directory.path());
