@@ -148,10 +148,13 @@ fn each_type(path: &str, serve: fn(&str, &'static MetricsType) -> Resource) -> V
     CATALOG.iter().map(|metrics| serve(&path.replace("{name}", metrics.name), metrics)).collect()
 }
 
+/// The pages for people, which `dashboard` serves.
+pub(crate) const PAGES: [&str; 3] = ["/", "/explorer/", "/v6/docs/"];
+
 /// What the figures call the route of a path: the path itself, if there is anything. Clients cannot make the figures grow.
 fn route_of(path: &str) -> &str {
     static ROUTES: LazyLock<HashSet<String>> = LazyLock::new(|| {
-        let paths = ENDPOINTS.iter().map(|endpoint| endpoint.path).chain(["/", "/v6/docs/"]);
+        let paths = ENDPOINTS.iter().map(|endpoint| endpoint.path).chain(PAGES);
         paths.flat_map(|path| CATALOG.iter().map(|metrics| path.replace("{name}", metrics.name))).collect()
     });
     if ROUTES.contains(path) { path } else { "other" }

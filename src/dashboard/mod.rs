@@ -1,27 +1,40 @@
-//! `GET /` and `GET /v6/docs/`: the pages for people, the numbers and the interface. They read the same endpoints as
-//! everybody else.
+//! The pages for people: `GET /` the overview, `GET /explorer/` any columns, `GET /v6/docs/` the interface. They read the same
+//! endpoints as everybody else, and have no build step: what stands here is what is sent.
 
 use actix_web::http::header;
 use actix_web::web::ServiceConfig;
 use actix_web::{HttpRequest, HttpResponse};
 
-use crate::api::{Content, answer, readable, slashless};
+use crate::api::{Content, PAGES, answer, readable, slashless};
 
-/// Only what this server itself sends, nothing inline, no other host.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; \
-     form-action 'none'; frame-ancestors 'none'";
+/// Only what this server itself sends, nothing inline, no other host. A picture is part of the page that asked for it.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-const DOCS: &str = "/v6/docs/";
 const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
+const PICTURE: &str = "image/svg+xml";
 
-/// What is sent: the path, the media type, the text.
-const ASSETS: [(&str, &str, &str); 6] = [
-    ("/", HTML, include_str!("dashboard.html")),
-    ("/assets/dashboard.css", CSS, include_str!("dashboard.css")),
-    ("/assets/dashboard.js", SCRIPT, include_str!("dashboard.js")),
-    (DOCS, HTML, include_str!("docs.html")),
+/// What is sent: the path, the media type, the text. Overview and explorer are one page, which looks at its address.
+const ASSETS: [(&str, &str, &str); 19] = [
+    ("/", HTML, include_str!("page.html")),
+    ("/explorer/", HTML, include_str!("page.html")),
+    ("/favicon.svg", PICTURE, include_str!("favicon.svg")),
+    ("/assets/page.css", CSS, include_str!("page.css")),
+    ("/assets/main.js", SCRIPT, include_str!("main.js")),
+    ("/assets/overview.js", SCRIPT, include_str!("overview.js")),
+    ("/assets/explorer.js", SCRIPT, include_str!("explorer.js")),
+    ("/assets/chart.js", SCRIPT, include_str!("chart.js")),
+    ("/assets/picker.js", SCRIPT, include_str!("picker.js")),
+    ("/assets/range.js", SCRIPT, include_str!("range.js")),
+    ("/assets/trend.js", SCRIPT, include_str!("trend.js")),
+    ("/assets/shell.js", SCRIPT, include_str!("shell.js")),
+    ("/assets/state.js", SCRIPT, include_str!("state.js")),
+    ("/assets/api.js", SCRIPT, include_str!("api.js")),
+    ("/assets/format.js", SCRIPT, include_str!("format.js")),
+    ("/assets/dom.js", SCRIPT, include_str!("dom.js")),
+    ("/v6/docs/", HTML, include_str!("docs.html")),
     ("/assets/docs.css", CSS, include_str!("docs.css")),
     ("/assets/docs.js", SCRIPT, include_str!("docs.js")),
 ];
@@ -31,7 +44,9 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
     for (path, media_type, text) in ASSETS {
         config.service(readable(path, async move |request| asset(&request, media_type, text)));
     }
-    config.service(slashless(DOCS));
+    for page in PAGES.into_iter().filter(|page| *page != "/") {
+        config.service(slashless(page));
+    }
 }
 
 fn asset(request: &HttpRequest, media_type: &'static str, text: &'static str) -> HttpResponse {

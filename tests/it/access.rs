@@ -24,13 +24,16 @@ const READABLE: [&str; 6] = [
 const ADMINISTRATIVE: [(&str, &str); 2] = [("GET", "/v6/export/"), ("POST", "/v6/admin/rebuild/")];
 
 /// What shows none.
-const OPEN: [&str; 9] = [
+const OPEN: [&str; 12] = [
     "/healthz",
     "/readyz",
     "/v6/openapi.json",
     "/",
-    "/assets/dashboard.js",
-    "/assets/dashboard.css",
+    "/explorer/",
+    "/favicon.svg",
+    "/assets/main.js",
+    "/assets/explorer.js",
+    "/assets/page.css",
     "/v6/docs/",
     "/assets/docs.js",
     "/assets/docs.css",

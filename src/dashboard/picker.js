@@ -1,0 +1,105 @@
+// Choosing some of thousands by typing: a combobox with what is chosen beside it.
+
+import { freshId, h } from "./dom.js";
+
+/** The most that is offered at once. */
+const OFFERED = 40;
+
+/** What people call a choice, and what tells it from others of that name. */
+export function titleOf(choice) {
+  return choice.version ? `${choice.title} ${choice.version}` : choice.title;
+}
+
+/** Whether a choice is meant by what was typed: every word is somewhere in its names. */
+export function isMeant(choice, typed) {
+  const text = `${choice.id} ${choice.title} ${choice.name} ${choice.version ?? ""} ${choice.category ?? ""}`.toLowerCase();
+  return typed.toLowerCase().split(/\s+/).every((word) => text.includes(word));
+}
+
+/** `pick(ids)` is told what is chosen from now on. `update(choices, ids)` says what there is, and what is chosen. */
+export function picker({ label, pick }) {
+  const list = h("ul", { role: "listbox", id: freshId("options"), "aria-label": label, hidden: true });
+  const input = h("input", {
+    type: "search", role: "combobox", "aria-label": label, "aria-expanded": "false", "aria-controls": list.id,
+    "aria-autocomplete": "list", autocomplete: "off", spellcheck: "false", placeholder: "All together; type to choose some",
+  });
+  const chips = h("ul", { class: "chips", "aria-label": "Chosen" });
+  const status = h("p", { class: "spoken", role: "status" });
+  const element = h("div", { class: "picker" }, chips, h("div", { class: "combobox" }, input, list), status);
+  let choices = [];
+  let chosen = [];
+  let active = -1;
+
+  const close = () => {
+    list.hidden = true;
+    active = -1;
+    input.setAttribute("aria-expanded", "false");
+    input.removeAttribute("aria-activedescendant");
+  };
+
+  const choose = (id) => {
+    input.value = "";
+    close();
+    pick(chosen.includes(id) ? chosen.filter((other) => other !== id) : [...chosen, id]);
+  };
+
+  const mark = (next) => {
+    const options = list.querySelectorAll("[role=option]");
+    if (options.length === 0) return;
+    active = (next + options.length) % options.length;
+    for (const [place, option] of options.entries()) option.classList.toggle("active", place === active);
+    options[active].scrollIntoView({ block: "nearest" });
+    input.setAttribute("aria-activedescendant", options[active].id);
+  };
+
+  const open = () => {
+    const found = choices.filter((choice) => !chosen.includes(choice.id) && isMeant(choice, input.value.trim()));
+    const options = found.slice(0, OFFERED).map((choice) => h(
+      "li",
+      // The list would be gone before a click came.
+      { role: "option", id: freshId("option"), "aria-selected": "false", onpointerdown: (event) => event.preventDefault(), onclick: () => choose(choice.id) },
+      h("bdi", { class: "name" }, titleOf(choice)), h("span", { class: "note" }, ` ${choice.name} · ${choice.id}`),
+    ));
+    const more = found.length > OFFERED ? [h("li", { class: "note", role: "presentation" }, `… and ${found.length - OFFERED} more`)] : [];
+    const none = found.length === 0 ? [h("li", { class: "note", role: "presentation" }, "Nothing is called so.")] : [];
+    list.replaceChildren(...options, ...more, ...none);
+    list.hidden = false;
+    active = -1;
+    input.setAttribute("aria-expanded", "true");
+    status.textContent = `${found.length} found`;
+  };
+
+  input.addEventListener("input", open);
+  input.addEventListener("click", open);
+  input.addEventListener("blur", close);
+  input.addEventListener("keydown", (event) => {
+    const { key } = event;
+    if (key === "ArrowDown" || key === "ArrowUp") {
+      if (list.hidden) open();
+      mark(key === "ArrowDown" ? active + 1 : active < 0 ? -1 : active - 1);
+    } else if (key === "Enter" && !list.hidden) {
+      list.querySelectorAll("[role=option]")[Math.max(active, 0)]?.click();
+    } else if (key === "Escape" && !list.hidden) {
+      close();
+    } else if (key === "Backspace" && input.value === "" && chosen.length > 0) {
+      choose(chosen.at(-1));
+    } else {
+      return;
+    }
+    event.preventDefault();
+  });
+
+  return {
+    element,
+    update(all, ids) {
+      [choices, chosen] = [all, ids];
+      const titles = new Map(all.map((choice) => [choice.id, titleOf(choice)]));
+      chips.replaceChildren(...ids.map((id) => {
+        const title = titles.get(id) ?? `Unknown: ${id}`;
+        return h("li", {}, h("bdi", { class: "name", title }, title),
+          h("button", { type: "button", "aria-label": `Leave out ${title}`, onclick: () => choose(id) }, "×"));
+      }));
+      if (!list.hidden) open();
+    },
+  };
+}
