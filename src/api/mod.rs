@@ -113,6 +113,13 @@ const ENDPOINTS: &[Endpoint] = &[
             })
         },
     },
+    Endpoint {
+        path: "/v6/metrics/{name}/totals/",
+        describe: openapi::totals,
+        serve: |path| {
+            each_type(path, |path, metrics| readable(path, move |request, state| v6::totals(metrics, request, state)))
+        },
+    },
     Endpoint { path: "/v6/events/", describe: openapi::post, serve: |path| vec![writable(path, events::post)] },
     Endpoint { path: "/v6/export/", describe: openapi::export, serve: |path| vec![readable(path, export::export)] },
     Endpoint {

@@ -11,7 +11,7 @@ pub(super) const DEFAULT_SIZE: usize = 100;
 pub(super) const MAX_SIZE: usize = 1000;
 
 /// Which page a client asks for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct PageRequest {
     /// From 1.
     number: usize,
@@ -78,7 +78,8 @@ impl PageRequest {
         json
     }
 
-    fn head(self, count: usize, links: impl FnOnce() -> Links) -> Head {
+    /// What stands before the results.
+    pub(super) fn head(self, count: usize, links: impl FnOnce() -> Links) -> Head {
         let has_next = self.number.saturating_mul(self.size) < count;
         let has_previous = self.number > 1;
         if !has_next && !has_previous {
@@ -101,6 +102,7 @@ fn positive(text: &str) -> Option<usize> {
 }
 
 /// Makes absolute links to other pages of the same query.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Links {
     /// The absolute URL without its query.
     address: String,
@@ -125,6 +127,11 @@ impl Links {
             parts.push(None);
         }
         Self { address, parts }
+    }
+
+    /// The memory that the texts take, in bytes.
+    pub(crate) fn memory(&self) -> usize {
+        self.address.len() + self.parts.iter().flatten().map(|part| part.len() + size_of::<String>()).sum::<usize>()
     }
 
     fn to(&self, page: usize) -> String {

@@ -261,6 +261,15 @@ impl Selectable {
         }
     }
 
+    /// What people call it.
+    pub fn title(&self) -> &str {
+        match self {
+            Self::JobType(job_type) => &job_type.title,
+            Self::Strike(strike) => &strike.title,
+            Self::Error(error) => &error.title,
+        }
+    }
+
     /// The value of the field that a filter of its metrics type names.
     pub fn filter_value(&self, filter: &str) -> Option<&str> {
         match (self, filter) {

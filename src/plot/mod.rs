@@ -5,6 +5,7 @@
 //!
 //! Not here: how a query is spelled (`api::v6::plot_data`), where aggregates come from (`store`).
 
+pub mod totals;
 mod value;
 
 use crate::catalog::{Column, MetricsTypeId};
@@ -66,8 +67,13 @@ impl Query {
 
     /// The parts of an aggregate that its columns show.
     pub fn parts(&self) -> Parts {
-        self.columns.iter().fold(Parts::NONE, |parts, column| parts.and(value::parts(column)))
+        parts(&self.columns)
     }
+}
+
+/// The parts of an aggregate that columns show.
+pub fn parts(columns: &[&'static Column]) -> Parts {
+    columns.iter().fold(Parts::NONE, |parts, column| parts.and(value::parts(column)))
 }
 
 /// A bucket of somebody's.

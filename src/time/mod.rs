@@ -218,6 +218,14 @@ impl Duration {
     }
 }
 
+impl Duration {
+    /// How long it is, in microseconds, if that is some whole hours whenever it begins.
+    pub fn whole_hours_us(self) -> Option<u64> {
+        const HOUR_US: u64 = 3_600_000_000;
+        (self.months == 0 && self.us > 0 && self.us.is_multiple_of(HOUR_US)).then_some(self.us)
+    }
+}
+
 impl FromStr for Duration {
     type Err = TimeError;
 

@@ -1,4 +1,4 @@
-//! The three read endpoints.
+//! What is read of the metrics.
 
 use actix_web::http::StatusCode;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
@@ -11,7 +11,7 @@ use super::parts::{
 };
 use crate::access::Scope;
 use crate::api::page::{DEFAULT_SIZE, Head, MAX_SIZE};
-use crate::api::v6::{FORMATS, MetricsTypeView, RESOLUTIONS, SeriesHead};
+use crate::api::v6::{FORMATS, MetricsTypeView, PeriodView, RESOLUTIONS, SeriesHead};
 use crate::catalog::CATALOG;
 use crate::events::{ChoiceId, ErrorDefinition, JobType, Strike};
 use crate::time::{Date, Duration, Timestamp};
@@ -20,10 +20,11 @@ const TAG: &str = "metrics";
 
 /// What the answers are made of that are put together by hand.
 pub(super) fn schemas() -> impl Iterator<Item = (String, RefOr<Schema>)> {
-    let choices = OneOfBuilder::new()
+    let choice = OneOfBuilder::new()
         .item(reference::<JobType>())
         .item(reference::<Strike>())
         .item(reference::<ErrorDefinition>());
+    let choice = Schema::from(choice.build());
     let point = ObjectBuilder::new()
         .description(Some("The value of a bucket; with the id of its choice exactly when more than one is selected."))
         .property("id", reference::<ChoiceId>())
@@ -32,14 +33,31 @@ pub(super) fn schemas() -> impl Iterator<Item = (String, RefOr<Schema>)> {
         .required("datetime")
         .required("value")
         .additional_properties(Some(AdditionalProperties::<Schema>::FreeForm(false)));
+    let value = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)).build();
+    let values = ObjectBuilder::new()
+        .description(Some("The selected columns, each with its value; `null` where there is none to give."))
+        .additional_properties(Some(Schema::from(nullable(value))));
+    let total = || with(with(Object::new(), "values", named("Values")), "before", or_nothing(named("Values")));
+    let totals = with(page(named("ChoiceTotal")), "started", reference::<Timestamp>());
+    let totals = with(totals, "ended", reference::<Timestamp>());
+    let totals = with(totals, "before", or_nothing(reference::<PeriodView>()));
     let schemas = [
+        ("Values", values.build()),
+        ("Total", total()),
+        ("ChoiceTotal", with(with(total(), "id", reference::<ChoiceId>()), "choice", choice.clone())),
+        ("Totals", with(totals, "all", named("Total"))),
         ("MetricsTypePage", page(reference::<MetricsTypeView>())),
-        ("MetricsDetails", with(object::<MetricsTypeView>(), "choices", list(Schema::from(choices.build())))),
+        ("MetricsDetails", with(object::<MetricsTypeView>(), "choices", list(choice))),
         ("PlotValue", point.build()),
         ("Series", with(object::<SeriesHead>(), "values", list(named("PlotValue")))),
         ("SeriesPage", page(named("Series"))),
     ];
     schemas.into_iter().map(|(name, schema)| (name.to_owned(), schema.into()))
+}
+
+/// The same, or `null`.
+fn or_nothing(of: RefOr<Schema>) -> Schema {
+    OneOfBuilder::new().item(of).item(Object::with_type(Type::Null)).build().into()
 }
 
 fn page(of: RefOr<Schema>) -> Object {
@@ -103,12 +121,7 @@ pub(in crate::api) fn plot_data() -> PathItem {
          any, values are over all choices. An answer that would take too much memory is refused with a `400` that says how \
          to ask for less.",
     )
-    .parameter(name())
-    .parameter(repeated("column", "These columns, in this order.", reference::<ColumnName>()))
-    .parameter(repeated("group", "All columns of these groups.", reference::<GroupName>()))
-    .parameter(repeated("choice_id", "These choices of the metrics type, each by itself.", reference::<ChoiceId>()))
-    .parameters(Some(filters()))
-    .parameters(Some(time_range()))
+    .parameters(Some(selection()))
     .parameter(optional(
         "resolution",
         "How long the buckets are, in UTC. A server with the dialect `scale` has the other default.",
@@ -120,13 +133,68 @@ pub(in crate::api) fn plot_data() -> PathItem {
         "A page of series; or, as CSV, `column,id,datetime,value` with a header.",
         [("application/json", named("SeriesPage")), ("text/csv", Schema::from(text()).into())],
     );
-    let refusals = [
-        StatusCode::BAD_REQUEST,
-        StatusCode::NOT_FOUND,
-        StatusCode::INTERNAL_SERVER_ERROR,
-        StatusCode::SERVICE_UNAVAILABLE,
+    PathItem::new(HttpMethod::Get, refused(needs(kept(operation, response), Scope::Read), &REFUSALS))
+}
+
+/// `GET /v6/metrics/{name}/totals/`
+pub(in crate::api) fn totals() -> PathItem {
+    let operation = operation(
+        TAG,
+        "getTotals",
+        "Values of a whole period, by choice",
+        "The selected columns over all hours that start between `started`, rounded down to the hour, and `ended`, both \
+         included; and over as many hours of an earlier time. `all` is over all selected choices together, as if computed \
+         from all their events; `results` are those choices in which there is anything, now or before.",
+    )
+    .parameters(Some(selection()))
+    .parameter(optional(
+        "against",
+        "How much earlier the other period is: a duration of whole hours, days or weeks. By default it ends where the \
+         period begins. Without `started`, or before 1970, there is none, and `before` is `null`.",
+        nullable_duration(),
+    ))
+    .parameter(optional(
+        "order",
+        "What results are ordered by: `id`, `title`, a selected column, or two of them as a quotient \
+         (`failed_count/total_count`); `-` before it turns it round. Those without such a value come last, ties by id.",
+        nullable(order()),
+    ))
+    .parameters(Some(paging()));
+    let response = answer("A page of choices with their totals.", [("application/json", named("Totals"))]);
+    PathItem::new(HttpMethod::Get, refused(needs(kept(operation, response), Scope::Read), &REFUSALS))
+}
+
+/// What `order` may look like; which columns are selected is another matter.
+fn order() -> Object {
+    let mut order = text();
+    order.pattern = Some("^-?(id|title|[a-z_]+(/[a-z_]+)?)$".to_owned());
+    order.default = Some("id".into());
+    order
+}
+
+fn nullable_duration() -> Schema {
+    AnyOfBuilder::new().item(reference::<Duration>()).item(nullable(names::one_of([""]))).build().into()
+}
+
+/// How a question about numbers is refused.
+const REFUSALS: [StatusCode; 4] = [
+    StatusCode::BAD_REQUEST,
+    StatusCode::NOT_FOUND,
+    StatusCode::INTERNAL_SERVER_ERROR,
+    StatusCode::SERVICE_UNAVAILABLE,
+];
+
+/// The parameters that say of what and of when.
+fn selection() -> Vec<Parameter> {
+    let mut parameters = vec![
+        name(),
+        repeated("column", "These columns, in this order.", reference::<ColumnName>()),
+        repeated("group", "All columns of these groups.", reference::<GroupName>()),
+        repeated("choice_id", "These choices of the metrics type, each by itself.", reference::<ChoiceId>()),
     ];
-    PathItem::new(HttpMethod::Get, refused(needs(kept(operation, response), Scope::Read), &refusals))
+    parameters.extend(filters());
+    parameters.extend(time_range());
+    parameters
 }
 
 /// The part of the path that names the metrics type.

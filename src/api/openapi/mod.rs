@@ -26,13 +26,13 @@ use super::admin::Rebuilt;
 use super::error::{InvalidEvents, Refusal};
 use super::events::Accepted;
 use super::health::{Health, NotReady};
-use super::v6::MetricsTypeView;
+use super::v6::{MetricsTypeView, PeriodView};
 use super::{Content, ENDPOINTS, answer};
 use crate::access::Scope;
 use crate::events::{ErrorDefinition, JobType, Strike};
 
 pub(super) use events::post;
-pub(super) use metrics::{details, plot_data, types};
+pub(super) use metrics::{details, plot_data, totals, types};
 pub(super) use names::TypeName;
 pub(super) use server::{alive, document, export, figures, ready, rebuild};
 
@@ -83,6 +83,7 @@ fn components() -> ComponentsBuilder {
     add::<JobType>(&mut schemas);
     add::<Strike>(&mut schemas);
     add::<ErrorDefinition>(&mut schemas);
+    add::<PeriodView>(&mut schemas);
     add::<Accepted>(&mut schemas);
     add::<Refusal>(&mut schemas);
     add::<InvalidEvents<'_>>(&mut schemas);

@@ -1,12 +1,16 @@
-//! The three read endpoints of the v6 metrics services.
+//! The read endpoints: the three of the v6 metrics services, and what our own page asks for beside them.
 
 mod details;
 mod list;
 mod plot_data;
+mod question;
+mod totals;
 
 pub(super) use details::details;
 pub(super) use list::list;
-pub(super) use plot_data::{FORMATS, Question, RESOLUTIONS, SeriesHead, plot_data};
+pub(super) use plot_data::{FORMATS, RESOLUTIONS, SeriesHead, plot_data};
+pub(super) use question::Question;
+pub(super) use totals::{PeriodView, totals};
 
 use serde::Serialize;
 use utoipa::ToSchema;

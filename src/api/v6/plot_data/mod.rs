@@ -9,6 +9,7 @@ mod text;
 
 pub(in crate::api) use json::SeriesHead;
 pub(in crate::api) use query::RESOLUTIONS;
+pub(super) use query::{columns, selection};
 
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
@@ -35,7 +36,7 @@ pub(in crate::api) async fn plot_data(
     state.allow(&request, Scope::Read)?;
     let answer = state.answers.answer(|| {
         let snapshot = state.store.snapshot()?;
-        Ok((Question::of(metrics, &request, &state, &snapshot)?, snapshot))
+        Ok((Question::of(metrics, &request, &state, &snapshot)?.into(), snapshot))
     });
     state.answers.send(&request, answer.await?).await
 }
@@ -86,7 +87,7 @@ impl Question {
     }
 
     /// How much memory it takes, in bytes, about.
-    pub(crate) fn memory(&self) -> usize {
+    pub(super) fn memory(&self) -> usize {
         let Query { columns, selection, .. } = &self.query;
         let choices = if let Selection::Choices(ids) = selection { ids.len() } else { 0 };
         let opening = if let Format::Json { opening } = &self.format { opening.len() } else { 0 };
@@ -94,12 +95,12 @@ impl Question {
     }
 
     /// Whether answering takes so little time that an async thread may do it.
-    pub(crate) fn is_small(&self) -> bool {
+    pub(super) fn is_small(&self) -> bool {
         self.query.most_values() <= FEW_VALUES
     }
 
     /// Computes the answer from the rollups.
-    pub(crate) fn answer(&self, snapshot: &Snapshot, room: Room) -> Result<Answer, ApiError> {
+    pub(super) fn answer(&self, snapshot: &Snapshot, room: Room) -> Result<Answer, ApiError> {
         let mut room = room;
         let plot = read(&self.query, snapshot, &mut room)?;
         let content = match &self.format {

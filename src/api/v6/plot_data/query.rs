@@ -37,7 +37,10 @@ pub(super) fn parse(
 }
 
 /// The columns asked for, then those of each group asked for, none twice; all if nothing was asked for.
-fn columns(metrics: &'static MetricsType, params: &Params<'_>) -> Result<Vec<&'static Column>, ApiError> {
+pub(in crate::api::v6) fn columns(
+    metrics: &'static MetricsType,
+    params: &Params<'_>,
+) -> Result<Vec<&'static Column>, ApiError> {
     let mut selected: Vec<&'static Column> = Vec::new();
     let mut select = |column: &'static Column| {
         if !selected.contains(&column) {
@@ -65,7 +68,11 @@ fn columns(metrics: &'static MetricsType, params: &Params<'_>) -> Result<Vec<&'s
 }
 
 /// The choices that `choice_id` and the type's own filters select together.
-fn selection(metrics: &'static MetricsType, params: &Params<'_>, choices: &Choices) -> Result<Selection, ApiError> {
+pub(in crate::api::v6) fn selection(
+    metrics: &'static MetricsType,
+    params: &Params<'_>,
+    choices: &Choices,
+) -> Result<Selection, ApiError> {
     let asked = choice_ids(metrics, params, choices)?;
     let found = filtered(metrics, params, choices);
     Ok(match (asked, found) {

@@ -1,0 +1,55 @@
+//! What is asked of the rollups. Equal questions have equal answers as long as nothing changes, so answers are kept by them
+//! ([`crate::api::answers`]).
+
+use super::{plot_data, totals};
+use crate::api::ApiError;
+use crate::api::answer::Answer;
+use crate::api::answers::Room;
+use crate::store::Snapshot;
+
+/// What a request means, however it was spelled.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Question {
+    /// Values by bucket.
+    PlotData(plot_data::Question),
+    /// Values of a whole period.
+    Totals(totals::Question),
+}
+
+impl Question {
+    /// How much memory it takes, in bytes, about.
+    pub(crate) fn memory(&self) -> usize {
+        match self {
+            Self::PlotData(question) => question.memory(),
+            Self::Totals(question) => question.memory(),
+        }
+    }
+
+    /// Whether answering takes so little time that an async thread may do it.
+    pub(crate) fn is_small(&self) -> bool {
+        match self {
+            Self::PlotData(question) => question.is_small(),
+            Self::Totals(question) => question.is_small(),
+        }
+    }
+
+    /// Computes the answer from the rollups.
+    pub(crate) fn answer(&self, snapshot: &Snapshot, room: Room) -> Result<Answer, ApiError> {
+        match self {
+            Self::PlotData(question) => question.answer(snapshot, room),
+            Self::Totals(question) => question.answer(snapshot, room),
+        }
+    }
+}
+
+impl From<plot_data::Question> for Question {
+    fn from(question: plot_data::Question) -> Self {
+        Self::PlotData(question)
+    }
+}
+
+impl From<totals::Question> for Question {
+    fn from(question: totals::Question) -> Self {
+        Self::Totals(question)
+    }
+}

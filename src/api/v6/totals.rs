@@ -1,0 +1,295 @@
+//! `GET /v6/metrics/{name}/totals/`: the columns over a whole period, for each choice and for all of them, beside the same
+//! of an earlier period.
+//!
+//! What a client cannot find out from plot data without reading all of it, and some of it not even then: the average of a
+//! week is no average of averages.
+
+use std::cmp::{Ordering, Reverse};
+use std::collections::BTreeSet;
+
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Serialize;
+use serde::ser::{SerializeMap, Serializer};
+use utoipa::ToSchema;
+
+use super::plot_data::{columns, selection};
+use crate::access::Scope;
+use crate::api::answer::{Answer, Content};
+use crate::api::answers::Room;
+use crate::api::page::{Links, PageRequest};
+use crate::api::params::Params;
+use crate::api::{ApiError, State};
+use crate::catalog::{Column, MetricsType, MetricsTypeId};
+use crate::events::ChoiceId;
+use crate::events::choice::Selectable;
+use crate::plot::totals::{Period, Quotient, Totals};
+use crate::plot::{self, Selection};
+use crate::rollup;
+use crate::store::{Snapshot, Wanted};
+use crate::time::{Duration, Timestamp};
+
+/// Whatever reads more rollups is computed off the async threads.
+const FEW_ROLLUPS: usize = 500;
+
+pub(in crate::api) async fn totals(
+    metrics: &'static MetricsType,
+    request: HttpRequest,
+    state: Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    state.allow(&request, Scope::Read)?;
+    let answer = state.answers.answer(|| {
+        let snapshot = state.store.snapshot()?;
+        Ok((Question::of(metrics, &request, &state, &snapshot)?.into(), snapshot))
+    });
+    state.answers.send(&request, answer.await?).await
+}
+
+/// What a request means.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Question {
+    metrics: MetricsTypeId,
+    columns: Vec<&'static Column>,
+    selection: Selection,
+    period: Period,
+    before: Option<Period>,
+    order: Order,
+    is_descending: bool,
+    page: PageRequest,
+    links: Links,
+}
+
+/// What choices are ordered by; columns by their place among those selected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Order {
+    Id,
+    Title,
+    Column(usize),
+    Quotient(usize, usize),
+}
+
+impl Question {
+    fn of(
+        metrics: &'static MetricsType,
+        request: &HttpRequest,
+        state: &State,
+        snapshot: &Snapshot,
+    ) -> Result<Self, ApiError> {
+        let params = Params::parse(request.query_string());
+        let page = PageRequest::parse(&params)?;
+        let columns = columns(metrics, &params)?;
+        let selection = selection(metrics, &params, snapshot.choices())?;
+        let period = Period::of(params.time_range(state.clock.now())?);
+        let before = against(&params, period)?;
+        let (order, is_descending) = order(&params, &columns)?;
+        let links = Links::of(request, &params);
+        Ok(Self { metrics: metrics.id, columns, selection, period, before, order, is_descending, page, links })
+    }
+
+    /// How much memory it takes, in bytes, about.
+    pub(super) fn memory(&self) -> usize {
+        let choices = if let Selection::Choices(ids) = &self.selection { ids.len() } else { 0 };
+        size_of::<Self>() + (self.columns.len() + choices) * size_of::<u64>() + self.links.memory()
+    }
+
+    /// Whether answering takes so little time that an async thread may do it.
+    pub(super) fn is_small(&self) -> bool {
+        let days = self.period.days() + self.before.map_or(0, Period::days);
+        // Of all choices nobody knows yet how many there are.
+        matches!(&self.selection, Selection::Choices(ids) if days.saturating_mul(ids.len()) <= FEW_ROLLUPS)
+    }
+
+    /// Computes the answer from the rollups.
+    pub(super) fn answer(&self, snapshot: &Snapshot, mut room: Room) -> Result<Answer, ApiError> {
+        let choices = snapshot.choices();
+        let ids = match &self.selection {
+            Selection::Choices(ids) => ids.clone(),
+            Selection::All => choices.of(self.metrics).iter().map(Selectable::id).collect(),
+        };
+        let scopes: Vec<_> = ids.into_iter().map(rollup::Scope::Choice).collect();
+        let now = self.read(self.period, &scopes, snapshot, 0, &mut room)?;
+        let before = self.before.map(|before| self.read(before, &scopes, snapshot, now.memory(), &mut room));
+        let before = before.transpose()?;
+        let found: BTreeSet<_> = now.choices().chain(before.iter().flat_map(Totals::choices)).collect();
+        let values = |totals: &Totals, choice| totals.of(choice, &self.columns, choices);
+        let rows = found.into_iter().filter_map(|id| {
+            let choice = choices.selectable(self.metrics, id)?;
+            Some(Row { id, choice, values: values(&now, id), before: before.as_ref().map(|before| values(before, id)) })
+        });
+        let mut rows: Vec<_> = rows.collect();
+        self.sort(&mut rows);
+        let shown = self.page.slice(&rows)?;
+        let named = |values| Values { columns: &self.columns, values };
+        let all = |totals: &Totals| named(totals.of_all(&self.columns, choices));
+        let answer = TotalsView {
+            page: self.page.head(rows.len(), || self.links.clone()),
+            started: self.period.started().to_string(),
+            ended: self.period.ended().to_string(),
+            before: self
+                .before
+                .map(|before| PeriodView { started: before.started().to_string(), ended: before.ended().to_string() }),
+            all: TotalView { values: all(&now), before: before.as_ref().map(all) },
+            results: shown
+                .iter()
+                .map(|row| ChoiceTotalView {
+                    id: row.id,
+                    choice: row.choice.clone(),
+                    values: named(row.values.clone()),
+                    before: row.before.clone().map(named),
+                })
+                .collect(),
+        };
+        room.keep(Content::json(&answer))
+    }
+
+    /// Reads what is in a period: whole days as they are, the others by the hour. `held` is what others hold in this room.
+    fn read(
+        &self,
+        period: Period,
+        scopes: &[rollup::Scope],
+        snapshot: &Snapshot,
+        held: usize,
+        room: &mut Room,
+    ) -> Result<Totals, ApiError> {
+        let parts = plot::parts(&self.columns);
+        let mut totals = Totals::default();
+        let mut add = |scope, aggregate: &_| {
+            if let rollup::Scope::Choice(choice) = scope {
+                totals.add(choice, aggregate);
+            }
+            room.hold(held + totals.memory())
+        };
+        let wanted = |dates| Wanted { metrics: self.metrics, scopes, dates, parts };
+        if let Some(days) = period.whole_days() {
+            snapshot.days(&wanted(days), |_, scope, day| add(scope, day))?;
+        }
+        for date in period.parts_of_days() {
+            snapshot.hours(&wanted((date, date)), |date, hour, scope, aggregate| {
+                if period.has(date, hour) { add(scope, aggregate) } else { Ok(()) }
+            })?;
+        }
+        Ok(totals)
+    }
+
+    /// Puts choices in order; those without what they are ordered by come last, and ties by id.
+    fn sort(&self, rows: &mut [Row]) {
+        let direction = |order: Ordering| if self.is_descending { order.reverse() } else { order };
+        match self.order {
+            Order::Id => rows.sort_by(|a, b| direction(a.id.cmp(&b.id))),
+            Order::Title => {
+                let title = |row: &Row| row.choice.title().to_lowercase();
+                rows.sort_by(|a, b| direction(title(a).cmp(&title(b))));
+            }
+            Order::Column(place) => rows.sort_by(|a, b| last_without(a.values[place], b.values[place], direction)),
+            Order::Quotient(dividend, divisor) => {
+                let quotient = |row: &Row| Quotient::new(row.values[dividend]?, row.values[divisor]?);
+                rows.sort_by(|a, b| last_without(quotient(a), quotient(b), direction));
+            }
+        }
+    }
+}
+
+/// Whatever there is in its direction, and then what there is not.
+fn last_without<T: Ord>(a: Option<T>, b: Option<T>, direction: impl Fn(Ordering) -> Ordering) -> Ordering {
+    match (a, b) {
+        (Some(a), Some(b)) => direction(a.cmp(&b)),
+        (a, b) => Reverse(a.is_some()).cmp(&Reverse(b.is_some())),
+    }
+}
+
+/// The period that `against` names: as many hours, so much earlier; by default the hours right before. `None` if there is
+/// no such time.
+fn against(params: &Params<'_>, period: Period) -> Result<Option<Period>, ApiError> {
+    if params.one("started").is_none() {
+        return Ok(None);
+    }
+    let Some(text) = params.one("against") else { return Ok(period.earlier(period.length_us())) };
+    let duration = text.parse::<Duration>().ok().and_then(Duration::whole_hours_us);
+    let by_us = duration.ok_or_else(|| {
+        ApiError::parameter("against", text, "it must be an ISO-8601 duration of whole hours, days or weeks (P7D)")
+    })?;
+    Ok(period.earlier(by_us))
+}
+
+/// What `order` asks for, and whether the other way round.
+fn order(params: &Params<'_>, columns: &[&'static Column]) -> Result<(Order, bool), ApiError> {
+    let Some(text) = params.one("order") else { return Ok((Order::Id, false)) };
+    let (name, is_descending) = text.strip_prefix('-').map_or((text, false), |name| (name, true));
+    let place = |name: &str| columns.iter().position(|column| column.name == name);
+    let order = match (name, name.split_once('/')) {
+        ("id", _) => Some(Order::Id),
+        ("title", _) => Some(Order::Title),
+        (_, Some((dividend, divisor))) => {
+            place(dividend).zip(place(divisor)).map(|(dividend, divisor)| Order::Quotient(dividend, divisor))
+        }
+        (name, None) => place(name).map(Order::Column),
+    };
+    let order = order.ok_or_else(|| {
+        let allowed = "it must be id, title, a selected column or two of them as a quotient (failed_count/total_count), \
+                       with - before it for the other way round";
+        ApiError::parameter("order", text, allowed)
+    })?;
+    Ok((order, is_descending))
+}
+
+struct Row {
+    id: ChoiceId,
+    choice: Selectable,
+    values: Vec<Option<u128>>,
+    before: Option<Vec<Option<u128>>>,
+}
+
+/// The answer but for its schema, which `api::openapi` puts together.
+#[derive(Serialize)]
+struct TotalsView<'a> {
+    #[serde(flatten)]
+    page: crate::api::page::Head,
+    started: String,
+    ended: String,
+    before: Option<PeriodView>,
+    all: TotalView<'a>,
+    results: Vec<ChoiceTotalView<'a>>,
+}
+
+/// A period of whole hours.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Period)]
+pub(in crate::api) struct PeriodView {
+    /// When it begins.
+    #[schema(value_type = Timestamp)]
+    started: String,
+    /// When it is over.
+    #[schema(value_type = Timestamp)]
+    ended: String,
+}
+
+/// The columns over the period and over the one before.
+#[derive(Serialize)]
+struct TotalView<'a> {
+    values: Values<'a>,
+    before: Option<Values<'a>>,
+}
+
+#[derive(Serialize)]
+struct ChoiceTotalView<'a> {
+    id: ChoiceId,
+    choice: Selectable,
+    values: Values<'a>,
+    before: Option<Values<'a>>,
+}
+
+/// Values by the names of their columns.
+struct Values<'a> {
+    columns: &'a [&'static Column],
+    values: Vec<Option<u128>>,
+}
+
+impl Serialize for Values<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.values.len()))?;
+        for (column, value) in self.columns.iter().zip(&self.values) {
+            map.serialize_entry(&column.name, value)?;
+        }
+        map.end()
+    }
+}

@@ -1,0 +1,226 @@
+//! The columns over the whole of a period, for each choice and for all of them together.
+//!
+//! Aggregates merge as if they were computed from all their events, so a total is exact whatever parts it is put together
+//! from: an average is not one of averages. That is why a day that lies wholly in the period is taken as one.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::mem;
+
+use super::value;
+use crate::catalog::Column;
+use crate::events::{ChoiceId, Choices};
+use crate::rollup::Aggregate;
+use crate::time::{Date, TimeRange, Timestamp};
+
+const HOUR_US: u64 = 3_600_000_000;
+
+/// A row of hours: the starts of the first one and of the last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Period(TimeRange);
+
+impl Period {
+    /// The hours of which the start lies in a range that begins with one.
+    pub fn of(range: TimeRange) -> Self {
+        Self(range.of_hours())
+    }
+
+    /// As many hours, that much earlier; `None` if they would begin before 1970. `by_us` is in microseconds, whole hours.
+    #[must_use]
+    pub fn earlier(self, by_us: u64) -> Option<Self> {
+        let back = |time: Timestamp| time.micros().checked_sub(by_us).and_then(Timestamp::from_micros);
+        Some(Self(TimeRange { started: back(self.0.started)?, ended: back(self.0.ended)? }))
+    }
+
+    /// How long it is, in microseconds.
+    pub fn length_us(self) -> u64 {
+        self.0.ended.since(self.0.started) + HOUR_US
+    }
+
+    /// When its first hour begins.
+    pub fn started(self) -> Timestamp {
+        self.0.started
+    }
+
+    /// When its last hour is over; in the last hour that there is, a microsecond before.
+    pub fn ended(self) -> Timestamp {
+        Timestamp::from_micros(self.0.ended.micros() + HOUR_US).unwrap_or(Timestamp::MAX)
+    }
+
+    /// The first day and the last one that lie wholly in it, if there are any.
+    pub fn whole_days(self) -> Option<(Date, Date)> {
+        let (first, last) = self.0.dates();
+        let first = if self.0.has(first.start()) { first } else { Date::from_days(first.days() + 1)? };
+        let last = if self.0.has(last.hour_start(23)) { last } else { Date::from_days(last.days().checked_sub(1)?)? };
+        (first <= last).then_some((first, last))
+    }
+
+    /// The days of which only some hours lie in it: none, one or two.
+    pub fn parts_of_days(self) -> Vec<Date> {
+        let (first, last) = self.0.dates();
+        let is_whole = |date: Date| self.0.has(date.start()) && self.0.has(date.hour_start(23));
+        let mut days = vec![first, last];
+        days.dedup();
+        days.retain(|&date| !is_whole(date));
+        days
+    }
+
+    /// Whether an hour is one of it.
+    pub fn has(self, date: Date, hour: u8) -> bool {
+        self.0.has(date.hour_start(hour))
+    }
+
+    /// How many days it touches.
+    pub fn days(self) -> usize {
+        let (first, last) = self.0.dates();
+        (last.days() - first.days() + 1) as usize
+    }
+}
+
+/// What was found in a period, by choice.
+#[derive(Debug, Default)]
+pub struct Totals {
+    choices: BTreeMap<ChoiceId, Aggregate>,
+}
+
+impl Totals {
+    /// Adds the aggregate of a bucket.
+    pub fn add(&mut self, choice: ChoiceId, aggregate: &Aggregate) {
+        self.choices.entry(choice).or_default().merge(aggregate);
+    }
+
+    /// The memory that it takes, in bytes, about.
+    pub fn memory(&self) -> usize {
+        self.choices.len() * size_of::<(ChoiceId, Aggregate)>()
+    }
+
+    /// The choices in which there is anything, ordered by id.
+    pub fn choices(&self) -> impl Iterator<Item = ChoiceId> {
+        self.choices.keys().copied()
+    }
+
+    /// The values of the columns for a choice.
+    pub fn of(&self, choice: ChoiceId, columns: &[&'static Column], choices: &Choices) -> Vec<Option<u128>> {
+        values(self.choices.get(&choice), columns, choices)
+    }
+
+    /// The values of the columns for all choices together.
+    pub fn of_all(&self, columns: &[&'static Column], choices: &Choices) -> Vec<Option<u128>> {
+        let all = self.choices.values().fold(None, |all: Option<Aggregate>, aggregate| {
+            let mut all = all.unwrap_or_default();
+            all.merge(aggregate);
+            Some(all)
+        });
+        values(all.as_ref(), columns, choices)
+    }
+}
+
+/// A column without a bucket has no value, not even 0.
+fn values(aggregate: Option<&Aggregate>, columns: &[&'static Column], choices: &Choices) -> Vec<Option<u128>> {
+    columns.iter().map(|column| aggregate.and_then(|aggregate| value::of(column, aggregate, choices))).collect()
+}
+
+/// One value divided by another, which is not 0. Compared exactly.
+#[derive(Debug, Clone, Copy)]
+pub struct Quotient {
+    dividend: u128,
+    divisor: u128,
+}
+
+impl Quotient {
+    /// `None` where there is nothing to divide by.
+    pub fn new(dividend: u128, divisor: u128) -> Option<Self> {
+        (divisor > 0).then_some(Self { dividend, divisor })
+    }
+}
+
+impl Ord for Quotient {
+    /// Whole parts first; if they are the same, what is left over decides, the other way round if it is turned upside down.
+    fn cmp(&self, other: &Self) -> Ordering {
+        let (mut one, mut other) = (*self, *other);
+        loop {
+            let whole = (one.dividend / one.divisor).cmp(&(other.dividend / other.divisor));
+            let (left, left_of_other) = (one.dividend % one.divisor, other.dividend % other.divisor);
+            if whole.is_ne() || left == 0 || left_of_other == 0 {
+                return whole.then(left.min(1).cmp(&left_of_other.min(1)));
+            }
+            one = Self { dividend: one.divisor, divisor: left };
+            other = Self { dividend: other.divisor, divisor: left_of_other };
+            mem::swap(&mut one, &mut other);
+        }
+    }
+}
+
+impl PartialOrd for Quotient {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Quotient {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Quotient {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn period(started: &str, ended: &str) -> Period {
+        let time = |text: &str| text.parse().expect("it is a time");
+        Period::of(TimeRange { started: time(started), ended: time(ended) })
+    }
+
+    #[test]
+    fn whole_days_and_parts_of_days_make_the_period() {
+        for (started, ended, hours) in [
+            ("2015-01-01T00:00:00Z", "2015-01-01T23:59:59Z", 24),
+            ("2015-01-01T00:00:00Z", "2015-01-01T22:59:59Z", 23),
+            ("2015-01-01T01:00:00Z", "2015-01-01T23:00:00Z", 23),
+            ("2014-12-31T23:00:00Z", "2015-01-01T00:00:00Z", 2),
+            ("2014-12-31T12:30:00Z", "2015-01-03T11:59:00Z", 72),
+            ("2014-12-31T00:00:00Z", "2015-01-03T23:00:00Z", 96),
+            ("2014-12-31T07:00:00Z", "2014-12-31T07:30:00Z", 1),
+            ("1970-01-01T00:00:00Z", "1970-01-01T00:30:00Z", 1),
+        ] {
+            let period = period(started, ended);
+            let days = period.whole_days().map_or(0, |(first, last)| last.days() - first.days() + 1);
+            let parts = period.parts_of_days();
+            let hours_of = |date: &Date| (0..24).filter(|&hour| period.has(*date, hour)).count() as u64;
+            assert_eq!(u64::from(days) * 24 + parts.iter().map(hours_of).sum::<u64>(), hours, "{started} to {ended}");
+            assert!(parts.iter().all(|date| (1..24).contains(&hours_of(date))), "{started} to {ended}: {parts:?}");
+            assert_eq!(period.length_us(), hours * HOUR_US);
+        }
+    }
+
+    #[test]
+    fn a_period_ends_when_its_last_hour_is_over() {
+        let period = period("2015-01-01T10:20:00Z", "2015-01-01T12:10:00Z");
+        assert_eq!(period.started().to_string(), "2015-01-01T10:00:00Z");
+        assert_eq!(period.ended().to_string(), "2015-01-01T13:00:00Z");
+        let before = period.earlier(period.length_us()).expect("there was time before");
+        assert_eq!(before.ended(), period.started());
+        assert_eq!(period.earlier(u64::MAX), None);
+    }
+
+    #[test]
+    fn quotients_of_huge_values_are_compared_exactly() {
+        let quotient = |dividend, divisor| Quotient::new(dividend, divisor).expect("there is a divisor");
+        assert!(quotient(u128::MAX - 1, u128::MAX) < quotient(1, 1));
+        assert!(quotient(u128::MAX - 2, u128::MAX - 1) < quotient(u128::MAX - 1, u128::MAX));
+        assert_eq!(quotient(u128::MAX / 3, u128::MAX), quotient(1, 3));
+        assert_eq!(Quotient::new(1, 0), None);
+    }
+
+    proptest! {
+        #[test]
+        fn quotients_are_ordered_as_by_cross_multiplication(a: u64, b in 1..=u64::MAX, c: u64, d in 1..=u64::MAX) {
+            let cross = (u128::from(a) * u128::from(d)).cmp(&(u128::from(c) * u128::from(b)));
+            prop_assert_eq!(Quotient::new(a.into(), b.into()).cmp(&Quotient::new(c.into(), d.into())), cross);
+        }
+    }
+}
