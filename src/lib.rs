@@ -11,6 +11,7 @@
 //! - [`access`]: who may do what
 //! - [`memory`]: what requests may hold together
 //! - [`figures`]: what the server counts of itself
+//! - [`picture`]: plots as pictures
 //! - [`plot`]: a query and its aggregates to series
 //! - [`rollup`]: aggregates that merge
 //! - [`events`]: what clients post, and what it contributes
@@ -32,6 +33,7 @@ pub mod figures;
 pub mod health;
 pub mod import;
 pub mod memory;
+pub mod picture;
 pub mod plot;
 pub mod progress;
 pub mod rollup;

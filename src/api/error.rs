@@ -12,6 +12,7 @@ use crate::access::Denied;
 use crate::events::request::{Invalid, MAX_PROBLEMS};
 use crate::events::wire::{NotJson, Problem};
 use crate::memory::Full;
+use crate::picture::Impossible;
 use crate::store::StoreError;
 use crate::worker::{Stopping, WriteFailed, chain};
 
@@ -88,6 +89,8 @@ pub(crate) enum ApiError {
          (column, group, page_size)"
     )]
     AnswerTooLarge(usize),
+    #[error(transparent)]
+    Picture(#[from] Impossible),
     #[error("too many exports run already; try again")]
     ManyExports,
     #[error(transparent)]
@@ -120,6 +123,7 @@ impl ResponseError for ApiError {
             | Self::NotJson(_)
             | Self::BadBody(_)
             | Self::Invalid(_)
+            | Self::Picture(_)
             | Self::AnswerTooLarge(_) => StatusCode::BAD_REQUEST,
             Self::InvalidPage | Self::NotFound => StatusCode::NOT_FOUND,
             Self::Denied(Denied::NoToken) => StatusCode::UNAUTHORIZED,

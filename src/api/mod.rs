@@ -114,6 +114,13 @@ const ENDPOINTS: &[Endpoint] = &[
         },
     },
     Endpoint {
+        path: "/v6/metrics/{name}/plot.svg",
+        describe: openapi::plot_svg,
+        serve: |path| {
+            each_type(path, |path, metrics| readable(path, move |request, state| v6::plot_svg(metrics, request, state)))
+        },
+    },
+    Endpoint {
         path: "/v6/metrics/{name}/totals/",
         describe: openapi::totals,
         serve: |path| {

@@ -3,6 +3,7 @@
 //! Unknown parameters and empty pairs are passed over; a parameter that is empty or `null` counts as not given.
 
 use std::borrow::Cow;
+use std::ops::RangeInclusive;
 
 use super::ApiError;
 use crate::time::{Date, Duration, TimeRange, Timestamp};
@@ -52,6 +53,15 @@ impl<'a> Params<'a> {
             ApiError::parameter(name, value, format!("it must be one of: {}", allowed.join(", ")))
         })?;
         Ok(Some(word.1))
+    }
+
+    /// The value of a parameter that is a whole number within bounds.
+    pub(crate) fn number(&self, name: &str, allowed: RangeInclusive<u32>) -> Result<Option<u32>, ApiError> {
+        let Some(text) = self.one(name) else { return Ok(None) };
+        let is_integer = text.bytes().all(|byte| byte.is_ascii_digit());
+        let number = text.parse().ok().filter(|number| is_integer && allowed.contains(number));
+        let bounds = || format!("it must be an integer from {} to {}", allowed.start(), allowed.end());
+        Ok(Some(number.ok_or_else(|| ApiError::parameter(name, text, bounds()))?))
     }
 
     /// `started` and `ended`: by default from the beginning to now.

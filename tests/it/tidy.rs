@@ -1,4 +1,4 @@
-//! Rules that the source keeps and no compiler checks: who may know redb, actix and bincode.
+//! Rules that the source keeps and no compiler checks: who may know redb, actix, bincode and plotters.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -68,4 +68,10 @@ fn routes_are_added_where_they_are_described_and_pages_by_the_dashboard() {
 #[test]
 fn bincode_is_used_by_the_codec_only() {
     assert_only_in("bincode::", &["src/store/codec.rs"]);
+}
+
+#[test]
+fn plotters_is_used_by_pictures_only() {
+    assert_only_in("plotters::", &["src/picture"]);
+    assert_only_in("plotters_backend::", &["src/picture/paths.rs"]);
 }

@@ -1,5 +1,7 @@
 //! What is read of the metrics.
 
+use std::ops::RangeInclusive;
+
 use actix_web::http::StatusCode;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{AdditionalProperties, AnyOfBuilder};
@@ -11,9 +13,13 @@ use super::parts::{
 };
 use crate::access::Scope;
 use crate::api::page::{DEFAULT_SIZE, Head, MAX_SIZE};
-use crate::api::v6::{FORMATS, MetricsTypeView, PeriodView, RESOLUTIONS, SeriesHead};
+use crate::api::v6::{
+    FORMATS, HEIGHTS, KINDS, LEGENDS, MetricsTypeView, PeriodView, RESOLUTIONS, STANDARD_HEIGHT, STANDARD_WIDTH,
+    SeriesHead, THEMES, WIDTHS,
+};
 use crate::catalog::CATALOG;
 use crate::events::{ChoiceId, ErrorDefinition, JobType, Strike};
+use crate::picture::{MOST_SERIES, MOST_UNITS};
 use crate::time::{Date, Duration, Timestamp};
 
 const TAG: &str = "metrics";
@@ -110,7 +116,6 @@ pub(super) fn time_range() -> [Parameter; 2] {
 
 /// `GET /v6/metrics/{name}/plot-data/`
 pub(in crate::api) fn plot_data() -> PathItem {
-    let resolution = words(RESOLUTIONS);
     let format = words(FORMATS);
     let operation = operation(
         TAG,
@@ -122,11 +127,7 @@ pub(in crate::api) fn plot_data() -> PathItem {
          to ask for less.",
     )
     .parameters(Some(selection()))
-    .parameter(optional(
-        "resolution",
-        "How long the buckets are, in UTC. A server with the dialect `scale` has the other default.",
-        resolution,
-    ))
+    .parameter(resolution())
     .parameter(optional("format", "CSV has all columns, and no pages.", format))
     .parameters(Some(paging()));
     let response = answer(
@@ -135,6 +136,44 @@ pub(in crate::api) fn plot_data() -> PathItem {
     );
     PathItem::new(HttpMethod::Get, refused(needs(kept(operation, response), Scope::Read), &REFUSALS))
 }
+
+/// `GET /v6/metrics/{name}/plot.svg`
+pub(in crate::api) fn plot_svg() -> PathItem {
+    let operation = operation(
+        TAG,
+        "getPicture",
+        "Values as a picture",
+        "Plot data, drawn: an axis of time in UTC, and one of values on each side at most, so the columns may have two units. \
+         Without `column` and `group`, the first group of the type is drawn. There are at most 24 series, one for each column \
+         and selected choice; more, a third unit, or stacks of two are refused with a `400` that says how to ask for less. \
+         What is too narrow to be seen is drawn together: of bars the largest, of lines the smallest and the largest. The \
+         root has `data-plot`, left, top, width and height of the plot in pixels; `data-from` and `data-to`, the times at \
+         its left and right edge; `data-bucket`, the seconds of a bucket; and `data-series`, a JSON array of all series, each \
+         with `key` (what `hidden` calls it), `title`, `units` and `color`.",
+    )
+    .parameters(Some(selection()))
+    .parameter(resolution())
+    .parameter(optional("kind", "How values are drawn.", words(KINDS)))
+    .parameter(optional("width", "How many pixels it is wide.", pixels(&WIDTHS, STANDARD_WIDTH)))
+    .parameter(optional("height", "How many pixels it is high.", pixels(&HEIGHTS, STANDARD_HEIGHT)))
+    .parameter(optional("theme", "For which page.", words(THEMES)))
+    .parameter(optional(
+        "legend",
+        "Whether it has a title and the names of the series, and a surface; without, it stands on whatever is below it.",
+        words(LEGENDS),
+    ))
+    .parameter(repeated(
+        "hidden",
+        "These series are left out, and the others keep their colours. A series is called by its column, and where values \
+         have ids by column and id, as in `total_count:7`.",
+        text(),
+    ));
+    let response = answer("The picture.", [("image/svg+xml", Schema::from(text()).into())]);
+    PathItem::new(HttpMethod::Get, refused(needs(kept(operation, response), Scope::Read), &REFUSALS))
+}
+
+// A description takes no constant.
+const _: () = assert!(MOST_SERIES == 24 && MOST_UNITS == 2);
 
 /// `GET /v6/metrics/{name}/totals/`
 pub(in crate::api) fn totals() -> PathItem {
@@ -195,6 +234,22 @@ fn selection() -> Vec<Parameter> {
     parameters.extend(filters());
     parameters.extend(time_range());
     parameters
+}
+
+/// How long buckets are.
+fn resolution() -> Parameter {
+    optional(
+        "resolution",
+        "How long the buckets are, in UTC. A server with the dialect `scale` has the other default.",
+        words(RESOLUTIONS),
+    )
+}
+
+/// A parameter that is a number of pixels.
+fn pixels(allowed: &RangeInclusive<u32>, standard: u32) -> Object {
+    let mut schema = nullable(names::integer((*allowed.start()).into(), (*allowed.end()).into()));
+    schema.default = Some(standard.into());
+    schema
 }
 
 /// The part of the path that names the metrics type.

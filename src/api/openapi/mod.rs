@@ -32,7 +32,7 @@ use crate::access::Scope;
 use crate::events::{ErrorDefinition, JobType, Strike};
 
 pub(super) use events::post;
-pub(super) use metrics::{details, plot_data, totals, types};
+pub(super) use metrics::{details, plot_data, plot_svg, totals, types};
 pub(super) use names::TypeName;
 pub(super) use server::{alive, document, export, figures, ready, rebuild};
 

@@ -1,4 +1,4 @@
-//! The read endpoints: the three of the v6 metrics services, and what our own page asks for beside them.
+//! The read endpoints: the three of the v6 metrics services, plot data as pictures, and totals of a period.
 
 mod details;
 mod list;
@@ -8,7 +8,10 @@ mod totals;
 
 pub(super) use details::details;
 pub(super) use list::list;
-pub(super) use plot_data::{FORMATS, RESOLUTIONS, SeriesHead, plot_data};
+pub(super) use plot_data::{
+    FORMATS, HEIGHTS, KINDS, LEGENDS, RESOLUTIONS, STANDARD_HEIGHT, STANDARD_WIDTH, SeriesHead, THEMES, WIDTHS,
+    plot_data, plot_svg,
+};
 pub(super) use question::Question;
 pub(super) use totals::{PeriodView, totals};
 

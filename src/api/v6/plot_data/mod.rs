@@ -4,10 +4,12 @@
 //! nothing changes, so answers are kept by them ([`crate::api::answers`]).
 
 mod json;
+mod picture;
 mod query;
 mod text;
 
 pub(in crate::api) use json::SeriesHead;
+pub(in crate::api) use picture::{HEIGHTS, KINDS, LEGENDS, STANDARD_HEIGHT, STANDARD_WIDTH, THEMES, WIDTHS, plot_svg};
 pub(in crate::api) use query::RESOLUTIONS;
 pub(super) use query::{columns, selection};
 
@@ -22,6 +24,7 @@ use crate::api::params::Params;
 use crate::api::{ApiError, State};
 use crate::catalog::MetricsType;
 use crate::config::Dialect;
+use crate::picture::{Drawing, MOST_BYTES, draw};
 use crate::plot::{Bucket, Plot, Query, Resolution, Selection};
 use crate::store::{Snapshot, Wanted};
 
@@ -59,6 +62,8 @@ enum Format {
     Json { opening: Vec<u8> },
     /// All columns.
     Csv,
+    /// A picture of them.
+    Svg(Drawing),
 }
 
 impl Question {
@@ -72,10 +77,7 @@ impl Question {
         let page = PageRequest::parse(&params)?;
         let is_csv = params.word("format", FORMATS)?.unwrap_or(false);
         let mut query = query::parse(metrics, &params, snapshot.choices(), state.dialect, state.clock.now())?;
-        let with_ids = match &query.selection {
-            Selection::All => false,
-            Selection::Choices(ids) => ids.len() > usize::from(state.dialect == Dialect::Documented),
-        };
+        let with_ids = with_ids(&query.selection, state.dialect);
         let format = if is_csv {
             Format::Csv
         } else {
@@ -90,8 +92,12 @@ impl Question {
     pub(super) fn memory(&self) -> usize {
         let Query { columns, selection, .. } = &self.query;
         let choices = if let Selection::Choices(ids) = selection { ids.len() } else { 0 };
-        let opening = if let Format::Json { opening } = &self.format { opening.len() } else { 0 };
-        size_of::<Self>() + (columns.len() + choices) * size_of::<u64>() + opening
+        let format = match &self.format {
+            Format::Json { opening } => opening.len(),
+            Format::Csv => 0,
+            Format::Svg(drawing) => drawing.hidden.len(),
+        };
+        size_of::<Self>() + (columns.len() + choices) * size_of::<u64>() + format
     }
 
     /// Whether answering takes so little time that an async thread may do it.
@@ -112,9 +118,22 @@ impl Question {
                 room.hold(plot.memory() + text::most_bytes(&plot))?;
                 Content { media_type: "text/csv; charset=utf-8", body: text::write(&plot, self.with_ids) }
             }
+            Format::Svg(drawing) => {
+                room.hold(plot.memory() + MOST_BYTES)?;
+                let svg = draw(drawing, &self.query, &plot, snapshot.choices(), self.with_ids);
+                Content { media_type: "image/svg+xml", body: svg.into_bytes() }
+            }
         };
         drop(plot);
         room.keep(content)
+    }
+}
+
+/// Whether values say whose they are: where several choices are selected, or, as Scale has it, any.
+fn with_ids(selection: &Selection, dialect: Dialect) -> bool {
+    match selection {
+        Selection::All => false,
+        Selection::Choices(ids) => ids.len() > usize::from(dialect == Dialect::Documented),
     }
 }
 

@@ -1,0 +1,314 @@
+//! Where the ticks of the axes are, and what stands beside them.
+
+use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, Timelike};
+
+use super::text;
+use super::units;
+use crate::catalog::Units;
+use crate::plot::Resolution;
+
+/// How far apart labels of the time axis are at least, in pixels.
+const GAP: f64 = 14.0;
+
+const HOUR_S: u64 = 3_600;
+pub(super) const DAY_S: u64 = 24 * HOUR_S;
+
+/// The time that a picture shows: whole buckets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Span {
+    /// The start of the first bucket, in seconds since 1970.
+    pub(super) from: u64,
+    /// The end of the last one.
+    pub(super) to: u64,
+    pub(super) resolution: Resolution,
+}
+
+impl Span {
+    /// How long a bucket is, in seconds.
+    pub(super) fn bucket(self) -> u64 {
+        match self.resolution {
+            Resolution::Day => DAY_S,
+            Resolution::Hour => HOUR_S,
+        }
+    }
+
+    /// How many buckets there are.
+    pub(super) fn buckets(self) -> u32 {
+        let buckets = (self.to - self.from) / self.bucket();
+        u32::try_from(buckets).expect("there are fewer hours from 1970 to 9999")
+    }
+
+    /// Where a time is in the picture: 0 at its left edge, 1 at its right one.
+    #[expect(clippy::cast_precision_loss, reason = "seconds of 8000 years are exact")]
+    fn part(self, seconds: u64) -> f64 {
+        (seconds - self.from) as f64 / (self.to - self.from) as f64
+    }
+}
+
+/// A tick of the time axis.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Tick {
+    /// How far from the left edge of the plot it is, in pixels.
+    pub(super) x: f64,
+    /// What stands below.
+    pub(super) label: String,
+}
+
+/// How far the ticks of the time axis are apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Hours(u32),
+    Days(u32),
+    Months(u32),
+    Years(u32),
+}
+
+const STEPS: [Step; 24] = [
+    Step::Hours(1),
+    Step::Hours(2),
+    Step::Hours(3),
+    Step::Hours(6),
+    Step::Hours(12),
+    Step::Days(1),
+    Step::Days(2),
+    Step::Days(7),
+    Step::Days(14),
+    Step::Months(1),
+    Step::Months(2),
+    Step::Months(3),
+    Step::Months(6),
+    Step::Years(1),
+    Step::Years(2),
+    Step::Years(5),
+    Step::Years(10),
+    Step::Years(20),
+    Step::Years(50),
+    Step::Years(100),
+    Step::Years(200),
+    Step::Years(500),
+    Step::Years(1_000),
+    Step::Years(10_000),
+];
+
+/// The ticks of the time axis of a plot that is `width` pixels wide, with `left` and `right` pixels of room beside it: as many as
+/// have room for their labels.
+pub(super) fn time_ticks(span: Span, width: f64, left: f64, right: f64) -> Vec<Tick> {
+    let possible =
+        STEPS.into_iter().filter(|step| !matches!(step, Step::Hours(_)) || span.resolution == Resolution::Hour);
+    // What has more ticks than could ever have room is not looked at one by one.
+    let few = possible.filter(|step| span.part(span.from + step.seconds()) * width >= GAP);
+    let is_inside = |tick: &Tick| {
+        let half = text::width(&tick.label) / 2.0;
+        tick.x - half >= -left && tick.x + half <= width + right
+    };
+    let have_room = |ticks: &[Tick]| {
+        let halves = |pair: &[Tick]| f64::midpoint(text::width(&pair[0].label), text::width(&pair[1].label));
+        ticks.windows(2).all(|pair| pair[1].x - pair[0].x >= halves(pair) + GAP)
+    };
+    // Where no midnight says which day it is, an hour does, if the next larger step lets it.
+    let dated = |ticks: &[Tick]| {
+        (0..ticks.len()).find_map(|place| {
+            let mut ticks = ticks.to_vec();
+            ticks[place].label = format!("{}, {}", time(span.from).format(DATE), ticks[place].label);
+            (is_inside(&ticks[place]) && have_room(&ticks)).then_some(ticks)
+        })
+    };
+    let mut undated = Vec::new();
+    for step in few {
+        let mut ticks = step.ticks(span, width);
+        if have_room(&ticks) {
+            ticks.retain(is_inside);
+            if !ticks.iter().all(|tick| tick.label.contains(':')) {
+                return ticks;
+            }
+            if let Some(dated) = dated(&ticks) {
+                return dated;
+            }
+            if undated.is_empty() {
+                undated = ticks;
+            }
+        }
+    }
+    undated
+}
+
+/// How a day is written.
+const DATE: &str = "%b %-d";
+
+impl Step {
+    /// How long it is at least, in seconds.
+    fn seconds(self) -> u64 {
+        match self {
+            Self::Hours(hours) => u64::from(hours) * HOUR_S,
+            Self::Days(days) => u64::from(days) * DAY_S,
+            Self::Months(months) => u64::from(months) * 28 * DAY_S,
+            Self::Years(years) => u64::from(years) * 365 * DAY_S,
+        }
+    }
+
+    /// All ticks of the span.
+    fn ticks(self, span: Span, width: f64) -> Vec<Tick> {
+        let mut ticks = Vec::new();
+        let mut before: Option<NaiveDateTime> = None;
+        for seconds in self.times(span) {
+            let time = time(seconds);
+            let is_first_of_year = before.is_some_and(|before| before.year() != time.year());
+            let label = match self {
+                Self::Hours(_) if time.hour() > 0 => time.format("%H:%M"),
+                Self::Days(_) if is_first_of_year => time.format("%b %-d, %Y"),
+                Self::Hours(_) | Self::Days(_) => time.format(DATE),
+                Self::Months(_) => time.format("%b %Y"),
+                Self::Years(_) => time.format("%Y"),
+            };
+            // The day of a daily picture is the whole bucket.
+            let is_bucket = matches!((self, span.resolution), (Self::Days(_), Resolution::Day));
+            let middle = if is_bucket { seconds + DAY_S / 2 } else { seconds };
+            ticks.push(Tick { x: span.part(middle) * width, label: label.to_string() });
+            before = Some(time);
+        }
+        ticks
+    }
+
+    /// When the ticks of the span are, in seconds since 1970.
+    fn times(self, span: Span) -> Vec<u64> {
+        let since = |first: u64| {
+            let step = self.seconds();
+            let first = span.from + (first % step + step - span.from % step) % step;
+            (first..span.to).step_by(usize::try_from(step).expect("a step is less than a month")).collect()
+        };
+        match self {
+            Self::Hours(_) | Self::Days(1 | 2) => since(0),
+            // Weeks begin with a Monday, as January 5, 1970, was one.
+            Self::Days(_) => since(4 * DAY_S),
+            Self::Months(step) => months(span, step),
+            Self::Years(step) => months(span, step * 12),
+        }
+    }
+}
+
+/// The beginnings of months in the span whose number since the year 0 is a multiple of `step`.
+fn months(span: Span, step: u32) -> Vec<u64> {
+    let from = time(span.from);
+    let month = |number: u32| {
+        let year = i32::try_from(number / 12).expect("it is a year of five digits");
+        let first = NaiveDate::from_ymd_opt(year, number % 12 + 1, 1).expect("every month has a first day");
+        u64::try_from(first.and_time(chrono::NaiveTime::MIN).and_utc().timestamp()).unwrap_or(0)
+    };
+    let first = from.year().unsigned_abs() * 12 + from.month0();
+    let numbers = (first.div_ceil(step) * step..).step_by(step as usize);
+    numbers.map(month).skip_while(|&start| start < span.from).take_while(|&start| start < span.to).collect()
+}
+
+fn time(seconds: u64) -> NaiveDateTime {
+    DateTime::from_timestamp_secs(seconds.cast_signed()).expect("it is a time before the year 10001").naive_utc()
+}
+
+/// An axis of values: from 0 in equal steps.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct ValueAxis {
+    pub(super) units: Units,
+    /// How much a step is.
+    step: f64,
+    /// How many there are, at least one.
+    pub(super) steps: u32,
+}
+
+impl ValueAxis {
+    /// The axis with the smallest steps that needs no more than `most` of them for the largest value.
+    pub(super) fn new(units: Units, largest: f64, most: u32) -> Self {
+        let axis = Self::with_steps(units, largest, most);
+        let needed = (1..=most).find(|&steps| axis.step * f64::from(steps) >= largest);
+        Self { steps: needed.unwrap_or(most), ..axis }
+    }
+
+    /// The axis that has exactly so many steps, as small as the largest value allows.
+    pub(super) fn with_steps(units: Units, largest: f64, steps: u32) -> Self {
+        let step = units::steps(units).find(|step| step * f64::from(steps) >= largest);
+        Self { units, step: step.expect("the last step is beyond all values"), steps }
+    }
+
+    /// The value at its upper end.
+    pub(super) fn top(self) -> f64 {
+        self.step * f64::from(self.steps)
+    }
+
+    /// What stands beside its ticks, from the lowest.
+    pub(super) fn labels(self) -> impl Iterator<Item = String> {
+        (0..=self.steps).map(move |number| units::tick(self.units, self.step, number))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::Timestamp;
+
+    fn span(from: &str, to: &str, resolution: Resolution) -> Span {
+        let seconds = |text: &str| text.parse::<Timestamp>().expect("it is a time").micros() / 1_000_000;
+        Span { from: seconds(from), to: seconds(to), resolution }
+    }
+
+    fn labels(span: Span, width: f64) -> Vec<String> {
+        time_ticks(span, width, 20.0, 20.0).into_iter().map(|tick| tick.label).collect()
+    }
+
+    #[test]
+    fn hours_are_natural_and_midnights_have_dates() {
+        let day = span("2026-11-02T18:00:00Z", "2026-11-03T18:00:00Z", Resolution::Hour);
+        assert_eq!(labels(day, 500.0), ["18:00", "21:00", "Nov 3", "03:00", "06:00", "09:00", "12:00", "15:00"]);
+        assert_eq!(labels(day, 200.0), ["18:00", "Nov 3", "06:00", "12:00"]);
+        let ticks = time_ticks(day, 240.0, 20.0, 20.0);
+        assert_eq!(ticks.iter().map(|tick| tick.x).collect::<Vec<_>>(), [0.0, 60.0, 120.0, 180.0]);
+    }
+
+    #[test]
+    fn hours_of_one_day_say_which() {
+        let morning = span("2026-11-02T05:00:00Z", "2026-11-02T11:00:00Z", Resolution::Hour);
+        assert_eq!(labels(morning, 300.0), ["Nov 2, 06:00", "08:00", "10:00"]);
+        let hour = span("2026-11-02T05:00:00Z", "2026-11-02T06:00:00Z", Resolution::Hour);
+        assert_eq!(labels(hour, 300.0), ["05:00"]);
+    }
+
+    #[test]
+    fn days_stand_below_their_buckets_and_new_years_are_told() {
+        let week = span("2026-12-29T00:00:00Z", "2027-01-03T00:00:00Z", Resolution::Day);
+        assert_eq!(labels(week, 500.0), ["Dec 29", "Dec 30", "Dec 31", "Jan 1, 2027", "Jan 2"]);
+        let places: Vec<_> = time_ticks(week, 500.0, 20.0, 20.0).iter().map(|tick| tick.x).collect();
+        assert_eq!(places, [50.0, 150.0, 250.0, 350.0, 450.0]);
+        let month = span("2026-11-01T00:00:00Z", "2026-12-01T00:00:00Z", Resolution::Day);
+        assert_eq!(labels(month, 400.0), ["Nov 2", "Nov 9", "Nov 16", "Nov 23", "Nov 30"]);
+        let day = span("2026-11-01T00:00:00Z", "2026-11-02T00:00:00Z", Resolution::Day);
+        assert_eq!(labels(day, 400.0), ["Nov 1"]);
+    }
+
+    #[test]
+    fn long_times_have_months_and_years() {
+        let year = span("2025-11-23T00:00:00Z", "2026-11-24T00:00:00Z", Resolution::Hour);
+        assert_eq!(labels(year, 400.0), ["Jan 2026", "Apr 2026", "Jul 2026", "Oct 2026"]);
+        let all = Span { from: 0, to: 253_402_300_800, resolution: Resolution::Hour };
+        assert_eq!(labels(all, 400.0), ["2000", "3000", "4000", "5000", "6000", "7000", "8000", "9000"]);
+        let from_1970 = span("1970-01-01T00:00:00Z", "2026-11-24T00:00:00Z", Resolution::Day);
+        assert_eq!(labels(from_1970, 400.0), ["1970", "1980", "1990", "2000", "2010", "2020"]);
+    }
+
+    #[test]
+    fn values_have_nice_steps_that_are_few_enough() {
+        let axis = |largest| {
+            let axis = ValueAxis::new(Units::Count, largest, 5);
+            (axis.step, axis.steps)
+        };
+        assert_eq!(axis(0.0), (1.0, 1));
+        assert_eq!(axis(1.0), (1.0, 1));
+        assert_eq!(axis(5.0), (1.0, 5));
+        assert_eq!(axis(6.0), (2.0, 3));
+        assert_eq!(axis(84.0), (20.0, 5));
+        assert_eq!(axis(101.0), (50.0, 3));
+        let axis = ValueAxis::new(Units::Seconds, 12_000.0, 5);
+        assert_eq!(axis.labels().collect::<Vec<_>>(), ["0", "1 h", "2 h", "3 h", "4 h"]);
+        let other = ValueAxis::with_steps(Units::Bytes, 5_000.0, 4);
+        assert_eq!(other.labels().collect::<Vec<_>>(), ["0", "2 KiB", "4 KiB", "6 KiB", "8 KiB"]);
+        assert!((other.top() - 8_192.0).abs() < f64::EPSILON);
+        let most = 2_f64.powi(128);
+        assert!(ValueAxis::new(Units::Bytes, most, 5).top() >= most);
+    }
+}

@@ -1,0 +1,402 @@
+//! Plot data as a picture, an SVG.
+//!
+//! A [`Drawing`] says how it looks; [`draw`] takes the values of a plot and writes the whole document. It goes from values to
+//! marks (`marks`), finds room for everything (`frame`, `axes`), has plotters place the marks (`paths`), and writes texts
+//! itself, since there are no fonts to measure. There are attributes only and no styles, so that a page with a strict policy
+//! may show it. What belongs to the plot, `data-plot` and its siblings tell a script of the page.
+//!
+//! Not here: how a picture is asked for (`api::v6::plot_data`), where values come from (`plot`).
+
+mod axes;
+mod frame;
+mod marks;
+mod palette;
+mod paths;
+mod series;
+mod text;
+mod units;
+
+use std::fmt::Write as _;
+
+use plotters::coord::Shift;
+use plotters::coord::types::RangedCoordf64;
+use plotters::prelude::{Cartesian2d, Circle, DrawingArea, IntoDrawingArea as _, PathElement, RGBColor, Rectangle};
+use plotters::style::Color as _;
+use serde_json::{Value, json};
+use xxhash_rust::xxh3::xxh3_64;
+
+use self::axes::{Span, Tick};
+use self::frame::{APART, BESIDE, Frame, SQUARE};
+use self::marks::{Bar, Cells, Point, Row};
+use self::palette::{Colour, Palette};
+use self::paths::{Paths, UNITS};
+use self::series::Series;
+use self::text::{Anchor, escape};
+use crate::catalog::Units;
+use crate::events::Choices;
+use crate::plot::{Plot, Query, Resolution};
+use crate::time::Timestamp;
+
+pub use palette::Theme;
+pub use series::keys;
+
+/// The most series of a picture, hidden or not.
+pub const MOST_SERIES: usize = 24;
+/// The most units of a picture: there is an axis on each side.
+pub const MOST_UNITS: usize = 2;
+
+/// The most memory that drawing takes, in bytes, the picture itself included.
+pub const MOST_BYTES: usize = 1 << 20;
+
+/// How values are drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// The series side by side in their bucket.
+    Bar,
+    /// From the middle of a bucket to that of the next one.
+    Line,
+    /// The series one upon the other.
+    Stacked,
+}
+
+/// What a picture looks like. Two are equal if they look the same, given the same values.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Drawing {
+    /// How values are drawn.
+    pub kind: Kind,
+    /// In pixels, at least 240.
+    pub width: u32,
+    /// In pixels, at least 120.
+    pub height: u32,
+    /// For which page.
+    pub theme: Theme,
+    /// Whether there are a title, the names of the series, and a surface below it all.
+    pub legend: bool,
+    /// Of each series, whether it is left out.
+    pub hidden: Vec<bool>,
+}
+
+/// Why there is no picture of a query.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Impossible {
+    /// More series than anybody can tell apart: so many columns of each of so many choices.
+    #[error(
+        "a picture has at most {MOST_SERIES} series, and this one would have {columns} columns of {choices} choices; ask for \
+         fewer columns (column, group) or fewer choices (choice_id, or a filter)"
+    )]
+    ManySeries {
+        /// How many columns.
+        columns: usize,
+        /// Of how many choices each.
+        choices: usize,
+    },
+    /// More units than there are axes.
+    #[error(
+        "a picture has at most {MOST_UNITS} units, and these columns have {}; ask for fewer columns (column, group)",
+        list(.0)
+    )]
+    ManyUnits(Vec<Units>),
+    /// Stacks of what cannot be added up.
+    #[error("stacks need columns of one unit, and these have {}", list(.0))]
+    MixedStack(Vec<Units>),
+}
+
+/// Makes sure that a picture of the query can be drawn.
+pub fn check(query: &Query, kind: Kind) -> Result<(), Impossible> {
+    let (columns, choices) = (query.columns.len(), series::scopes(query).len());
+    if columns.saturating_mul(choices) > MOST_SERIES {
+        return Err(Impossible::ManySeries { columns, choices });
+    }
+    let mut units = Vec::new();
+    for column in &query.columns {
+        if !units.contains(&column.units) {
+            units.push(column.units);
+        }
+    }
+    match units.len() {
+        1 => Ok(()),
+        2 if kind != Kind::Stacked => Ok(()),
+        2 => Err(Impossible::MixedStack(units)),
+        _ => Err(Impossible::ManyUnits(units)),
+    }
+}
+
+fn list(units: &[Units]) -> String {
+    units.iter().map(|units| units.name()).collect::<Vec<_>>().join(", ")
+}
+
+/// Draws the values of a query that [`check`] has found possible.
+pub fn draw(drawing: &Drawing, query: &Query, plot: &Plot<'_>, choices: &Choices, with_ids: bool) -> String {
+    let all = series::all(query, choices, with_ids);
+    let shown: Vec<_> = all.iter().filter(|series| !drawing.hidden[series.number]).collect();
+    let span = span(query, plot);
+    let scopes = series::scopes(query);
+    let rows = || marks::rows(plot, span, &scopes, &drawing.hidden);
+    let largest = frame::largest(drawing.kind, &all, rows());
+    let frame = Frame::new(drawing, &shown, &largest);
+    let (room_left, room_right) = (f64::from(frame.left), f64::from(drawing.width - frame.right()));
+    let picture = Picture {
+        palette: drawing.theme.palette(),
+        ticks: axes::time_ticks(span, f64::from(frame.width), room_left, room_right),
+        drawing,
+        shown,
+        span,
+        frame,
+    };
+    let mut body = String::new();
+    picture.write_marks(&mut body, rows());
+    picture.write_texts(&mut body, query.metrics.describe().title, rows().next().is_none());
+    let description = describe(query, choices, span, drawing.kind, &picture.shown, &largest);
+    picture.whole(&body, query.metrics.describe().title, &description, &all)
+}
+
+/// The time of a picture: from the beginning that was asked for, or else that of the values, to the end that was asked for.
+fn span(query: &Query, plot: &Plot<'_>) -> Span {
+    let seconds = |time: Timestamp| time.micros() / 1_000_000;
+    let first = plot.series().iter().filter_map(|series| Some(marks::start(plot.points(series).next()?.0))).min();
+    let last = seconds(query.range.ended);
+    let from = if query.range.started > Timestamp::MIN { seconds(query.range.started) } else { first.unwrap_or(last) };
+    let mut span = Span { from, to: last, resolution: query.resolution };
+    span.to += span.bucket();
+    span
+}
+
+/// What the picture shows, for those who do not see it.
+fn describe(
+    query: &Query,
+    choices: &Choices,
+    span: Span,
+    kind: Kind,
+    shown: &[&Series],
+    largest: &[(Units, f64)],
+) -> String {
+    let kind = match kind {
+        Kind::Bar => "Bars",
+        Kind::Line => "Lines",
+        Kind::Stacked => "Stacked bars",
+    };
+    let bucket = match query.resolution {
+        Resolution::Day => "day",
+        Resolution::Hour => "hour",
+    };
+    let names: Vec<_> = shown.iter().map(|series| series.name.as_str()).collect();
+    let largest: Vec<_> = largest.iter().map(|&(units, largest)| units::show(units, largest)).collect();
+    format!(
+        "{kind} by {bucket} from {} to {}, of {}: {}. At most {}.",
+        at(span.from),
+        at(span.to),
+        series::whose(query, choices),
+        if names.is_empty() { "nothing".to_owned() } else { names.join(", ") },
+        largest.join(" and "),
+    )
+}
+
+/// Seconds since 1970 as a time; the end of the last bucket that there can be is the last moment that there is.
+fn at(seconds: u64) -> Timestamp {
+    Timestamp::from_micros(seconds * 1_000_000).unwrap_or(Timestamp::MAX)
+}
+
+/// A picture whose parts have their places.
+struct Picture<'a> {
+    drawing: &'a Drawing,
+    palette: &'static Palette,
+    /// The series that are not hidden.
+    shown: Vec<&'a Series>,
+    span: Span,
+    frame: Frame,
+    ticks: Vec<Tick>,
+}
+
+type Surface<'a> = DrawingArea<Paths<'a>, Shift>;
+
+/// What plotters says: [`Paths`] takes everything.
+const TAKEN: &str = "a text takes all that is written to it";
+
+impl Picture<'_> {
+    /// The document around what was drawn.
+    fn whole(&self, body: &str, title: &str, description: &str, all: &[Series]) -> String {
+        let Drawing { width, height, .. } = *self.drawing;
+        let Frame { left, top, width: plot_width, height: plot_height, .. } = self.frame;
+        // A page may have several pictures, and no name twice.
+        let id = format!("{:x}", xxh3_64(body.as_bytes()) ^ xxh3_64(description.as_bytes()));
+        let mut svg = String::with_capacity(body.len() + 2_000);
+        write!(
+            svg,
+            r#"<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" role="img" aria-labelledby="title-{id} desc-{id}" data-plot="{left} {top} {plot_width} {plot_height}" data-from="{}" data-to="{}" data-bucket="{}" data-series=""#,
+            at(self.span.from),
+            at(self.span.to),
+            self.span.bucket(),
+        )
+        .expect(TAKEN);
+        escape(&mut svg, &self.series(all));
+        write!(svg, r#""><title id="title-{id}">{title}</title><desc id="desc-{id}">"#).expect(TAKEN);
+        escape(&mut svg, description);
+        svg.push_str("</desc>");
+        svg.push_str(body);
+        svg.push_str("</svg>\n");
+        svg
+    }
+
+    /// All series as JSON, for scripts.
+    fn series(&self, all: &[Series]) -> String {
+        let about = |series: &Series| {
+            let Series { key, title, units, .. } = series;
+            let color = self.palette.series(series.number).to_string();
+            json!({ "key": key, "title": title, "units": units.name(), "color": color })
+        };
+        all.iter().map(about).collect::<Value>().to_string()
+    }
+
+    /// The surface, the lines behind the marks, the marks, and the line that they stand on.
+    fn write_marks(&self, svg: &mut String, rows: impl Iterator<Item = Row>) {
+        let Drawing { width, height, .. } = *self.drawing;
+        if self.drawing.legend {
+            write!(svg, r#"<rect width="{width}" height="{height}" fill="{}"/>"#, self.palette.surface).expect(TAKEN);
+        }
+        let surface = Paths::new(svg, (width, height)).into_drawing_area();
+        for (y, _) in self.frame.steps().skip(1) {
+            fill(&surface, (self.frame.left, y), (self.frame.width, 1), self.palette.grid);
+        }
+        match self.drawing.kind {
+            Kind::Bar => {
+                let cells = self.cells(self.shown.len());
+                self.draw_bars(&surface, cells, &marks::bars(rows, cells));
+            }
+            Kind::Stacked => {
+                let cells = self.cells(1);
+                self.draw_bars(&surface, cells, &marks::stacks(rows, cells));
+            }
+            Kind::Line => {
+                let cells = self.cells(1);
+                self.draw_lines(&surface, &marks::lines(rows, cells));
+            }
+        }
+        fill(&surface, (self.frame.left, self.frame.bottom()), (self.frame.width, 1), self.palette.base);
+        for tick in &self.ticks {
+            let x = self.frame.left + frame::nearest(tick.x);
+            fill(&surface, (x, self.frame.bottom() + 1), (1, 4), self.palette.base);
+        }
+        surface.present().expect(TAKEN);
+    }
+
+    /// The cells that have room for so many marks side by side.
+    fn cells(&self, side_by_side: usize) -> Cells {
+        let count = |series: usize| u32::try_from(series).expect("a picture has few series");
+        Cells::new(self.span.buckets(), self.frame.width, count(side_by_side), count(self.shown.len()))
+    }
+
+    fn draw_bars(&self, surface: &Surface<'_>, cells: Cells, bars: &[Vec<Bar>]) {
+        let slots = if self.drawing.kind == Kind::Stacked { 1 } else { self.shown.len() };
+        for (place, series) in self.shown.iter().enumerate() {
+            let plot = self.plot(surface, series);
+            let style = self.colour(series).filled();
+            // What is more than nothing can be seen.
+            let least = plot.get_y_range().end / f64::from(self.frame.height);
+            for bar in &bars[series.number] {
+                let cell = cells.buckets(bar.cell, self.span.buckets());
+                let (left, right) = self.slot(cell, place % slots, slots);
+                let high = if self.drawing.kind == Kind::Bar { bar.high.max(least) } else { bar.high };
+                plot.draw(&Rectangle::new([(left, bar.low), (right, high)], style)).expect(TAKEN);
+            }
+        }
+    }
+
+    /// From where to where one of so many bars over a cell goes: whole pixels from the left edge of the plot.
+    fn slot(&self, (first, end): (u32, u32), slot: usize, slots: usize) -> (f64, f64) {
+        let x = |bucket: u32| f64::from(self.frame.width) * f64::from(bucket) / f64::from(self.span.buckets());
+        marks::slot(x(first), x(end), slot, slots)
+    }
+
+    fn draw_lines(&self, surface: &Surface<'_>, lines: &[Vec<Vec<Point>>]) {
+        let bucket = f64::from(self.frame.width) / f64::from(self.span.buckets());
+        let place = |&(number, value): &Point| ((f64::from(number) + 0.5) * bucket, value);
+        for series in &self.shown {
+            let plot = self.plot(surface, series);
+            let (dots, pieces): (Vec<_>, Vec<_>) = lines[series.number].iter().partition(|piece| piece.len() == 1);
+            for piece in pieces {
+                let path: Vec<_> = piece.iter().map(place).collect();
+                plot.draw(&PathElement::new(path, self.colour(series).stroke_width(LINE_WIDTH))).expect(TAKEN);
+            }
+            for dot in dots.into_iter().flatten() {
+                plot.draw(&Circle::new(place(dot), DOT_RADIUS, self.colour(series).filled())).expect(TAKEN);
+            }
+        }
+    }
+
+    /// The plot with the axis of a series: pixels from its left edge, and values.
+    fn plot<'a>(&self, surface: &Surface<'a>, series: &Series) -> DrawingArea<Paths<'a>, Cartesian> {
+        let Frame { left, top, width, .. } = self.frame;
+        let axis = self.frame.axes[self.frame.axis(series.units)];
+        let units = |pixels: u32| pixels.cast_signed() * UNITS;
+        let places = (units(left)..units(self.frame.right()), units(self.frame.bottom())..units(top));
+        surface.apply_coord_spec(Cartesian::new(0.0..f64::from(width), 0.0..axis.top(), places))
+    }
+
+    fn colour(&self, series: &Series) -> RGBColor {
+        rgb(self.palette.series(series.number))
+    }
+
+    /// The title and the legend, what stands beside the axes, and that there are no values if there are none.
+    fn write_texts(&self, svg: &mut String, title: &str, is_empty: bool) {
+        let Self { palette, frame, .. } = self;
+        write!(svg, r#"<g font-family="system-ui, sans-serif" font-size="12" fill="{}">"#, palette.text).expect(TAKEN);
+        if self.drawing.legend {
+            self.write_legend(svg, title);
+        }
+        let places = [(f64::from(frame.left) - APART, Anchor::End), (f64::from(frame.right()) + APART, Anchor::Start)];
+        for (y, labels) in frame.steps() {
+            for (label, (x, anchor)) in labels.iter().zip(places) {
+                text::write(svg, (x, f64::from(y) + 4.5), anchor, "", label);
+            }
+        }
+        for tick in &self.ticks {
+            let place = (f64::from(frame.left) + tick.x, f64::from(frame.bottom()) + 18.0);
+            text::write(svg, place, Anchor::Middle, "", &tick.label);
+        }
+        if is_empty {
+            let middle = f64::from(frame.left) + f64::from(frame.width) / 2.0;
+            let place = (middle, f64::from(frame.top) + f64::from(frame.height) / 2.0);
+            text::write(svg, place, Anchor::Middle, r#" font-size="14""#, "no values");
+        }
+        svg.push_str("</g>");
+    }
+
+    fn write_legend(&self, svg: &mut String, title: &str) {
+        let look = format!(r#" font-size="14" font-weight="600" fill="{}""#, self.palette.title);
+        text::write(svg, (BESIDE, 21.0), Anchor::Start, &look, title);
+        let range = format!("{} to {}", at(self.span.from).date(), at(self.span.to - 1).date());
+        let end = f64::from(self.drawing.width) - BESIDE;
+        // The title is in larger letters.
+        if BESIDE + 1.3 * text::width(title) + BESIDE + text::width(&range) <= end {
+            text::write(svg, (end, 21.0), Anchor::End, "", &range);
+        }
+        for item in &self.frame.legend {
+            let y = Frame::legend_line(item.line);
+            let mut x = item.x;
+            if let Some(series) = item.series {
+                let colour = self.palette.series(series);
+                write!(svg, r#"<rect x="{x:.0}" y="{:.0}" width="10" height="10" rx="2" fill="{colour}"/>"#, y - 9.0)
+                    .expect(TAKEN);
+                x += SQUARE;
+            }
+            text::write(svg, (x, y), Anchor::Start, "", &item.text);
+        }
+    }
+}
+
+type Cartesian = Cartesian2d<RangedCoordf64, RangedCoordf64>;
+
+/// In units of [`Paths`].
+const LINE_WIDTH: u32 = 18;
+const DOT_RADIUS: i32 = 22;
+
+/// Fills a rectangle, of which the corner and the size are given in pixels.
+fn fill(surface: &Surface<'_>, (left, top): (u32, u32), (width, height): (u32, u32), colour: Colour) {
+    let corner = |x: u32, y: u32| (x.cast_signed() * UNITS, y.cast_signed() * UNITS);
+    let corners = [corner(left, top), corner(left + width, top + height)];
+    surface.draw(&Rectangle::new(corners, rgb(colour).filled())).expect(TAKEN);
+}
+
+fn rgb(Colour(red, green, blue): Colour) -> RGBColor {
+    RGBColor(red, green, blue)
+}

@@ -1,0 +1,86 @@
+//! Which series a picture has, and what they are called: one for each column and choice.
+
+use super::text::{clean, shorten};
+use crate::catalog::{Column, Units};
+use crate::events::Choices;
+use crate::events::choice::Selectable;
+use crate::plot::Query;
+use crate::rollup::Scope;
+
+/// How many letters a name has in the legend at most.
+const NAME_LETTERS: usize = 40;
+
+/// A column of somebody's.
+pub(super) struct Series {
+    /// Its place among all, hidden or not: what has its colour.
+    pub(super) number: usize,
+    /// What a query calls it.
+    pub(super) key: String,
+    /// What people call it.
+    pub(super) title: String,
+    /// As much of the title as the legend has room for.
+    pub(super) name: String,
+    pub(super) units: Units,
+}
+
+/// Whose values a query asks for. One whose filters match nobody has series, too: they are empty.
+pub(super) fn scopes(query: &Query) -> Vec<Scope> {
+    let scopes = query.selection.scopes();
+    if scopes.is_empty() { vec![Scope::All] } else { scopes }
+}
+
+/// The columns and scopes of all series, in their order.
+fn pairs<'a>(query: &'a Query, scopes: &'a [Scope]) -> impl Iterator<Item = (&'static Column, Scope)> + 'a {
+    query.columns.iter().flat_map(move |&column| scopes.iter().map(move |&scope| (column, scope)))
+}
+
+/// What a query calls its series: the name of the column, with the id of the choice where values have ids.
+pub fn keys(query: &Query, with_ids: bool) -> Vec<String> {
+    let key = |(column, scope): (&Column, Scope)| match scope {
+        Scope::Choice(id) if with_ids => format!("{}:{}", column.name, id.get()),
+        Scope::Choice(_) | Scope::All => column.name.clone(),
+    };
+    pairs(query, &scopes(query)).map(key).collect()
+}
+
+/// All series of a query, as people call them.
+pub(super) fn all(query: &Query, choices: &Choices, with_ids: bool) -> Vec<Series> {
+    let title = |column: &Column, scope| match choice(query, choices, scope) {
+        Some(choice) if with_ids => format!("{} · {choice}", column.title),
+        Some(_) | None => column.title.clone(),
+    };
+    pairs(query, &scopes(query))
+        .zip(keys(query, with_ids))
+        .enumerate()
+        .map(|(number, ((column, scope), key))| {
+            let title = title(column, scope);
+            Series { number, key, name: shorten(&title, NAME_LETTERS), title, units: column.units }
+        })
+        .collect()
+}
+
+/// Whose values there are, for people.
+pub(super) fn whose(query: &Query, choices: &Choices) -> String {
+    /// How many are named.
+    const NAMED: usize = 3;
+    let scopes = query.selection.scopes();
+    let names = scopes.iter().filter_map(|&scope| choice(query, choices, scope)).take(NAMED);
+    let names: Vec<_> = names.map(|name| shorten(&name, NAME_LETTERS)).collect();
+    match scopes.as_slice() {
+        [Scope::All] => "all choices together".to_owned(),
+        [] => "no choice".to_owned(),
+        all if all.len() > names.len() => format!("{} and {} more", names.join(", "), all.len() - names.len()),
+        _ => names.join(", "),
+    }
+}
+
+/// What people call a choice: by its title, and its version if it has one.
+fn choice(query: &Query, choices: &Choices, scope: Scope) -> Option<String> {
+    let Scope::Choice(id) = scope else { return None };
+    let name = match choices.selectable(query.metrics, id)? {
+        Selectable::JobType(it) => format!("{} {}", it.title, it.version),
+        Selectable::Strike(it) => it.title.clone(),
+        Selectable::Error(it) => it.title.clone(),
+    };
+    Some(clean(&name).trim().to_owned())
+}
