@@ -14,12 +14,14 @@ const dark = matchMedia("(prefers-color-scheme: dark)");
 
 /**
  * A chart with a heading. `zoom(from_ms, to_ms)` is told what was dragged over, `hide(keys)` which series are switched off.
- * Only one of several charts may keep `hide` in the address; the others keep it to themselves.
+ * Only one of several charts may keep `hide` in the address; the others keep it to themselves. `drawn()` is told that there
+ * are a new picture and `series`.
  */
 export class Chart {
-  constructor({ title, height, zoom, hide = null, isOpen = false }) {
+  constructor({ title, height, zoom, hide = null, drawn = () => {}, isOpen = false }) {
     this.height = height;
     this.zoom = zoom;
+    this.drawn = drawn;
     this.hide = hide ?? ((hidden) => this.#showAgain({ hidden }));
     this.legend = h("ul", { class: "legend", "aria-label": "Series" });
     this.picture = h("div", { class: "picture" });
@@ -98,6 +100,7 @@ export class Chart {
     this.#drawLegend();
     this.#leave();
     this.#fillTable();
+    this.drawn();
   }
 
   #drawLegend() {

@@ -154,9 +154,9 @@ class Section {
     this.spec = spec;
     this.tiles = h("dl", { class: "tiles" });
     this.charts = spec.charts.map((chart) => {
-      const made = new Chart({ title: chart.title, height: CHART_PX, zoom });
+      const made = new Chart({ title: chart.title, height: CHART_PX, zoom, drawn: () => this.#colour(made) });
       if (chart.parts) {
-        this.split = h("div", { class: "split" });
+        [this.split, this.splitChart] = [h("div", { class: "split" }), made];
         made.element.querySelector("summary").parentElement.before(this.split);
       }
       return made;
@@ -224,7 +224,7 @@ class Section {
     const whole = amounts.reduce((sum, amount) => sum + amount, 0);
     if (whole === 0) return this.split.replaceChildren();
     const entries = parts.map((title, place) => {
-      const bar = h("span", { class: `part s${place}` });
+      const bar = h("span", {});
       bar.style.flexGrow = amounts[place];
       return { bar, text: h("li", {}, `${title} `, h("data", { value: amounts[place], title: duration(amounts[place]) }, percent(amounts[place] / whole))) };
     });
@@ -232,6 +232,13 @@ class Section {
       h("div", { class: "bar", "aria-hidden": "true" }, entries.map(({ bar }) => bar)),
       h("ul", { "aria-label": "Parts of the time" }, entries.map(({ text }) => text)),
     );
+    this.#colour(this.splitChart);
+  }
+
+  /** Gives the parts of the split the colours that they have in their chart. */
+  #colour(chart) {
+    if (chart !== this.splitChart || !this.split.firstChild) return;
+    chart.series?.forEach(({ color }, place) => (this.split.firstChild.children[place].style.background = color));
   }
 }
 
@@ -314,7 +321,7 @@ class ChoicesTable {
     const cells = this.spec.table.map(({ text, of, form, worse }) => {
       if (text) return h("td", { class: "text" }, text(choice));
       const parts = [number(form, of(values))];
-      if (worse !== undefined && before !== null) parts.push(trend(form, of(values), of(before), worse));
+      if (worse !== undefined && before !== null) parts.push(trend(form, of(values), of(before), worse, true));
       return h("td", {}, parts);
     });
     return h("tr", {}, h("th", { scope: "row" }, h("a", { href: `/explorer/?${query}` }, name(titleOf(choice)))), spark, cells);

@@ -1,7 +1,7 @@
 // Whether something has become more or less than in the period before, and whether that is bad.
 
 import { h } from "./dom.js";
-import { exactly, inUnits, percent } from "./format.js";
+import { exact, exactly, inUnits, percent } from "./format.js";
 
 /** Less of a change than this is none. */
 const SAME = 0.005;
@@ -23,18 +23,21 @@ export function rate(part, whole) {
   return part === null || part === undefined || !whole ? null : part / whole;
 }
 
-/** How `now` differs from `before`. `worse` is "up" or "down", or null where neither is bad. */
-export function trend(form, now, before, worse) {
+/** How `now` differs from `before`. `worse` is "up" or "down", or null where neither is bad; `isShort` within tables. */
+export function trend(form, now, before, worse, isShort = false) {
   const isKnown = (value) => value !== null && value !== undefined;
   if (!isKnown(now) || !isKnown(before)) return h("span", { class: "trend" }, isKnown(now) ? "new" : "");
   const difference = form === "rate" ? now - before : before === 0 ? (now === 0 ? 0 : Infinity) : now / before - 1;
   const title = `before: ${shown(form, before)}`;
-  if (Math.abs(difference) < SAME) return h("span", { class: "trend", title }, "= about the same");
+  if (Math.abs(difference) < SAME) {
+    const same = "about the same";
+    return h("span", { class: "trend", title: `${same}; ${title}` }, "=", h("span", isShort ? { class: "spoken" } : {}, ` ${same}`));
+  }
   const direction = difference > 0 ? "up" : "down";
   const kind = worse === null ? "" : direction === worse ? "worse" : "better";
   const amount = difference === Infinity ? "from none" : form === "rate"
-    ? `${Math.abs(difference * 100).toFixed(1)} points`
-    : difference >= 9.995 ? `${Math.round(difference + 1)} times` : `${Math.round(Math.abs(difference) * 100)} %`;
+    ? `${Math.abs(difference * 100).toFixed(1)} ${isShort ? "pp" : "points"}`
+    : difference >= 9.995 ? `${exact(Math.round(difference + 1))} times` : `${Math.round(Math.abs(difference) * 100)} %`;
   const arrow = h("span", { "aria-hidden": "true" }, direction === "up" ? "▲" : "▼");
   const spoken = h("span", { class: "spoken" }, `${direction} ${kind === "" ? "" : `(${kind}) `}`);
   return h("span", { class: `trend ${kind}`, title }, arrow, spoken, ` ${amount}`);
