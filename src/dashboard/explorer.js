@@ -64,8 +64,9 @@ export function explorer(view) {
     const type = all.some(({ name }) => name === state.get("type")) ? state.get("type") : "job-types";
     const known = await details(type);
     if (!isCurrent()) return;
-    const ids = state.getAll("choice_id").map(Number).filter((id) => known.choices.some((choice) => choice.id === id));
-    const given = state.getAll("column").filter((name) => known.columns.some((column) => column.name === name));
+    // Whatever there is not is asked for all the same: the server says so better than silence does.
+    const ids = state.getAll("choice_id").map(Number).filter(Number.isSafeInteger);
+    const given = state.getAll("column");
     const shown = given.length > 0 ? given : FIRST[type];
     if (types.options.length === 0) types.append(...all.map(({ name, title }) => h("option", { value: name }, title)));
     types.value = type;

@@ -33,8 +33,8 @@ const SECTIONS = [
       { title: "System errors", ...column("error_system_count", "count"), worse: "up" },
       { title: "Data errors", ...column("error_data_count", "count"), worse: "up" },
       { title: "Algorithm errors", ...column("error_algorithm_count", "count"), worse: "up" },
-      { title: "Wait in the queue, on average", ...column("queue_time_avg", "seconds"), worse: "up" },
-      { title: "Run, on average", ...column("run_time_avg", "seconds"), worse: "up" },
+      { title: "Average queue time", ...column("queue_time_avg", "seconds"), worse: "up" },
+      { title: "Average run time", ...column("run_time_avg", "seconds"), worse: "up" },
     ],
     charts: [
       { title: "How they ended", columns: ["completed_count", "failed_count", "canceled_count"], kind: "stacked" },
@@ -49,8 +49,8 @@ const SECTIONS = [
     ],
     order: "-failed_count/total_count",
     table: [
-      { title: "Ended", ...column("total_count", "count"), worse: null },
       { title: "Failure rate", ...part("failed_count", "total_count"), worse: "up" },
+      { title: "Ended", ...column("total_count", "count"), worse: null },
       { title: "System", ...part("error_system_count", "total_count") },
       { title: "Data", ...part("error_data_count", "total_count") },
       { title: "Algorithm", ...part("error_algorithm_count", "total_count") },
@@ -83,8 +83,8 @@ const SECTIONS = [
       { title: "Errored", ...part("errored_count", "total_count"), worse: "up" },
       { title: "Duplicates", ...part("duplicate_count", "total_count"), worse: "up" },
       { title: "Received", ...column("file_size_sum", "bytes"), worse: null },
-      { title: "Transfer, on average", ...column("transfer_time_avg", "seconds"), worse: "up" },
-      { title: "Ingest, on average", ...column("ingest_time_avg", "seconds"), worse: "up" },
+      { title: "Average transfer", ...column("transfer_time_avg", "seconds"), worse: "up" },
+      { title: "Average ingest", ...column("ingest_time_avg", "seconds"), worse: "up" },
     ],
     charts: [
       { title: "How they ended", columns: ["ingested_count", "errored_count", "duplicate_count", "deferred_count"], kind: "stacked" },
@@ -92,8 +92,8 @@ const SECTIONS = [
     ],
     order: "-errored_count/total_count",
     table: [
-      { title: "Ended", ...column("total_count", "count"), worse: null },
       { title: "Error rate", ...part("errored_count", "total_count"), worse: "up" },
+      { title: "Ended", ...column("total_count", "count"), worse: null },
       { title: "Duplicates", ...part("duplicate_count", "total_count") },
       { title: "Deferred", ...part("deferred_count", "total_count") },
       { title: "Received", ...column("file_size_sum", "bytes"), worse: null },
@@ -249,8 +249,8 @@ class ChoicesTable {
     this.keys = { order: `order.${spec.type}`, page: `page.${spec.type}`, search: `search.${spec.type}` };
     const sorted = (title, order) => h("th", { scope: "col", "data-order": order },
       h("button", { type: "button", onclick: () => this.#sort(order) }, title));
-    this.heads = [sorted(spec.one, "title"), h("th", { scope: "col" }, spec.spark.title),
-      ...spec.table.map(({ title, order }) => (order ? sorted(title, order) : h("th", { scope: "col" }, title)))];
+    this.heads = [sorted(spec.one, "title"), h("th", { scope: "col", class: "spark" }, spec.spark.title),
+      ...spec.table.map(({ title, order }) => (order ? sorted(title, order) : h("th", { scope: "col", class: "text" }, title)))];
     this.body = h("tbody", {});
     this.search = h("input", {
       type: "search", "aria-label": `Search: ${spec.one.toLowerCase()}`, placeholder: `Search ${spec.one.toLowerCase()}s`,

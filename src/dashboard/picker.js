@@ -21,7 +21,7 @@ export function picker({ label, pick }) {
   const list = h("ul", { role: "listbox", id: freshId("options"), "aria-label": label, hidden: true });
   const input = h("input", {
     type: "search", role: "combobox", "aria-label": label, "aria-expanded": "false", "aria-controls": list.id,
-    "aria-autocomplete": "list", autocomplete: "off", spellcheck: "false", placeholder: "All together; type to choose some",
+    "aria-autocomplete": "list", autocomplete: "off", spellcheck: "false", placeholder: "All; type to choose some",
   });
   const chips = h("ul", { class: "chips", "aria-label": "Chosen" });
   const status = h("p", { class: "spoken", role: "status" });

@@ -44,7 +44,9 @@ export function run(show) {
   addEventListener("online", update);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", update);
   dialog.addEventListener("close", () => {
-    const token = new FormData(dialog.querySelector("form")).get("token");
+    const form = dialog.querySelector("form");
+    const token = new FormData(form).get("token");
+    form.reset();
     if (token) {
       keepToken(token.trim());
       update();

@@ -3,8 +3,12 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
-mod dashboard;
+mod common;
 mod docs_page;
+mod explorer;
 mod harness;
+mod looks;
+mod overview;
 mod server;
 mod support;
+mod views;

@@ -32,22 +32,35 @@ pub(crate) struct Server {
 impl Server {
     /// The server with sample events that all tests share; they only read.
     pub(crate) fn demo() -> &'static Self {
-        static DEMO: LazyLock<Server> = LazyLock::new(|| Server::start("demo"));
+        static DEMO: LazyLock<Server> = LazyLock::new(|| Server::start("demo", ""));
         &DEMO
     }
 
     /// A server of one's own that knows nothing yet.
     pub(crate) fn empty() -> Self {
-        Self::start("serve")
+        Self::start("serve", "")
     }
 
-    fn start(command: &str) -> Self {
+    /// A server with sample events that lets nobody in without this token, which may read.
+    pub(crate) fn guarded() -> (Self, String) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_scale-metrics"));
+        let output = command.args(["token", "reader", "--scope", "read"]).output().unwrap();
+        let printed = String::from_utf8(output.stdout).unwrap();
+        let (token, setting) = printed.trim_end().split_once('\n').unwrap();
+        let setting = setting.strip_prefix("tokens = [\"").unwrap().strip_suffix("\"]").unwrap();
+        (Self::start("demo", setting), token.strip_prefix("token: ").unwrap().to_owned())
+    }
+
+    fn start(command: &str, tokens: &str) -> Self {
         let mut keeper = Command::new("sh");
         keeper.args(["-c", KEEPER, "sh", env!("CARGO_BIN_EXE_scale-metrics"), command, "--listen", "127.0.0.1:0"]);
         for (name, _) in env::vars_os() {
             if name.to_string_lossy().starts_with("SCALE_METRICS_") {
                 keeper.env_remove(name);
             }
+        }
+        if !tokens.is_empty() {
+            keeper.env("SCALE_METRICS_TOKENS", tokens);
         }
         let mut keeper = keeper.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let mut log = BufReader::new(keeper.stderr.take().unwrap());

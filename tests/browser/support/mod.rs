@@ -6,5 +6,5 @@ mod browser;
 mod keys;
 mod page;
 
-pub(crate) use browser::browser;
+pub(crate) use browser::{Browser, browser};
 pub(crate) use page::{Accessible, Page};

@@ -115,6 +115,8 @@ impl Page {
         }
         // Of all pages only one is in front; each shall take keys as if it were.
         page.ask("Emulation.setFocusEmulationEnabled", &json!({"enabled": true}));
+        // A picture of all that can be scrolled to has none either.
+        page.ask("Emulation.setScrollbarsHidden", &json!({"hidden": true}));
         page.resize(1280, 800, 1.0);
         page.goto(url);
         page
