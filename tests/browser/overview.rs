@@ -104,9 +104,9 @@ fn each_row_has_the_numbers_of_its_choice_the_worst_first() {
         let shown = numbers(&page, &format!("#job-types .choices tbody tr:nth-child({}) td:not(.spark)", row + 1));
         let total = sum("total_count");
         assert_near(shown[1], total, "ended");
-        let rated =
+        let shown_as =
             [(0, "failed_count"), (2, "error_system_count"), (3, "error_data_count"), (4, "error_algorithm_count")];
-        for (place, column) in rated {
+        for (place, column) in shown_as {
             assert_near(shown[place], sum(column) / total, column);
         }
         rates.push(shown[0].unwrap());
