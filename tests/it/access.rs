@@ -11,13 +11,15 @@ use crate::support::{TestServer, job_type, to_ndjson, worked_example};
 const SCOPES: [Scope; 3] = [Scope::Read, Scope::Write, Scope::Admin];
 
 /// Everything that shows metrics.
-const READABLE: [&str; 6] = [
+const READABLE: [&str; 8] = [
     "/metrics",
     "/v6/metrics/",
     "/v6/metrics/job-types/",
     "/v6/metrics/ingests/",
     "/v6/metrics/job-types/plot-data/",
     "/v6/metrics/errors/plot-data/?format=csv",
+    "/v6/metrics/job-types/plot.svg",
+    "/v6/metrics/ingests/totals/",
 ];
 
 /// What only those may do who look after the server.

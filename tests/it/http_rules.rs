@@ -9,9 +9,11 @@ const LIST: &str = "/v6/metrics/";
 const DETAILS: &str = "/v6/metrics/job-types/";
 const PLOT: &str = "/v6/metrics/job-types/plot-data/";
 const CSV: &str = "/v6/metrics/job-types/plot-data/?format=csv";
+const TOTALS: &str = "/v6/metrics/job-types/totals/";
+const PICTURE: &str = "/v6/metrics/job-types/plot.svg";
 
 /// One path of each kind of answer that can be read.
-const READABLE: [&str; 4] = [LIST, DETAILS, PLOT, CSV];
+const READABLE: [&str; 6] = [LIST, DETAILS, PLOT, CSV, TOTALS, PICTURE];
 
 fn server_with_worked_example() -> TestServer {
     let server = TestServer::start();

@@ -19,6 +19,8 @@ const DOCUMENT: &str = "/v6/openapi.json";
 const LIST: &str = "/v6/metrics/";
 const DETAILS: &str = "/v6/metrics/{name}/";
 const PLOT: &str = "/v6/metrics/{name}/plot-data/";
+const PICTURE: &str = "/v6/metrics/{name}/plot.svg";
+const TOTALS: &str = "/v6/metrics/{name}/totals/";
 const EVENTS: &str = "/v6/events/";
 const JSON: (&str, &str) = ("Content-Type", "application/json");
 
@@ -291,7 +293,10 @@ fn every_answer_that_goes_well_is_as_the_document_says() {
         ] {
             check(PLOT, &format!("{plot}?{query}"));
             check(PLOT, &format!("{plot}?{query}&format=csv"));
+            check(PICTURE, &format!("{}?{query}", PICTURE.replace("{name}", name)));
+            check(TOTALS, &format!("{}?{query}", TOTALS.replace("{name}", name)));
         }
+        check(TOTALS, &format!("{}?started=2015-01-02&against=P1D&order=-total_count", TOTALS.replace("{name}", name)));
     }
     document.assert_allows("post", EVENTS, &server.post(worked_example()));
 }
@@ -310,6 +315,10 @@ fn every_refusal_is_as_the_document_says() {
         (PLOT, format!("{plot}?started=tomorrow"), 400),
         (PLOT, format!("{plot}?page=9"), 404),
         (PLOT, "/v6/metrics/jobs/plot-data/".to_owned(), 404),
+        (PICTURE, "/v6/metrics/job-types/plot.svg?kind=pie".to_owned(), 400),
+        (PICTURE, "/v6/metrics/jobs/plot.svg".to_owned(), 404),
+        (TOTALS, "/v6/metrics/job-types/totals/?order=speed".to_owned(), 400),
+        (TOTALS, "/v6/metrics/job-types/totals/?page=9".to_owned(), 404),
     ] {
         let answer = server.get(&path);
         assert_eq!(answer.status, status, "{path}");

@@ -6,6 +6,7 @@
 //! Not here: the validation of fields. The only reason it refuses a request for is a choice that nobody defined.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use chrono::{DateTime, NaiveDateTime};
 use serde_json::{Map, Value, json};
@@ -93,6 +94,33 @@ impl Oracle {
             }
         }
         columns(metrics_type).iter().map(|column| series(column, &buckets)).collect()
+    }
+
+    /// What `totals` says of a period of whole hours, in microseconds since 1970, without its end: the values of all selected
+    /// choices together, and of each in which there is anything.
+    pub(crate) fn totals(
+        &self,
+        metrics_type: &str,
+        selected: &[u64],
+        period_us: Range<u64>,
+    ) -> (Value, BTreeMap<u64, Value>) {
+        let mut choices: BTreeMap<u64, Vec<Contribution>> = BTreeMap::new();
+        let mut all = Vec::new();
+        for event in self.objects.values() {
+            let is_meant = |it: &Contribution| {
+                let is_selected = selected.is_empty() || selected.contains(&it.choice);
+                it.metrics_type == metrics_type && is_selected && period_us.contains(&it.at_us)
+            };
+            all.extend(self.contributions(event).into_iter().filter(is_meant));
+            for contribution in self.contributions(event).into_iter().filter(is_meant) {
+                choices.entry(contribution.choice).or_default().push(contribution);
+            }
+        }
+        let values = |contributions: &[Contribution]| -> Value {
+            let value = |column: &String| if contributions.is_empty() { None } else { value(column, contributions) };
+            columns(metrics_type).into_iter().map(|column| (column.clone(), json!(value(&column)))).collect()
+        };
+        (values(&all), choices.iter().map(|(&id, contributions)| (id, values(contributions))).collect())
     }
 
     fn contributions(&self, event: &Object) -> Vec<Contribution> {

@@ -5,7 +5,9 @@
 //!
 //! Not here: what the server says about a refused request; `events_in` reads that.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::env;
+use std::fmt::Write as _;
 
 use chrono::{DateTime, FixedOffset};
 use proptest::collection::vec;
@@ -33,6 +35,11 @@ const JOB_STATUSES: [&str; 7] = ["COMPLETED", "FAILED", "CANCELED", "PENDING", "
 const EXECUTION_STATUSES: [&str; 5] = ["COMPLETED", "FAILED", "CANCELED", "QUEUED", "RUNNING"];
 const INGEST_STATUSES: [&str; 8] =
     ["INGESTED", "DEFERRED", "ERRORED", "DUPLICATE", "TRANSFERRING", "TRANSFERRED", "QUEUED", "INGESTING"];
+
+/// Periods that totals are compared over, and how many hours earlier the other one begins: parts of a day, days and parts, and
+/// everything but the years before them.
+const PERIODS: [(&str, u64, u64); 3] =
+    [("2014-12-31T23:00:00Z", 2, 24), ("2014-12-31T01:00:00Z", 72, 72), ("2000-01-01T00:00:00Z", 70_000_000, 200_000)];
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -146,8 +153,46 @@ fn compare(server: &TestServer, oracle: &Oracle) -> Result<(), TestCaseError> {
             for resolution in ["day", "hour"] {
                 compare_plot(server, oracle, metrics_type, selected, resolution)?;
             }
+            for (started, hours, back) in PERIODS {
+                compare_totals(server, oracle, metrics_type, selected, (started, hours, back))?;
+            }
         }
     }
+    Ok(())
+}
+
+/// Compares the totals of so many hours from `started` on, and of as many `back` hours before.
+fn compare_totals(
+    server: &TestServer,
+    oracle: &Oracle,
+    metrics_type: &str,
+    selected: &[u64],
+    (started, hours, back): (&str, u64, u64),
+) -> Result<(), TestCaseError> {
+    let from: DateTime<chrono::Utc> = started.parse().unwrap();
+    let ended = from + chrono::Duration::hours(i64::try_from(hours).unwrap()) - chrono::Duration::seconds(1);
+    let ended = ended.format("%Y-%m-%dT%H:%M:%SZ");
+    let mut query = format!("started={started}&ended={ended}&against=PT{back}H&page_size=1000");
+    for id in selected {
+        write!(query, "&choice_id={id}").unwrap();
+    }
+    let answer = server.get(&format!("/v6/metrics/{metrics_type}/totals/?{query}"));
+    prop_assert_eq!(answer.status, 200, "{}", answer.text());
+    let answer = answer.json();
+    let hour_us = u64::try_from(HOUR_US).unwrap();
+    let from_us = u64::try_from(from.timestamp_micros()).unwrap();
+    let period = |from_us: u64| oracle.totals(metrics_type, selected, from_us..from_us + hours * hour_us);
+    let (now, before) = (period(from_us), period(from_us - back * hour_us));
+    prop_assert_eq!(&answer["all"], &json!({"values": now.0, "before": before.0}), "{}", query);
+    let ids: BTreeSet<_> = now.1.keys().chain(before.1.keys()).copied().collect();
+    let results = answer["results"].as_array().unwrap();
+    let nothing = |columns: &Value| -> Value {
+        columns.as_object().unwrap().keys().map(|column| (column.clone(), Value::Null)).collect()
+    };
+    let of = |values: &BTreeMap<u64, Value>, id: u64| values.get(&id).cloned().unwrap_or_else(|| nothing(&now.0));
+    let shown: Vec<_> = results.iter().map(|row| json!([row["id"], row["values"], row["before"]])).collect();
+    let expected: Vec<_> = ids.into_iter().map(|id| json!([id, of(&now.1, id), of(&before.1, id)])).collect();
+    prop_assert_eq!(shown, expected, "{} of {}", query, metrics_type);
     Ok(())
 }
 
