@@ -94,16 +94,51 @@ fn the_examples_of_all_kinds_of_events_are_accepted_in_their_order() {
 }
 
 #[test]
-fn links_between_guides_lead_to_files_and_the_index_has_every_guide() {
+fn every_guide_is_in_the_index() {
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
     let index = page("README.md");
     for entry in fs::read_dir(&docs).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        assert!(name == "README.md" || index.contains(&format!("| [{name}]({name}) |")), "{name} is not in the index");
-        for link in page(&name).split("](").skip(1) {
-            let target = link.split([')', '#']).next().unwrap();
-            let leads = target.starts_with("http") || docs.join(target).exists();
-            assert!(leads, "{name} has a link to {target}, which is not there");
+        let is_guide = name.ends_with(".md") && name != "README.md";
+        assert!(!is_guide || index.contains(&format!("| [{name}]({name}) |")), "{name} is not in the index");
+    }
+}
+
+/// The names by which the headings of a guide are linked to.
+fn headings(text: &str) -> Vec<String> {
+    let titles = text.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#').trim());
+    let name = |title: &str| -> String {
+        let letters = title
+            .to_lowercase()
+            .chars()
+            .filter(|letter| letter.is_alphanumeric() || " -_".contains(*letter))
+            .collect::<String>();
+        letters.replace(' ', "-")
+    };
+    titles.map(name).collect()
+}
+
+#[test]
+fn links_of_guides_lead_to_files_and_headings() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let guides = fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let guides = guides.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+    for guide in guides.chain(["README.md", "ARCHITECTURE.md"].map(|name| root.join(name))) {
+        let text = fs::read_to_string(&guide).unwrap();
+        for link in text.split("](").skip(1) {
+            let link = link.split(')').next().unwrap();
+            let (path, heading) = link.split_once('#').unwrap_or((link, ""));
+            if path.starts_with("http") {
+                continue;
+            }
+            let target = if path.is_empty() { guide.clone() } else { guide.parent().unwrap().join(path) };
+            assert!(target.exists(), "{} has a link to {path}, which is not there", guide.display());
+            let is_there = || headings(&fs::read_to_string(&target).unwrap()).contains(&heading.to_owned());
+            assert!(
+                heading.is_empty() || is_there(),
+                "{} has a link to {link}, a heading that is not there",
+                guide.display()
+            );
         }
     }
 }
