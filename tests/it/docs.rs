@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use scale_metrics::config::KEYS;
 use tempfile::TempDir;
@@ -93,14 +93,19 @@ fn the_examples_of_all_kinds_of_events_are_accepted_in_their_order() {
     assert_eq!(server.values("ingests", "ingested_count", "")[0]["value"], 1);
 }
 
+/// The guides, the index among them.
+fn guides() -> Vec<PathBuf> {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let files = fs::read_dir(docs).unwrap().map(|entry| entry.unwrap().path());
+    files.filter(|path| path.extension().is_some_and(|extension| extension == "md")).collect()
+}
+
 #[test]
 fn every_guide_is_in_the_index() {
-    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
     let index = page("README.md");
-    for entry in fs::read_dir(&docs).unwrap() {
-        let name = entry.unwrap().file_name().into_string().unwrap();
-        let is_guide = name.ends_with(".md") && name != "README.md";
-        assert!(!is_guide || index.contains(&format!("| [{name}]({name}) |")), "{name} is not in the index");
+    for guide in guides() {
+        let name = guide.file_name().unwrap().to_str().unwrap();
+        assert!(name == "README.md" || index.contains(&format!("| [{name}]({name}) |")), "{name} is not in the index");
     }
 }
 
@@ -121,9 +126,7 @@ fn headings(text: &str) -> Vec<String> {
 #[test]
 fn links_of_guides_lead_to_files_and_headings() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let guides = fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
-    let guides = guides.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
-    for guide in guides.chain(["README.md", "ARCHITECTURE.md"].map(|name| root.join(name))) {
+    for guide in guides().into_iter().chain(["README.md", "ARCHITECTURE.md"].map(|name| root.join(name))) {
         let text = fs::read_to_string(&guide).unwrap();
         for link in text.split("](").skip(1) {
             let link = link.split(')').next().unwrap();
