@@ -427,3 +427,66 @@ fn the_root_is_a_page() {
     assert!(answer.header("content-type").unwrap().starts_with("text/html"));
     assert!(answer.text().contains("</html>"), "{}", answer.text());
 }
+
+// The pages.
+
+#[test]
+fn pages_allow_nothing_but_what_this_server_sends() {
+    let server = TestServer::start();
+    for page in ["/", "/explorer/", "/v6/docs/"] {
+        let answer = server.get(page);
+        let policy = answer.header("content-security-policy").unwrap();
+        let mut rules: Vec<_> = policy.split("; ").collect();
+        rules.sort_unstable();
+        assert_eq!(
+            rules,
+            [
+                "base-uri 'none'",
+                "connect-src 'self'",
+                "default-src 'none'",
+                "form-action 'none'",
+                "frame-ancestors 'none'",
+                "img-src 'self'",
+                "script-src 'self'",
+                "style-src 'self'",
+            ]
+        );
+        // Whatever a page names, this server has, and shows as what it is.
+        let text = answer.text();
+        let named = text.split(['"', '\'']).filter(|part| part.starts_with("/assets/") || part.starts_with("/favicon"));
+        let named: Vec<_> = named.collect();
+        assert!(named.len() >= 3, "{named:?}");
+        for asset in named {
+            let answer = server.get(asset);
+            assert_eq!(answer.status, 200, "{asset}");
+            assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{asset}");
+            let is_text =
+                answer.header("content-type").is_some_and(|kind| kind.starts_with("text/") || kind == "image/svg+xml");
+            assert!(is_text, "{asset}");
+        }
+    }
+}
+
+#[test]
+fn scripts_import_only_what_is_there_and_ask_nobody_else() {
+    let server = TestServer::start();
+    let mut known = vec!["/assets/main.js".to_owned(), "/assets/docs.js".to_owned()];
+    let mut at = 0;
+    while at < known.len() {
+        let answer = server.get(&known[at]);
+        assert_eq!(answer.status, 200, "{}", known[at]);
+        assert!(answer.header("content-type").unwrap().starts_with("text/javascript"));
+        let text = answer.text().replace("http://www.w3.org/2000/svg", "");
+        for foreign in ["http:", "https:", "//cdn", "innerHTML", "outerHTML", "insertAdjacentHTML", "eval("] {
+            assert!(!text.contains(foreign), "{} has {foreign}", known[at]);
+        }
+        for import in text.split("from \"./").skip(1) {
+            let path = format!("/assets/{}", import.split('"').next().unwrap());
+            if !known.contains(&path) {
+                known.push(path);
+            }
+        }
+        at += 1;
+    }
+    assert!(known.len() >= 12, "{known:?}");
+}
