@@ -8,7 +8,7 @@ use divan::{Bencher, black_box};
 use scale_metrics::events::request::Draft;
 use scale_metrics::events::{Choices, Event, Object, wire};
 use scale_metrics::rollup::Rollup;
-use scale_metrics::store::{Change, Store, StoreError};
+use scale_metrics::store::{Change, Opening, Store, StoreError};
 use scale_metrics::worker::group;
 use tempfile::TempDir;
 
@@ -57,7 +57,7 @@ fn read(text: &[u8], choices: &Choices) -> Vec<Object> {
 /// A store that holds the first `batches`.
 fn store_with(batches: u64) -> (TempDir, Store) {
     let directory = tempfile::tempdir().expect("a temporary directory can be made");
-    let store = Store::open(directory.path(), CACHE_BYTES).expect("the store opens");
+    let store = Store::open(directory.path(), Opening::verified(CACHE_BYTES)).expect("the store opens");
     let choices = choices();
     write(&store, definitions());
     for batch in 0..batches {

@@ -67,7 +67,7 @@ pub struct App {
 impl App {
     /// Starts everything; the server answers when this returns.
     pub fn start(config: Config, clock: Clock) -> Result<Self, StartError> {
-        let store = Arc::new(Store::open(&config.storage.data, config.storage.cache_bytes)?);
+        let store = Arc::new(Store::open(&config.storage.data, config.storage.opening())?);
         let listen = config.server.listen;
         let listen_error = |source| StartError::Listen { address: listen, source };
         let listener = TcpListener::bind(listen).map_err(listen_error)?;

@@ -124,6 +124,7 @@ mod tests {
     use crate::events::request::Draft;
     use crate::events::{ChoiceId, Choices, wire};
     use crate::rollup::Rollup;
+    use crate::store::Opening;
     use crate::worker::group;
 
     const EVENTS: &str = r#"
@@ -141,7 +142,7 @@ mod tests {
 
     fn store() -> (TempDir, Store) {
         let directory = tempfile::tempdir().unwrap();
-        let store = Store::open(directory.path(), 1 << 20).unwrap();
+        let store = Store::open(directory.path(), Opening::verified(1 << 20)).unwrap();
         let nothing = Choices::default();
         let mut draft = Draft::new(&nothing);
         let lines = EVENTS.trim().replace(",\n", ", ");

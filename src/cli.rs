@@ -240,7 +240,7 @@ fn server_url(text: &str) -> Result<String, String> {
 fn target(config: &Config, url: Option<String>, token: Option<String>) -> Target {
     match url {
         Some(url) => Target::Server { url, token },
-        None => Target::Directory { path: config.storage.data.clone(), cache_bytes: config.storage.cache_bytes },
+        None => Target::Directory { path: config.storage.data.clone(), opening: config.storage.opening() },
     }
 }
 
@@ -274,7 +274,7 @@ fn open_store(config: &Config) -> anyhow::Result<Store> {
     if !Store::exists(directory) {
         return Err(NoDatabase(directory.clone()).into());
     }
-    Ok(Store::open(directory, config.storage.cache_bytes).map_err(StartError::Store)?)
+    Ok(Store::open(directory, config.storage.opening()).map_err(StartError::Store)?)
 }
 
 fn run_expire(config: &Config, dry_run: bool) -> anyhow::Result<()> {

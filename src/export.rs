@@ -89,8 +89,8 @@ impl Input {
     fn open(source: &Target) -> Result<Self, ExportError> {
         match source {
             Target::Directory { path, .. } if !Store::exists(path) => Err(ExportError::NoDatabase(path.clone())),
-            Target::Directory { path, cache_bytes } => {
-                Store::open(path, *cache_bytes).map(Self::Store).map_err(ExportError::Open)
+            Target::Directory { path, opening } => {
+                Store::open(path, *opening).map(Self::Store).map_err(ExportError::Open)
             }
             Target::Server { url, token } => Self::ask(format!("{url}/v6/export/"), token.as_deref()),
         }

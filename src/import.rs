@@ -17,7 +17,7 @@ use serde::Deserialize;
 use crate::events::request::Draft;
 use crate::events::wire::{self, NotJson};
 use crate::progress::{Progress, Unit};
-use crate::store::{Store, StoreError};
+use crate::store::{Opening, Store, StoreError};
 use crate::worker::group::{self, Receipt};
 
 /// The most lines of a batch.
@@ -43,8 +43,8 @@ pub enum Target {
     Directory {
         /// The directory; made if it is missing.
         path: PathBuf,
-        /// Bounds the page cache of the database.
-        cache_bytes: usize,
+        /// How the database is opened.
+        opening: Opening,
     },
 }
 
@@ -252,8 +252,8 @@ impl Sink {
                 let address = format!("{url}/v6/events/");
                 Ok(Self::Server(Server { agent, address, token: token.clone() }))
             }
-            Target::Directory { path, cache_bytes } => {
-                Store::open(path, *cache_bytes).map(Self::Store).map_err(ImportError::Open)
+            Target::Directory { path, opening } => {
+                Store::open(path, *opening).map(Self::Store).map_err(ImportError::Open)
             }
         }
     }

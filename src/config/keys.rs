@@ -158,6 +158,10 @@ settings! {
         /// The most memory that the database's page cache takes, in bytes.
         cache_bytes: usize = 64 << 20,
             flag "--cache-bytes" of "BYTES", variable "SCALE_METRICS_CACHE_BYTES";
+
+        /// Whether all of the database is verified before it is used; a damaged one is refused.
+        verify: bool = true,
+            flag "--verify" of "BOOL", variable "SCALE_METRICS_VERIFY";
     }
 
     /// For how long what is kept.

@@ -14,6 +14,7 @@ mod overrides;
 mod print;
 mod value;
 
+use crate::store::Opening;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
@@ -86,6 +87,13 @@ pub enum ConfigError {
         /// The address.
         listen: SocketAddr,
     },
+}
+
+impl StorageConfig {
+    /// How the database is opened.
+    pub fn opening(&self) -> Opening {
+        Opening { cache_bytes: self.cache_bytes, verify: self.verify }
+    }
 }
 
 impl Config {

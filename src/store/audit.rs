@@ -8,6 +8,7 @@ use redb::ReadableTable;
 
 use super::blocks::decode_events;
 use super::copy::home_of;
+use super::damage::guarded;
 use super::index_pages::{IndexPage, Place, decode_index_page};
 use super::rollup_rows::decode_rollup;
 use super::snapshot::{Kept, Snapshot};
@@ -38,20 +39,22 @@ fn choice(id: u64) -> Result<ChoiceId, Corrupt> {
 impl Snapshot {
     /// All dates for which anything is stored, in order.
     pub fn dates(&self) -> Result<BTreeSet<Date>, StoreError> {
-        let mut dates = BTreeSet::new();
-        let (blocks, rollups) = (self.table(tables::BLOCKS)?, self.table(tables::ROLLUPS)?);
-        let mut next = Some(0);
-        while let Some(days) = next {
-            let block = blocks.range(first_block(days)..)?.next().transpose()?.map(|(key, _)| key.value().days);
-            let rollup = rollups.range(first_day(days)..)?.next().transpose()?.map(|(key, _)| key.value().days);
-            let found = block.into_iter().chain(rollup).min();
-            dates.extend(found.map(date).transpose()?);
-            next = found.map(|days| days + 1);
-        }
-        for row in self.table(tables::TOTALS)?.iter()? {
-            dates.insert(date(row?.0.value().days)?);
-        }
-        Ok(dates)
+        guarded(|| {
+            let mut dates = BTreeSet::new();
+            let (blocks, rollups) = (self.table(tables::BLOCKS)?, self.table(tables::ROLLUPS)?);
+            let mut next = Some(0);
+            while let Some(days) = next {
+                let block = blocks.range(first_block(days)..)?.next().transpose()?.map(|(key, _)| key.value().days);
+                let rollup = rollups.range(first_day(days)..)?.next().transpose()?.map(|(key, _)| key.value().days);
+                let found = block.into_iter().chain(rollup).min();
+                dates.extend(found.map(date).transpose()?);
+                next = found.map(|days| days + 1);
+            }
+            for row in self.table(tables::TOTALS)?.iter()? {
+                dates.insert(date(row?.0.value().days)?);
+            }
+            Ok(dates)
+        })
     }
 
     /// Visits the events that are kept under a date, or those that are kept under none.
@@ -60,75 +63,83 @@ impl Snapshot {
         of: Option<Date>,
         mut visit: impl FnMut(&Event) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let (start, end) = match of {
-            Some(date) => (first_block(date.days()), first_block(date.days() + 1)),
-            None => (BlockKey { days: 0, choice: 0, kind: 0, lower: 0 }, first_block(0)),
-        };
-        for row in self.table(tables::BLOCKS)?.range(start..end)? {
-            let (key, block) = row?;
-            let (place, kind) = home_of(key.value())?;
-            for event in decode_events(place, kind, block.value())? {
-                visit(&event)?;
+        guarded(|| {
+            let (start, end) = match of {
+                Some(date) => (first_block(date.days()), first_block(date.days() + 1)),
+                None => (BlockKey { days: 0, choice: 0, kind: 0, lower: 0 }, first_block(0)),
+            };
+            for row in self.table(tables::BLOCKS)?.range(start..end)? {
+                let (key, block) = row?;
+                let (place, kind) = home_of(key.value())?;
+                for event in decode_events(place, kind, block.value())? {
+                    visit(&event)?;
+                }
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     /// The rollups of a date.
     pub fn rollups_of(&self, date: Date) -> Result<BTreeMap<RollupKey, Rollup>, StoreError> {
-        let mut rollups = BTreeMap::new();
-        let days = date.days();
-        for row in self.table(tables::ROLLUPS)?.range(first_day(days)..first_day(days + 1))? {
-            let (key, row) = row?;
-            let DayKey { choice: id, metrics, .. } = key.value();
-            let metrics = CATALOG.iter().find(|known| known.id as u8 == metrics);
-            let metrics = metrics.ok_or(Corrupt("a rollup has an unknown type"))?.id;
-            let scope = Scope::Choice(choice(id)?);
-            rollups.insert(RollupKey { date, metrics, scope }, decode_rollup(row.value())?);
-        }
-        let totals = self.table(tables::TOTALS)?;
-        for metrics in CATALOG.iter().map(|metrics| metrics.id) {
-            if let Some(row) = totals.get(tables::TotalKey { metrics: metrics as u8, days })? {
-                rollups.insert(RollupKey { date, metrics, scope: Scope::All }, decode_rollup(row.value())?);
+        guarded(|| {
+            let mut rollups = BTreeMap::new();
+            let days = date.days();
+            for row in self.table(tables::ROLLUPS)?.range(first_day(days)..first_day(days + 1))? {
+                let (key, row) = row?;
+                let DayKey { choice: id, metrics, .. } = key.value();
+                let metrics = CATALOG.iter().find(|known| known.id as u8 == metrics);
+                let metrics = metrics.ok_or(Corrupt("a rollup has an unknown type"))?.id;
+                let scope = Scope::Choice(choice(id)?);
+                rollups.insert(RollupKey { date, metrics, scope }, decode_rollup(row.value())?);
             }
-        }
-        Ok(rollups)
+            let totals = self.table(tables::TOTALS)?;
+            for metrics in CATALOG.iter().map(|metrics| metrics.id) {
+                if let Some(row) = totals.get(tables::TotalKey { metrics: metrics as u8, days })? {
+                    rollups.insert(RollupKey { date, metrics, scope: Scope::All }, decode_rollup(row.value())?);
+                }
+            }
+            Ok(rollups)
+        })
     }
 
     /// What would go if that was kept.
     pub fn forgettable(&self, kept: Kept) -> Result<Forgettable, StoreError> {
-        let mut found = Forgettable::default();
-        let (mut event_days, mut rollup_days) = (BTreeSet::new(), BTreeSet::new());
-        let events_end = first_block(kept.events_from.days());
-        for row in self.table(tables::BLOCKS)?.range(..events_end.max(first_block(0)))? {
-            let (key, block) = row?;
-            let (place, kind) = home_of(key.value())?;
-            let events = decode_events(place, kind, block.value())?;
-            let is_old = |event: &&Event| event.ended().is_some_and(|ended| ended.date() < kept.events_from);
-            found.events += events.iter().filter(is_old).count() as u64;
-            event_days.extend(place.map(|(date, _)| date));
-        }
-        for row in self.table(tables::ROLLUPS)?.range(..first_day(kept.rollups_from.days()))? {
-            rollup_days.insert(row?.0.value().days);
-            found.rollups += 1;
-        }
-        for row in self.table(tables::TOTALS)?.iter()? {
-            found.rollups += u64::from(row?.0.value().days < kept.rollups_from.days());
-        }
-        found.event_days = event_days.len() as u64;
-        found.rollup_days = rollup_days.len() as u64;
-        Ok(found)
+        guarded(|| {
+            let mut found = Forgettable::default();
+            let (mut event_days, mut rollup_days) = (BTreeSet::new(), BTreeSet::new());
+            let events_end = first_block(kept.events_from.days());
+            for row in self.table(tables::BLOCKS)?.range(..events_end.max(first_block(0)))? {
+                let (key, block) = row?;
+                let (place, kind) = home_of(key.value())?;
+                let events = decode_events(place, kind, block.value())?;
+                let is_old = |event: &&Event| event.ended().is_some_and(|ended| ended.date() < kept.events_from);
+                found.events += events.iter().filter(is_old).count() as u64;
+                event_days.extend(place.map(|(date, _)| date));
+            }
+            for row in self.table(tables::ROLLUPS)?.range(..first_day(kept.rollups_from.days()))? {
+                rollup_days.insert(row?.0.value().days);
+                found.rollups += 1;
+            }
+            for row in self.table(tables::TOTALS)?.iter()? {
+                found.rollups += u64::from(row?.0.value().days < kept.rollups_from.days());
+            }
+            found.event_days = event_days.len() as u64;
+            found.rollup_days = rollup_days.len() as u64;
+            Ok(found)
+        })
     }
 
     /// How many events the index names that are not forgotten.
     pub fn indexed(&self) -> Result<u64, StoreError> {
-        let mut count = 0;
-        for row in self.table(tables::INDEX)?.iter()? {
-            let page = decode_index_page(row?.1.value())?;
-            let is_kept = |place: &Place| place.is_none_or(|(date, _)| date >= self.kept().events_from);
-            count += page.places().filter(is_kept).count() as u64;
-        }
-        Ok(count)
+        guarded(|| {
+            let mut count = 0;
+            for row in self.table(tables::INDEX)?.iter()? {
+                let page = decode_index_page(row?.1.value())?;
+                let is_kept = |place: &Place| place.is_none_or(|(date, _)| date >= self.kept().events_from);
+                count += page.places().filter(is_kept).count() as u64;
+            }
+            Ok(count)
+        })
     }
 }
 
@@ -160,16 +171,18 @@ impl<'a> Index<'a> {
 
     /// Whether the index says that an event is kept where it belongs.
     pub fn names(&mut self, event: &Event) -> Result<bool, StoreError> {
-        let EventKey { kind, id } = event.key();
-        let key = PageKey { page: id >> 8, kind: kind as u8 };
-        if self.page.as_ref().is_none_or(|(read, _)| *read != key) {
-            let row = self.snapshot.table(tables::INDEX)?.get(key)?;
-            let page = row.map_or_else(|| Ok(IndexPage::default()), |row| decode_index_page(row.value()))?;
-            self.page = Some((key, page));
-        }
-        let home = event.home().map(|partition| (partition.date, partition.choice));
-        let low = id.to_le_bytes()[0];
-        Ok(self.page.as_ref().is_some_and(|(_, page)| page.get(low) == Some(home)))
+        guarded(|| {
+            let EventKey { kind, id } = event.key();
+            let key = PageKey { page: id >> 8, kind: kind as u8 };
+            if self.page.as_ref().is_none_or(|(read, _)| *read != key) {
+                let row = self.snapshot.table(tables::INDEX)?.get(key)?;
+                let page = row.map_or_else(|| Ok(IndexPage::default()), |row| decode_index_page(row.value()))?;
+                self.page = Some((key, page));
+            }
+            let home = event.home().map(|partition| (partition.date, partition.choice));
+            let low = id.to_le_bytes()[0];
+            Ok(self.page.as_ref().is_some_and(|(_, page)| page.get(low) == Some(home)))
+        })
     }
 }
 
@@ -179,7 +192,7 @@ mod tests {
 
     use super::super::codec::Record;
     use super::super::index_pages::encode_index_page;
-    use super::super::{FILE, Store};
+    use super::super::{FILE, Opening, Store};
     use super::*;
     use crate::check;
     use crate::events::{EventKind, Job, JobStatus, Object};
@@ -201,7 +214,7 @@ mod tests {
     #[test]
     fn events_that_the_index_does_not_name_where_they_are_are_found() {
         let directory = tempfile::tempdir().expect("a directory");
-        let store = Store::open(directory.path(), 1 << 20).expect("it opens");
+        let store = Store::open(directory.path(), Opening::verified(1 << 20)).expect("it opens");
         let events = [job(1, None), job(2, Some("2015-01-01T00:00:00Z")), job(300, Some("2015-01-01T00:00:00Z"))];
         let objects = events.iter().cloned().map(Object::Event).collect();
         store.write(|batch| group::apply(batch, &[objects])).expect("it is stored");
@@ -228,7 +241,7 @@ mod tests {
         }
         transaction.commit().expect("it is stored");
         database.close().expect("it closes");
-        let store = Store::open(directory.path(), 1 << 20).expect("it opens");
+        let store = Store::open(directory.path(), Opening::verified(1 << 20)).expect("it opens");
         assert_eq!(named(&store), ([true, false, false], 2));
         let problems = check::run(&store, true).expect("it is read").problems;
         assert_eq!(problems, [check::Problem::NotIndexed(2)]);

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use redb::ReadableTable;
 
 use super::blocks::{count_and_last_id, decode_events};
+use super::damage::guarded;
 use super::index_pages::Place;
 use super::snapshot::Snapshot;
 use super::tables::BlockKey;
@@ -42,25 +43,30 @@ pub(super) fn home_of(key: BlockKey) -> Result<(Place, EventKind), Corrupt> {
 impl Snapshot {
     /// Copies everything that was posted into a file without a name in that directory.
     pub fn copy(&self, directory: &Path) -> Result<Copy, StoreError> {
-        let failed = |source| StoreError::Directory { path: directory.to_owned(), source };
-        let mut out = BufWriter::with_capacity(1 << 20, tempfile::tempfile_in(directory).map_err(failed)?);
-        let (mut events, mut blocks) = (0, 0);
-        for row in self.table(tables::BLOCKS)?.iter()? {
-            let (key, block) = row?;
-            let (key, block) = (key.value(), block.value());
-            if home_of(key)?.0.is_some_and(|(date, _)| date < self.kept().events_from) {
-                continue;
+        guarded(|| {
+            let failed = |source| StoreError::Directory { path: directory.to_owned(), source };
+            let mut out = BufWriter::with_capacity(1 << 20, tempfile::tempfile_in(directory).map_err(failed)?);
+            let (mut events, mut blocks) = (0, 0);
+            for row in self.table(tables::BLOCKS)?.iter()? {
+                let (key, block) = row?;
+                let (key, block) = (key.value(), block.value());
+                if home_of(key)?.0.is_some_and(|(date, _)| date < self.kept().events_from) {
+                    continue;
+                }
+                events += count_and_last_id(block)?.0 as u64;
+                blocks += 1;
+                let length = u32::try_from(block.len()).map_err(|_| Corrupt("a block is too large"))?;
+                let head = [&key.days.to_le_bytes()[..], &key.choice.to_le_bytes(), &[key.kind], &length.to_le_bytes()];
+                head.iter()
+                    .try_for_each(|part| out.write_all(part))
+                    .and_then(|()| out.write_all(block))
+                    .map_err(failed)?;
             }
-            events += count_and_last_id(block)?.0 as u64;
-            blocks += 1;
-            let length = u32::try_from(block.len()).map_err(|_| Corrupt("a block is too large"))?;
-            let head = [&key.days.to_le_bytes()[..], &key.choice.to_le_bytes(), &[key.kind], &length.to_le_bytes()];
-            head.iter().try_for_each(|part| out.write_all(part)).and_then(|()| out.write_all(block)).map_err(failed)?;
-        }
-        let mut file = out.into_inner().map_err(|error| failed(error.into_error()))?;
-        file.rewind().map_err(failed)?;
-        let file = BufReader::with_capacity(1 << 18, file);
-        Ok(Copy { choices: Arc::clone(self.choices()), events, file, blocks_left: blocks })
+            let mut file = out.into_inner().map_err(|error| failed(error.into_error()))?;
+            file.rewind().map_err(failed)?;
+            let file = BufReader::with_capacity(1 << 18, file);
+            Ok(Copy { choices: Arc::clone(self.choices()), events, file, blocks_left: blocks })
+        })
     }
 }
 

@@ -11,6 +11,7 @@ mod batch;
 mod blocks;
 mod codec;
 mod copy;
+mod damage;
 mod index_pages;
 mod rollup_rows;
 mod snapshot;
@@ -21,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::RwLock;
-use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable};
+use redb::{Database, ReadableDatabase, ReadableTable};
 
 pub use audit::{Forgettable, Index};
 pub use batch::{Batch, Change, Homeless, StoredEvents, StoredRollups};
@@ -29,6 +30,7 @@ pub use codec::Corrupt;
 pub use copy::Copy;
 pub use snapshot::{Kept, Snapshot, Wanted};
 
+use damage::guarded;
 use snapshot::LatestChoices;
 use tables::DefinitionKey;
 
@@ -60,6 +62,9 @@ pub enum StoreError {
         /// What `redb` says.
         source: redb::Error,
     },
+    /// The file is a database, but none of ours.
+    #[error("the database `{}` is another program's", .0.display())]
+    Foreign(PathBuf),
     /// A later version of this program wrote the file.
     #[error("the database has format {found}, this program reads up to format {known}")]
     NewerFormat {
@@ -80,6 +85,9 @@ pub enum StoreError {
     /// What was read is damaged.
     #[error(transparent)]
     Corrupt(#[from] Corrupt),
+    /// `redb` cannot go on with what stands in the file.
+    #[error("the database is damaged: {0}")]
+    Damaged(String),
 }
 
 impl StoreError {
@@ -104,30 +112,47 @@ macro_rules! from_redb {
 }
 from_redb!(TransactionError, TableError, StorageError, CommitError, CursorError, SetDurabilityError);
 
+/// How a database is opened.
+#[derive(Debug, Clone, Copy)]
+pub struct Opening {
+    /// Bounds the page cache, in bytes.
+    pub cache_bytes: usize,
+    /// Whether all of the file is verified first, by the checksums of its pages: a damaged one is refused then. Without, a file
+    /// that was settled or closed in order is trusted, and opens at once.
+    pub verify: bool,
+}
+
+impl Opening {
+    /// With all of the file verified.
+    pub fn verified(cache_bytes: usize) -> Self {
+        Self { cache_bytes, verify: true }
+    }
+}
+
 /// The open database.
 #[derive(Debug)]
 pub struct Store {
     path: PathBuf,
-    cache_bytes: usize,
+    opening: Opening,
     /// `None` while it is closed after a failed write. Locked for writing only to close and open it again.
     database: RwLock<Option<Database>>,
     choices: LatestChoices,
 }
 
 impl Store {
-    /// Opens the database in a directory; makes both if they are missing. `cache_bytes` bounds the page cache.
-    pub fn open(directory: &Path, cache_bytes: usize) -> Result<Self, StoreError> {
+    /// Opens the database in a directory; makes both if they are missing.
+    pub fn open(directory: &Path, opening: Opening) -> Result<Self, StoreError> {
         std::fs::create_dir_all(directory)
             .map_err(|source| StoreError::Directory { path: directory.to_owned(), source })?;
         let path = directory.join(FILE);
-        let database = open_database(&path, cache_bytes)?;
-        Ok(Self { path, cache_bytes, database: RwLock::new(Some(database)), choices: LatestChoices::default() })
+        let database = open_database(&path, opening)?;
+        Ok(Self { path, opening, database: RwLock::new(Some(database)), choices: LatestChoices::default() })
     }
 
     /// What is stored now. Later writes do not change it.
     pub fn snapshot(&self) -> Result<Snapshot, StoreError> {
         let database = self.database.read();
-        self.snapshot_of(database.as_ref().ok_or(StoreError::Closed)?)
+        guarded(|| self.snapshot_of(database.as_ref().ok_or(StoreError::Closed)?))
     }
 
     fn snapshot_of(&self, database: &Database) -> Result<Snapshot, StoreError> {
@@ -139,13 +164,15 @@ impl Store {
     pub fn write<T, E: From<StoreError>>(&self, change: impl FnOnce(&mut Batch<'_>) -> Result<T, E>) -> Result<T, E> {
         let database = self.database.read();
         let database = database.as_ref().ok_or(StoreError::Closed)?;
-        let transaction = database.begin_write().map_err(StoreError::from)?;
-        let choices = Arc::clone(self.snapshot_of(database)?.choices());
-        let mut batch = Batch::new(&transaction, choices)?;
-        let result = change(&mut batch)?;
-        batch.finish()?;
-        transaction.commit().map_err(StoreError::from)?;
-        Ok(result)
+        guarded(|| {
+            let transaction = database.begin_write().map_err(StoreError::from)?;
+            let choices = Arc::clone(self.snapshot_of(database)?.choices());
+            let mut batch = Batch::new(&transaction, choices)?;
+            let result = change(&mut batch)?;
+            batch.finish()?;
+            transaction.commit().map_err(StoreError::from)?;
+            Ok(result)
+        })
     }
 
     /// Closes the database and opens it again: the way out after a failed write. Fails as long as nothing can be written;
@@ -153,22 +180,22 @@ impl Store {
     pub fn reopen(&self) -> Result<(), StoreError> {
         let mut database = self.database.write();
         close_database(database.take());
-        let open = database.insert(open_database(&self.path, self.cache_bytes)?);
-        commit_nothing(open, false)
+        let open = database.insert(open_database(&self.path, self.opening)?);
+        guarded(|| commit_nothing(open, false))
     }
 
     /// Leaves the file so that it opens at once even after a crash, until the next write: what that needs is written with
     /// this commit. Costs about as much as the commit of a small request; the more so, the larger the file.
     pub fn settle(&self) -> Result<(), StoreError> {
         let database = self.database.read();
-        commit_nothing(database.as_ref().ok_or(StoreError::Closed)?, true)
+        guarded(|| commit_nothing(database.as_ref().ok_or(StoreError::Closed)?, true))
     }
 
     /// Lets the database verify its file. Returns whether all was well; if not, it was mended as far as possible.
     pub fn verify_file(&self) -> Result<bool, StoreError> {
         let mut database = self.database.write();
         let database = database.as_mut().ok_or(StoreError::Closed)?;
-        database.check_integrity().map_err(|error| StoreError::Database(error.into()))
+        guarded(|| database.check_integrity().map_err(|error| StoreError::Database(error.into())))
     }
 
     /// How long the file is, in bytes.
@@ -201,29 +228,32 @@ fn commit_nothing(database: &Database, quick_repair: bool) -> Result<(), StoreEr
 }
 
 fn close_database(database: Option<Database>) {
-    if let Some(Err(error)) = database.map(Database::close) {
+    let Some(database) = database else { return };
+    if let Err(error) = guarded(|| database.close().map_err(|error| StoreError::Database(error.into()))) {
         // Nothing is lost: what was committed is on disk, and the next open looks through the file.
         tracing::debug!(%error, "the database did not close in order");
     }
 }
 
-fn open_database(path: &Path, cache_bytes: usize) -> Result<Database, StoreError> {
-    let failed = |error: redb::Error| StoreError::open(path, error);
-    let database = redb::Builder::new()
-        .set_cache_size(cache_bytes)
-        .create(path)
-        .map_err(|error: DatabaseError| failed(error.into()))?;
-    prepare_format(&database)?;
-    Ok(database)
+fn open_database(path: &Path, opening: Opening) -> Result<Database, StoreError> {
+    guarded(|| {
+        let mut builder = redb::Builder::new();
+        builder.set_cache_size(opening.cache_bytes).set_check_integrity_on_open(opening.verify);
+        let database = builder.create(path).map_err(|error| StoreError::open(path, error.into()))?;
+        prepare_format(&database, path)?;
+        Ok(database)
+    })
 }
 
 /// Makes the tables of a new database; refuses a newer format. An older format would be migrated here.
-fn prepare_format(database: &Database) -> Result<(), StoreError> {
+fn prepare_format(database: &Database, path: &Path) -> Result<(), StoreError> {
     let transaction = database.begin_write()?;
+    let is_new = transaction.list_tables()?.next().is_none();
     let found = transaction.open_table(tables::META)?.get(tables::META_FORMAT)?.map(|format| format.value());
     match found {
         Some(tables::FORMAT) => Ok(transaction.abort()?),
         Some(found) => Err(StoreError::NewerFormat { found, known: tables::FORMAT }),
+        None if !is_new => Err(StoreError::Foreign(path.to_owned())),
         None => {
             transaction.open_table(tables::META)?.insert(tables::META_FORMAT, tables::FORMAT)?;
             transaction.open_table(tables::CHOICES)?;

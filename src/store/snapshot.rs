@@ -5,6 +5,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use redb::{AccessGuard, Key, ReadOnlyTable, ReadTransaction, ReadableTable, TableDefinition, Value};
 
+use super::damage::guarded;
 use super::rollup_rows::RollupRow;
 use super::tables::{DayKey, TotalKey};
 use super::{StoreError, read_choices, tables};
@@ -99,16 +100,18 @@ impl Snapshot {
         wanted: &Wanted<'_>,
         mut visit: impl FnMut(Date, Scope, &Aggregate) -> Result<(), E>,
     ) -> Result<(), E> {
-        let mut day = Aggregate::default();
-        for rows in self.rows(wanted)? {
-            let (date, rows) = rows?;
-            for (scope, row) in rows {
-                let read = RollupRow::open(row.value()).and_then(|row| row.day(wanted.parts, &mut day));
-                read.map_err(StoreError::from)?;
-                visit(date, scope, &day)?;
+        guarded(|| {
+            let mut day = Aggregate::default();
+            for rows in self.rows(wanted)? {
+                let (date, rows) = rows?;
+                for (scope, row) in rows {
+                    let read = RollupRow::open(row.value()).and_then(|row| row.day(wanted.parts, &mut day));
+                    read.map_err(StoreError::from)?;
+                    visit(date, scope, &day)?;
+                }
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     /// Visits the hours that have something in them: oldest first, in each hour one after the other of the scopes.
@@ -117,20 +120,22 @@ impl Snapshot {
         wanted: &Wanted<'_>,
         mut visit: impl FnMut(Date, u8, Scope, &Aggregate) -> Result<(), E>,
     ) -> Result<(), E> {
-        let mut aggregate = Aggregate::default();
-        for rows in self.rows(wanted)? {
-            let (date, rows) = rows?;
-            let hours = rows.iter().map(|(scope, row)| Ok((*scope, RollupRow::open(row.value())?.hours()?)));
-            let mut rows = hours.collect::<Result<Vec<_>, Corrupt>>().map_err(StoreError::from)?;
-            for hour in 0..24 {
-                for (scope, hours) in &mut rows {
-                    if hours.read(hour, wanted.parts, &mut aggregate).map_err(StoreError::from)? {
-                        visit(date, hour, *scope, &aggregate)?;
+        guarded(|| {
+            let mut aggregate = Aggregate::default();
+            for rows in self.rows(wanted)? {
+                let (date, rows) = rows?;
+                let hours = rows.iter().map(|(scope, row)| Ok((*scope, RollupRow::open(row.value())?.hours()?)));
+                let mut rows = hours.collect::<Result<Vec<_>, Corrupt>>().map_err(StoreError::from)?;
+                for hour in 0..24 {
+                    for (scope, hours) in &mut rows {
+                        if hours.read(hour, wanted.parts, &mut aggregate).map_err(StoreError::from)? {
+                            visit(date, hour, *scope, &aggregate)?;
+                        }
                     }
                 }
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     /// The dates that have something in them, with the rows of those scopes that have.

@@ -3,7 +3,7 @@
 use scale_metrics::catalog::MetricsTypeId;
 use scale_metrics::events::ChoiceId;
 use scale_metrics::rollup::{RollupKey, Scope};
-use scale_metrics::store::{Store, StoreError};
+use scale_metrics::store::{Opening, Store, StoreError};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -48,7 +48,7 @@ fn wrong_rollups_are_put_right_and_listed() {
     let right = server.client.plot("job-types", "choice_id=1&choice_id=2&resolution=hour");
     assert!(server.end("TERM").success());
 
-    let store = Store::open(&directory.path().join("data"), 1 << 20).unwrap();
+    let store = Store::open(&directory.path().join("data"), Opening::verified(1 << 20)).unwrap();
     let all = [Scope::All, Scope::Choice(ChoiceId::new(1).unwrap()), Scope::Choice(ChoiceId::new(2).unwrap())];
     let broken = store.write(|batch| {
         for day in &days[..20] {

@@ -364,7 +364,7 @@ mod tests {
 
     use super::*;
     use crate::events::{ChoiceId, Job, JobStatus};
-    use crate::store::Store;
+    use crate::store::{Opening, Store};
     use crate::time::Timestamp;
 
     fn job(id: u64, (job_type, second): (u64, u64)) -> Event {
@@ -406,7 +406,7 @@ mod tests {
         #[test]
         fn what_was_stored_last_is_loaded_again(batches in any_batches()) {
             let directory = tempfile::tempdir().expect("a temporary directory can be made");
-            let store = Store::open(directory.path(), 1 << 20).expect("the store opens");
+            let store = Store::open(directory.path(), Opening::verified(1 << 20)).expect("the store opens");
             let mut expected = BTreeMap::new();
             for batch in batches {
                 let new: Vec<_> = batch.iter().map(|(&id, &content)| job(id, content)).collect();

@@ -1,0 +1,7 @@
+//! What happens to the program by no fault of its own: it is killed, its disk is full, its file is damaged.
+//!
+//! Short forms run with all tests; the variables named in `docs/testing.md` make them long.
+
+#![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
+
+mod damage;
