@@ -5,8 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::Path;
-use std::process::{Command, Stdio};
 use std::{env, fs};
 
 use scale_metrics::catalog::CATALOG;
@@ -20,19 +18,12 @@ use scale_metrics::worker::group;
 use serde_json::json;
 use tempfile::TempDir;
 
+use crate::random::Random;
+use crate::server::run;
+
 const VERIFIED: Opening = Opening { cache_bytes: 1 << 20, verify: true };
 const PAGE: usize = 4096;
 const FILE: &str = "metrics.redb";
-
-/// Numbers that are the same on every machine.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from(self.0 >> 33).unwrap() % end
-    }
-}
 
 fn definitions(id: u64) -> [String; 3] {
     [
@@ -306,13 +297,6 @@ fn files_of_others_are_refused_and_stay_as_they_are() {
 
 // The program itself.
 
-/// What a command says of the file, with its exit status.
-fn run(directory: &Path, arguments: &[&str]) -> (Option<i32>, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_scale-metrics"));
-    let output = command.args(arguments).current_dir(directory).stdin(Stdio::null()).output().unwrap();
-    (output.status.code(), String::from_utf8(output.stderr).unwrap())
-}
-
 #[test]
 fn every_command_refuses_a_damaged_file_in_a_line() {
     let truth = Truth::new();
@@ -329,8 +313,9 @@ fn every_command_refuses_a_damaged_file_in_a_line() {
         (&["expire"], 2),
         (&["export", "--output", "out.ndjson"], 2),
     ] {
-        let (found, said) = run(directory.path(), arguments);
-        assert_eq!(found, Some(status), "{arguments:?}: {said}");
+        let output = run(directory.path(), arguments);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(status), "{arguments:?}: {said}");
         assert!(said.contains("data/metrics.redb` cannot be opened"), "{arguments:?}: {said}");
         assert!(said.lines().count() == 1 && !said.contains("panicked"), "{arguments:?}: {said}");
     }

@@ -1,0 +1,109 @@
+//! The program as a process that tests start and end as they like.
+
+use std::env;
+use std::io::{self, BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// Whoever waits this long for an answer waits for something that hangs.
+const GIVE_UP: Duration = Duration::from_mins(2);
+
+/// The program with these arguments, run in `directory` and with no settings from outside.
+pub(crate) fn program(directory: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_scale-metrics"));
+    command.args(arguments).current_dir(directory).stdin(Stdio::null());
+    for (name, _) in env::vars_os() {
+        if name.to_string_lossy().starts_with("SCALE_METRICS_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// Runs a command to its end.
+pub(crate) fn run(directory: &Path, arguments: &[&str]) -> Output {
+    program(directory, arguments).output().unwrap()
+}
+
+/// A server over `data` in its directory. It is killed when the test is over.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) client: Client,
+}
+
+impl Server {
+    pub(crate) fn start(directory: &Path) -> Self {
+        let mut command = program(directory, &["serve", "--listen", "127.0.0.1:0"]);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let mut said = String::new();
+        let origin = loop {
+            let before = said.len();
+            assert_ne!(log.read_line(&mut said).unwrap(), 0, "it never listened: {said}");
+            if let Some((_, address)) = said[before..].trim_end().split_once("listening on ") {
+                break address.to_owned();
+            }
+        };
+        // The server would come to wait for room in the pipe.
+        thread::spawn(move || io::copy(&mut log, &mut io::sink()));
+        Self { child, client: Client::new(origin) }
+    }
+
+    /// Ends it as the system does when memory or power run out: at once.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Tells it to stop and waits for the end.
+    pub(crate) fn stop(mut self) -> ExitStatus {
+        self.tell_to_stop();
+        self.child.wait().unwrap()
+    }
+
+    pub(crate) fn tell_to_stop(&self) {
+        let told = Command::new("sh").args(["-c", &format!("kill -TERM {}", self.child.id())]).status().unwrap();
+        assert!(told.success());
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Who asks a server, again and again over the same connections.
+#[derive(Clone)]
+pub(crate) struct Client {
+    origin: String,
+    agent: ureq::Agent,
+}
+
+impl Client {
+    fn new(origin: String) -> Self {
+        let config = ureq::Agent::config_builder().http_status_as_error(false).proxy(None);
+        Self { origin, agent: config.timeout_global(Some(GIVE_UP)).build().new_agent() }
+    }
+
+    /// Posts objects; the status and the answer, or `None` if the connection broke.
+    pub(crate) fn post(&self, objects: &[Value]) -> Option<(u16, Value)> {
+        let body = serde_json::to_vec(objects).unwrap();
+        let request = self.agent.post(format!("{}/v6/events/", self.origin)).content_type("application/json");
+        let mut answer = request.send(body).ok()?;
+        let text = answer.body_mut().read_to_string().ok()?;
+        Some((answer.status().as_u16(), serde_json::from_str(&text).unwrap()))
+    }
+
+    /// What stands at a path that can be read; `None` if the connection broke.
+    pub(crate) fn get(&self, path: &str) -> Option<(u16, Value)> {
+        let mut answer = self.agent.get(format!("{}{path}", self.origin)).call().ok()?;
+        let text = answer.body_mut().with_config().limit(u64::MAX).read_to_string().ok()?;
+        Some((answer.status().as_u16(), serde_json::from_str(&text).unwrap()))
+    }
+}
