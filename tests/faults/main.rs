@@ -5,9 +5,11 @@
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 mod damage;
+mod disk;
 mod kills;
 #[path = "../it/oracle.rs"]
 #[allow(dead_code, reason = "only numbers by hour are asked for here")]
 mod oracle;
+mod poster;
 mod random;
 mod server;

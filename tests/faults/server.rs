@@ -12,6 +12,9 @@ use serde_json::Value;
 /// Whoever waits this long for an answer waits for something that hangs.
 const GIVE_UP: Duration = Duration::from_mins(2);
 
+/// The arguments of a server over `data` in its directory.
+pub(crate) const SERVE: [&str; 3] = ["serve", "--listen", "127.0.0.1:0"];
+
 /// The program with these arguments, run in `directory` and with no settings from outside.
 pub(crate) fn program(directory: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_scale-metrics"));
@@ -37,7 +40,11 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(directory: &Path) -> Self {
-        let mut command = program(directory, &["serve", "--listen", "127.0.0.1:0"]);
+        Self::of(&mut program(directory, &SERVE))
+    }
+
+    /// What a command starts; the program has to be in the place of the command then.
+    pub(crate) fn of(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
         let mut said = String::new();
@@ -51,6 +58,10 @@ impl Server {
         // The server would come to wait for room in the pipe.
         thread::spawn(move || io::copy(&mut log, &mut io::sink()));
         Self { child, client: Client::new(origin) }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Ends it as the system does when memory or power run out: at once.

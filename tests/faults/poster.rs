@@ -1,0 +1,183 @@
+//! Clients that remember what they posted.
+//!
+//! Each has job types of its own, and what was acknowledged in an [`Oracle`]: so what the server shows of it is explained by that
+//! and, wholly or not at all, by the one request that got no answer.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::{fs, mem};
+
+use serde_json::{Value, json};
+
+use crate::oracle::Oracle;
+use crate::random::Random;
+use crate::server::{Client, run};
+
+/// The ids of a client's events, from the first on.
+const IDS: u64 = 1_000_000;
+
+/// What a client knows.
+pub(crate) struct Poster {
+    pub(crate) number: u64,
+    random: Random,
+    /// How many different ids its events have of each kind.
+    ids: usize,
+    /// How many events a request may have.
+    sizes: &'static [usize],
+    /// What was acknowledged, but for `fresh`.
+    known: Oracle,
+    /// The events that were acknowledged since the server was started, in their order.
+    fresh: Vec<Value>,
+    /// All events that were acknowledged, by kind and id.
+    events: BTreeMap<(String, u64), Value>,
+    /// What was sent and never answered.
+    open: Option<Vec<Value>>,
+    /// How many requests were.
+    pub(crate) acknowledged: u64,
+}
+
+impl Poster {
+    /// One that posts much about few events.
+    pub(crate) fn new(number: u64) -> Self {
+        Self::of(number, 3_000, &[1, 3, 40, 400])
+    }
+
+    /// One that posts about ever more events.
+    pub(crate) fn growing(number: u64) -> Self {
+        Self::of(number, 900_000, &[3_000])
+    }
+
+    fn of(number: u64, ids: usize, sizes: &'static [usize]) -> Self {
+        let mut known = Oracle::default();
+        known.post(&definitions(number)).unwrap();
+        Self {
+            number,
+            random: Random(number),
+            ids,
+            sizes,
+            known,
+            fresh: Vec::new(),
+            events: BTreeMap::new(),
+            open: None,
+            acknowledged: 0,
+        }
+    }
+
+    /// The choices that are its own.
+    fn job_types(&self) -> [u64; 2] {
+        [2 * self.number, 2 * self.number + 1]
+    }
+
+    /// A request: some new events, some in the place of earlier ones.
+    fn request(&mut self) -> Vec<Value> {
+        let count = self.sizes[self.random.below(self.sizes.len())];
+        (0..count)
+            .map(|_| {
+                let id = self.number * IDS + 1 + self.random.below(self.ids) as u64;
+                let job_type = self.job_types()[self.random.below(2)];
+                let status = ["COMPLETED", "FAILED", "CANCELED"][self.random.below(3)];
+                let (day, hour, queued) = (1 + self.random.below(4), self.random.below(24), self.random.below(60));
+                let ended = format!("2015-01-{day:02}T{hour:02}:59:30Z");
+                if self.random.below(2) == 0 {
+                    json!({"kind": "job", "id": id, "job_type": job_type, "status": status, "ended": ended})
+                } else {
+                    let queued = format!("2015-01-{day:02}T{hour:02}:{queued:02}:00Z");
+                    json!({"kind": "job_execution", "id": id, "job_type": job_type, "status": "COMPLETED",
+                        "queued": queued, "started": ended, "ended": ended})
+                }
+            })
+            .collect()
+    }
+
+    /// Takes in what was acknowledged. One request after the other or all as one: the last state of each event stands.
+    fn learn(&mut self, acknowledged: Vec<Value>) {
+        self.known.post(&acknowledged).unwrap();
+        for event in acknowledged {
+            let key = (event["kind"].as_str().unwrap().to_owned(), event["id"].as_u64().unwrap());
+            self.events.insert(key, event);
+        }
+    }
+
+    /// Posts until the server is gone.
+    pub(crate) fn post(&mut self, client: &Client) {
+        loop {
+            let request = self.request();
+            match client.post(&request) {
+                Some((200, answer)) => {
+                    assert_eq!(answer["accepted"], request.len());
+                    self.acknowledged += 1;
+                    self.fresh.extend(request);
+                }
+                // It is stopping, and says so.
+                Some((503, _)) | None => {
+                    self.open = Some(request);
+                    return;
+                }
+                Some((status, answer)) => panic!("{status}: {answer}"),
+            }
+        }
+    }
+
+    /// Sees that the server shows what was acknowledged, with or without the open request; and posts that again.
+    pub(crate) fn settle(&mut self, client: &Client) -> bool {
+        let shown = self.shown(client);
+        let fresh = mem::take(&mut self.fresh);
+        self.learn(fresh);
+        let Some(open) = self.open.take() else {
+            assert_eq!(shown, self.expected(), "client {}", self.number);
+            return false;
+        };
+        let without = self.expected();
+        self.learn(open.clone());
+        let was_stored = shown != without;
+        assert!(!was_stored || shown == self.expected(), "client {} sees a part of a request", self.number);
+        let (status, answer) = client.post(&open).unwrap();
+        assert_eq!((status, &answer["accepted"]), (200, &json!(open.len())));
+        assert_eq!(self.shown(client), self.expected(), "client {} after it posted again", self.number);
+        was_stored
+    }
+
+    /// All columns of its job types, by hour, as the server shows them.
+    fn shown(&self, client: &Client) -> Vec<Value> {
+        let [one, other] = self.job_types();
+        let query = format!("choice_id={one}&choice_id={other}&resolution=hour&page_size=1000");
+        let (status, mut answer) = client.get(&format!("/v6/metrics/job-types/plot-data/?{query}")).unwrap();
+        assert_eq!(status, 200, "{answer}");
+        let mut results = answer["results"].take();
+        for series in results.as_array_mut().unwrap() {
+            series["column"] = series["column"]["name"].take();
+        }
+        serde_json::from_value(results).unwrap()
+    }
+
+    fn expected(&self) -> Vec<Value> {
+        self.known.plot("job-types", &self.job_types(), "hour")
+    }
+}
+
+pub(crate) fn definitions(client: u64) -> Vec<Value> {
+    let job_type = |id: u64| json!({"kind": "job_type", "id": id, "name": format!("type-{id}"), "version": "1"});
+    vec![job_type(2 * client), job_type(2 * client + 1)]
+}
+
+/// `check` finds nothing, and `export` has exactly what was acknowledged.
+pub(crate) fn look_through(directory: &Path, posters: &[Poster]) {
+    let checked = run(directory, &["check"]);
+    assert_eq!(checked.status.code(), Some(0), "{}", String::from_utf8_lossy(&checked.stderr));
+    let exported = run(directory, &["export", "--output", "all.ndjson"]);
+    assert_eq!(exported.status.code(), Some(0), "{}", String::from_utf8_lossy(&exported.stderr));
+    let lines = fs::read_to_string(directory.join("all.ndjson")).unwrap();
+    fs::remove_file(directory.join("all.ndjson")).unwrap();
+    let events = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let exported: BTreeMap<_, _> = events
+        .filter(|event| event["kind"] != "job_type")
+        .map(|event| ((event["kind"].as_str().unwrap().to_owned(), event["id"].as_u64().unwrap()), event))
+        .collect();
+    let known: BTreeMap<_, _> = posters.iter().flat_map(|poster| &poster.events).collect();
+    assert_eq!(exported.keys().collect::<Vec<_>>(), known.keys().copied().collect::<Vec<_>>());
+    for (key, event) in known {
+        for field in ["job_type", "status"] {
+            assert_eq!(exported[key][field], event[field], "{field} of {key:?}");
+        }
+    }
+}
