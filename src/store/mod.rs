@@ -17,17 +17,19 @@ mod rollup_rows;
 mod snapshot;
 mod tables;
 
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::RwLock;
-use redb::{Database, ReadableDatabase, ReadableTable};
+use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable};
 
 pub use audit::{Forgettable, Index};
 pub use batch::{Batch, Change, Homeless, StoredEvents, StoredRollups};
 pub use codec::Corrupt;
 pub use copy::Copy;
+pub use redb::StorageBackend;
 pub use snapshot::{Kept, Snapshot, Wanted};
 
 use damage::guarded;
@@ -129,10 +131,23 @@ impl Opening {
     }
 }
 
+/// Opens the database where its bytes are.
+type Opener = dyn Fn(&redb::Builder) -> Result<Database, DatabaseError> + Send + Sync;
+
+/// What the bytes of the database are on.
+struct Medium(Box<Opener>);
+
+impl fmt::Debug for Medium {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Medium")
+    }
+}
+
 /// The open database.
 #[derive(Debug)]
 pub struct Store {
     path: PathBuf,
+    medium: Medium,
     opening: Opening,
     /// `None` while it is closed after a failed write. Locked for writing only to close and open it again.
     database: RwLock<Option<Database>>,
@@ -145,8 +160,27 @@ impl Store {
         std::fs::create_dir_all(directory)
             .map_err(|source| StoreError::Directory { path: directory.to_owned(), source })?;
         let path = directory.join(FILE);
-        let database = open_database(&path, opening)?;
-        Ok(Self { path, opening, database: RwLock::new(Some(database)), choices: LatestChoices::default() })
+        let file = path.clone();
+        Self::new(path, opening, Medium(Box::new(move |builder| builder.create(&file))))
+    }
+
+    /// Opens the database on something else than a file: on what `medium` gives, which is asked whenever the database is
+    /// opened, [`reopen`](Self::reopen) included. Copies of the events are still made in `directory`, and errors name the file
+    /// that would be there.
+    pub fn on<B: StorageBackend>(
+        directory: &Path,
+        opening: Opening,
+        medium: impl Fn() -> io::Result<B> + Send + Sync + 'static,
+    ) -> Result<Self, StoreError> {
+        let medium = move |builder: &redb::Builder| {
+            builder.create_with_backend(medium().map_err(|error| DatabaseError::Storage(error.into()))?)
+        };
+        Self::new(directory.join(FILE), opening, Medium(Box::new(medium)))
+    }
+
+    fn new(path: PathBuf, opening: Opening, medium: Medium) -> Result<Self, StoreError> {
+        let database = RwLock::new(Some(open_database(&path, &medium, opening)?));
+        Ok(Self { path, medium, opening, database, choices: LatestChoices::default() })
     }
 
     /// What is stored now. Later writes do not change it.
@@ -180,7 +214,7 @@ impl Store {
     pub fn reopen(&self) -> Result<(), StoreError> {
         let mut database = self.database.write();
         close_database(database.take());
-        let open = database.insert(open_database(&self.path, self.opening)?);
+        let open = database.insert(open_database(&self.path, &self.medium, self.opening)?);
         guarded(|| commit_nothing(open, false))
     }
 
@@ -235,11 +269,11 @@ fn close_database(database: Option<Database>) {
     }
 }
 
-fn open_database(path: &Path, opening: Opening) -> Result<Database, StoreError> {
+fn open_database(path: &Path, medium: &Medium, opening: Opening) -> Result<Database, StoreError> {
     guarded(|| {
         let mut builder = redb::Builder::new();
         builder.set_cache_size(opening.cache_bytes).set_check_integrity_on_open(opening.verify);
-        let database = builder.create(path).map_err(|error| StoreError::open(path, error.into()))?;
+        let database = (medium.0)(&builder).map_err(|error| StoreError::open(path, error.into()))?;
         prepare_format(&database, path)?;
         Ok(database)
     })

@@ -109,19 +109,27 @@ impl RollupTask {
         }
         let pause = (self.reopen || self.unsettled).then_some(PAUSE);
         let patience = pause.into_iter().chain(until_expiry).min();
-        match self.queue.take(GROUP_BYTES, patience) {
+        let taken = self.queue.take(GROUP_BYTES, patience);
+        if matches!(taken, Taken::Nothing) && patience != pause {
+            return Progress::Worked;
+        }
+        self.work(taken)
+    }
+
+    /// Does what was taken from the queue, without waiting for anything; if that was nothing, what the task does in a pause.
+    pub fn work(&mut self, taken: Taken) -> Progress {
+        match taken {
             Taken::Requests(requests) => self.answer(requests),
             Taken::Order(order) => self.obey(order),
             Taken::Nothing if self.reopen => _ = self.commit(&[]),
-            Taken::Nothing if patience == pause => self.settle(),
-            Taken::Nothing => {}
+            Taken::Nothing => self.settle(),
             Taken::Closed => return Progress::Done,
         }
         Progress::Worked
     }
 
     /// Forgets a little of what is too old.
-    fn expire(&mut self) {
+    pub fn expire(&mut self) {
         match self.expiry.step(&self.store) {
             Ok(taken) => {
                 self.unsettled |= taken != retention::Taken::default();
