@@ -1,0 +1,457 @@
+//! The store and the rollup task on a simulated disk that crashes, fails and runs full.
+//!
+//! A seed decides everything: the requests, the groups that they are committed in, what goes wrong with the disk and when.
+//! After every step everything that is stored is read, and must be what was acknowledged, with every rollup computed anew.
+//! After a failed commit there are two states that may hold, with the group and without it; once the database is open again,
+//! what is there tells which, and from then on it has to stay. All runs on one thread and by a clock of its own.
+//!
+//! Not here: HTTP, and columns (`tests/it`).
+
+#![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
+
+mod disk;
+mod model;
+mod requests;
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::env;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fastrand::Rng;
+use scale_metrics::check;
+use scale_metrics::events::request::Draft;
+use scale_metrics::events::{Object, wire};
+use scale_metrics::figures::Figures;
+use scale_metrics::store::{Opening, Store, StoreError};
+use scale_metrics::time::{Clock, Date};
+use scale_metrics::worker::retention::Expiry;
+use scale_metrics::worker::{Order, Queue, Readiness, Receipt, Request, Retention, RollupTask, Taken, WriteFailed};
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+
+use disk::{Disk, Fault, Op};
+use model::{Model, Stored};
+
+/// 2015-01-01, in days since 1970.
+const FIRST_DAY: u32 = 16_436;
+/// How many seeds run if nobody says otherwise.
+const SEEDS: u64 = 250;
+
+type Answer<T> = oneshot::Receiver<Result<T, WriteFailed>>;
+
+/// The open store, with its task.
+struct Server {
+    store: Arc<Store>,
+    queue: Arc<Queue>,
+    readiness: Arc<Readiness>,
+    task: RollupTask,
+}
+
+/// How often things happened.
+type Counts = BTreeMap<&'static str, u64>;
+
+struct Simulation {
+    rng: Rng,
+    disk: Disk,
+    day: u32,
+    clock: Clock,
+    retention: Retention,
+    opening: Opening,
+    server: Option<Server>,
+    /// What may be stored: one state, unless it is unknown whether some commits took effect.
+    candidates: Vec<Model>,
+    /// Requests from before, to be posted again.
+    posted: Vec<Vec<Value>>,
+    log: Vec<String>,
+    counts: Counts,
+}
+
+impl Simulation {
+    fn new(seed: u64) -> Self {
+        let mut rng = Rng::with_seed(seed);
+        let retention = match rng.u8(..3) {
+            0 => Retention::default(),
+            1 => Retention { events_days: 3, rollups_days: 0 },
+            _ => Retention { events_days: 3, rollups_days: 5 },
+        };
+        let mut simulation = Self {
+            disk: Disk::new(rng.u64(..)),
+            day: FIRST_DAY,
+            clock: Clock::fixed(Date::from_days(FIRST_DAY).unwrap().hour_start(12)),
+            retention,
+            opening: Opening { cache_bytes: [0, 32 << 10, 1 << 20][rng.usize(..3)], verify: rng.bool() },
+            server: None,
+            candidates: vec![Model::empty()],
+            posted: Vec::new(),
+            log: Vec::new(),
+            counts: Counts::new(),
+            rng,
+        };
+        simulation.open();
+        let first = requests::definitions(&mut simulation.rng);
+        simulation.post(vec![first]);
+        simulation
+    }
+
+    fn count(&mut self, name: &'static str, number: u64) {
+        *self.counts.entry(name).or_default() += number;
+    }
+
+    fn server(&mut self) -> &mut Server {
+        self.server.as_mut().expect("it is open between steps")
+    }
+
+    /// Some steps, then everything is put right and looked at closely.
+    fn run(&mut self) {
+        for _ in 0..self.rng.u32(15..40) {
+            self.step();
+            if self.disk.has_crashed() {
+                self.restart();
+            }
+            self.check();
+        }
+        self.disk.heal();
+        self.recover();
+        self.check();
+        self.audit();
+    }
+
+    fn step(&mut self) {
+        match self.rng.u8(..100) {
+            0..45 => {
+                let day = self.day;
+                let requests = (0..self.rng.usize(1..5)).map(|_| requests::request(&mut self.rng, day)).collect();
+                self.post(requests);
+            }
+            45..55 => {
+                let again = (0..self.rng.usize(1..4)).map(|_| self.rng.choice(&self.posted).unwrap().clone()).collect();
+                self.post(again);
+            }
+            55..60 => {
+                self.log.push("pause".to_owned());
+                self.server().task.work(Taken::Nothing);
+            }
+            60..66 => self.expire(),
+            66..70 => self.rebuild(),
+            70..73 => self.reopen_in_order(),
+            73..77 => {
+                self.log.push("crash".to_owned());
+                self.disk.crash();
+            }
+            77..95 => self.break_disk(),
+            _ => {
+                self.log.push("heal".to_owned());
+                self.disk.heal();
+            }
+        }
+    }
+
+    fn break_disk(&mut self) {
+        let rng = &mut self.rng;
+        let fault = match rng.u8(..10) {
+            0..4 => Fault::Crash { after: rng.u64(..150) },
+            4..8 => {
+                let (op, most) = [(Op::Read, 20), (Op::Write, 40), (Op::SetLen, 1), (Op::Sync, 4)][rng.usize(..4)];
+                Fault::Fail { op, after: rng.u64(..most), for_ever: rng.bool(), done: rng.bool() }
+            }
+            _ => Fault::Full { every_write: rng.bool() },
+        };
+        self.log.push(format!("{fault:?}"));
+        self.disk.fail(fault);
+    }
+
+    /// Posts requests that wait together, some of them with an object that is refused.
+    fn post(&mut self, requests: Vec<Vec<Value>>) {
+        let mut waiting: Vec<(Vec<Object>, Answer<Receipt>)> = Vec::new();
+        for mut objects in requests {
+            let is_bad = !self.posted.is_empty() && self.rng.u8(..8) == 0;
+            if is_bad {
+                let place = self.rng.usize(..=objects.len());
+                objects.insert(place, requests::invalid(&mut self.rng, self.day));
+            }
+            let Ok(drafted) = self.draft(&objects) else {
+                self.count("requests that could not be checked", 1);
+                continue;
+            };
+            let Some(valid) = drafted else {
+                self.count("requests refused", 1);
+                continue;
+            };
+            assert!(!is_bad, "a bad request was accepted");
+            self.posted.push(objects);
+            let queue = Arc::clone(&self.server().queue);
+            let mut lease = queue.lease();
+            lease.hold(valid.iter().map(Object::memory).sum()).unwrap();
+            let (reply, answer) = oneshot::channel();
+            queue.push(Request { objects: valid.clone(), lease, reply }).unwrap();
+            waiting.push((valid, answer));
+        }
+        self.log.push(format!("post {:?}", waiting.iter().map(|(objects, _)| objects.len()).collect::<Vec<_>>()));
+        self.drain(waiting);
+    }
+
+    /// Reads and checks a request as the server does: its objects, or `None` if it is refused.
+    fn draft(&mut self, objects: &[Value]) -> Result<Option<Vec<Object>>, StoreError> {
+        let (retention, now) = (self.retention, self.clock.now());
+        let snapshot = self.server().store.snapshot()?;
+        let kept_from = snapshot.kept().events_from.max(retention.first_day(now));
+        let choices = Arc::clone(snapshot.choices());
+        let mut draft = Draft::new(&choices).keeping_from(kept_from);
+        wire::read_json(json!(objects).to_string().as_bytes(), |object| draft.take(object)).unwrap();
+        Ok(draft.finish().ok())
+    }
+
+    /// Lets the task work until nothing waits, and takes in what it answered.
+    fn drain(&mut self, waiting: Vec<(Vec<Object>, Answer<Receipt>)>) {
+        let group_bytes = [1, 4 << 10, 8 << 20][self.rng.usize(..3)];
+        let mut waiting = waiting.into_iter();
+        loop {
+            let server = self.server();
+            let taken = server.queue.take(group_bytes, Some(Duration::ZERO));
+            let size = match &taken {
+                Taken::Requests(requests) => requests.len(),
+                Taken::Nothing => break,
+                Taken::Order(_) | Taken::Closed => unreachable!("neither is asked for"),
+            };
+            server.task.work(taken);
+            let (group, answers): (Vec<_>, Vec<_>) = waiting.by_ref().take(size).unzip();
+            let answers: Vec<_> = answers.into_iter().map(|mut answer| answer.try_recv().unwrap()).collect();
+            self.learn(&group, &answers);
+        }
+        assert!(waiting.next().is_none(), "every request is answered");
+    }
+
+    /// What the answers to a group say about what is stored.
+    fn learn(&mut self, group: &[Vec<Object>], answers: &[Result<Receipt, WriteFailed>]) {
+        assert!(!answers.contains(&Err(WriteFailed::Internal)), "internal error");
+        self.log.push(format!("  answers {answers:?}"));
+        let applied = |before: &Model| {
+            let mut after = before.clone();
+            let receipts: Vec<_> = group.iter().map(|objects| Ok(after.apply(objects))).collect();
+            (after, receipts)
+        };
+        if answers.iter().all(Result::is_ok) {
+            self.count("commits", 1);
+            self.count("requests stored", answers.len() as u64);
+            let matching = self.candidates.iter().map(applied).filter(|(_, receipts)| receipts == answers);
+            self.candidates = matching.map(|(after, _)| after).collect();
+            assert!(!self.candidates.is_empty(), "the receipts are of no state that may hold");
+        } else {
+            assert!(answers.iter().all(Result::is_err), "a group is stored whole or not at all");
+            self.count("commits failed", 1);
+            let after: Vec<_> = self.candidates.iter().map(|before| applied(before).0).collect();
+            self.may_be(after);
+        }
+    }
+
+    /// These may be stored as well.
+    fn may_be(&mut self, states: Vec<Model>) {
+        for state in states {
+            if !self.candidates.contains(&state) {
+                self.candidates.push(state);
+            }
+        }
+        if self.candidates.len() > 16 {
+            self.disk.heal();
+            if self.disk.has_crashed() {
+                self.restart();
+            }
+            self.recover();
+            self.check();
+        }
+    }
+
+    /// Moves the clock on, and lets the task forget a little.
+    fn expire(&mut self) {
+        if self.rng.bool() {
+            self.day += self.rng.u32(1..3);
+            self.clock.set(Date::from_days(self.day).unwrap().hour_start(12));
+        }
+        self.log.push(format!("expire on day {}", self.day));
+        let (retention, now) = (self.retention, self.clock.now());
+        for _ in 0..self.rng.u8(1..4) {
+            self.server().task.expire();
+            let states = self.candidates.iter().map(|before| {
+                let mut after = before.clone();
+                let kept = retention.kept(now, before.kept);
+                if kept != before.kept {
+                    after.keep(kept);
+                }
+                after
+            });
+            let states = states.collect();
+            self.may_be(states);
+        }
+        self.count("steps of expiry", 1);
+    }
+
+    /// Has the rollups of a day computed anew: there must be nothing to put right.
+    fn rebuild(&mut self) {
+        let date = Date::from_days(self.day - self.rng.u32(..6)).unwrap();
+        self.log.push(format!("rebuild {}", date.days()));
+        let (reply, mut answer) = oneshot::channel();
+        let server = self.server();
+        server.queue.order(Order { date, reply }).unwrap();
+        let taken = server.queue.take(1, Some(Duration::ZERO));
+        server.task.work(taken);
+        match answer.try_recv().unwrap() {
+            Ok(examined) => {
+                assert_eq!((examined.wrong, examined.unindexed), (Vec::new(), 0), "a rollup was wrong");
+                self.count("days rebuilt", 1);
+            }
+            Err(failed) => assert_eq!(failed, WriteFailed::Unavailable),
+        }
+    }
+
+    fn reopen_in_order(&mut self) {
+        self.log.push("close and open".to_owned());
+        self.server().store.close();
+        self.server = None;
+        if self.disk.has_crashed() {
+            self.disk.restart();
+        }
+        self.open();
+        self.count("reopened in order", 1);
+    }
+
+    /// Starts again after a crash.
+    fn restart(&mut self) {
+        self.server = None;
+        self.disk.restart();
+        self.log.push("restart".to_owned());
+        if self.rng.u8(..3) == 0 {
+            self.disk.fail(Fault::Crash { after: self.rng.u64(..60) });
+        }
+        self.open();
+        self.count("restarts after a crash", 1);
+    }
+
+    /// Opens the store, as often as it takes: a disk that fails is mended, one that crashed starts again.
+    fn open(&mut self) {
+        let store = loop {
+            let disk = self.disk.clone();
+            match Store::on(Path::new("nowhere"), self.opening, move || Ok(disk.clone())) {
+                Ok(store) => break Arc::new(store),
+                Err(error) => {
+                    self.log.push(format!("  does not open: {error:?}"));
+                    assert!(matches!(error, StoreError::Open { .. } | StoreError::Database(_)), "{error:?}");
+                    self.count("opens that failed", 1);
+                    if self.disk.has_crashed() {
+                        self.disk.restart();
+                    }
+                    self.disk.heal();
+                }
+            }
+        };
+        let queue = Arc::new(Queue::new(usize::MAX));
+        let readiness = Arc::new(Readiness::default());
+        let task = RollupTask::new(
+            Arc::clone(&store),
+            Arc::clone(&queue),
+            Arc::clone(&readiness),
+            Arc::new(Figures::default()),
+            Expiry::new(self.retention, self.clock.clone()),
+        );
+        self.server = Some(Server { store, queue, readiness, task });
+    }
+
+    /// On a disk that works, two pauses are enough for the task to be ready again.
+    fn recover(&mut self) {
+        let server = self.server();
+        server.task.work(Taken::Nothing);
+        server.task.work(Taken::Nothing);
+        assert_eq!(server.readiness.reasons(), Vec::<String>::new(), "the task does not recover");
+    }
+
+    /// Reads everything: it must be one of the states that may hold, and where the task is ready, it is settled which.
+    fn check(&mut self) {
+        self.disk.set_quiet(true);
+        let server = self.server();
+        let is_ready = server.readiness.reasons().is_empty();
+        match server.store.snapshot().and_then(|snapshot| Stored::read(&snapshot)) {
+            Ok(stored) => {
+                let expected: Vec<_> = self.candidates.iter().map(Model::expected).collect();
+                let holds = expected.iter().position(|expected| stored == *expected);
+                let differences = || expected.iter().map(|expected| stored.difference(expected)).collect::<Vec<_>>();
+                let Some(holds) = holds else { panic!("is stored, but was not acknowledged: {:#?}", differences()) };
+                if is_ready {
+                    self.candidates = vec![self.candidates.swap_remove(holds)];
+                }
+                self.count("states compared", 1);
+            }
+            Err(error) => {
+                assert!(matches!(error, StoreError::Database(_) | StoreError::Closed), "{error:?}");
+                self.count("states unreadable", 1);
+            }
+        }
+        self.disk.set_quiet(false);
+    }
+
+    /// The program's own check of everything, the index and the file included.
+    fn audit(&mut self) {
+        let events = self.candidates[0].events.len() as u64;
+        let report = check::run(&self.server().store, false).unwrap();
+        assert_eq!(report.problems, []);
+        assert_eq!(report.events, events);
+        assert_eq!(self.candidates.len(), 1, "it is known what is stored");
+    }
+}
+
+/// What a seed did, or how it failed.
+fn simulate(seed: u64) -> Result<Counts, String> {
+    let mut simulation = None;
+    let result = catch_unwind(AssertUnwindSafe(|| simulation.insert(Simulation::new(seed)).run()));
+    let Some(mut simulation) = simulation else { return Err(format!("seed {seed} does not begin")) };
+    if let Err(panic) = result {
+        return Err(format!(
+            "{}\nof seed {seed}: {}\nSIM_SEED={seed} cargo test --test sim -- --nocapture",
+            simulation.log.join("\n"),
+            message(&*panic)
+        ));
+    }
+    let (operations, syncs, hits) = simulation.disk.counts();
+    simulation.count("operations of the disk", operations);
+    simulation.count("syncs", syncs);
+    for (name, hits) in hits.0 {
+        simulation.count(name, hits);
+    }
+    Ok(simulation.counts)
+}
+
+fn message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("a panic")
+}
+
+fn number(name: &str) -> Option<u64> {
+    env::var(name).ok().map(|text| text.parse().unwrap())
+}
+
+#[test]
+fn what_is_acknowledged_is_stored_once_whatever_the_disk_does() {
+    let seeds = number("SIM_SEED").map_or(0..number("SIM_SEEDS").unwrap_or(SEEDS), |seed| seed..seed + 1);
+    let mut counts = Counts::new();
+    let mut failures = Vec::new();
+    for seed in seeds.clone() {
+        match simulate(seed) {
+            Ok(of_seed) => of_seed.into_iter().for_each(|(name, number)| *counts.entry(name).or_default() += number),
+            Err(failure) => failures.push(failure),
+        }
+    }
+    eprintln!("{} seeds", seeds.end - seeds.start);
+    for (name, count) in &counts {
+        eprintln!("{name:>36} {count:>10}");
+    }
+    assert!(failures.is_empty(), "{} seeds failed; the first:\n{}", failures.len(), failures[0]);
+}
+
+#[test]
+fn a_seed_runs_the_same_way_twice() {
+    for seed in 0..3 {
+        assert_eq!(simulate(seed), simulate(seed));
+    }
+}
