@@ -2,11 +2,16 @@
 
 use super::blocks::choice;
 use super::codec::{Corrupt, Reader, Record, open_front, open_rest};
+use crate::events::MAX_ID;
 use crate::events::contribution::COUNTERS;
 use crate::rollup::{Aggregate, Distribution, Parts, Rollup};
 
-const FORM_ROLLUP: u8 = 1;
+pub(super) const FORM_ROLLUP: u8 = 1;
 const WRONG_ERROR: Corrupt = Corrupt("a count by error is wrong");
+/// The most that a day counts of anything: every job and every execution that there can be.
+const MOST: u64 = 2 * MAX_ID;
+/// The most that an hour counts, if it is not the only one of its day: no file has as many events, and all hours add up.
+const MOST_OF_HOUR: u64 = MOST / 24;
 
 /// Packs a rollup. In front, to be read alone: which hours exist, the unit of its observations, the day's aggregate. Then
 /// the hours' aggregates, unless there is only one.
@@ -71,7 +76,7 @@ impl<'a> RollupRow<'a> {
         let hour_bits = u32::from_le_bytes([read.byte()?, read.byte()?, read.byte()?, 0]);
         let unit = ROLLUP_UNITS.get(usize::from(read.byte()?)).copied();
         let unit = unit.ok_or(Corrupt("a rollup has an unknown unit"))?;
-        Ok(Self { hour_bits, front: Aggregates { read, unit }, rest })
+        Ok(Self { hour_bits, front: Aggregates { read, unit, most: MOST }, rest })
     }
 
     /// Reads some parts of the day's aggregate; the others are left empty.
@@ -84,6 +89,7 @@ impl<'a> RollupRow<'a> {
         let mut aggregates = self.front;
         if !self.hour_bits.is_power_of_two() {
             aggregates.read = Reader(open_rest(self.rest)?);
+            aggregates.most = MOST_OF_HOUR;
         }
         Ok(Hours { bits: self.hour_bits, aggregates })
     }
@@ -103,6 +109,9 @@ impl Hours<'_> {
         if exists {
             self.bits &= !(1 << hour);
             self.aggregates.next(wanted, into)?;
+            if into.is_empty() {
+                return Err(Corrupt("an hour without events"));
+            }
         }
         Ok(exists)
     }
@@ -112,6 +121,8 @@ impl Hours<'_> {
 struct Aggregates<'a> {
     read: Reader<'a>,
     unit: u64,
+    /// The most that may be counted of anything.
+    most: u64,
 }
 
 impl Aggregates<'_> {
@@ -127,14 +138,14 @@ impl Aggregates<'_> {
 
     /// Reads the `wanted` parts, and stops behind the last of `needed`.
     fn read(&mut self, wanted: Parts, needed: Parts, into: &mut Aggregate) -> Result<(), Corrupt> {
-        let read = &mut self.read;
+        let (read, most) = (&mut self.read, self.most);
         let there = Parts::from_bits(read.varint()?);
         into.clear();
-        into.events = read.varint()?;
+        into.events = take_count(read, most)?;
         for (place, counter) in into.counters.iter_mut().enumerate() {
             let part = Parts::counter(place);
             match (there.have(part), wanted.have(part)) {
-                (true, true) => *counter = read.varint()?,
+                (true, true) => *counter = take_count(read, most)?,
                 (true, false) => read.skip_varints(1)?,
                 (false, _) => {}
             }
@@ -145,7 +156,7 @@ impl Aggregates<'_> {
             }
             let part = Parts::distribution(place);
             match (there.have(part), wanted.have(part)) {
-                (true, true) => *distribution = take_distribution(read, self.unit)?,
+                (true, true) => *distribution = take_distribution(read, self.unit, most)?,
                 (true, false) => skip_distribution(read)?,
                 (false, _) => {}
             }
@@ -155,8 +166,8 @@ impl Aggregates<'_> {
             if wanted.have(Parts::ERRORS) {
                 let mut id = 0_u64;
                 for _ in 0..count {
-                    id = id.checked_add(read.varint()?).ok_or(WRONG_ERROR)?;
-                    into.errors.insert(choice(Some(id))?.ok_or(WRONG_ERROR)?, read.varint()?);
+                    id = id.checked_add(read.varint()?).filter(|&next| next > id).ok_or(WRONG_ERROR)?;
+                    into.errors.insert(choice(Some(id))?.ok_or(WRONG_ERROR)?, take_count(read, most)?);
                 }
             } else {
                 read.skip_varints(count.checked_mul(2).ok_or(WRONG_ERROR)?)?;
@@ -206,18 +217,30 @@ fn skip_distribution(read: &mut Reader<'_>) -> Result<(), Corrupt> {
     read.skip_varints(if n == 1 { 1 } else { 3 })
 }
 
-fn take_distribution(read: &mut Reader<'_>, unit: u64) -> Result<Distribution, Corrupt> {
+/// A number of events, contributions or observations.
+fn take_count(read: &mut Reader<'_>, most: u64) -> Result<u64, Corrupt> {
+    let count = read.varint()?;
+    if count <= most { Ok(count) } else { Err(Corrupt("a count is too large")) }
+}
+
+fn take_distribution(read: &mut Reader<'_>, unit: u64, most: u64) -> Result<Distribution, Corrupt> {
     const WRONG: Corrupt = Corrupt("a distribution is wrong");
-    let n = read.varint()?;
+    let n = take_count(read, most)?;
     let min = read.varint()?.checked_mul(unit).ok_or(WRONG)?;
+    if n == 0 {
+        return Err(WRONG);
+    }
     if n == 1 {
         return Ok(Distribution { n, sum: min.into(), min, max: min });
     }
     let spread = read.varint()?.checked_mul(unit).ok_or(WRONG)?;
     let max = min.checked_add(spread).ok_or(WRONG)?;
     let above = read.varint_u128()?.checked_mul(unit.into()).ok_or(WRONG)?;
-    let sum = (u128::from(n) * u128::from(min)).checked_add(above).ok_or(WRONG)?;
-    Ok(Distribution { n, sum, min, max })
+    // The mean lies between the smallest and the largest.
+    if above > u128::from(n) * u128::from(spread) {
+        return Err(WRONG);
+    }
+    Ok(Distribution { n, sum: u128::from(n) * u128::from(min) + above, min, max })
 }
 
 #[cfg(test)]
@@ -227,7 +250,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::events::{ChoiceId, MAX_ID};
+    use crate::events::ChoiceId;
 
     /// With the right checksums, whatever the content is.
     fn record_of(front: &[u8], rest: &[u8]) -> Vec<u8> {
@@ -253,9 +276,9 @@ mod tests {
 
     fn any_aggregate() -> impl Strategy<Value = Aggregate> {
         let error = (1..=MAX_ID).prop_map(|id| ChoiceId::new(id).expect("in range"));
-        let counters = uniform(prop_oneof![Just(0), 0..u64::MAX / 32]);
-        let errors = btree_map(error, 1..u64::MAX / 32, 0..4);
-        (1..u64::MAX / 32, counters, errors, uniform(any_distribution()))
+        let counters = uniform(prop_oneof![Just(0), 0..=MOST_OF_HOUR]);
+        let errors = btree_map(error, 1..=MOST_OF_HOUR, 0..4);
+        (1..=MOST_OF_HOUR, counters, errors, uniform(any_distribution()))
             .prop_map(|(events, counters, errors, distributions)| Aggregate { events, counters, errors, distributions })
     }
 
@@ -336,6 +359,36 @@ mod tests {
             let mut damaged = sealed.to_vec();
             damaged[place] ^= 1 << bit;
             prop_assert!(decode_rollup(&damaged).is_err());
+        }
+    }
+
+    /// The row of a day with one hour, whose aggregate these numbers make.
+    fn decode(numbers: &[u64]) -> Result<Rollup, Corrupt> {
+        let mut record = Record::default();
+        record.start(FORM_ROLLUP);
+        record.bytes(&[1, 0, 0, 0]);
+        for &number in numbers {
+            record.varint(number);
+        }
+        record.seal_front();
+        decode_rollup(record.seal())
+    }
+
+    #[test]
+    fn what_no_events_add_up_to_is_corrupt_in_spite_of_its_checksum() {
+        let [counter, distribution, errors] =
+            [Parts::counter(0), Parts::distribution(0), Parts::ERRORS].map(Parts::bits);
+        let pairs: [(&[u64], &[u64]); 6] = [
+            (&[0, 1], &[0, 0]),
+            (&[0, MOST], &[0, MOST + 1]),
+            (&[counter, 1, MOST], &[counter, 1, MOST + 1]),
+            (&[distribution, 1, 1, 5], &[distribution, 1, 0, 5, 0, 0]),
+            (&[distribution, 2, 2, 5, 1, 2], &[distribution, 2, 2, 5, 1, 3]),
+            (&[errors, 1, 2, 7, 1, 1, 1], &[errors, 1, 2, 7, 1, 0, 1]),
+        ];
+        for (right, wrong) in pairs {
+            assert!(decode(right).is_ok(), "{right:?}");
+            assert!(decode(wrong).is_err(), "{wrong:?}");
         }
     }
 }
