@@ -30,6 +30,9 @@ pub mod demo;
 pub mod events;
 pub mod export;
 pub mod figures;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzz;
 pub mod health;
 pub mod import;
 pub mod memory;

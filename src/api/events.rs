@@ -35,7 +35,7 @@ const SLOW_START: Duration = Duration::from_secs(5);
 const SMALL_BYTES: usize = 32 << 10;
 
 /// How much of a body is unpacked before room is asked for.
-const UNPACK_STEP: usize = 64 << 10;
+pub(super) const UNPACK_STEP: usize = 64 << 10;
 
 /// What became of the objects of a body.
 #[derive(Serialize, ToSchema)]
@@ -124,9 +124,9 @@ fn read(state: &State, form: Form, body: Vec<u8>, mut lease: Lease) -> Result<(V
 
 /// How a body is written.
 #[derive(Clone, Copy)]
-struct Form {
-    gzip: bool,
-    lines: bool,
+pub(super) struct Form {
+    pub(super) gzip: bool,
+    pub(super) lines: bool,
 }
 
 impl Form {
@@ -155,7 +155,7 @@ impl Form {
     }
 
     /// The plain bytes of a body; never unpacks much more than `limit`, or than there is room for.
-    fn unpack(self, body: Vec<u8>, limit: usize, lease: &mut Lease) -> Result<Vec<u8>, ApiError> {
+    pub(super) fn unpack(self, body: Vec<u8>, limit: usize, lease: &mut Lease) -> Result<Vec<u8>, ApiError> {
         if !self.gzip {
             return Ok(body);
         }

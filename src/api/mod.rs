@@ -13,6 +13,8 @@ mod cors;
 mod error;
 mod events;
 mod export;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 mod health;
 mod metrics;
 mod observe;

@@ -14,8 +14,8 @@ pub(super) const MAX_SIZE: usize = 1000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct PageRequest {
     /// From 1.
-    number: usize,
-    size: usize,
+    pub(super) number: usize,
+    pub(super) size: usize,
 }
 
 /// One page of results.
@@ -34,10 +34,10 @@ pub(super) struct Head {
     count: usize,
     /// The URL of the next page; `null` on the last one.
     #[schema(format = "uri")]
-    next: Option<String>,
+    pub(super) next: Option<String>,
     /// The URL of the page before; `null` on the first one.
     #[schema(format = "uri")]
-    previous: Option<String>,
+    pub(super) previous: Option<String>,
 }
 
 impl PageRequest {

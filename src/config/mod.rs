@@ -8,6 +8,8 @@
 //! where it stands.
 
 mod file;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 mod keys;
 mod load;
 mod overrides;

@@ -14,7 +14,7 @@ use crate::events::{
 };
 use crate::time::Timestamp;
 
-const FORM_BLOCK: u8 = 1;
+pub(super) const FORM_BLOCK: u8 = 1;
 
 /// The most events that a block holds.
 pub(super) const MAX_EVENTS: usize = 128;

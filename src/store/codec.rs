@@ -117,7 +117,7 @@ fn checksum(bytes: &[u8]) -> [u8; CHECKSUM_BYTES] {
     [a, b, c, d]
 }
 
-const FORM_DEFINITION: u8 = 1;
+pub(super) const FORM_DEFINITION: u8 = 1;
 
 /// The sealed record of a definition.
 pub(super) fn encode_definition<'r, T: Serialize>(record: &'r mut Record, definition: &T) -> &'r [u8] {

@@ -5,7 +5,7 @@ use super::codec::{Corrupt, Reader, Record, open, take};
 use crate::events::ChoiceId;
 use crate::time::Date;
 
-const FORM_INDEX_PAGE: u8 = 1;
+pub(super) const FORM_INDEX_PAGE: u8 = 1;
 
 /// Where an event is kept: date and choice of its home, or `None` for the events that have none.
 pub(super) type Place = Option<(Date, ChoiceId)>;

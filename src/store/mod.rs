@@ -12,6 +12,8 @@ mod blocks;
 mod codec;
 mod copy;
 mod damage;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 mod index_pages;
 mod rollup_rows;
 mod snapshot;

@@ -8,6 +8,8 @@ mod totals;
 
 pub(super) use details::details;
 pub(super) use list::list;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) use plot_data::parse;
 pub(super) use plot_data::{
     FORMATS, HEIGHTS, KINDS, LEGENDS, RESOLUTIONS, STANDARD_HEIGHT, STANDARD_WIDTH, SeriesHead, THEMES, WIDTHS,
     plot_data, plot_svg,

@@ -11,6 +11,8 @@ mod text;
 pub(in crate::api) use json::SeriesHead;
 pub(in crate::api) use picture::{HEIGHTS, KINDS, LEGENDS, STANDARD_HEIGHT, STANDARD_WIDTH, THEMES, WIDTHS, plot_svg};
 pub(in crate::api) use query::RESOLUTIONS;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(in crate::api) use query::parse;
 pub(super) use query::{columns, selection};
 
 use actix_web::web::Data;

@@ -14,7 +14,7 @@ use crate::time::Timestamp;
 /// What `resolution` may be; the first one is the default of the documented dialect.
 pub(in crate::api) const RESOLUTIONS: &[(&str, Resolution)] = &[("day", Resolution::Day), ("hour", Resolution::Hour)];
 
-pub(super) fn parse(
+pub(in crate::api) fn parse(
     metrics: &'static MetricsType,
     params: &Params<'_>,
     choices: &Choices,

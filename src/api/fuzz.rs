@@ -1,0 +1,123 @@
+//! Bodies that are packed and query strings: never more in memory than allowed, links that lead where they say.
+
+use std::io::{Read, Write};
+use std::sync::LazyLock;
+
+use actix_web::http::Uri;
+use actix_web::test::TestRequest;
+use flate2::Compression;
+use flate2::read::MultiGzDecoder;
+use flate2::write::GzEncoder;
+
+use super::ApiError;
+use super::events::{Form, UNPACK_STEP};
+use super::page::{Links, PageRequest};
+use super::params::Params;
+use super::v6;
+use crate::catalog::{CATALOG, MetricsType};
+use crate::config::Dialect;
+use crate::events::request::Draft;
+use crate::events::{Choices, Object, wire};
+use crate::memory::Budget;
+use crate::plot::Query;
+use crate::time::Timestamp;
+
+/// The largest body that is accepted, in bytes.
+const LIMIT: usize = 100_000;
+
+pub(crate) fn check_gzip(bytes: &[u8]) {
+    let all = read(MultiGzDecoder::new(bytes));
+    match (unpack(bytes), all) {
+        (Ok(plain), Ok(all)) => assert_eq!(plain, all),
+        (Ok(plain), Err(error)) => panic!("{} bytes were accepted: {error}", plain.len()),
+        // What is broken may come behind what is too much.
+        (Err(ApiError::BodyTooLarge(_) | ApiError::BadBody(_)), Ok(all)) => assert!(all.len() > LIMIT),
+        (Err(ApiError::BodyTooLarge(_) | ApiError::BadBody(_)), Err(_)) => {}
+        (Err(error), _) => panic!("{error}"),
+    }
+    let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+    let packed = packed.write_all(bytes).and_then(|()| packed.finish()).expect("a vector takes all that is written");
+    match unpack(&packed) {
+        Ok(plain) => assert_eq!(plain, bytes),
+        Err(error) => assert!(bytes.len() > LIMIT, "{error}"),
+    }
+}
+
+/// The body as the server unpacks it.
+fn unpack(packed: &[u8]) -> Result<Vec<u8>, ApiError> {
+    let mut lease = Budget::new(usize::MAX).lease();
+    let plain = Form { gzip: true, lines: false }.unpack(packed.to_vec(), LIMIT, &mut lease)?;
+    assert!(plain.len() <= LIMIT && plain.capacity() <= 2 * (LIMIT + UNPACK_STEP));
+    assert_eq!(lease.bytes(), if plain.is_empty() { 0 } else { packed.len() + plain.len() });
+    Ok(plain)
+}
+
+/// What can be unpacked, up to a little more than is accepted; an error if that is followed by something broken.
+fn read(packed: impl Read) -> std::io::Result<Vec<u8>> {
+    let mut plain = Vec::new();
+    packed.take(LIMIT as u64 + 1).read_to_end(&mut plain)?;
+    Ok(plain)
+}
+
+pub(crate) fn check_query(bytes: &[u8]) {
+    let Some((&place, query)) = bytes.split_first() else { return };
+    let metrics = &CATALOG[usize::from(place) % CATALOG.len()];
+    let address = [format!("/v6/metrics/{}/plot-data/?", metrics.name).as_bytes(), query].concat();
+    // What is no address does not come as far.
+    let Ok(address) = Uri::try_from(address) else { return };
+    let request = TestRequest::with_uri(&address.to_string()).to_http_request();
+    let params = Params::parse(request.query_string());
+    let (Some(meaning), Some(page)) = (meaning(metrics, &params), page(&params)) else { return };
+    assert!(meaning.range.started <= meaning.range.ended);
+    assert!(!meaning.columns.is_empty());
+
+    let head = page.head(usize::MAX, || Links::of(&request, &params));
+    let beside = [(head.next, page.number.checked_add(1)), (head.previous, Some(page.number - 1))];
+    for (link, number) in beside {
+        let Some(link) = link else { continue };
+        let link: Uri = link.parse().expect("a link is an address");
+        let params = Params::parse(link.query().unwrap_or_default());
+        let expected = number.map(|number| PageRequest { number, size: page.size });
+        assert_eq!(self::page(&params), expected, "{link}");
+        assert_eq!(self::meaning(metrics, &params).as_ref(), Some(&meaning), "{link}");
+    }
+}
+
+/// The page that parameters ask for, if they can.
+fn page(params: &Params<'_>) -> Option<PageRequest> {
+    match PageRequest::parse(params) {
+        Ok(page) => Some(page),
+        Err(ApiError::BadParameter { .. } | ApiError::InvalidPage) => None,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// What parameters ask for, if they can, at noon of 2015-01-31.
+fn meaning(metrics: &'static MetricsType, params: &Params<'_>) -> Option<Query> {
+    let now = Timestamp::from_micros(1_422_705_600_000_000).expect("it is in range");
+    match v6::parse(metrics, params, &CHOICES, Dialect::Documented, now) {
+        Ok(query) => Some(query),
+        Err(ApiError::BadParameter { .. }) => None,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+static CHOICES: LazyLock<Choices> = LazyLock::new(|| {
+    const DEFINITIONS: &[u8] = br#"[
+        {"kind": "job_type", "id": 1, "name": "a", "version": "1"},
+        {"kind": "job_type", "id": 2, "name": "a", "version": "2"},
+        {"kind": "strike", "id": 1, "name": "a"},
+        {"kind": "error", "id": 1, "name": "a", "category": "DATA", "is_builtin": true},
+        {"kind": "error", "id": 2, "name": "b", "category": "SYSTEM"}
+    ]"#;
+    let nothing = Choices::default();
+    let mut draft = Draft::new(&nothing);
+    wire::read_json(DEFINITIONS, |object| draft.take(object)).expect("it is JSON");
+    let mut choices = Choices::default();
+    for object in draft.finish().expect("it is valid") {
+        if let Object::Choice(choice) = object {
+            choices.define(*choice);
+        }
+    }
+    choices
+});

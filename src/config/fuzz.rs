@@ -1,0 +1,85 @@
+//! Settings: what is accepted is printed as it was read, what is refused is named.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use toml::de::{DeTable, DeValue};
+
+use super::value::Written;
+use super::{Config, ConfigError, KEYS, Key, Origin, Settings};
+
+/// Takes what follows the first byte for the value of the key at that place, or for a file if there is none.
+pub(crate) fn check(bytes: &[u8]) {
+    let Some((&place, bytes)) = bytes.split_first() else { return };
+    match (KEYS.get(usize::from(place)), str::from_utf8(bytes)) {
+        (Some(key), Ok(text)) => check_text(key, text),
+        (Some(_), Err(_)) => {}
+        (None, _) => check_file(bytes),
+    }
+}
+
+fn check_text(key: &'static Key, text: &str) {
+    if (key.section, key.name) == ("server", "listen") && is_looked_up(text) {
+        return;
+    }
+    let mut settings = defaults();
+    let origin = Origin::Flag(key.flag);
+    match settings.set(key, origin.clone(), Written::Text(text)) {
+        Ok(()) => check_printed(&settings),
+        Err(problem) => {
+            let message = problem.refuse(key, origin, &format!("{text:?}")).to_string();
+            assert!(message.starts_with(&format!("flag {}: {key} ", key.flag)), "{message}");
+            assert!(message.lines().count() == 1, "{message:?}");
+        }
+    }
+}
+
+fn check_file(bytes: &[u8]) {
+    if names_a_host(bytes) {
+        return;
+    }
+    let mut settings = defaults();
+    match settings.read(file(), bytes) {
+        Ok(()) => check_printed(&settings),
+        Err(error) => {
+            let message = error.to_string();
+            let ConfigError::Invalid { origin: Origin::File { line, .. }, .. } = error else { panic!("{message}") };
+            assert!((1..=bytes.split(|&byte| byte == b'\n').count()).contains(&line), "{message}");
+            assert!(message.starts_with(&format!("config.toml:{line}: ")), "{message}");
+            assert!(message.lines().count() == 1, "{message:?}");
+        }
+    }
+}
+
+fn check_printed(settings: &Settings) {
+    // Masked, they are not what they were.
+    if settings.config.access.tokens.is_empty() {
+        let mut again = defaults();
+        let printed = settings.to_string();
+        again.read(file(), printed.as_bytes()).unwrap_or_else(|error| panic!("{error} in {printed}"));
+        assert_eq!(again.config, settings.config, "{printed}");
+    }
+}
+
+fn defaults() -> Settings {
+    Settings { config: Config::default(), origins: BTreeMap::new() }
+}
+
+fn file() -> &'static Path {
+    Path::new("config.toml")
+}
+
+/// Whether the file has the server listen at a name, which would be looked up in the network.
+fn names_a_host(bytes: &[u8]) -> bool {
+    let Ok(file) = str::from_utf8(bytes).map_err(drop).and_then(|text| DeTable::parse(text).map_err(drop)) else {
+        return false;
+    };
+    let server = file.get_ref().get("server").map(toml::Spanned::get_ref);
+    let listen = if let Some(DeValue::Table(server)) = server { server.get("listen") } else { None };
+    listen.and_then(|listen| listen.get_ref().as_str()).is_some_and(is_looked_up)
+}
+
+fn is_looked_up(address: &str) -> bool {
+    address.parse::<SocketAddr>().is_err()
+}

@@ -1,0 +1,79 @@
+//! Rollups: any split of the same contributions merges to the same, and what was merged can be taken out again.
+
+use crate::catalog::MetricsTypeId;
+use crate::events::contribution::{COUNTERS, DISTRIBUTIONS};
+use crate::events::{ChoiceId, Contribution, Partition};
+use crate::rollup::{Aggregate, Distribution, Rollup};
+use crate::store;
+use crate::time::Date;
+
+pub(super) fn check(bytes: &[u8]) {
+    let mut lots = [const { Vec::new() }; 3];
+    for chunk in bytes.as_chunks().0 {
+        let (lot, contribution) = contribution(chunk);
+        lots[lot].push(contribution);
+    }
+    let [a, b, c] = lots.each_ref().map(|lot| rollup(lot));
+    assert_eq!(merged(&[&a, &b]), merged(&[&b, &a]));
+    assert_eq!(merged(&[&merged(&[&a, &b]), &c]), merged(&[&a, &merged(&[&b, &c])]));
+    let all = merged(&[&a, &b, &c]);
+    assert_eq!(rollup(&lots.concat()), all);
+    check_replaced(&a, &b, &c);
+    store::fuzz::check_rollup(&all);
+}
+
+/// The lot that a contribution comes in, and itself.
+fn contribution(&[when, counter, error, observed, value @ ..]: &[u8; 12]) -> (usize, Contribution) {
+    let value = u64::from_le_bytes(value);
+    let mut observations = [None; DISTRIBUTIONS];
+    for (place, observation) in observations.iter_mut().enumerate() {
+        *observation = (observed >> place & 1 == 1).then_some(value >> place);
+    }
+    let choice = ChoiceId::new(1).expect("it is in range");
+    let contribution = Contribution {
+        partition: Partition { date: Date::MIN, metrics: MetricsTypeId::JobTypes, choice },
+        hour: when / 3 % 24,
+        counter: Some(usize::from(counter)).filter(|&place| place < COUNTERS),
+        error: ChoiceId::new(error.into()),
+        observations,
+    };
+    (usize::from(when % 3), contribution)
+}
+
+fn rollup(contributions: &[Contribution]) -> Rollup {
+    let mut rollup = Rollup::default();
+    for contribution in contributions {
+        rollup.hour_mut(contribution.hour).fold(contribution);
+    }
+    rollup
+}
+
+fn merged(parts: &[&Rollup]) -> Rollup {
+    let mut merged = Rollup::default();
+    for part in parts {
+        merged.merge(part);
+    }
+    merged
+}
+
+/// Takes `b` out of what has both and puts `c` in: the same as if it had always been so, but for extremes that are said to be
+/// lost.
+fn check_replaced(a: &Rollup, b: &Rollup, c: &Rollup) {
+    let mut replaced = merged(&[a, b]);
+    let lost = replaced.apply(b, c);
+    let expected = merged(&[a, c]);
+    assert_eq!(replaced.hour_bits(), expected.hour_bits());
+    for ((hour, replaced), (_, expected)) in replaced.hours().zip(expected.hours()) {
+        if lost.contains(&hour) {
+            assert_eq!(without_extremes(replaced), without_extremes(expected), "hour {hour}");
+        } else {
+            assert_eq!(replaced, expected, "hour {hour}");
+        }
+    }
+}
+
+fn without_extremes(aggregate: &Aggregate) -> Aggregate {
+    let distributions =
+        aggregate.distributions.each_ref().map(|&Distribution { n, sum, .. }| Distribution { n, sum, min: 0, max: 0 });
+    Aggregate { distributions, ..aggregate.clone() }
+}

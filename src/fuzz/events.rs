@@ -1,0 +1,58 @@
+//! Bodies: what is accepted is JSON, has as many objects as it seems, and is written as it was read.
+
+use serde_json::Value;
+
+use crate::events::wire::{self, NotJson, Read, write_choices, write_event};
+use crate::events::{Choices, MAX_ID, Object};
+
+pub(super) fn check_json(body: &[u8]) {
+    let mut objects = Vec::new();
+    let read = wire::read_json(body, |object| objects.push(object));
+    let plain = serde_json::from_slice(body).map(|value| if let Value::Array(array) = value { array.len() } else { 1 });
+    check(&read, &objects, plain.ok());
+}
+
+pub(super) fn check_ndjson(body: &[u8]) {
+    let mut objects = Vec::new();
+    let read = wire::read_ndjson(body, |object| objects.push(object));
+    let lines = body.split(|&byte| byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
+    let plain = lines.map(serde_json::from_slice::<Value>).collect::<Result<Vec<_>, _>>();
+    let is_text = str::from_utf8(body).is_ok();
+    check(&read, &objects, plain.ok().filter(|_| is_text).map(|lines| lines.len()));
+}
+
+/// `plain` is how many objects there are for a parser that knows nothing of events; `None` if it finds no JSON.
+fn check(read: &Result<(), NotJson>, objects: &[Read], plain: Option<usize>) {
+    match (read, plain) {
+        (Ok(()), Some(count)) => assert_eq!(objects.len(), count, "{objects:?}"),
+        // Within an array or object that no field may be, nothing is looked at.
+        (Ok(()), None) => assert!(objects.iter().any(Result::is_err), "what is no JSON was accepted: {objects:?}"),
+        (Err(error), Some(count)) => panic!("{count} objects are refused: {error}"),
+        (Err(_), None) => {}
+    }
+    for object in objects {
+        match object {
+            Ok(object) => check_written(object),
+            Err(problems) => assert!(!problems.is_empty(), "an object is refused without a problem"),
+        }
+    }
+}
+
+/// Times and the ids of choices have types that hold nothing out of range, so it shows when they are read again.
+fn check_written(object: &Object) {
+    let mut line = Vec::new();
+    match object {
+        Object::Choice(choice) => {
+            let mut choices = Choices::default();
+            choices.define(choice.as_ref().clone());
+            assert_eq!(write_choices(&mut line, &choices), 1);
+        }
+        Object::Event(event) => {
+            assert!((1..=MAX_ID).contains(&event.key().id), "{event:?}");
+            write_event(&mut line, event);
+        }
+    }
+    let mut again = Vec::new();
+    let read = wire::read_ndjson(&line, |object| again.push(object));
+    assert_eq!((read, again), (Ok(()), vec![Ok(object.clone())]), "{}", String::from_utf8_lossy(&line));
+}

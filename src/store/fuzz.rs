@@ -1,0 +1,108 @@
+//! Stored bytes: a value or `Corrupt`, and a value is packed as it was unpacked.
+
+use std::fmt::Debug;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::blocks::{FORM_BLOCK, MAX_EVENTS, count_and_last_id, decode_events, encode_events};
+use super::codec::{Corrupt, FORM_DEFINITION, Record, decode_definition, encode_definition};
+use super::index_pages::{FORM_INDEX_PAGE, Place, decode_index_page, encode_index_page};
+use super::rollup_rows::{FORM_ROLLUP, RollupRow, decode_rollup, encode_rollup};
+use crate::events::{ChoiceId, ErrorDefinition, EventKind, JobType, Strike};
+use crate::rollup::{Aggregate, Parts, Rollup};
+use crate::time::Date;
+
+/// Takes the content behind the first byte, which says what it is, for a record: as it is, which seldom has the right
+/// checksum, and with one.
+pub(crate) fn check(bytes: &[u8]) {
+    let Some((&sort, content)) = bytes.split_first() else { return };
+    let home = Date::from_days(16_436).zip(ChoiceId::new(3));
+    match sort {
+        0 => check_block(None, EventKind::Job, content),
+        1 => check_block(None, EventKind::JobExecution, content),
+        2 => check_block(None, EventKind::Ingest, content),
+        3 => check_block(home, EventKind::Job, content),
+        4 => check_block(home, EventKind::JobExecution, content),
+        5 => check_block(home, EventKind::Ingest, content),
+        6 => check_index_page(content),
+        7 => check_rollup_row(content),
+        8 => check_definition::<JobType>(content),
+        9 => check_definition::<Strike>(content),
+        10 => check_definition::<ErrorDefinition>(content),
+        _ => {}
+    }
+}
+
+/// Packs and unpacks a rollup, its day alone as well.
+pub(crate) fn check_rollup(rollup: &Rollup) {
+    let mut record = Record::default();
+    let sealed = encode_rollup(&mut record, rollup);
+    assert_eq!(decode_rollup(sealed).as_ref(), Ok(rollup));
+    let mut day = Aggregate::default();
+    let read = RollupRow::open(sealed).and_then(|row| row.day(Parts::ALL, &mut day));
+    assert_eq!((read, day), (Ok(()), rollup.day()));
+}
+
+fn check_block(place: Place, kind: EventKind, content: &[u8]) {
+    for sealed in [content, &with_checksum(FORM_BLOCK, content)] {
+        let Ok(events) = decode_events(place, kind, sealed) else { continue };
+        assert!((1..=MAX_EVENTS).contains(&events.len()));
+        assert!(events.iter().is_sorted_by(|a, b| a.key() < b.key()));
+        let last = events.last().map_or(0, |event| event.key().id);
+        assert_eq!(count_and_last_id(sealed), Ok((events.len(), last)));
+        let mut record = Record::default();
+        let again = encode_events(&mut record, place, &events.iter().collect::<Vec<_>>());
+        assert_eq!(decode_events(place, kind, again), Ok(events));
+    }
+}
+
+fn check_index_page(content: &[u8]) {
+    for sealed in [content, &with_checksum(FORM_INDEX_PAGE, content)] {
+        check_again(sealed, decode_index_page, |record, page| encode_index_page(record, page).to_vec());
+    }
+}
+
+fn check_definition<T: Serialize + DeserializeOwned + Debug + PartialEq>(content: &[u8]) {
+    for sealed in [content, &with_checksum(FORM_DEFINITION, content)] {
+        check_again(sealed, decode_definition::<T>, |record, definition| {
+            encode_definition(record, definition).to_vec()
+        });
+    }
+}
+
+/// The first byte of the content is the length of the front.
+fn check_rollup_row(content: &[u8]) {
+    let Some((&length, parts)) = content.split_first() else { return };
+    let (front, rest) = parts.split_at(parts.len().min(length.into()));
+    let mut record = Record::default();
+    record.start(FORM_ROLLUP);
+    record.bytes(front);
+    record.seal_front();
+    record.bytes(rest);
+    for sealed in [parts, record.seal()] {
+        for parts in [Parts::ALL, Parts::NONE, Parts::COUNTERS, Parts::ERRORS, Parts::distribution(0)] {
+            let _ = RollupRow::open(sealed).and_then(|row| row.day(parts, &mut Aggregate::default()));
+        }
+        if let Ok(rollup) = decode_rollup(sealed) {
+            check_rollup(&rollup);
+        }
+    }
+}
+
+fn check_again<T: Debug + PartialEq>(
+    sealed: &[u8],
+    decode: impl Fn(&[u8]) -> Result<T, Corrupt>,
+    encode: impl Fn(&mut Record, &T) -> Vec<u8>,
+) {
+    if let Ok(value) = decode(sealed) {
+        assert_eq!(decode(&encode(&mut Record::default(), &value)), Ok(value));
+    }
+}
+
+fn with_checksum(form: u8, content: &[u8]) -> Vec<u8> {
+    let mut record = Record::default();
+    record.start(form);
+    record.bytes(content);
+    record.seal().to_vec()
+}
