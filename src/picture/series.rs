@@ -9,6 +9,8 @@ use crate::rollup::Scope;
 
 /// How many letters a name has in the legend at most.
 const NAME_LETTERS: usize = 40;
+/// How many letters of a title or version are taken at most: they may be as long as a body.
+const TITLE_LETTERS: usize = 200;
 
 /// A column of somebody's.
 pub(super) struct Series {
@@ -77,10 +79,11 @@ pub(super) fn whose(query: &Query, choices: &Choices) -> String {
 /// What people call a choice: by its title, and its version if it has one.
 fn choice(query: &Query, choices: &Choices, scope: Scope) -> Option<String> {
     let Scope::Choice(id) = scope else { return None };
+    let begin = |text: &str| shorten(text, TITLE_LETTERS);
     let name = match choices.selectable(query.metrics, id)? {
-        Selectable::JobType(it) => format!("{} {}", it.title, it.version),
-        Selectable::Strike(it) => it.title.clone(),
-        Selectable::Error(it) => it.title.clone(),
+        Selectable::JobType(it) => format!("{} {}", begin(&it.title), begin(&it.version)),
+        Selectable::Strike(it) => begin(&it.title),
+        Selectable::Error(it) => begin(&it.title),
     };
     Some(clean(&name).trim().to_owned())
 }

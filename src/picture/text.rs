@@ -30,7 +30,7 @@ pub(super) fn clean(text: &str) -> String {
 
 /// The beginning of a text that has at most so many letters, `…` included.
 pub(super) fn shorten(text: &str, most: usize) -> String {
-    if text.chars().count() <= most {
+    if text.chars().nth(most).is_none() {
         return text.to_owned();
     }
     let beginning: String = text.chars().take(most - 1).collect();
