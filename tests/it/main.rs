@@ -11,6 +11,7 @@ mod details;
 mod docs;
 mod events_in;
 mod export;
+mod extremes;
 mod hostile;
 mod http_rules;
 mod kept_answers;
