@@ -312,3 +312,15 @@ fn the_events_out_of_scales_database_have_fields_that_are_known() {
     assert_eq!(kinds, ["job_type", "strike", "error", "job", "job_execution", "ingest"]);
     assert_eq!(server.values("ingests", "total_count", "")[0]["value"], 1);
 }
+
+#[test]
+fn the_image_has_every_target_that_the_manifest_names() {
+    let (manifest, recipe, ignored) = (read("Cargo.toml"), read("packaging/docker/Dockerfile"), read(".dockerignore"));
+    let targets = manifest.lines().filter_map(|line| line.strip_prefix("path = \"tests/")?.strip_suffix('"'));
+    let targets: Vec<_> = targets.collect();
+    assert!(targets.len() >= 4, "{targets:?}");
+    for target in targets {
+        assert!(recipe.contains(&format!("COPY tests/{target} tests/{target}\n")), "{target} is not copied");
+        assert!(ignored.contains(&format!("!tests/{target}\n")), "{target} does not go to the builder");
+    }
+}
