@@ -1,11 +1,28 @@
 //! What is asked of the rollups. Equal questions have equal answers as long as nothing changes, so answers are kept by them
 //! ([`crate::api::answers`]).
 
+use actix_web::{HttpRequest, HttpResponse};
+
 use super::{plot_data, totals};
-use crate::api::ApiError;
+use crate::access::Scope;
 use crate::api::answer::Answer;
 use crate::api::answers::Room;
+use crate::api::{ApiError, State};
 use crate::store::Snapshot;
+
+/// Answers what a request asks of a state of the store, to whoever may read.
+pub(super) async fn respond<Q: Into<Question>>(
+    request: &HttpRequest,
+    state: &State,
+    ask: impl Fn(&Snapshot) -> Result<Q, ApiError>,
+) -> Result<HttpResponse, ApiError> {
+    state.allow(request, Scope::Read)?;
+    let answer = state.answers.answer(|| {
+        let snapshot = state.store.snapshot()?;
+        Ok((ask(&snapshot)?.into(), snapshot))
+    });
+    state.answers.send(request, answer.await?).await
+}
 
 /// What a request means, however it was spelled.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

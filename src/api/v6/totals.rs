@@ -14,7 +14,7 @@ use serde::ser::{SerializeMap, Serializer};
 use utoipa::ToSchema;
 
 use super::plot_data::{columns, selection};
-use crate::access::Scope;
+use super::question::respond;
 use crate::api::answer::{Answer, Content};
 use crate::api::answers::Room;
 use crate::api::page::{Links, PageRequest};
@@ -37,12 +37,7 @@ pub(in crate::api) async fn totals(
     request: HttpRequest,
     state: Data<State>,
 ) -> Result<HttpResponse, ApiError> {
-    state.allow(&request, Scope::Read)?;
-    let answer = state.answers.answer(|| {
-        let snapshot = state.store.snapshot()?;
-        Ok((Question::of(metrics, &request, &state, &snapshot)?.into(), snapshot))
-    });
-    state.answers.send(&request, answer.await?).await
+    respond(&request, &state, |snapshot| Question::of(metrics, &request, &state, snapshot)).await
 }
 
 /// What a request means.

@@ -18,11 +18,11 @@ pub(super) use query::{columns, selection};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 
-use crate::access::Scope;
 use crate::api::answer::{Answer, Content};
 use crate::api::answers::Room;
 use crate::api::page::{Links, PageRequest};
 use crate::api::params::Params;
+use crate::api::v6::question::respond;
 use crate::api::{ApiError, State};
 use crate::catalog::MetricsType;
 use crate::config::Dialect;
@@ -38,12 +38,7 @@ pub(in crate::api) async fn plot_data(
     request: HttpRequest,
     state: Data<State>,
 ) -> Result<HttpResponse, ApiError> {
-    state.allow(&request, Scope::Read)?;
-    let answer = state.answers.answer(|| {
-        let snapshot = state.store.snapshot()?;
-        Ok((Question::of(metrics, &request, &state, &snapshot)?.into(), snapshot))
-    });
-    state.answers.send(&request, answer.await?).await
+    respond(&request, &state, |snapshot| Question::of(metrics, &request, &state, snapshot)).await
 }
 
 /// What a request means.

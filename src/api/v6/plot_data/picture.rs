@@ -9,8 +9,8 @@ use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::{Format, Question, query, with_ids};
-use crate::access::Scope;
 use crate::api::params::Params;
+use crate::api::v6::question::respond;
 use crate::api::{ApiError, State};
 use crate::catalog::MetricsType;
 use crate::picture::{Drawing, Impossible, Kind, Theme, check, keys};
@@ -34,12 +34,7 @@ pub(in crate::api) async fn plot_svg(
     request: HttpRequest,
     state: Data<State>,
 ) -> Result<HttpResponse, ApiError> {
-    state.allow(&request, Scope::Read)?;
-    let answer = state.answers.answer(|| {
-        let snapshot = state.store.snapshot()?;
-        Ok((Question::of_picture(metrics, &request, &state, &snapshot)?.into(), snapshot))
-    });
-    state.answers.send(&request, answer.await?).await
+    respond(&request, &state, |snapshot| Question::of_picture(metrics, &request, &state, snapshot)).await
 }
 
 impl Question {
