@@ -21,7 +21,7 @@ pub(super) const MAX_EVENTS: usize = 128;
 /// The most events that the last block of a home holds while it is a tail: rewritten with every event that comes.
 pub(super) const TAIL_EVENTS: usize = 16;
 /// The most tasks that the events of a block have together, unless it holds a single event.
-const SHARED_TASKS: usize = 1 << 14;
+pub(super) const SHARED_TASKS: usize = 1 << 14;
 
 const MISSING: Corrupt = Corrupt("a required number is missing");
 const WRONG_TIME: Corrupt = Corrupt("a time is wrong");
@@ -89,11 +89,21 @@ pub(super) fn count_and_last_id(sealed: &[u8]) -> Result<(usize, u64), Corrupt> 
 
 /// Unpacks events of one kind that are kept at `place`.
 pub(super) fn decode_events(place: Place, kind: EventKind, sealed: &[u8]) -> Result<Vec<Event>, Corrupt> {
+    decode_events_within(MAX_TASKS, place, kind, sealed)
+}
+
+/// The same, where a single event may have so many tasks only: equal ones take no bytes, but memory and time.
+pub(super) fn decode_events_within(
+    most_tasks: usize,
+    place: Place,
+    kind: EventKind,
+    sealed: &[u8],
+) -> Result<Vec<Event>, Corrupt> {
     let mut read = Reader(open(FORM_BLOCK, sealed)?);
     let ids = take_ids(&mut read)?;
     let events = match kind {
         EventKind::Job => take_jobs(&mut read, place, &ids),
-        EventKind::JobExecution => take_executions(&mut read, place, &ids),
+        EventKind::JobExecution => take_executions(&mut read, place, &ids, most_tasks),
         EventKind::Ingest => take_ingests(&mut read, place, &ids),
     }?;
     read.end()?;
@@ -165,7 +175,7 @@ fn put_executions(record: &mut Record, place: Place, executions: &[&JobExecution
     record.column(&tasks, |&(before, task)| distance(task.started.or(before), task.ended));
 }
 
-fn take_executions(read: &mut Reader<'_>, place: Place, ids: &[u64]) -> Result<Vec<Event>, Corrupt> {
+fn take_executions(read: &mut Reader<'_>, place: Place, ids: &[u64], most_tasks: usize) -> Result<Vec<Event>, Corrupt> {
     let job_type = take_choices(read, place, ids.len())?;
     let [status, ended, started, queued, error, last_modified, tasks] = take(read, ids.len())?;
     let day = start(place);
@@ -174,8 +184,9 @@ fn take_executions(read: &mut Reader<'_>, place: Place, ids: &[u64]) -> Result<V
         let count = usize::try_from(count.ok_or(MISSING)?).unwrap_or(usize::MAX);
         task_count = task_count.checked_add(count).ok_or(MISSING)?;
     }
-    if task_count > MAX_TASKS {
-        return Err(Corrupt("an event has too many tasks"));
+    let most = if ids.len() > 1 { SHARED_TASKS } else { most_tasks };
+    if task_count > most {
+        return Err(Corrupt("the events of a block have too many tasks"));
     }
     let [task_type, task_started, task_ended] = take(read, task_count)?;
     let mut next_task = 0..task_count;
@@ -435,6 +446,34 @@ mod tests {
             let blocks = cut_into_blocks(&events, at_the_end);
             prop_assert!(blocks.iter().all(|block| !block.is_empty() && block.len() <= MAX_EVENTS));
             prop_assert_eq!(blocks.concat(), events);
+        }
+    }
+
+    #[test]
+    fn only_a_single_event_may_have_more_tasks_than_events_share() {
+        let execution = |id: u64, tasks: usize| {
+            let task = Task { task_type: TaskType::Main, started: None, ended: None };
+            Event::JobExecution(JobExecution {
+                id,
+                job_type: ChoiceId::new(1).expect("in range"),
+                status: ExecutionStatus::Queued,
+                queued: None,
+                started: None,
+                ended: None,
+                error: None,
+                tasks: vec![task; tasks],
+                last_modified: None,
+            })
+        };
+        for (events, may) in [
+            (vec![execution(1, SHARED_TASKS + 1)], true),
+            (vec![execution(1, SHARED_TASKS), execution(2, 0)], true),
+            (vec![execution(1, SHARED_TASKS), execution(2, 1)], false),
+        ] {
+            let mut record = Record::default();
+            let sealed = encode_events(&mut record, None, &events.iter().collect::<Vec<_>>());
+            assert_eq!(decode_events(None, EventKind::JobExecution, sealed).is_ok(), may);
+            assert_eq!(cut_into_blocks(&events.iter().collect::<Vec<_>>(), false).len() == 1, may);
         }
     }
 

@@ -1,7 +1,8 @@
 //! Bytes of everything that is stored: sealed records, columns of numbers, `bincode` for definitions.
 //!
 //! Every value is sealed: a form byte that says how to read it, the content, and a checksum. Whatever bytes stand on disk,
-//! reading yields a value or [`Corrupt`], never a panic and never more memory than the bytes account for.
+//! reading yields a value or [`Corrupt`], never a panic, and takes no more memory than the largest value that can be written. A
+//! column of equal numbers has a few bytes, so whoever reads one bounds how many there are.
 //!
 //! Numbers of many events are kept by column ([`Record::column`]): counted in the largest unit that divides them all (a
 //! microsecond, a millisecond, a second), as distances to the smallest, each in as few bits as the largest needs. `bincode`, which
