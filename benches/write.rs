@@ -105,7 +105,7 @@ fn pack_the_next_batch(bencher: Bencher<'_, '_>) {
         .collect();
     events.sort_by_key(|event| event.key());
     bencher.counter(ItemsCount::new(BATCH)).bench(|| {
-        let thrown_away: Result<(), StoreError> = store.write(|batch| {
+        let thrown_away = store.write::<()>(|batch| {
             let changes = events.iter().map(|&event| Change::new(None, event)).collect();
             batch.events.replace(changes, |_| Ok(()))?;
             Err(StoreError::Closed)

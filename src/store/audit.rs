@@ -8,7 +8,6 @@ use redb::ReadableTable;
 
 use super::blocks::decode_events;
 use super::copy::home_of;
-use super::damage::guarded;
 use super::index_pages::{IndexPage, Place, decode_index_page};
 use super::rollup_rows::decode_rollup;
 use super::snapshot::{Kept, Snapshot};
@@ -39,7 +38,7 @@ fn choice(id: u64) -> Result<ChoiceId, Corrupt> {
 impl Snapshot {
     /// All dates for which anything is stored, in order.
     pub fn dates(&self) -> Result<BTreeSet<Date>, StoreError> {
-        guarded(|| {
+        self.guard().run(|| {
             let mut dates = BTreeSet::new();
             let (blocks, rollups) = (self.table(tables::BLOCKS)?, self.table(tables::ROLLUPS)?);
             let mut next = Some(0);
@@ -63,7 +62,7 @@ impl Snapshot {
         of: Option<Date>,
         mut visit: impl FnMut(&Event) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        guarded(|| {
+        self.guard().run(|| {
             let (start, end) = match of {
                 Some(date) => (first_block(date.days()), first_block(date.days() + 1)),
                 None => (BlockKey { days: 0, choice: 0, kind: 0, lower: 0 }, first_block(0)),
@@ -81,7 +80,7 @@ impl Snapshot {
 
     /// The rollups of a date.
     pub fn rollups_of(&self, date: Date) -> Result<BTreeMap<RollupKey, Rollup>, StoreError> {
-        guarded(|| {
+        self.guard().run(|| {
             let mut rollups = BTreeMap::new();
             let days = date.days();
             for row in self.table(tables::ROLLUPS)?.range(first_day(days)..first_day(days + 1))? {
@@ -104,7 +103,7 @@ impl Snapshot {
 
     /// What would go if that was kept.
     pub fn forgettable(&self, kept: Kept) -> Result<Forgettable, StoreError> {
-        guarded(|| {
+        self.guard().run(|| {
             let mut found = Forgettable::default();
             let (mut event_days, mut rollup_days) = (BTreeSet::new(), BTreeSet::new());
             let events_end = first_block(kept.events_from.days());
@@ -131,7 +130,7 @@ impl Snapshot {
 
     /// How many events the index names that are not forgotten.
     pub fn indexed(&self) -> Result<u64, StoreError> {
-        guarded(|| {
+        self.guard().run(|| {
             let mut count = 0;
             for row in self.table(tables::INDEX)?.iter()? {
                 let page = decode_index_page(row?.1.value())?;
@@ -171,7 +170,7 @@ impl<'a> Index<'a> {
 
     /// Whether the index says that an event is kept where it belongs.
     pub fn names(&mut self, event: &Event) -> Result<bool, StoreError> {
-        guarded(|| {
+        self.snapshot.guard().run(|| {
             let EventKey { kind, id } = event.key();
             let key = PageKey { page: id >> 8, kind: kind as u8 };
             if self.page.as_ref().is_none_or(|(read, _)| *read != key) {

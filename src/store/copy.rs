@@ -12,7 +12,6 @@ use std::sync::Arc;
 use redb::ReadableTable;
 
 use super::blocks::{count_and_last_id, decode_events};
-use super::damage::guarded;
 use super::index_pages::Place;
 use super::snapshot::Snapshot;
 use super::tables::BlockKey;
@@ -43,7 +42,7 @@ pub(super) fn home_of(key: BlockKey) -> Result<(Place, EventKind), Corrupt> {
 impl Snapshot {
     /// Copies everything that was posted into a file without a name in that directory.
     pub fn copy(&self, directory: &Path) -> Result<Copy, StoreError> {
-        guarded(|| {
+        self.guard().run(|| {
             let failed = |source| StoreError::Directory { path: directory.to_owned(), source };
             let mut out = BufWriter::with_capacity(1 << 20, tempfile::tempfile_in(directory).map_err(failed)?);
             let (mut events, mut blocks) = (0, 0);

@@ -3,13 +3,39 @@
 //! Once a file is open, `redb` takes what stands in it for true, and panics where that cannot be: a length that leads beyond its
 //! page, a text that is none. Files are verified when they are opened ([`super::Opening::verify`]); what was not, or is damaged
 //! later, ends here. Every operation of the store and of a snapshot is guarded. Panics of ours are bugs, and go on.
+//!
+//! After a failed read or write, `redb` refuses whatever is not in its cache until the database is opened again. A [`Guard`]
+//! remembers that, so that whoever opens it ([`super::Store::reopen`]) learns of it without trying.
 
 use std::cell::{Cell, RefCell};
 use std::panic::{self, AssertUnwindSafe, Location, PanicHookInfo};
 use std::path::Path;
 use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::StoreError;
+
+/// Watches over one open database.
+#[derive(Debug, Default)]
+pub(super) struct Guard {
+    failed: AtomicBool,
+}
+
+impl Guard {
+    /// Does some work with the database; [`StoreError::Damaged`] if `redb` panics.
+    pub(super) fn run<T>(&self, work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let result = guarded(work);
+        if matches!(result, Err(StoreError::Database(_) | StoreError::Damaged(_))) {
+            self.failed.store(true, Ordering::Relaxed);
+        }
+        result
+    }
+
+    /// Whether some work failed for a reason that lasts until the database is opened again.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
+    }
+}
 
 thread_local! {
     /// How many guards this thread is within.
@@ -18,8 +44,8 @@ thread_local! {
     static SAID: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Does some work with the database; [`StoreError::Damaged`] if `redb` panics.
-pub(super) fn guarded<T, E: From<StoreError>>(work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+/// Does some work with a database that is not open, or no longer; [`StoreError::Damaged`] if `redb` panics.
+pub(super) fn guarded<T>(work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
     static LISTENING: Once = Once::new();
     LISTENING.call_once(listen);
     GUARDS.set(GUARDS.get() + 1);
@@ -27,7 +53,7 @@ pub(super) fn guarded<T, E: From<StoreError>>(work: impl FnOnce() -> Result<T, E
     let result = panic::catch_unwind(AssertUnwindSafe(work));
     GUARDS.set(GUARDS.get() - 1);
     result.unwrap_or_else(|panic| match SAID.take() {
-        Some(said) => Err(StoreError::Damaged(said).into()),
+        Some(said) => Err(StoreError::Damaged(said)),
         None => panic::resume_unwind(panic),
     })
 }
@@ -69,7 +95,7 @@ mod tests {
 
     #[test]
     fn panics_of_ours_go_on_and_leave_nothing_behind() {
-        let ours = panic::catch_unwind(|| guarded::<(), StoreError>(|| panic!("a bug")));
+        let ours = panic::catch_unwind(|| guarded::<()>(|| panic!("a bug")));
         assert_eq!(ours.expect_err("it goes on").downcast_ref(), Some(&"a bug"));
         assert_eq!(GUARDS.get(), 0);
         assert!(SAID.take().is_none());

@@ -34,7 +34,7 @@ pub use copy::Copy;
 pub use redb::StorageBackend;
 pub use snapshot::{Kept, Snapshot, Wanted};
 
-use damage::guarded;
+use damage::{Guard, guarded};
 use snapshot::LatestChoices;
 use tables::DefinitionKey;
 
@@ -145,14 +145,21 @@ impl fmt::Debug for Medium {
     }
 }
 
-/// The open database.
+/// The database, while it is open.
+#[derive(Debug)]
+struct Open {
+    database: Database,
+    guard: Arc<Guard>,
+}
+
+/// What is kept, in one file.
 #[derive(Debug)]
 pub struct Store {
     path: PathBuf,
     medium: Medium,
     opening: Opening,
-    /// `None` while it is closed after a failed write. Locked for writing only to close and open it again.
-    database: RwLock<Option<Database>>,
+    /// `None` while it is closed after a failure. Locked for writing only to close and open it again.
+    open: RwLock<Option<Open>>,
     choices: LatestChoices,
 }
 
@@ -181,57 +188,62 @@ impl Store {
     }
 
     fn new(path: PathBuf, opening: Opening, medium: Medium) -> Result<Self, StoreError> {
-        let database = RwLock::new(Some(open_database(&path, &medium, opening)?));
-        Ok(Self { path, medium, opening, database, choices: LatestChoices::default() })
+        let open = RwLock::new(Some(Open::new(&path, &medium, opening)?));
+        Ok(Self { path, medium, opening, open, choices: LatestChoices::default() })
     }
 
     /// What is stored now. Later writes do not change it.
     pub fn snapshot(&self) -> Result<Snapshot, StoreError> {
-        let database = self.database.read();
-        guarded(|| self.snapshot_of(database.as_ref().ok_or(StoreError::Closed)?))
+        let open = self.open.read();
+        let open = open.as_ref().ok_or(StoreError::Closed)?;
+        open.guard.run(|| self.snapshot_of(open))
     }
 
-    fn snapshot_of(&self, database: &Database) -> Result<Snapshot, StoreError> {
-        Snapshot::new(database.begin_read()?, &self.choices)
+    fn snapshot_of(&self, open: &Open) -> Result<Snapshot, StoreError> {
+        Snapshot::new(open.database.begin_read()?, Arc::clone(&open.guard), &self.choices)
     }
 
     /// Runs one batch of changes and commits it, synced to disk. If anything fails, nothing is changed; after a failed
     /// commit it may be unknown whether it took effect, and [`reopen`](Self::reopen) finds out.
-    pub fn write<T, E: From<StoreError>>(&self, change: impl FnOnce(&mut Batch<'_>) -> Result<T, E>) -> Result<T, E> {
-        let database = self.database.read();
-        let database = database.as_ref().ok_or(StoreError::Closed)?;
-        guarded(|| {
-            let transaction = database.begin_write().map_err(StoreError::from)?;
-            let choices = Arc::clone(self.snapshot_of(database)?.choices());
+    pub fn write<T>(&self, change: impl FnOnce(&mut Batch<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let open = self.open.read();
+        let open = open.as_ref().ok_or(StoreError::Closed)?;
+        open.guard.run(|| {
+            let transaction = open.database.begin_write()?;
+            let choices = Arc::clone(self.snapshot_of(open)?.choices());
             let mut batch = Batch::new(&transaction, choices)?;
             let result = change(&mut batch)?;
             batch.finish()?;
-            transaction.commit().map_err(StoreError::from)?;
+            transaction.commit()?;
             Ok(result)
         })
     }
 
-    /// Closes the database and opens it again: the way out after a failed write. Fails as long as nothing can be written;
+    /// Whether a read or a write failed and only [`reopen`](Self::reopen) helps.
+    pub fn has_failed(&self) -> bool {
+        self.open.read().as_ref().is_some_and(|open| open.guard.has_failed())
+    }
+
+    /// Closes the database and opens it again: the way out after a failure. Fails as long as nothing can be written;
     /// what was stored can be read all the same, if the file can be opened at all.
     pub fn reopen(&self) -> Result<(), StoreError> {
-        let mut database = self.database.write();
-        close_database(database.take());
-        let open = database.insert(open_database(&self.path, &self.medium, self.opening)?);
-        guarded(|| commit_nothing(open, false))
+        let mut open = self.open.write();
+        close_database(open.take());
+        let open = open.insert(Open::new(&self.path, &self.medium, self.opening)?);
+        open.commit_nothing(false)
     }
 
     /// Leaves the file so that it opens at once even after a crash, until the next write: what that needs is written with
     /// this commit. Costs about as much as the commit of a small request; the more so, the larger the file.
     pub fn settle(&self) -> Result<(), StoreError> {
-        let database = self.database.read();
-        guarded(|| commit_nothing(database.as_ref().ok_or(StoreError::Closed)?, true))
+        self.open.read().as_ref().ok_or(StoreError::Closed)?.commit_nothing(true)
     }
 
     /// Lets the database verify its file. Returns whether all was well; if not, it was mended as far as possible.
     pub fn verify_file(&self) -> Result<bool, StoreError> {
-        let mut database = self.database.write();
-        let database = database.as_mut().ok_or(StoreError::Closed)?;
-        guarded(|| database.check_integrity().map_err(|error| StoreError::Database(error.into())))
+        let mut open = self.open.write();
+        let Open { database, guard } = open.as_mut().ok_or(StoreError::Closed)?;
+        guard.run(|| database.check_integrity().map_err(|error| StoreError::Database(error.into())))
     }
 
     /// How long the file is, in bytes.
@@ -251,34 +263,38 @@ impl Store {
 
     /// Closes the database, so that another process may open it. Reading and writing fail from then on.
     pub fn close(&self) {
-        close_database(self.database.write().take());
+        close_database(self.open.write().take());
     }
 }
 
-/// A commit that changes nothing, but has to be written.
-fn commit_nothing(database: &Database, quick_repair: bool) -> Result<(), StoreError> {
-    let mut transaction = database.begin_write()?;
-    transaction.set_quick_repair(quick_repair);
-    transaction.open_table(tables::META)?.insert(tables::META_FORMAT, tables::FORMAT)?;
-    Ok(transaction.commit()?)
+impl Open {
+    fn new(path: &Path, medium: &Medium, opening: Opening) -> Result<Self, StoreError> {
+        guarded(|| {
+            let mut builder = redb::Builder::new();
+            builder.set_cache_size(opening.cache_bytes).set_check_integrity_on_open(opening.verify);
+            let database = (medium.0)(&builder).map_err(|error| StoreError::open(path, error.into()))?;
+            prepare_format(&database, path)?;
+            Ok(Self { database, guard: Arc::default() })
+        })
+    }
+
+    /// A commit that changes nothing, but has to be written.
+    fn commit_nothing(&self, quick_repair: bool) -> Result<(), StoreError> {
+        self.guard.run(|| {
+            let mut transaction = self.database.begin_write()?;
+            transaction.set_quick_repair(quick_repair);
+            transaction.open_table(tables::META)?.insert(tables::META_FORMAT, tables::FORMAT)?;
+            Ok(transaction.commit()?)
+        })
+    }
 }
 
-fn close_database(database: Option<Database>) {
-    let Some(database) = database else { return };
+fn close_database(open: Option<Open>) {
+    let Some(Open { database, .. }) = open else { return };
     if let Err(error) = guarded(|| database.close().map_err(|error| StoreError::Database(error.into()))) {
         // Nothing is lost: what was committed is on disk, and the next open looks through the file.
         tracing::debug!(%error, "the database did not close in order");
     }
-}
-
-fn open_database(path: &Path, medium: &Medium, opening: Opening) -> Result<Database, StoreError> {
-    guarded(|| {
-        let mut builder = redb::Builder::new();
-        builder.set_cache_size(opening.cache_bytes).set_check_integrity_on_open(opening.verify);
-        let database = (medium.0)(&builder).map_err(|error| StoreError::open(path, error.into()))?;
-        prepare_format(&database, path)?;
-        Ok(database)
-    })
 }
 
 /// Makes the tables of a new database; refuses a newer format. An older format would be migrated here.

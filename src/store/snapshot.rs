@@ -5,7 +5,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use redb::{AccessGuard, Key, ReadOnlyTable, ReadTransaction, ReadableTable, TableDefinition, Value};
 
-use super::damage::guarded;
+use super::damage::Guard;
 use super::rollup_rows::RollupRow;
 use super::tables::{DayKey, TotalKey};
 use super::{StoreError, read_choices, tables};
@@ -18,6 +18,7 @@ use crate::time::Date;
 /// One state of the store. While it lives, pages that later writes free stay in use: hold it shortly.
 pub struct Snapshot {
     transaction: ReadTransaction,
+    guard: Arc<Guard>,
     version: u64,
     kept: Kept,
     choices: Arc<Choices>,
@@ -61,13 +62,22 @@ pub struct Wanted<'a> {
 pub(super) type LatestChoices = Mutex<(u64, Arc<Choices>)>;
 
 impl Snapshot {
-    pub(super) fn new(transaction: ReadTransaction, latest: &LatestChoices) -> Result<Self, StoreError> {
+    pub(super) fn new(
+        transaction: ReadTransaction,
+        guard: Arc<Guard>,
+        latest: &LatestChoices,
+    ) -> Result<Self, StoreError> {
         let meta = transaction.open_table(tables::META)?;
         let number = |key| meta.get(key).map(|number| number.map_or(0, |number| number.value()));
         let (version, changed) = (number(tables::META_VERSION)?, number(tables::META_CHOICES)?);
         let kept = Kept::read(&meta)?;
         let choices = choices(&transaction, changed, latest)?;
-        Ok(Self { transaction, version, kept, choices })
+        Ok(Self { transaction, guard, version, kept, choices })
+    }
+
+    /// What watches over the database that is read.
+    pub(super) fn guard(&self) -> &Guard {
+        &self.guard
     }
 
     /// A table of this state.
@@ -100,18 +110,20 @@ impl Snapshot {
         wanted: &Wanted<'_>,
         mut visit: impl FnMut(Date, Scope, &Aggregate) -> Result<(), E>,
     ) -> Result<(), E> {
-        guarded(|| {
+        let visited = self.guard.run(|| {
             let mut day = Aggregate::default();
             for rows in self.rows(wanted)? {
                 let (date, rows) = rows?;
                 for (scope, row) in rows {
-                    let read = RollupRow::open(row.value()).and_then(|row| row.day(wanted.parts, &mut day));
-                    read.map_err(StoreError::from)?;
-                    visit(date, scope, &day)?;
+                    RollupRow::open(row.value())?.day(wanted.parts, &mut day)?;
+                    if let Err(error) = visit(date, scope, &day) {
+                        return Ok(Err(error));
+                    }
                 }
             }
-            Ok(())
-        })
+            Ok(Ok(()))
+        });
+        visited?
     }
 
     /// Visits the hours that have something in them: oldest first, in each hour one after the other of the scopes.
@@ -120,22 +132,25 @@ impl Snapshot {
         wanted: &Wanted<'_>,
         mut visit: impl FnMut(Date, u8, Scope, &Aggregate) -> Result<(), E>,
     ) -> Result<(), E> {
-        guarded(|| {
+        let visited = self.guard.run(|| {
             let mut aggregate = Aggregate::default();
             for rows in self.rows(wanted)? {
                 let (date, rows) = rows?;
                 let hours = rows.iter().map(|(scope, row)| Ok((*scope, RollupRow::open(row.value())?.hours()?)));
-                let mut rows = hours.collect::<Result<Vec<_>, Corrupt>>().map_err(StoreError::from)?;
+                let mut rows = hours.collect::<Result<Vec<_>, Corrupt>>()?;
                 for hour in 0..24 {
                     for (scope, hours) in &mut rows {
-                        if hours.read(hour, wanted.parts, &mut aggregate).map_err(StoreError::from)? {
-                            visit(date, hour, *scope, &aggregate)?;
+                        if hours.read(hour, wanted.parts, &mut aggregate)?
+                            && let Err(error) = visit(date, hour, *scope, &aggregate)
+                        {
+                            return Ok(Err(error));
                         }
                     }
                 }
             }
-            Ok(())
-        })
+            Ok(Ok(()))
+        });
+        visited?
     }
 
     /// The dates that have something in them, with the rows of those scopes that have.

@@ -5,8 +5,8 @@
 //! each request learns what became of it. A request that cannot be stored does not take the others with it. When nothing
 //! comes, the task settles the file, so that it opens at once even after a crash.
 //!
-//! After the disk failed, the database is closed and opened again before the next group; until that works, requests are
-//! told that nothing can be written.
+//! After the disk failed, be it while somebody read, the database is closed and opened again before the next group, within a
+//! second if none comes; until that works, requests are told that nothing can be written.
 //!
 //! Not here: reading requests (`api`), tables (`store`).
 
@@ -76,7 +76,7 @@ pub struct RollupTask {
     readiness: Arc<Readiness>,
     figures: Arc<Figures>,
     expiry: Expiry,
-    /// The last write failed: the database has to be opened again.
+    /// Something failed: the database has to be opened again.
     reopen: bool,
     /// Something was written since the file was settled.
     unsettled: bool,
@@ -99,18 +99,17 @@ impl RollupTask {
         while self.step() == Progress::Worked {}
     }
 
-    /// Waits for requests, commits a group of them and answers each; or does what an order asks for. When none come for a second, it tries again after a
-    /// failed write, so that readiness comes back although nobody writes to a server that is not ready; or it settles the
-    /// file, so that it opens at once whatever happens.
+    /// Waits for requests, commits a group of them and answers each; or does what an order asks for. When none come for a
+    /// second, it opens the database again if something failed, so that readiness comes back although nobody writes to a
+    /// server that is not ready; or it settles the file, so that it opens at once whatever happens.
     pub fn step(&mut self) -> Progress {
         let until_expiry = self.expiry.wait().filter(|_| !self.reopen);
         if until_expiry == Some(Duration::ZERO) {
             self.expire();
         }
-        let pause = (self.reopen || self.unsettled).then_some(PAUSE);
-        let patience = pause.into_iter().chain(until_expiry).min();
-        let taken = self.queue.take(GROUP_BYTES, patience);
-        if matches!(taken, Taken::Nothing) && patience != pause {
+        let patience = until_expiry.map_or(PAUSE, |wait| wait.min(PAUSE));
+        let taken = self.queue.take(GROUP_BYTES, Some(patience));
+        if matches!(taken, Taken::Nothing) && patience < PAUSE {
             return Progress::Worked;
         }
         self.work(taken)
@@ -121,8 +120,7 @@ impl RollupTask {
         match taken {
             Taken::Requests(requests) => self.answer(requests),
             Taken::Order(order) => self.obey(order),
-            Taken::Nothing if self.reopen => _ = self.commit(&[]),
-            Taken::Nothing => self.settle(),
+            Taken::Nothing => self.pause(),
             Taken::Closed => return Progress::Done,
         }
         Progress::Worked
@@ -163,11 +161,31 @@ impl RollupTask {
         let _ = order.reply.send(result);
     }
 
-    fn settle(&mut self) {
-        self.unsettled = false;
-        if let Err(error) = self.store.settle() {
+    /// Uses the time that nobody asks for anything.
+    fn pause(&mut self) {
+        let used = match self.recover() {
+            Ok(()) if std::mem::take(&mut self.unsettled) => self.store.settle(),
+            recovered => recovered,
+        };
+        if let Err(error) = used {
             self.failed(&error);
         }
+    }
+
+    /// Opens the database again if something failed.
+    fn recover(&mut self) -> Result<(), StoreError> {
+        if !self.reopen && self.store.has_failed() {
+            self.reopen = true;
+            self.unready("the database failed while it was read");
+        }
+        if self.reopen {
+            self.store.reopen()?;
+            tracing::info!("the database was opened again");
+            self.reopen = false;
+            self.unsettled = true;
+            *self.readiness.trouble.lock() = None;
+        }
+        Ok(())
     }
 
     fn answer(&mut self, requests: Vec<Request>) {
@@ -195,10 +213,7 @@ impl RollupTask {
     /// One commit. [`WriteFailed::Internal`] is the fault of one of the requests, or of what is stored for it.
     fn commit(&mut self, requests: &[Vec<Object>]) -> Result<Vec<Receipt>, WriteFailed> {
         let write = AssertUnwindSafe(|| {
-            if self.reopen {
-                self.store.reopen()?;
-                tracing::info!("the database was opened again after a failed write");
-            }
+            self.recover()?;
             self.store.write(|batch| group::apply(batch, requests))
         });
         let began = Instant::now();
@@ -206,9 +221,7 @@ impl RollupTask {
             Ok(Ok(Applied { receipts, counts })) => {
                 self.figures.count_commit(began.elapsed());
                 counts.count_in(&self.figures);
-                self.reopen = false;
                 self.unsettled = true;
-                *self.readiness.trouble.lock() = None;
                 Ok(receipts)
             }
             Ok(Err(StoreError::Corrupt(damage))) => {
@@ -224,15 +237,19 @@ impl RollupTask {
         }
     }
 
-    /// Nothing can be written at the moment: says so, once, and remembers to open the database again.
+    /// A write failed: the database has to be opened again.
     fn failed(&mut self, error: &StoreError) {
         self.figures.commit_failures.inc();
-        let error = chain(error);
-        let before = self.readiness.trouble.lock().replace(error.clone());
-        if before.as_ref() != Some(&error) {
-            tracing::error!(error, "the database cannot be written");
-        }
         self.reopen = true;
+        self.unready(&chain(error));
+    }
+
+    /// Nothing can be written at the moment: says so, once for each reason.
+    fn unready(&self, trouble: &str) {
+        let before = self.readiness.trouble.lock().replace(trouble.to_owned());
+        if before.as_deref() != Some(trouble) {
+            tracing::error!(error = trouble, "the database cannot be written");
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use scale_metrics::catalog::MetricsTypeId;
 use scale_metrics::events::ChoiceId;
 use scale_metrics::rollup::{RollupKey, Scope};
-use scale_metrics::store::{Opening, Store, StoreError};
+use scale_metrics::store::{Opening, Store};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -61,7 +61,7 @@ fn wrong_rollups_are_put_right_and_listed() {
                 batch.rollups.put(key, &rollup)?;
             }
         }
-        Ok::<_, StoreError>(())
+        Ok(())
     });
     broken.unwrap();
     store.close();

@@ -3,14 +3,19 @@
 //! A seed decides everything: the requests, the groups that they are committed in, what goes wrong with the disk and when.
 //! After every step everything that is stored is read, and must be what was acknowledged, with every rollup computed anew.
 //! After a failed commit there are two states that may hold, with the group and without it; once the database is open again,
-//! what is there tells which, and from then on it has to stay. All runs on one thread and by a clock of its own.
+//! what is there tells which, and from then on it has to stay. In the end every column is compared with what the oracle of
+//! `tests/it` makes of the events. All runs on one thread and by a clock of its own.
 //!
-//! Not here: HTTP, and columns (`tests/it`).
+//! Not here: HTTP (`tests/it`, `tests/faults`).
 
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
+mod columns;
 mod disk;
 mod model;
+#[path = "../it/oracle.rs"]
+#[allow(dead_code, reason = "choices and totals are asked for over HTTP only")]
+mod oracle;
 mod requests;
 
 use std::any::Any;
@@ -385,6 +390,7 @@ impl Simulation {
             }
             Err(error) => {
                 assert!(matches!(error, StoreError::Database(_) | StoreError::Closed), "{error:?}");
+                assert!(!is_ready || server.store.has_failed(), "it cannot be read, and nobody knows: {error:?}");
                 self.count("states unreadable", 1);
             }
         }
@@ -398,6 +404,8 @@ impl Simulation {
         assert_eq!(report.problems, []);
         assert_eq!(report.events, events);
         assert_eq!(self.candidates.len(), 1, "it is known what is stored");
+        let compared = columns::compare(&self.server().store.snapshot().unwrap()).unwrap();
+        self.count("values compared with the oracle", compared);
     }
 }
 
@@ -447,6 +455,36 @@ fn what_is_acknowledged_is_stored_once_whatever_the_disk_does() {
         eprintln!("{name:>36} {count:>10}");
     }
     assert!(failures.is_empty(), "{} seeds failed; the first:\n{}", failures.len(), failures[0]);
+}
+
+/// Nobody posts: the task has settled the file, and would never touch it again.
+#[test]
+fn a_failed_read_is_mended_in_the_next_pause() {
+    let mut simulation = Simulation::new(0);
+    simulation.opening.cache_bytes = 0;
+    simulation.reopen_in_order();
+    simulation.recover();
+    let read = |simulation: &mut Simulation| {
+        let snapshot = simulation.server().store.snapshot()?;
+        Stored::read(&snapshot)
+    };
+    let before = read(&mut simulation).unwrap();
+    simulation.disk.fail(Fault::Fail { op: Op::Read, after: 0, for_ever: false, done: false });
+    // The database refuses from then on, although the disk works again.
+    for _ in 0..2 {
+        assert!(matches!(read(&mut simulation), Err(StoreError::Database(_))));
+    }
+    simulation.server().task.work(Taken::Nothing);
+    assert_eq!(read(&mut simulation).unwrap(), before);
+    assert_eq!(simulation.server().readiness.reasons(), Vec::<String>::new());
+
+    simulation.disk.fail(Fault::Fail { op: Op::Read, after: 0, for_ever: true, done: false });
+    assert!(read(&mut simulation).is_err());
+    simulation.server().task.work(Taken::Nothing);
+    assert_eq!(simulation.server().readiness.reasons().len(), 1);
+    simulation.disk.heal();
+    simulation.recover();
+    assert_eq!(read(&mut simulation).unwrap(), before);
 }
 
 #[test]

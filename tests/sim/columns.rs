@@ -1,0 +1,104 @@
+//! All columns as the server would show them, against the oracle's, which knows neither contributions nor rollups.
+
+use std::collections::BTreeMap;
+
+use scale_metrics::catalog::{CATALOG, MetricsType};
+use scale_metrics::events::{ChoiceId, wire};
+use scale_metrics::plot::{Bucket, Plot, Resolution, Selection};
+use scale_metrics::rollup::Scope;
+use scale_metrics::store::{Snapshot, StoreError, Wanted};
+use scale_metrics::time::Date;
+use serde_json::{Value, json};
+
+use crate::oracle::Oracle;
+
+/// The values of each column, by its name.
+type Columns = BTreeMap<String, Vec<Value>>;
+
+/// Compares every column of everything, by day and by hour, together and by choice. Days whose events are forgotten are left
+/// out. Returns how many values were compared.
+pub(crate) fn compare(snapshot: &Snapshot) -> Result<u64, StoreError> {
+    let oracle = oracle(snapshot)?;
+    let first = snapshot.kept().events_from;
+    let mut compared = 0;
+    for metrics in CATALOG.iter() {
+        for selected in [&[][..], &[1, 2], &[1, 2, 3]] {
+            for (resolution, name) in [(Resolution::Day, "day"), (Resolution::Hour, "hour")] {
+                let shown = shown(snapshot, metrics, selected, resolution)?;
+                let expected = expected(&oracle, metrics.name, selected, name, first);
+                assert_eq!(shown, expected, "{} of {selected:?} by {name}", metrics.name);
+                compared += shown.values().map(Vec::len).sum::<usize>() as u64;
+            }
+        }
+    }
+    Ok(compared)
+}
+
+/// An oracle that is told what is stored, as it is exported.
+fn oracle(snapshot: &Snapshot) -> Result<Oracle, StoreError> {
+    let mut lines = Vec::new();
+    wire::write_choices(&mut lines, snapshot.choices());
+    for date in [None].into_iter().chain(snapshot.dates()?.into_iter().map(Some)) {
+        snapshot.events(date, |event| {
+            wire::write_event(&mut lines, event);
+            Ok(())
+        })?;
+    }
+    let objects = lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    let objects: Vec<Value> = objects.map(|line| serde_json::from_slice(line).unwrap()).collect();
+    let mut oracle = Oracle::default();
+    oracle.post(&objects).expect("every choice that is named is defined");
+    Ok(oracle)
+}
+
+fn shown(
+    snapshot: &Snapshot,
+    metrics: &'static MetricsType,
+    selected: &[u64],
+    resolution: Resolution,
+) -> Result<Columns, StoreError> {
+    let Some((first, last)) = snapshot.dates()?.first().copied().zip(snapshot.dates()?.last().copied()) else {
+        return Ok(metrics.columns.iter().map(|column| (column.name.clone(), Vec::new())).collect());
+    };
+    let selection = match selected {
+        [] => Selection::All,
+        ids => Selection::Choices(ids.iter().map(|&id| ChoiceId::new(id).unwrap()).collect()),
+    };
+    let columns: Vec<_> = metrics.columns.iter().collect();
+    let mut plot = Plot::new(&columns, snapshot.choices());
+    let wanted = Wanted {
+        metrics: metrics.id,
+        scopes: &selection.scopes(),
+        dates: (first.max(snapshot.kept().events_from), last),
+        parts: scale_metrics::plot::parts(&columns),
+    };
+    let mut add = |date, hour, scope, aggregate: &_| {
+        plot.add(Bucket { date, hour, scope }, aggregate);
+        Ok::<_, StoreError>(())
+    };
+    match resolution {
+        Resolution::Day => snapshot.days(&wanted, |date, scope, day| add(date, 0, scope, day)),
+        Resolution::Hour => snapshot.hours(&wanted, add),
+    }?;
+    let value = |(Bucket { date, hour, scope }, value)| {
+        let mut shown = json!({"datetime": format!("{date}T{hour:02}:00:00"), "value": u64::try_from(value).unwrap()});
+        if let Scope::Choice(id) = scope {
+            shown["id"] = id.get().into();
+        }
+        shown
+    };
+    let series = plot.series().iter();
+    Ok(series.map(|series| (series.column.name.clone(), plot.points(series).map(value).collect())).collect())
+}
+
+fn expected(oracle: &Oracle, metrics: &str, selected: &[u64], resolution: &str, first: Date) -> Columns {
+    let first = first.to_string();
+    let is_kept = |value: &Value| value["datetime"].as_str().unwrap() >= first.as_str();
+    let series = oracle.plot(metrics, selected, resolution).into_iter();
+    series
+        .map(|mut series| {
+            let values = series["values"].take().as_array().unwrap().iter().filter(|it| is_kept(it)).cloned().collect();
+            (series["column"].as_str().unwrap().to_owned(), values)
+        })
+        .collect()
+}
