@@ -76,6 +76,7 @@ impl App {
         let retention = retention(&config);
         // A clock cannot go on for any number of seconds; a day is as good as for ever.
         let stall = Duration::from_secs(config.server.stall_timeout_s.min(24 * 60 * 60));
+        let connections = Connections { most: config.server.max_connections, stall };
         let origins = config.server.cors_origins;
         let readiness = Arc::<Readiness>::default();
         let figures = Arc::<Figures>::default();
@@ -94,7 +95,8 @@ impl App {
             body_least_bytes_s: config.server.body_least_bytes_s,
             exports: Exports::default(),
         });
-        let (server, server_thread) = start_server(listener, state, stall, origins).map_err(StartError::Server)?;
+        let (server, server_thread) =
+            start_server(listener, state, connections, origins).map_err(StartError::Server)?;
         let task = RollupTask::new(
             Arc::clone(&store),
             Arc::clone(&queue),
@@ -141,17 +143,27 @@ pub fn retention(config: &Config) -> Retention {
     Retention { events_days, rollups_days }
 }
 
+/// What bounds connections.
+struct Connections {
+    /// How many there may be at once.
+    most: usize,
+    /// How long one may get nowhere.
+    stall: Duration,
+}
+
 /// Runs the server on a thread of its own; returns when it takes connections.
 fn start_server(
     listener: TcpListener,
     state: Data<State>,
-    stall: Duration,
+    Connections { most, stall }: Connections,
     origins: Vec<WebOrigin>,
 ) -> io::Result<(ServerHandle, JoinHandle<io::Result<()>>)> {
     let (started, handle) = mpsc::channel();
     let serve = move || {
         actix_web::rt::System::new().block_on(async move {
-            let builder = Server::build().disable_signals().shutdown_timeout(STOP_WAITS_S);
+            let workers = thread::available_parallelism()?.get();
+            let builder = Server::build().workers(workers).max_concurrent_connections(most.div_ceil(workers));
+            let builder = builder.disable_signals().shutdown_timeout(STOP_WAITS_S);
             let stop = builder.graceful_shutdown_signal();
             // What `HttpServer` does, which takes bare sockets only.
             let worker = move || {

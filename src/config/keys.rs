@@ -115,6 +115,10 @@ settings! {
         listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8080)),
             flag "--listen" of "ADDR:PORT", variable "SCALE_METRICS_LISTEN";
 
+        /// How many connections there may be at once, shared out evenly among the server's threads; further ones wait.
+        max_connections: usize = 10_000, at least 1,
+            flag "--max-connections" of "COUNT", variable "SCALE_METRICS_MAX_CONNECTIONS";
+
         /// The largest body that is accepted, in bytes, unpacked.
         max_body_bytes: usize = 64 << 20, at least 1,
             flag "--max-body-bytes" of "BYTES", variable "SCALE_METRICS_MAX_BODY_BYTES";

@@ -1,4 +1,4 @@
-//! What happens to the program by no fault of its own: it is killed, its disk is full, its file is damaged.
+//! What happens to the program by no fault of its own: it is killed, its disk is full, its file is damaged, it is besieged.
 //!
 //! Short forms run with all tests; the variables named in `docs/testing.md` make them long.
 
@@ -13,3 +13,4 @@ mod oracle;
 mod poster;
 mod random;
 mod server;
+mod siege;

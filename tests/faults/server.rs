@@ -102,6 +102,11 @@ impl Client {
         Self { origin, agent: config.timeout_global(Some(GIVE_UP)).build().new_agent() }
     }
 
+    /// Host and port, for whoever speaks by raw socket.
+    pub(crate) fn address(&self) -> &str {
+        self.origin.strip_prefix("http://").unwrap()
+    }
+
     /// Posts objects; the status and the answer, or `None` if the connection broke.
     pub(crate) fn post(&self, objects: &[Value]) -> Option<(u16, Value)> {
         let body = serde_json::to_vec(objects).unwrap();

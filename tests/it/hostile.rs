@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -229,6 +229,21 @@ fn many_idle_connections_are_in_nobodys_way() {
     assert!(peak_mib(&server) < 100, "{} MiB", peak_mib(&server));
     drop(idle);
     assert_serves(&server.client);
+}
+
+#[test]
+fn connections_beyond_their_number_wait_for_one_that_is_closed() {
+    let server = TestServer::start_with(|config| config.server.max_connections = 4);
+    // As many for each thread of the server, rounded up.
+    let idle: Vec<_> = (0..200).map(|_| server.connect()).collect();
+    let mut connection = server.connect();
+    connection.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    connection.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    let waits = connection.read(&mut [0; 100]).unwrap_err().kind();
+    assert!(matches!(waits, ErrorKind::WouldBlock | ErrorKind::TimedOut), "{waits:?}");
+    drop(idle);
+    connection.set_read_timeout(None).unwrap();
+    assert_eq!(status_of(&rest(connection)), Some(200));
 }
 
 #[test]

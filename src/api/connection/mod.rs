@@ -3,7 +3,8 @@
 //! The framework has a deadline for the head of the first request only, and none for a client that does not read what it
 //! asked for. So it gets no bare socket, but a [`Connection`], which fails when a request does not begin in time, or an answer
 //! does not go out fast enough: the connection is closed then, and whatever the answer held in memory is free again. It
-//! also gives a body to the refusals that the framework makes by itself ([`refusal`]).
+//! also gives a body to the refusals that the framework makes by itself ([`refusal`]). And whoever sends much at once gives way
+//! to the others after each piece: the framework reads 128 KiB otherwise, and makes requests of all of it before it answers one.
 //!
 //! A request that is worked on may take as long as it likes; so the connection shares its [`Phase`] with the requests that
 //! come by it. How long a body may take to arrive is told in `events`.
@@ -12,6 +13,7 @@ mod refusal;
 
 use std::cell::Cell;
 use std::io;
+use std::mem;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -24,6 +26,9 @@ use tokio::time::{Instant, Sleep, sleep_until};
 /// How much of an answer has to go out before the client is waited for once more, in bytes. The system takes it in lumps, so
 /// that more would cut off clients that are merely slow.
 const LEAST_SENT: usize = 16 << 10;
+
+/// How much is read at once while no request is worked on, in bytes: most heads are shorter.
+const HEAD_PIECE: usize = 2 << 10;
 
 /// Whether a connection waits for a request, and since when; `None` while there is one. A clone is the same phase.
 #[derive(Debug, Clone)]
@@ -56,6 +61,8 @@ pub(crate) struct Connection {
     stall: Duration,
     phase: Phase,
     alarm: Alarm,
+    /// The last piece was all that there was room for: the others come first.
+    gives_way: bool,
     /// `None` while the client takes all that is sent.
     blocked: Option<Blocked>,
     /// What goes out in place of a refusal of the framework, and how much of it is out.
@@ -72,12 +79,28 @@ struct Blocked {
 impl Connection {
     /// A new connection, which may get nowhere for that long.
     pub(crate) fn new(socket: TcpStream, stall: Duration) -> Self {
-        Self { socket, stall, phase: Phase::waiting(), alarm: Alarm::default(), blocked: None, refusal: None }
+        let (phase, alarm) = (Phase::waiting(), Alarm::default());
+        Self { socket, stall, phase, alarm, gives_way: false, blocked: None, refusal: None }
     }
 
     /// The phase, for the requests that come by this connection.
     pub(crate) fn phase(&self) -> Phase {
         self.phase.clone()
+    }
+
+    /// Receives a piece.
+    fn receive(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if !self.phase.is_waiting() || buffer.remaining() <= HEAD_PIECE {
+            let polled = Pin::new(&mut self.socket).poll_read(context, buffer);
+            self.gives_way = buffer.remaining() == 0;
+            return polled;
+        }
+        let mut piece = [0; HEAD_PIECE];
+        let mut piece = ReadBuf::new(&mut piece);
+        let polled = Pin::new(&mut self.socket).poll_read(context, &mut piece);
+        self.gives_way = piece.remaining() == 0;
+        buffer.put_slice(piece.filled());
+        polled
     }
 
     /// Sends some of `bytes`; instead of a refusal of the framework's, the same with a body.
@@ -124,7 +147,11 @@ impl AsyncRead for Connection {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        let polled = Pin::new(&mut this.socket).poll_read(context, buffer);
+        if mem::take(&mut this.gives_way) {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let polled = this.receive(context, buffer);
         // As long as an answer goes out, its own deadline applies.
         if polled.is_pending()
             && this.blocked.is_none()
