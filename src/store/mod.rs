@@ -20,7 +20,10 @@ mod snapshot;
 mod tables;
 
 use std::fmt;
+use std::fs::{self, File};
 use std::io;
+#[cfg(unix)]
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -166,11 +169,14 @@ pub struct Store {
 impl Store {
     /// Opens the database in a directory; makes both if they are missing.
     pub fn open(directory: &Path, opening: Opening) -> Result<Self, StoreError> {
-        std::fs::create_dir_all(directory)
-            .map_err(|source| StoreError::Directory { path: directory.to_owned(), source })?;
+        let failed = |source| StoreError::Directory { path: directory.to_owned(), source };
+        fs::create_dir_all(directory).map_err(failed)?;
         let path = directory.join(FILE);
+        if !path.try_exists().map_err(failed)? {
+            make_file(directory, &path)?;
+        }
         let file = path.clone();
-        Self::new(path, opening, Medium(Box::new(move |builder| builder.create(&file))))
+        Self::new(path, opening, Medium(Box::new(move |builder| builder.open(&file))))
     }
 
     /// Opens the database on something else than a file: on what `medium` gives, which is asked whenever the database is
@@ -248,7 +254,7 @@ impl Store {
 
     /// How long the file is, in bytes.
     pub fn file_bytes(&self) -> io::Result<u64> {
-        Ok(std::fs::metadata(&self.path)?.len())
+        Ok(fs::metadata(&self.path)?.len())
     }
 
     /// Where the database is kept.
@@ -294,6 +300,30 @@ fn close_database(open: Option<Open>) {
     if let Err(error) = guarded(|| database.close().map_err(|error| StoreError::Database(error.into()))) {
         // Nothing is lost: what was committed is on disk, and the next open looks through the file.
         tracing::debug!(%error, "the database did not close in order");
+    }
+}
+
+/// Makes a new database beside its place, and puts it there when it is whole. So a file that is empty is damaged, however
+/// early the program was ended that made it.
+fn make_file(directory: &Path, path: &Path) -> Result<(), StoreError> {
+    let failed = |source| StoreError::Directory { path: directory.to_owned(), source };
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(FILE);
+    // As any file that is made, but for what the process leaves out.
+    #[cfg(unix)]
+    builder.permissions(fs::Permissions::from_mode(0o666));
+    let new = builder.tempfile_in(directory).map_err(failed)?;
+    guarded(|| {
+        let open = |error: DatabaseError| StoreError::open(path, error.into());
+        let database = redb::Builder::new().create(new.path()).map_err(open)?;
+        prepare_format(&database, path)?;
+        database.close().map_err(open)
+    })?;
+    match new.persist_noclobber(path) {
+        Ok(_) => File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed),
+        // Another process was faster.
+        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(failed(error.error)),
     }
 }
 

@@ -244,7 +244,7 @@ fn files_that_were_cut_off_or_written_over_are_refused_or_right() {
     let mut random = Random(3);
     let mut outcomes = Outcomes::default();
     let length = truth.bytes.len();
-    let cuts = [1, 63, 64, 320, 511, 512, PAGE - 1, PAGE, PAGE + 1, length / 2, length - PAGE, length - 1];
+    let cuts = [0, 1, 63, 64, 320, 511, 512, PAGE - 1, PAGE, PAGE + 1, length / 2, length - PAGE, length - 1];
     for cut in cuts.into_iter().chain((0..12).map(|_| random.below(length).max(1))) {
         look(&truth.bytes[..cut], VERIFIED, &truth, &format!("cut off at {cut}"), &mut outcomes);
     }
@@ -269,22 +269,30 @@ fn files_that_were_cut_off_or_written_over_are_refused_or_right() {
 
 #[test]
 fn files_of_others_are_refused_and_stay_as_they_are() {
-    let other = {
-        let directory = tempfile::tempdir().unwrap();
+    let written = |directory: &TempDir, write: &dyn Fn(&redb::WriteTransaction)| {
         let path = directory.path().join(FILE);
         let database = redb::Database::create(&path).unwrap();
         let transaction = database.begin_write().unwrap();
-        let table = redb::TableDefinition::<u64, u64>::new("theirs");
-        transaction.open_table(table).unwrap().insert(1, 1).unwrap();
+        write(&transaction);
         transaction.commit().unwrap();
         database.close().unwrap();
         fs::read(path).unwrap()
     };
+    let other = written(&tempfile::tempdir().unwrap(), &|transaction| {
+        let table = redb::TableDefinition::<u64, u64>::new("theirs");
+        transaction.open_table(table).unwrap().insert(1, 1).unwrap();
+    });
+    let newer = written(&sound(), &|transaction| {
+        let table = redb::TableDefinition::<&str, u64>::new("meta");
+        transaction.open_table(table).unwrap().insert("format", 2).unwrap();
+    });
     for (what, bytes, words) in [
+        ("nothing", Vec::new(), "cannot be opened"),
         ("text", b"hello".to_vec(), "cannot be opened"),
         ("zeros", vec![0; 100_000], "cannot be opened"),
         ("an archive", [b"PK\x03\x04".as_slice(), &vec![7; 50_000]].concat(), "cannot be opened"),
         ("a database of another program", other, "is another program's"),
+        ("a database of a newer version", newer, "has format 2, this program reads up to format 1"),
     ] {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join(FILE);
