@@ -7,8 +7,10 @@
 mod damage;
 mod disk;
 mod kills;
+mod linear;
+mod many;
 #[path = "../it/oracle.rs"]
-#[allow(dead_code, reason = "only numbers by hour are asked for here")]
+#[allow(dead_code, reason = "nobody asks for totals here")]
 mod oracle;
 mod poster;
 mod random;

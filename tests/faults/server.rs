@@ -66,6 +66,11 @@ impl Server {
 
     /// Ends it as the system does when memory or power run out: at once.
     pub(crate) fn kill(mut self) {
+        self.kill_now();
+    }
+
+    /// The same, while others still hold it.
+    pub(crate) fn kill_now(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
@@ -114,6 +119,18 @@ impl Client {
         let mut answer = request.send(body).ok()?;
         let text = answer.body_mut().read_to_string().ok()?;
         Some((answer.status().as_u16(), serde_json::from_str(&text).unwrap()))
+    }
+
+    /// Asks for a path, with the tag of what is there already; status, tag and text, or `None` if the connection broke.
+    pub(crate) fn ask(&self, path: &str, tag: Option<&str>) -> Option<(u16, String, String)> {
+        let mut request = self.agent.get(format!("{}{path}", self.origin));
+        if let Some(tag) = tag {
+            request = request.header("If-None-Match", tag);
+        }
+        let mut answer = request.call().ok()?;
+        let text = answer.body_mut().read_to_string().ok()?;
+        let tag = answer.headers().get("ETag").map_or("", |tag| tag.to_str().unwrap()).to_owned();
+        Some((answer.status().as_u16(), tag, text))
     }
 
     /// What stands at a path that can be read; `None` if the connection broke.

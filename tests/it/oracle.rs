@@ -18,7 +18,7 @@ pub(crate) const TYPES: [&str; 3] = ["job-types", "ingests", "errors"];
 type Object = Map<String, Value>;
 
 /// Everything acknowledged so far.
-#[derive(Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Oracle {
     objects: BTreeMap<(String, u64), Object>,
 }
