@@ -1,4 +1,5 @@
-//! What happens to the program by no fault of its own: it is killed, its disk is full, its file is damaged, it is besieged.
+//! What happens to the program by no fault of its own: it is killed, its disk is full, its file is damaged,
+//! many use it at once, it is besieged.
 //!
 //! Short forms run with all tests; the variables named in `docs/testing.md` make them long.
 

@@ -261,10 +261,10 @@ impl Simulation {
             }
         }
         if self.candidates.len() > 16 {
-            self.disk.heal();
             if self.disk.has_crashed() {
                 self.restart();
             }
+            self.disk.heal();
             self.recover();
             self.check();
         }
