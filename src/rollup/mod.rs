@@ -158,13 +158,3 @@ impl Rollup {
         (self.hours & ((1 << hour) - 1)).count_ones() as usize
     }
 }
-
-impl FromIterator<(u8, Aggregate)> for Rollup {
-    fn from_iter<I: IntoIterator<Item = (u8, Aggregate)>>(hours: I) -> Self {
-        let mut rollup = Self::default();
-        for (hour, aggregate) in hours {
-            rollup.set_hour(hour, aggregate);
-        }
-        rollup
-    }
-}

@@ -300,7 +300,13 @@ mod tests {
     }
 
     fn any_rollup() -> impl Strategy<Value = Rollup> {
-        btree_map(0..24_u8, any_aggregate(), 0..24).prop_map(Rollup::from_iter)
+        btree_map(0..24_u8, any_aggregate(), 0..24).prop_map(|hours| {
+            let mut rollup = Rollup::default();
+            for (hour, aggregate) in hours {
+                rollup.set_hour(hour, aggregate);
+            }
+            rollup
+        })
     }
 
     proptest! {
