@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::{env, fs};
+use std::fs;
 
 use scale_metrics::catalog::CATALOG;
 use scale_metrics::check;
@@ -18,6 +18,7 @@ use scale_metrics::worker::group;
 use serde_json::json;
 use tempfile::TempDir;
 
+use crate::number;
 use crate::random::Random;
 use crate::server::run;
 
@@ -193,9 +194,8 @@ fn look(bytes: &[u8], opening: Opening, truth: &Truth, case: &str, outcomes: &mu
 }
 
 /// How many cases there are, and the seed that they are drawn from.
-fn cases(standard: usize) -> (usize, Random) {
-    let number = |name, standard| env::var(name).map_or(standard, |text| text.parse().unwrap());
-    (number("FAULT_FLIPS", standard), Random(number("FAULT_SEED", 1) as u64))
+fn cases(standard: u64) -> (u64, Random) {
+    (number("FAULT_FLIPS", standard), Random(number("FAULT_SEED", 1)))
 }
 
 #[test]

@@ -1,14 +1,16 @@
 //! The server is killed under load, again and again: whatever it acknowledged is there, once, and nothing is there by halves.
 
 use std::path::Path;
+use std::thread;
 use std::time::Duration;
-use std::{env, thread};
 
+use crate::number;
 use crate::poster::{Poster, definitions, look_through};
 use crate::random::Random;
 use crate::server::Server;
 
 const CLIENTS: u64 = 4;
+
 /// All clients post, and somebody reads, until `end` has ended the server.
 fn load(server: Server, posters: &mut [Poster], end: impl FnOnce(Server)) {
     thread::scope(|scope| {
@@ -31,10 +33,10 @@ fn audit(directory: &Path, posters: &mut [Poster]) -> (Server, usize) {
 
 #[test]
 fn nothing_acknowledged_is_lost_or_counted_twice_however_often_the_server_is_killed() {
-    let kills = env::var("FAULT_KILLS").map_or(6, |kills| kills.parse().unwrap());
+    let kills = number("FAULT_KILLS", 6);
     let directory = tempfile::tempdir().unwrap();
     let mut posters: Vec<_> = (1..=CLIENTS).map(Poster::new).collect();
-    let mut random = Random(env::var("FAULT_SEED").map_or(1, |seed| seed.parse().unwrap()));
+    let mut random = Random(number("FAULT_SEED", 1));
     let mut server = Server::start(directory.path());
     for poster in &posters {
         assert_eq!(server.client.post(&definitions(poster.number)).unwrap().0, 200);

@@ -17,3 +17,8 @@ mod poster;
 mod random;
 mod server;
 mod siege;
+
+/// The number that a variable says, so that a run takes longer or goes another way.
+fn number(name: &str, otherwise: u64) -> u64 {
+    std::env::var(name).map_or(otherwise, |text| text.parse().unwrap())
+}

@@ -2,7 +2,6 @@
 //! acknowledged explains every answer that any of them got.
 
 use std::collections::BTreeMap;
-use std::env;
 use std::fmt::Write as _;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,6 +10,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use crate::linear::{Operation, Outcome, What, explain};
+use crate::number;
 use crate::random::Random;
 use crate::server::{Client, Server};
 
@@ -136,10 +136,6 @@ impl Many {
         };
         Some(serde_json::from_str(&text).unwrap())
     }
-}
-
-fn number(name: &str, otherwise: u64) -> u64 {
-    env::var(name).map_or(otherwise, |text| text.parse().unwrap())
 }
 
 /// A server is used and, every other round, killed; returns the history.

@@ -6,10 +6,11 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use std::{env, fs, thread};
+use std::{fs, thread};
 
 use serde_json::json;
 
+use crate::number;
 use crate::random::Random;
 use crate::server::{Client, Server};
 
@@ -17,10 +18,6 @@ use crate::server::{Client, Server};
 const PLOT: &str = "/v6/metrics/job-types/plot-data/";
 /// A job of a type that nobody defined: whoever posts it is refused.
 const REFUSED: &str = r#"[{"kind":"job","id":1,"job_type":4242,"status":"COMPLETED","ended":"2015-01-01T00:00:00Z"}]"#;
-
-fn number(name: &str, otherwise: u64) -> u64 {
-    env::var(name).map_or(otherwise, |text| text.parse().unwrap())
-}
 
 /// What hostile clients share.
 struct Siege {
