@@ -214,6 +214,7 @@ impl Simulation {
     fn drain(&mut self, waiting: Vec<(Vec<Object>, Answer<Receipt>)>) {
         let group_bytes = [1, 4 << 10, 8 << 20][self.rng.usize(..3)];
         let mut waiting = waiting.into_iter();
+        let queue = Arc::clone(&self.server().queue);
         loop {
             let server = self.server();
             let taken = server.queue.take(group_bytes, Some(Duration::ZERO));
@@ -226,6 +227,10 @@ impl Simulation {
             let (group, answers): (Vec<_>, Vec<_>) = waiting.by_ref().take(size).unzip();
             let answers: Vec<_> = answers.into_iter().map(|mut answer| answer.try_recv().unwrap()).collect();
             self.learn(&group, &answers);
+            if !Arc::ptr_eq(&queue, &self.server().queue) {
+                // It had to be started again, and what waited is gone.
+                return;
+            }
         }
         assert!(waiting.next().is_none(), "every request is answered");
     }
