@@ -116,7 +116,7 @@ settings! {
             flag "--listen" of "ADDR:PORT", variable "SCALE_METRICS_LISTEN";
 
         /// How many connections there may be at once, shared out evenly among the server's threads; further ones wait.
-        max_connections: usize = 10_000, at least 1,
+        max_connections: usize = 4_096, at least 1,
             flag "--max-connections" of "COUNT", variable "SCALE_METRICS_MAX_CONNECTIONS";
 
         /// The largest body that is accepted, in bytes, unpacked.

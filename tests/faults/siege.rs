@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::number;
 use crate::random::Random;
-use crate::server::{Client, Server};
+use crate::server::{Client, SERVE, Server, program};
 
 /// The path that hostile clients ask for.
 const PLOT: &str = "/v6/metrics/job-types/plot-data/";
@@ -224,7 +224,7 @@ fn noise(siege: &Siege, random: &mut Random) {
 }
 
 /// Connections that are open, and that is all. Returns how many there were.
-fn idle(siege: &Siege) -> usize {
+fn stay_idle(siege: &Siege) -> usize {
     let mut connections = Vec::new();
     while !siege.is_over.load(Ordering::Relaxed) {
         if connections.len() < usize::try_from(siege.idle).unwrap() {
@@ -283,19 +283,18 @@ impl Good<'_> {
 fn a_good_client_is_served_and_told_the_truth_among_hostile_ones() {
     let directory = tempfile::tempdir().unwrap();
     let length = Duration::from_secs(number("FAULT_SIEGE_S", 3));
-    let server = Server::start(directory.path());
+    let idle = number("FAULT_IDLE", 300);
+    // Without a bound, who opens connections faster than they can be served takes as much memory as he likes.
+    let bound = ["--max-connections", &(idle + 1000).to_string()];
+    let server = Server::of(&mut program(directory.path(), &[&SERVE[..], &bound].concat()));
     let definition = json!({"kind": "job_type", "id": 1, "name": "good", "version": "1"});
     assert_eq!(server.client.post(&[definition]).unwrap().0, 200);
-    let siege = Siege {
-        address: server.client.address().to_owned(),
-        idle: number("FAULT_IDLE", 300),
-        is_over: AtomicBool::new(false),
-    };
+    let siege = Siege { address: server.client.address().to_owned(), idle, is_over: AtomicBool::new(false) };
     let mut good = Good { client: &server.client, jobs: 0 };
     good.work("alone", length);
     thread::scope(|scope| {
         let siege = &siege;
-        let idle = scope.spawn(|| idle(siege));
+        let idle = scope.spawn(|| stay_idle(siege));
         let hostile = SORTS.iter().enumerate().map(|(place, (sort, attack))| {
             let attack = move || {
                 let mut random = Random(number("FAULT_SEED", 1) + place as u64);
