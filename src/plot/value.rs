@@ -59,3 +59,19 @@ fn divide(value: u128, by: u64) -> u128 {
         Err(_) => value / u128::from(by),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn averages_are_rounded_down_however_large_the_sum_is() {
+        let average = |sum, n| statistic(Statistic::Avg, &Distribution { n, sum, min: 0, max: 0 });
+        let largest = u128::from(u64::MAX);
+        assert_eq!(average(7, 2), Some(3));
+        assert_eq!(average(largest, 2), Some(largest / 2));
+        assert_eq!(average(largest + 1, u64::MAX), Some(1));
+        assert_eq!(average(largest * 3 + 2, 3), Some(largest));
+        assert_eq!(average(0, 0), None);
+    }
+}
