@@ -29,8 +29,8 @@ use crate::worker::{Queue, Readiness, Retention, RollupTask};
 
 /// How long a stop waits for running requests, in seconds.
 const STOP_WAITS_S: u64 = 30;
-/// How long a connection may be idle, and how long the head of its first request may take.
-const KEEP_ALIVE: Duration = Duration::from_secs(5);
+/// How long the head of a connection's first request may take.
+const FIRST_HEAD: Duration = Duration::from_secs(5);
 /// How long a client may take to close a connection.
 const CLOSE_WAITS: Duration = Duration::from_secs(1);
 
@@ -177,16 +177,15 @@ fn start_server(
                         let stop = stop.clone();
                         async move { stop.notified().await }
                     })
-                    .keep_alive(KeepAlive::Timeout(KEEP_ALIVE))
-                    .client_request_timeout(KEEP_ALIVE)
+                    // The framework's own timer runs while an answer still goes out, and would cut it off.
+                    .keep_alive(KeepAlive::Os)
+                    .client_request_timeout(FIRST_HEAD)
                     .client_disconnect_timeout(CLOSE_WAITS)
                     .on_connect_ext(|connection: &Connection, data| _ = data.insert(connection.phase()))
                     .h1(routes);
                 fn_service(move |socket: TcpStream| async move {
                     let client = socket.peer_addr().ok();
-                    // Or else the last piece of an answer waits until the client confirms the ones before.
-                    socket.set_nodelay(true).map_err(DispatchError::Io)?;
-                    Ok((Connection::new(socket, stall), client))
+                    Ok((Connection::new(socket, stall).map_err(DispatchError::Io)?, client))
                 })
                 .and_then(http)
             };

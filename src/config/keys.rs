@@ -131,8 +131,8 @@ settings! {
         body_least_bytes_s: u64 = 100,
             flag "--body-least-bytes-s" of "BYTES", variable "SCALE_METRICS_BODY_LEAST_BYTES_S";
 
-        /// How long a connection may get nowhere, in seconds: a head that is not complete, an answer of which hardly
-        /// anything is read.
+        /// How long a connection may get nowhere, in seconds: idle, a head that is not complete, an answer of which
+        /// hardly anything is read.
         stall_timeout_s: u64 = 30, at least 1,
             flag "--stall-timeout-s" of "SECONDS", variable "SCALE_METRICS_STALL_TIMEOUT_S";
 

@@ -5,8 +5,8 @@
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
-use std::{fs, thread};
 
 use serde_json::json;
 
@@ -187,7 +187,7 @@ fn pipeline(siege: &Siege, _: &mut Random) {
     assert_eq!(statuses(&answers), [200; 301]);
 }
 
-/// Asks for much and reads nothing.
+/// Asks for much and reads nothing. What that leaves of the server's memory: [`who_does_not_read_is_not_read`].
 fn unread(siege: &Siege, _: &mut Random) {
     let mut connection = siege.connect();
     connection.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
@@ -318,12 +318,51 @@ fn a_good_client_is_served_and_told_the_truth_among_hostile_ones() {
         eprintln!("{:>8} idle connections", idle.join().unwrap());
     });
     good.work("afterwards", Duration::from_millis(200));
-    let memory = fs::read_to_string(format!("/proc/{}/status", server.id())).unwrap();
-    let peak = memory.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    let peak_mib = peak.split_whitespace().next().unwrap().parse::<u64>().unwrap() >> 10;
+    let peak_mib = server.peak_kib() >> 10;
     eprintln!("{peak_mib} MiB at most");
     // 200 KB for a connection, as the settings say; bodies, pages, answers and the process itself.
     let most_mib = connections * 200 / 1024 + 200;
     assert!(peak_mib < most_mib, "{peak_mib} MiB");
     assert!(server.stop().success());
+}
+
+#[test]
+fn who_does_not_read_is_not_read() {
+    const CLIENTS: usize = 200;
+    let directory = tempfile::tempdir().unwrap();
+    let server = Server::start(directory.path());
+    let siege = Siege { address: server.client.address().to_owned(), idle: 0, is_over: AtomicBool::new(false) };
+    let definition = json!({"kind": "job_type", "id": 1, "name": "good", "version": "1"});
+    assert_eq!(server.client.post(&[definition]).unwrap().0, 200);
+    let before = server.peak_kib();
+    // Each asks as long as anybody takes it: the system at both ends, and the server.
+    let request = format!("GET {PLOT}?resolution=hour HTTP/1.1\r\nHost: x\r\n\r\n");
+    let mut connections = Vec::new();
+    for _ in 0..CLIENTS {
+        let mut connection = siege.connect();
+        connection.set_write_timeout(Some(Duration::from_millis(20))).unwrap();
+        let mut sent = 0;
+        while let Ok(more) = connection.write(&request.as_bytes()[sent % request.len()..]) {
+            sent += more;
+        }
+        connections.push((connection, sent));
+    }
+    let grown = server.peak_kib() - before;
+    let each = grown / u64::try_from(CLIENTS).unwrap();
+    eprintln!("{each} KiB for each of {CLIENTS} connections");
+    // As the settings say.
+    assert!(each < 200, "{each} KiB");
+    // Who reads in time gets an answer to each, also to what was read only then.
+    for (mut connection, sent) in connections.into_iter().rev().take(3) {
+        let rest = &request.as_bytes()[sent % request.len()..];
+        let last = request.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");
+        let mut writer = connection.try_clone().unwrap();
+        writer.set_write_timeout(Some(Duration::from_mins(1))).unwrap();
+        thread::scope(|scope| {
+            scope.spawn(move || writer.write_all(&[rest, last.as_bytes()].concat()).unwrap());
+            let mut answers = String::new();
+            connection.read_to_string(&mut answers).unwrap();
+            assert_eq!(statuses(&answers), vec![200; sent / request.len() + 2]);
+        });
+    }
 }

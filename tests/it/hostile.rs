@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{ErrorKind, Read as _, Write as _};
+use std::iter;
 use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::json;
+use socket2::SockRef;
 use tempfile::TempDir;
 
 use crate::support::process::{FREE_PORT, Serving, program};
@@ -221,6 +223,26 @@ fn an_answer_that_nobody_reads_gives_its_memory_back() {
 }
 
 #[test]
+fn who_stops_reading_for_a_while_gets_every_answer() {
+    const REQUESTS: usize = 100;
+    let server = TestServer::start();
+    server.accept(&[job_type(1, "a")]);
+    let ask = "GET /v6/metrics/job-types/plot-data/?resolution=hour HTTP/1.1\r\nHost: x\r\n\r\n";
+    let last = "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let mut connection = server.connect();
+    SockRef::from(&connection).set_recv_buffer_size(16 << 10).unwrap();
+    // Each is answered, as far as there is room, before the next one comes.
+    for request in iter::repeat_n(ask, REQUESTS).chain([last]) {
+        connection.write_all(request.as_bytes()).unwrap();
+        thread::sleep(Duration::from_millis(5));
+    }
+    // Longer than the framework would wait for a further request.
+    thread::sleep(Duration::from_secs(7));
+    SockRef::from(&connection).set_recv_buffer_size(1 << 20).unwrap();
+    assert_eq!(rest(connection).matches("HTTP/1.1 200 OK\r\n").count(), REQUESTS + 1);
+}
+
+#[test]
 fn many_idle_connections_are_in_nobodys_way() {
     let directory = TempDir::new().unwrap();
     let server = serve(&directory, &[]);
@@ -235,7 +257,8 @@ fn many_idle_connections_are_in_nobodys_way() {
 fn connections_beyond_their_number_wait_for_one_that_is_closed() {
     let server = TestServer::start_with(|config| config.server.max_connections = 4);
     // As many for each thread of the server, rounded up.
-    let idle: Vec<_> = (0..200).map(|_| server.connect()).collect();
+    let threads = thread::available_parallelism().unwrap().get();
+    let idle: Vec<_> = (0..4_usize.div_ceil(threads) * threads).map(|_| server.connect()).collect();
     let mut connection = server.connect();
     connection.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
     connection.set_read_timeout(Some(Duration::from_millis(300))).unwrap();

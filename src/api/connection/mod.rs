@@ -1,10 +1,11 @@
 //! The connection of a client, with the deadlines that the framework leaves open.
 //!
-//! The framework has a deadline for the head of the first request only, and none for a client that does not read what it
-//! asked for. So it gets no bare socket, but a [`Connection`], which fails when a request does not begin in time, or an answer
-//! does not go out fast enough: the connection is closed then, and whatever the answer held in memory is free again. It
-//! also gives a body to the refusals that the framework makes by itself ([`refusal`]). And whoever sends much at once gives way
-//! to the others after each piece: the framework reads 128 KiB otherwise, and makes requests of all of it before it answers one.
+//! The framework has a deadline for the head of the first request, one for idle connections that also cuts off answers, and
+//! none for a client that does not read what it asked for. So it gets no bare socket, but a [`Connection`], which fails when
+//! a request does not come in time, or an answer does not go out fast enough: the connection is closed then, and whatever the
+//! answer held in memory is free again. It also gives a body to the refusals that the framework makes by itself ([`refusal`]).
+//! And whoever sends much at once gives way to the others after each piece: the framework reads 128 KiB otherwise, and makes
+//! requests of all of it before it answers one. Of a client that does not take its answers, nothing is read.
 //!
 //! A request that is worked on may take as long as it likes; so the connection shares its [`Phase`] with the requests that
 //! come by it. How long a body may take to arrive is told in `events`.
@@ -23,9 +24,14 @@ use actix_web::rt::net::TcpStream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// How much of an answer has to go out before the client is waited for once more, in bytes. The system takes it in lumps, so
-/// that more would cut off clients that are merely slow.
+/// How much of an answer has to go out before the client is waited for once more, in bytes. The system takes it in lumps of
+/// half of [`UNSENT`], so that more would cut off clients that are merely slow.
 const LEAST_SENT: usize = 16 << 10;
+
+/// How much of an answer the system holds beyond what is on its way to the client, in bytes. Without a bound it is megabytes,
+/// and it says nothing until a third of them is out: nobody could tell a slow client from one that reads nothing.
+#[cfg(target_os = "linux")]
+const UNSENT: u32 = 128 << 10;
 
 /// How much is read at once while no request is worked on, in bytes: most heads are shorter.
 const HEAD_PIECE: usize = 2 << 10;
@@ -77,10 +83,15 @@ struct Blocked {
 }
 
 impl Connection {
-    /// A new connection, which may get nowhere for that long.
-    pub(crate) fn new(socket: TcpStream, stall: Duration) -> Self {
+    /// A new connection, which may get nowhere for that long. Fails if it is closed already.
+    pub(crate) fn new(socket: TcpStream, stall: Duration) -> io::Result<Self> {
+        // Or else the last piece of an answer waits until the client confirms the ones before.
+        socket.set_nodelay(true)?;
+        // A system that cannot is served as well.
+        #[cfg(target_os = "linux")]
+        let _ = socket2::SockRef::from(&socket).set_tcp_notsent_lowat(UNSENT);
         let (phase, alarm) = (Phase::waiting(), Alarm::default());
-        Self { socket, stall, phase, alarm, gives_way: false, blocked: None, refusal: None }
+        Ok(Self { socket, stall, phase, alarm, gives_way: false, blocked: None, refusal: None })
     }
 
     /// The phase, for the requests that come by this connection.
@@ -151,10 +162,12 @@ impl AsyncRead for Connection {
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
+        // The answer that goes out has a deadline of its own, and whoever sends it wakes the task when it is out.
+        if this.blocked.is_some() {
+            return Poll::Pending;
+        }
         let polled = this.receive(context, buffer);
-        // As long as an answer goes out, its own deadline applies.
         if polled.is_pending()
-            && this.blocked.is_none()
             && let Some(since) = this.phase.0.get()
             && this.alarm.is_over(since + this.stall, context)
         {
@@ -173,6 +186,7 @@ impl AsyncWrite for Connection {
                     self.blocked.as_mut().expect("there is one").sent += sent;
                 } else {
                     self.blocked = None;
+                    context.waker().wake_by_ref();
                     // The client could not know before that it may ask for more.
                     if self.phase.is_waiting() {
                         self.phase.end();
