@@ -194,6 +194,7 @@ mod tests {
             assert_eq!(u64::from(days) * 24 + parts.iter().map(hours_of).sum::<u64>(), hours, "{started} to {ended}");
             assert!(parts.iter().all(|date| (1..24).contains(&hours_of(date))), "{started} to {ended}: {parts:?}");
             assert_eq!(period.length_us(), hours * HOUR_US);
+            assert_eq!(period.days(), days as usize + parts.len());
         }
     }
 

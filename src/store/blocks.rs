@@ -477,12 +477,30 @@ mod tests {
         }
     }
 
+    fn job(id: u64) -> Event {
+        let job_type = ChoiceId::new(1).expect("in range");
+        Event::Job(Job { id, job_type, status: JobStatus::Queued, ended: None, error: None, last_modified: None })
+    }
+
+    #[test]
+    fn ids_that_do_not_rise_or_are_too_large_are_corrupt() {
+        for (ids, may) in [
+            (vec![1, 2], true),
+            (vec![1, 1], false),
+            (vec![MAX_ID - 1, MAX_ID], true),
+            (vec![MAX_ID, MAX_ID], false),
+            (vec![MAX_ID, MAX_ID + 1], false),
+        ] {
+            let events: Vec<_> = ids.iter().map(|&id| job(id)).collect();
+            let mut record = Record::default();
+            let sealed = encode_events(&mut record, None, &events.iter().collect::<Vec<_>>());
+            assert_eq!(decode_events(None, EventKind::Job, sealed).is_ok(), may, "{ids:?}");
+            assert_eq!(count_and_last_id(sealed).is_ok(), may, "{ids:?}");
+        }
+    }
+
     #[test]
     fn rising_ids_leave_full_blocks_behind() {
-        let job = |id| {
-            let job_type = ChoiceId::new(1).expect("in range");
-            Event::Job(Job { id, job_type, status: JobStatus::Queued, ended: None, error: None, last_modified: None })
-        };
         let events: Vec<_> = (1..=300).map(job).collect();
         let events: Vec<_> = events.iter().collect();
         let lengths =

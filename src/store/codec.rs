@@ -19,7 +19,7 @@ use xxhash_rust::xxh3::xxh3_64;
 #[error("stored data is damaged: {0}")]
 pub struct Corrupt(pub &'static str);
 
-const CHECKSUM_BYTES: usize = 4;
+pub(super) const CHECKSUM_BYTES: usize = 4;
 
 /// Writes records, one after the other into the same memory: `form` before the content, a checksum behind it.
 #[derive(Default)]

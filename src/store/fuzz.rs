@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::blocks::{FORM_BLOCK, MAX_EVENTS, SHARED_TASKS, count_and_last_id, decode_events_within, encode_events};
-use super::codec::{Corrupt, FORM_DEFINITION, Record, decode_definition, encode_definition};
+use super::codec::{CHECKSUM_BYTES, Corrupt, FORM_DEFINITION, Record, decode_definition, encode_definition};
 use super::index_pages::{FORM_INDEX_PAGE, Place, decode_index_page, encode_index_page};
 use super::rollup_rows::{FORM_ROLLUP, RollupRow, decode_rollup, encode_rollup};
 use crate::events::{ChoiceId, ErrorDefinition, EventKind, JobType, Strike};
@@ -49,6 +49,7 @@ fn check_block(place: Place, kind: EventKind, content: &[u8]) {
     let decode = |sealed: &[u8]| decode_events_within(SHARED_TASKS, place, kind, sealed);
     for sealed in [content, &with_checksum(FORM_BLOCK, content)] {
         let Ok(events) = decode(sealed) else { continue };
+        assert_eq!(decode(&with_more(sealed)), Err(Corrupt("a record is too long")));
         assert!((1..=MAX_EVENTS).contains(&events.len()));
         assert!(events.iter().is_sorted_by(|a, b| a.key() < b.key()));
         let last = events.last().map_or(0, |event| event.key().id);
@@ -98,8 +99,15 @@ fn check_again<T: Debug + PartialEq>(
     encode: impl Fn(&mut Record, &T) -> Vec<u8>,
 ) {
     if let Ok(value) = decode(sealed) {
+        assert!(decode(&with_more(sealed)).is_err());
         assert_eq!(decode(&encode(&mut Record::default(), &value)), Ok(value));
     }
+}
+
+/// The same record with a byte more, and the right checksum.
+fn with_more(sealed: &[u8]) -> Vec<u8> {
+    let (&form, content) = sealed.split_first().expect("it could be read");
+    with_checksum(form, &[&content[..content.len() - CHECKSUM_BYTES], &[0]].concat())
 }
 
 fn with_checksum(form: u8, content: &[u8]) -> Vec<u8> {
