@@ -479,16 +479,30 @@ mod tests {
     }
 
     #[test]
-    fn whole_seconds_take_the_bits_of_seconds() {
+    fn whole_seconds_and_milliseconds_take_the_bits_of_such() {
         let day = 1_420_070_400_000_000;
         let values: Vec<_> = (0..100).map(|place| Some(day + place * 863 * 1_000_000)).collect();
         // Head, five bytes of the smallest, and 17 bits for each of the seconds of a day.
         assert_eq!(column_bytes(&values).len(), 1 + 5 + (100_usize * 17).div_ceil(8));
+        // Milliseconds: a byte more of the smallest, and distances of the same size.
+        let values: Vec<_> = (0..100).map(|place| Some(day + place * 863 * 1_000)).collect();
+        assert_eq!(column_bytes(&values).len(), 1 + 6 + (100_usize * 17).div_ceil(8));
     }
 
     #[test]
     fn equal_numbers_take_no_bits() {
         assert_eq!(column_bytes(&[Some(7); 1000]).len(), 2);
+    }
+
+    #[test]
+    fn no_two_heads_of_columns_mean_the_same() {
+        for byte in 0..=u8::MAX {
+            match Head::from_byte(byte) {
+                Ok(None) => assert_eq!(byte, 0),
+                Ok(Some(head)) => assert_eq!(head.to_byte(), byte),
+                Err(_) => assert!(byte > 2 * 3 * 42, "{byte}"),
+            }
+        }
     }
 
     #[test]

@@ -131,3 +131,21 @@ impl<'de> Shape<'de> for Line {
         read_object(object).map(Self)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_json_is_told_with_line_and_column() {
+        let json = |body: &[u8]| read_json(body, |_| {}).map_err(|error| error.to_string());
+        let ndjson = |body: &[u8]| read_ndjson(body, |_| {}).map_err(|error| error.to_string());
+        let told = |text: &str| Err(text.to_owned());
+        assert_eq!(json(b"[{},\n {x}]"), told("the body is not JSON: key must be a string at line 2 column 3"));
+        assert_eq!(ndjson(b"{}\n {x}\n"), told("line 2 is not JSON: key must be a string at column 3"));
+        assert_eq!(json(b"[\"\xff\"]"), told("the body is not JSON: invalid utf-8 at line 1 column 3"));
+        assert_eq!(json(b"[{},\n\"ab\xff\"]"), told("the body is not JSON: invalid utf-8 at line 2 column 4"));
+        assert_eq!(ndjson(b"{}\n\n\xff\n"), told("line 3 is not JSON: invalid utf-8 at column 1"));
+        assert_eq!(ndjson(b"{}\n\n{}"), Ok(()));
+    }
+}
