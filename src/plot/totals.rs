@@ -214,7 +214,17 @@ mod tests {
         assert!(quotient(u128::MAX - 1, u128::MAX) < quotient(1, 1));
         assert!(quotient(u128::MAX - 2, u128::MAX - 1) < quotient(u128::MAX - 1, u128::MAX));
         assert_eq!(quotient(u128::MAX / 3, u128::MAX), quotient(1, 3));
+        assert_ne!(quotient(u128::MAX / 3 - 1, u128::MAX), quotient(1, 3));
         assert_eq!(Quotient::new(1, 0), None);
+    }
+
+    #[test]
+    fn a_whole_number_is_less_than_itself_and_a_bit() {
+        let quotient = |dividend, divisor| Quotient::new(dividend, divisor).expect("there is a divisor");
+        assert_eq!(quotient(4, 2), quotient(2, 1));
+        assert!(quotient(2, 1) < quotient(5, 2));
+        assert!(quotient(5, 2) > quotient(4, 2));
+        assert!(quotient(0, 7) < quotient(1, u128::MAX));
     }
 
     proptest! {

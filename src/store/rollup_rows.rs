@@ -97,7 +97,7 @@ impl<'a> RollupRow<'a> {
 
 /// The hours of a row, one after the other.
 pub(super) struct Hours<'a> {
-    /// A bit for each hour that is still to be read.
+    /// A bit for each hour that exists.
     bits: u32,
     aggregates: Aggregates<'a>,
 }
@@ -107,7 +107,6 @@ impl Hours<'_> {
     pub(super) fn read(&mut self, hour: u8, wanted: Parts, into: &mut Aggregate) -> Result<bool, Corrupt> {
         let exists = self.bits >> hour & 1 == 1;
         if exists {
-            self.bits &= !(1 << hour);
             self.aggregates.next(wanted, into)?;
             if into.is_empty() {
                 return Err(Corrupt("an hour without events"));
@@ -365,6 +364,38 @@ mod tests {
             let mut damaged = sealed.to_vec();
             damaged[place] ^= 1 << bit;
             prop_assert!(decode_rollup(&damaged).is_err());
+        }
+    }
+
+    #[test]
+    fn observations_are_counted_in_the_largest_unit_that_keeps_them_exact() {
+        const LARGE: u64 = 18_446_744_073_000_000_000;
+        for (observed, unit) in [
+            (&[][..], 1_000_000),
+            (&[3_000_000], 1_000_000),
+            (&[1_000_000, 2_000_000, 5_000_000], 1_000_000),
+            (&[1_000_000, 1_001_000, 2_000_000], 1_000),
+            (&[500_000, 500_000, 1_000_000], 1_000),
+            (&[0, 500_000, 500_000], 1_000),
+            (&[1_000, 1_500, 2_000], 1),
+            (&[500, 500, 1_000], 1),
+            (&[0, 500, 500], 1),
+            (&[7], 1),
+            // Their sums have more than 64 bits.
+            (&[1_000_000, LARGE, LARGE], 1_000_000),
+            (&[1_000_000, 1_001_000, LARGE, LARGE], 1_000),
+            (&[1_000, 1_500, LARGE, LARGE], 1),
+        ] {
+            let mut aggregate = Aggregate { events: 1, ..Aggregate::default() };
+            for &value in observed {
+                aggregate.distributions[2].observe(value);
+            }
+            let mut rollup = Rollup::default();
+            rollup.set_hour(3, aggregate);
+            let mut record = Record::default();
+            let sealed = encode_rollup(&mut record, &rollup);
+            assert_eq!(RollupRow::open(sealed).map(|row| row.front.unit), Ok(unit), "{observed:?}");
+            assert_eq!(decode_rollup(sealed), Ok(rollup), "{observed:?}");
         }
     }
 
