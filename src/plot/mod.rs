@@ -228,13 +228,13 @@ mod tests {
             columns: columns().take(5).collect(),
             selection: Selection::Choices(vec![choice(1), choice(2), choice(7)]),
             resolution: Resolution::Hour,
-            range: TimeRange { started: time("2014-12-31T23:00:00Z"), ended: time("2015-01-01T00:00:00Z") },
+            range: TimeRange { started: time("2014-12-31T23:00:00Z"), ended: time("2015-01-03T00:00:00Z") },
         };
-        assert_eq!(query.most_values(), 2 * 24 * 3 * 5);
+        assert_eq!(query.most_values(), 4 * 24 * 3 * 5);
         query.resolution = Resolution::Day;
-        assert_eq!(query.most_values(), 2 * 3 * 5);
+        assert_eq!(query.most_values(), 4 * 3 * 5);
         query.selection = Selection::All;
-        assert_eq!(query.most_values(), 2 * 5);
+        assert_eq!(query.most_values(), 4 * 5);
     }
 
     #[test]

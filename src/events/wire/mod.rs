@@ -148,4 +148,39 @@ mod tests {
         assert_eq!(ndjson(b"{}\n\n\xff\n"), told("line 3 is not JSON: invalid utf-8 at column 1"));
         assert_eq!(ndjson(b"{}\n\n{}"), Ok(()));
     }
+
+    #[test]
+    fn what_stands_where_it_must_not_is_told() {
+        let long = "x".repeat(40);
+        let told = |value: &str| {
+            let line = format!(r#"{{"kind":"job","id":{value},"job_type":1,"status":"QUEUED"}}"#);
+            let mut told = Vec::new();
+            read_ndjson(line.as_bytes(), |read| told.extend(read.unwrap_err())).unwrap();
+            told.into_iter().map(|problem| (problem.field.unwrap(), problem.detail)).collect::<Vec<_>>()
+        };
+        for (value, found) in [
+            ("true", "true"),
+            ("0", "0"),
+            ("1.5", "1.5"),
+            ("\"a\"", "\"a\""),
+            (&format!("\"{long}\""), &format!("\"{long}\"")),
+            (&format!("\"{long}x\""), "another text"),
+            ("[1]", "an array"),
+            ("{\"a\":1}", "an object"),
+        ] {
+            let [(field, detail)] = told(value).try_into().unwrap();
+            assert_eq!(field, "id");
+            assert!(detail.ends_with(&format!(", not {found}")), "{detail}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_task_is_told_by_its_place() {
+        let line = br#"{"kind":"job_execution","id":1,"job_type":1,"status":"RUNNING","started":"2015-01-01T00:00:00Z",
+            "tasks":[{"type":"pre"},{"type":"main"},{"type":"post"},{"started":null}]}"#;
+        let mut told = Vec::new();
+        read_json(line, |read| told.extend(read.unwrap_err())).unwrap();
+        assert_eq!(told.len(), 1);
+        assert_eq!((told[0].field.as_deref(), &*told[0].detail), (Some("tasks"), "[3] type is required"));
+    }
 }
