@@ -64,7 +64,7 @@ pub(super) async fn rebuild(request: HttpRequest, state: Data<State>) -> Result<
     state.allow(&request, access::Scope::Admin)?;
     let range = Params::parse(request.query_string()).time_range(state.clock.now())?;
     let (first, last) = range.dates();
-    let (dates, kept) = super::blocking(state.clone(), move |state| {
+    let (dates, kept) = super::read_off_thread(&state, move |state| {
         let snapshot = state.store.snapshot()?;
         Ok((snapshot.dates()?.range(first..=last).copied().collect::<Vec<_>>(), snapshot.kept()))
     })

@@ -9,14 +9,14 @@
 use std::pin::pin;
 use std::sync::Arc;
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse};
 use futures_util::FutureExt as _;
 use quick_cache::sync::{Cache, EntryAction, EntryResult};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 
-use super::ApiError;
 use super::answer::{Answer, Content, wants_gzip};
 use super::v6::Question;
+use super::{ApiError, off_thread};
 use crate::figures::Figures;
 use crate::memory::{Budget, Lease};
 use crate::store::Snapshot;
@@ -193,11 +193,6 @@ fn keep(turn: Turn<'_>, version: u64, answer: Answer) -> Arc<Answer> {
     // Nobody else can have taken the turn away; if the answer is too large to be kept, it is not.
     let _ = turn.insert(Kept { version, answer: Arc::clone(&answer) });
     answer
-}
-
-/// Runs what takes a while off the async threads.
-async fn off_thread<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
-    web::block(run).await.map_err(|_| ApiError::Internal)
 }
 
 /// The memory that an answer takes while it is made.

@@ -99,8 +99,11 @@ pub(crate) enum ApiError {
     Stopping(#[from] Stopping),
     #[error(transparent)]
     WriteFailed(#[from] WriteFailed),
-    #[error("the store cannot be read")]
-    Store(#[from] StoreError),
+    /// The database failed, and will be opened again.
+    #[error("the database cannot be read at the moment; try again")]
+    Unreadable(#[source] StoreError),
+    #[error("internal error")]
+    Store(#[source] StoreError),
     #[error("internal error")]
     Internal,
 }
@@ -110,9 +113,29 @@ impl ApiError {
         Self::BadParameter { name: name.to_owned(), value: value.to_owned(), allowed: allowed.into() }
     }
 
+    /// Whether it is the database's fault, and over when that is open again.
+    pub(crate) fn may_pass(&self) -> bool {
+        matches!(self, Self::Unreadable(_))
+    }
+
     /// What the log says of it: more than the client is told.
     pub(crate) fn cause(&self) -> String {
-        if let Self::Store(error) = self { chain(error) } else { self.to_string() }
+        if let Self::Unreadable(error) | Self::Store(error) = self { chain(error) } else { self.to_string() }
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Database(_) | StoreError::Damaged(_) | StoreError::Closed => Self::Unreadable(error),
+            StoreError::Directory { .. }
+            | StoreError::InUse(_)
+            | StoreError::Open { .. }
+            | StoreError::Foreign(_)
+            | StoreError::NewerFormat { .. }
+            | StoreError::Copy(_)
+            | StoreError::Corrupt(_) => Self::Store(error),
+        }
     }
 }
 
@@ -135,6 +158,7 @@ impl ResponseError for ApiError {
             Self::ManyExports
             | Self::Full(Full)
             | Self::Stopping(Stopping)
+            | Self::Unreadable(_)
             | Self::WriteFailed(WriteFailed::Unavailable) => StatusCode::SERVICE_UNAVAILABLE,
             Self::WriteFailed(WriteFailed::Internal) | Self::Store(_) | Self::Internal => {
                 StatusCode::INTERNAL_SERVER_ERROR
@@ -144,7 +168,7 @@ impl ResponseError for ApiError {
 
     fn error_response(&self) -> HttpResponse {
         // The log has the cause; the client sees no internals.
-        let detail = if let Self::Store(_) = self { Self::Internal.to_string() } else { self.to_string() };
+        let detail = self.to_string();
         let status = self.status_code();
         let mut response = HttpResponse::build(status);
         if status == StatusCode::SERVICE_UNAVAILABLE {

@@ -85,7 +85,8 @@ pub(super) async fn post(
     let (objects, lease) = if body.len() <= SMALL_BYTES && !form.gzip {
         read(&state, form, body, lease)?
     } else {
-        super::blocking(state.clone(), move |state| read(state, form, body, lease)).await?
+        let state = state.clone();
+        super::off_thread(move || read(&state, form, body, lease)).await??
     };
     if objects.is_empty() {
         return Ok(HttpResponse::Ok().json(Accepted::from(Receipt::default())));

@@ -49,7 +49,7 @@ pub(super) async fn export(request: HttpRequest, state: Data<State>) -> Result<H
         return Ok(HttpResponse::Ok().content_type(NDJSON).finish());
     }
     let permit = Arc::clone(&state.exports.0).try_acquire_owned().map_err(|_| ApiError::ManyExports)?;
-    let copy = super::blocking(state.clone(), |state| Ok(state.store.snapshot()?.copy(state.store.directory())?));
+    let copy = super::read_off_thread(&state, |state| Ok(state.store.snapshot()?.copy(state.store.directory())?));
     let copy = copy.await?;
     let is_packed = wants_gzip(&request);
     let mut lines = Vec::new();

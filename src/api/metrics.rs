@@ -9,7 +9,7 @@ use crate::figures::{MEDIA_TYPE, Reading};
 
 pub(super) async fn metrics(request: HttpRequest, state: Data<State>) -> Result<HttpResponse, ApiError> {
     state.allow(&request, Scope::Read)?;
-    let text = super::blocking(state.clone(), |state| Ok(state.figures.text(&readings(state))));
+    let text = super::off_thread(move || state.figures.text(&readings(&state)));
     Ok(HttpResponse::Ok().content_type(MEDIA_TYPE).body(text.await?))
 }
 

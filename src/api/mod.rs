@@ -25,10 +25,11 @@ mod v6;
 
 use std::collections::HashSet;
 use std::sync::{Arc, LazyLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
+use actix_web::rt::time::sleep;
 use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, Route};
 use utoipa::openapi::PathItem;
@@ -49,6 +50,11 @@ pub(crate) use error::ApiError;
 pub(crate) use export::Exports;
 pub(crate) use observe::observe;
 pub(crate) use openapi::DOCUMENT;
+
+/// How long whoever reads waits for a database that failed to be open again.
+const REOPEN_PATIENCE: Duration = Duration::from_secs(5);
+/// How often they look.
+const REOPEN_LOOK: Duration = Duration::from_millis(10);
 
 /// What every handler may use.
 pub(crate) struct State {
@@ -75,6 +81,23 @@ impl State {
     /// Refuses a request whose token does not have the scope.
     fn allow(&self, request: &HttpRequest, scope: Scope) -> Result<(), ApiError> {
         Ok(self.access.check(secret(request), scope)?)
+    }
+
+    /// What `read` finds in the store. When a write or a read has failed, the database fails whoever is reading, and the rollup
+    /// task opens it again: so it is waited for, and read once more.
+    async fn read<T>(&self, read: impl AsyncFn() -> Result<T, ApiError>) -> Result<T, ApiError> {
+        let found = read().await;
+        if !found.as_ref().is_err_and(ApiError::may_pass) {
+            return found;
+        }
+        let began = Instant::now();
+        while !self.store.is_usable() {
+            if began.elapsed() > REOPEN_PATIENCE {
+                return found;
+            }
+            sleep(REOPEN_LOOK).await;
+        }
+        read().await
     }
 }
 
@@ -222,10 +245,19 @@ fn method_not_allowed(allow: &'static str) -> Route {
     })
 }
 
-/// Runs what reads the store off the async threads.
-async fn blocking<T: Send + 'static>(
-    state: Data<State>,
-    read: impl FnOnce(&State) -> Result<T, ApiError> + Send + 'static,
+/// Runs what takes a while off the async threads.
+async fn off_thread<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
+    web::block(run).await.map_err(|_| ApiError::Internal)
+}
+
+/// Reads the store off the async threads, as [`State::read`] does.
+async fn read_off_thread<T: Send + 'static>(
+    state: &Data<State>,
+    read: impl Fn(&State) -> Result<T, ApiError> + Clone + Send + 'static,
 ) -> Result<T, ApiError> {
-    web::block(move || read(&state)).await.map_err(|_| ApiError::Internal)?
+    let attempt = async || {
+        let (state, read) = (state.clone(), read.clone());
+        off_thread(move || read(&state)).await?
+    };
+    state.read(attempt).await
 }

@@ -19,16 +19,26 @@ use super::StoreError;
 #[derive(Debug, Default)]
 pub(super) struct Guard {
     failed: AtomicBool,
+    damaged: AtomicBool,
 }
 
 impl Guard {
     /// Does some work with the database; [`StoreError::Damaged`] if `redb` panics.
     pub(super) fn run<T>(&self, work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
         let result = guarded(work);
-        if matches!(result, Err(StoreError::Database(_) | StoreError::Damaged(_))) {
+        let is_damaged = matches!(result, Err(StoreError::Damaged(_)));
+        if is_damaged {
+            self.damaged.store(true, Ordering::Relaxed);
+        }
+        if is_damaged || matches!(result, Err(StoreError::Database(_))) {
             self.failed.store(true, Ordering::Relaxed);
         }
         result
+    }
+
+    /// Whether `redb` panicked.
+    pub(super) fn has_met_damage(&self) -> bool {
+        self.damaged.load(Ordering::Relaxed)
     }
 
     /// Whether some work failed for a reason that lasts until the database is opened again.

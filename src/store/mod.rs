@@ -21,11 +21,12 @@ mod tables;
 
 use std::fmt;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write as _};
 #[cfg(unix)]
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::RwLock;
 use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable};
@@ -47,10 +48,13 @@ use crate::events::{Choice, Choices};
 /// The file in the data directory.
 const FILE: &str = "metrics.redb";
 
+/// How much room there has to be beside the database before writing is tried again, in bytes: for some commits.
+const ROOM_BYTES: usize = 1 << 20;
+
 /// Why the store cannot do what it was asked to.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The data directory cannot be made or written.
+    /// The data directory cannot be made or written, or has no room left.
     #[error("the data directory `{}` cannot be used", .path.display())]
     Directory {
         /// The data directory.
@@ -83,7 +87,7 @@ pub enum StoreError {
     /// A copy of the events cannot be read again.
     #[error("a copy of the events cannot be read")]
     Copy(#[source] io::Error),
-    /// The program is stopping, or the database could not be opened again after a failed write.
+    /// The program is stopping, or the database failed, and is not open again yet.
     #[error("the database is closed")]
     Closed,
     /// Reading or writing failed.
@@ -163,6 +167,8 @@ pub struct Store {
     opening: Opening,
     /// `None` while it is closed after a failure. Locked for writing only to close and open it again.
     open: RwLock<Option<Open>>,
+    /// The file is damaged, or was.
+    distrusted: AtomicBool,
     choices: LatestChoices,
 }
 
@@ -195,12 +201,13 @@ impl Store {
 
     fn new(path: PathBuf, opening: Opening, medium: Medium) -> Result<Self, StoreError> {
         let open = RwLock::new(Some(Open::new(&path, &medium, opening)?));
-        Ok(Self { path, medium, opening, open, choices: LatestChoices::default() })
+        Ok(Self { path, medium, opening, open, distrusted: AtomicBool::new(false), choices: LatestChoices::default() })
     }
 
-    /// What is stored now. Later writes do not change it.
+    /// What is stored now. Later writes do not change it. [`StoreError::Closed`] while the database is opened again: nobody is
+    /// kept waiting for that.
     pub fn snapshot(&self) -> Result<Snapshot, StoreError> {
-        let open = self.open.read();
+        let open = self.open.try_read().ok_or(StoreError::Closed)?;
         let open = open.as_ref().ok_or(StoreError::Closed)?;
         open.guard.run(|| self.snapshot_of(open))
     }
@@ -225,18 +232,30 @@ impl Store {
         })
     }
 
-    /// Whether a read or a write failed and only [`reopen`](Self::reopen) helps.
-    pub fn has_failed(&self) -> bool {
-        self.open.read().as_ref().is_some_and(|open| open.guard.has_failed())
+    /// Whether the database can be read and written as far as anybody knows: if not, only [`reopen`](Self::reopen) helps.
+    pub fn is_usable(&self) -> bool {
+        self.open.try_read().is_some_and(|open| open.as_ref().is_some_and(|open| !open.guard.has_failed()))
     }
 
-    /// Closes the database and opens it again: the way out after a failure. Fails as long as nothing can be written;
-    /// what was stored can be read all the same, if the file can be opened at all.
+    /// Closes the database and opens it again: the way out after a failure. What is stored can be read from then on, whether
+    /// anything can be written or not. Where `redb` met damage, all of the file is verified first.
     pub fn reopen(&self) -> Result<(), StoreError> {
         let mut open = self.open.write();
+        if open.as_ref().is_some_and(|open| open.guard.has_met_damage()) {
+            self.distrusted.store(true, Ordering::Relaxed);
+        }
         close_database(open.take());
-        let open = open.insert(Open::new(&self.path, &self.medium, self.opening)?);
-        open.commit_nothing(false)
+        let verify = self.opening.verify || self.distrusted.load(Ordering::Relaxed);
+        *open = Some(Open::new(&self.path, &self.medium, Opening { verify, ..self.opening })?);
+        Ok(())
+    }
+
+    /// Finds out whether anything can be written: there has to be room beside the database, and a commit that changes nothing
+    /// has to succeed. Asking for room first keeps a full disk from failing that commit, which would end all reading until the
+    /// database is opened again.
+    pub fn try_writing(&self) -> Result<(), StoreError> {
+        find_room(self.directory())?;
+        self.open.read().as_ref().ok_or(StoreError::Closed)?.commit_nothing(false)
     }
 
     /// Leaves the file so that it opens at once even after a crash, until the next write: what that needs is written with
@@ -292,6 +311,21 @@ impl Open {
             transaction.open_table(tables::META)?.insert(tables::META_FORMAT, tables::FORMAT)?;
             Ok(transaction.commit()?)
         })
+    }
+}
+
+/// Whether there is room in a directory. What else may be wrong with it, the database may not mind.
+fn find_room(directory: &Path) -> Result<(), StoreError> {
+    let fill = || {
+        let mut file = tempfile::tempfile_in(directory)?;
+        file.write_all(&vec![0; ROOM_BYTES])?;
+        file.sync_data()
+    };
+    match fill() {
+        Err(source) if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
+            Err(StoreError::Directory { path: directory.to_owned(), source })
+        }
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 

@@ -5,8 +5,9 @@
 //! each request learns what became of it. A request that cannot be stored does not take the others with it. When nothing
 //! comes, the task settles the file, so that it opens at once even after a crash.
 //!
-//! After the disk failed, be it while somebody read, the database is closed and opened again before the next group, within a
-//! second if none comes; until that works, requests are told that nothing can be written.
+//! After the disk failed, be it while somebody read, the database is closed and opened again at once, so that what is stored
+//! can be read. Then the task tries once a second whether anything can be written; until that works, requests are told that
+//! it cannot.
 //!
 //! Not here: reading requests (`api`), tables (`store`).
 
@@ -76,8 +77,8 @@ pub struct RollupTask {
     readiness: Arc<Readiness>,
     figures: Arc<Figures>,
     expiry: Expiry,
-    /// Something failed: the database has to be opened again.
-    reopen: bool,
+    /// Something failed, and when it was last tried whether anything can be written; `None` while all is well.
+    tried: Option<Instant>,
     /// Something was written since the file was settled.
     unsettled: bool,
 }
@@ -91,7 +92,7 @@ impl RollupTask {
         figures: Arc<Figures>,
         expiry: Expiry,
     ) -> Self {
-        Self { store, queue, readiness, figures, expiry, reopen: false, unsettled: true }
+        Self { store, queue, readiness, figures, expiry, tried: None, unsettled: true }
     }
 
     /// Works until the queue is closed and empty.
@@ -100,10 +101,13 @@ impl RollupTask {
     }
 
     /// Waits for requests, commits a group of them and answers each; or does what an order asks for. When none come for a
-    /// second, it opens the database again if something failed, so that readiness comes back although nobody writes to a
-    /// server that is not ready; or it settles the file, so that it opens at once whatever happens.
+    /// second, it settles the file, so that it opens at once whatever happens. Where something failed, it tries once a second,
+    /// whether requests come or not, to write again.
     pub fn step(&mut self) -> Progress {
-        let until_expiry = self.expiry.wait().filter(|_| !self.reopen);
+        if self.tried.is_some_and(|tried| tried.elapsed() >= PAUSE) {
+            self.pause();
+        }
+        let until_expiry = self.expiry.wait().filter(|_| self.tried.is_none());
         if until_expiry == Some(Duration::ZERO) {
             self.expire();
         }
@@ -172,19 +176,23 @@ impl RollupTask {
         }
     }
 
-    /// Opens the database again if something failed.
+    /// If something failed, be it while somebody read: opens the database again, and finds out whether it can be written.
     fn recover(&mut self) -> Result<(), StoreError> {
-        if !self.reopen && self.store.has_failed() {
-            self.reopen = true;
-            self.unready("the database failed while it was read");
+        let is_usable = self.store.is_usable();
+        if is_usable && self.tried.is_none() {
+            return Ok(());
         }
-        if self.reopen {
+        if !is_usable {
+            if self.tried.is_none() {
+                self.unready("the database failed while it was read");
+            }
             self.store.reopen()?;
-            tracing::info!("the database was opened again");
-            self.reopen = false;
-            self.unsettled = true;
-            *self.readiness.trouble.lock() = None;
         }
+        self.store.try_writing()?;
+        tracing::info!("the database can be written again");
+        self.tried = None;
+        self.unsettled = true;
+        *self.readiness.trouble.lock() = None;
         Ok(())
     }
 
@@ -212,6 +220,9 @@ impl RollupTask {
 
     /// One commit. [`WriteFailed::Internal`] is the fault of one of the requests, or of what is stored for it.
     fn commit(&mut self, requests: &[Vec<Object>]) -> Result<Vec<Receipt>, WriteFailed> {
+        if self.tried.is_some() {
+            return Err(WriteFailed::Unavailable);
+        }
         let write = AssertUnwindSafe(|| {
             self.recover()?;
             self.store.write(|batch| group::apply(batch, requests))
@@ -237,11 +248,15 @@ impl RollupTask {
         }
     }
 
-    /// A write failed: the database has to be opened again.
+    /// A write failed: what is stored can be read again at once, if the database can be opened.
     fn failed(&mut self, error: &StoreError) {
         self.figures.commit_failures.inc();
-        self.reopen = true;
         self.unready(&chain(error));
+        let is_open = matches!(error, StoreError::Database(_) | StoreError::Damaged(_));
+        if is_open && let Err(error) = self.store.reopen() {
+            self.unready(&chain(&error));
+        }
+        self.tried = Some(Instant::now());
     }
 
     /// Nothing can be written at the moment: says so, once for each reason.

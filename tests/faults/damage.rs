@@ -186,7 +186,7 @@ fn look(bytes: &[u8], opening: Opening, truth: &Truth, case: &str, outcomes: &mu
         Ok(_) => outcomes.count("write", "well"),
         Err(error) => outcomes.count("write", name(&error)),
     }
-    match store.reopen() {
+    match store.reopen().and_then(|()| store.try_writing()) {
         Ok(()) => outcomes.count("reopen", "well"),
         Err(error) => outcomes.count("reopen", name(&error)),
     }

@@ -1,41 +1,83 @@
-//! A disk that is full, and one that cannot be written.
+//! A disk that is full, and one that cannot be written. Whatever can be stored or not, what is stored is read all the time.
 //!
 //! Where there has to be a disk of one's own, it is mounted in a namespace that only the server is in; where the system forbids that,
 //! the test says so and passes.
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use std::{fs, io, thread};
 
 use crate::poster::{Poster, definitions, look_through};
-use crate::server::{SERVE, Server, program};
+use crate::server::{Client, SERVE, Server, program};
 
 /// How long a server may take to find out that there is room again.
 const GIVE_UP: Duration = Duration::from_mins(1);
+/// How long somebody goes on posting to a full disk: the server tries more than once meanwhile whether it still is.
+const STUBBORN: Duration = Duration::from_secs(3);
+/// So little that reading needs the disk.
+const CACHE: [&str; 2] = ["--cache-bytes", "10000"];
 
-/// Fills a server's disk with events, lets `free` make room, and sees that nothing is missing.
-fn fill(server: Server, directory: &Path, free: impl FnOnce(&Server)) {
-    let client = server.client.clone();
+/// Posts until a server's disk is full and for some time after, lets `free` make room, and waits until it is noticed. All the
+/// time somebody reads.
+fn fill(server: &Server, trouble: &str, free: impl FnOnce(&Server)) -> Poster {
+    let client = &server.client;
     let mut poster = Poster::growing(1);
     assert_eq!(client.post(&definitions(1)).unwrap().0, 200);
-    poster.post(&client);
-    assert!(poster.acknowledged > 3, "it was full from the beginning");
-    let (status, answer) = client.get("/readyz").unwrap();
-    assert_eq!(status, 503, "{answer}");
-    assert!(answer["detail"].as_str().unwrap().contains("I/O error"), "{answer}");
-    let (status, answer) = client.get("/v6/metrics/job-types/").unwrap();
-    assert_eq!((status, answer["choices"].as_array().unwrap().len()), (200, 2));
-    for _ in 0..3 {
-        poster.post(&client);
+    let filling = || {
+        poster.post(client);
+        assert!(poster.acknowledged > 3, "it was full from the beginning");
+        let (status, answer) = client.get("/readyz").unwrap();
+        assert_eq!(status, 503, "{answer}");
+        assert!(answer["detail"].as_str().unwrap().contains(trouble), "{answer}");
+        let began = Instant::now();
+        while began.elapsed() < STUBBORN {
+            poster.post(client);
+        }
+        free(server);
+        let began = Instant::now();
+        while client.get("/readyz").unwrap().0 != 200 {
+            assert!(began.elapsed() < GIVE_UP, "it does not come back: {:?}", client.get("/readyz"));
+            thread::sleep(Duration::from_millis(50));
+        }
+    };
+    while_reading(client, filling);
+    poster.settle(client);
+    poster
+}
+
+/// Does something while somebody reads one question after the other, and gets an answer to each.
+fn while_reading(client: &Client, work: impl FnOnce()) {
+    struct Over<'a>(&'a AtomicBool);
+    impl Drop for Over<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
     }
-    free(&server);
-    let began = Instant::now();
-    while client.get("/readyz").unwrap().0 != 200 {
-        assert!(began.elapsed() < GIVE_UP, "it does not come back: {:?}", client.get("/readyz"));
-        thread::sleep(Duration::from_millis(50));
-    }
-    poster.settle(&client);
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let _over = Over(&is_over);
+        scope.spawn(|| {
+            let mut reads = 0;
+            while !is_over.load(Ordering::Relaxed) {
+                reads += 1;
+                // Nobody asked for just that time, so that no answer is kept for it.
+                let query = format!("choice_id=2&choice_id=3&ended=2015-01-05&started=PT{}H", 300_000 + reads);
+                let (status, answer) = client.get(&format!("/v6/metrics/job-types/plot-data/?{query}")).unwrap();
+                assert_eq!((status, &answer["count"]), (200, &31.into()), "{answer}");
+            }
+            eprintln!("{reads} times read");
+            assert!(reads > 10, "hardly anything was read");
+        });
+        work();
+    });
+}
+
+/// Fills a server's file with events, lets `free` make room, and sees that nothing is missing.
+fn fill_and_look_through(server: Server, directory: &Path, free: impl FnOnce(&Server)) {
+    let mut poster = fill(&server, "I/O error", free);
+    let client = server.client.clone();
     thread::scope(|scope| {
         let posting = scope.spawn(|| poster.post(&client));
         thread::sleep(Duration::from_millis(300));
@@ -53,9 +95,9 @@ fn fill(server: Server, directory: &Path, free: impl FnOnce(&Server)) {
 fn a_file_that_may_not_grow_is_written_again_once_it_may() {
     let directory = tempfile::tempdir().unwrap();
     // The signal would end the program; ignored, the write fails.
-    let program = program(directory.path(), &SERVE);
+    let program = program(directory.path(), &[&SERVE[..], &CACHE].concat());
     let mut command = within("trap '' XFSZ; ulimit -S -f 3000; exec \"$@\"", &program);
-    fill(Server::of(command.current_dir(directory.path())), directory.path(), |server| {
+    fill_and_look_through(Server::of(command.current_dir(directory.path())), directory.path(), |server| {
         let id = server.id().to_string();
         let lifted = Command::new("prlimit").args(["--pid", &id, "--fsize=unlimited:unlimited"]).status().unwrap();
         assert!(lifted.success());
@@ -95,28 +137,14 @@ fn a_full_disk_is_written_again_once_there_is_room() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data");
     fs::create_dir(&data).unwrap();
-    let program = program(directory.path(), &SERVE);
-    let script = "mount -t tmpfs -o size=24m tmpfs data && head -c 23000000 /dev/zero > data/ballast && exec \"$@\"";
+    let program = program(directory.path(), &[&SERVE[..], &CACHE].concat());
+    let script = "mount -t tmpfs -o size=24m tmpfs data && head -c 18000000 /dev/zero > data/ballast && exec \"$@\"";
     let Some(mut command) = mounting(script, &program) else { return };
     let server = Server::of(command.current_dir(directory.path()));
     let seen_from_here =
         Path::new("/proc").join(server.id().to_string()).join("root").join(data.strip_prefix("/").unwrap());
-    // What is on that disk goes with the server: the last look is at what it exports before.
-    let client = server.client.clone();
-    let mut poster = Poster::growing(1);
-    assert_eq!(client.post(&definitions(1)).unwrap().0, 200);
-    poster.post(&client);
-    assert!(poster.acknowledged > 0, "it was full from the beginning");
-    let (status, answer) = client.get("/readyz").unwrap();
-    assert_eq!(status, 503, "{answer}");
-    assert!(answer["detail"].as_str().unwrap().contains("No space left on device"), "{answer}");
-    fs::remove_file(seen_from_here.join("ballast")).unwrap();
-    let began = Instant::now();
-    while client.get("/readyz").unwrap().0 != 200 {
-        assert!(began.elapsed() < GIVE_UP, "it does not come back: {:?}", client.get("/readyz"));
-        thread::sleep(Duration::from_millis(50));
-    }
-    poster.settle(&client);
+    // What is on that disk goes with the server, so there is no look at it afterwards.
+    fill(&server, "No space left on device", |_| fs::remove_file(seen_from_here.join("ballast")).unwrap());
     assert!(server.stop().success());
 }
 

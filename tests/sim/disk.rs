@@ -104,6 +104,12 @@ impl Disk {
         self.0.lock().crash();
     }
 
+    /// Whether it can do all that it is asked but grow.
+    pub(crate) fn is_merely_full(&self) -> bool {
+        let state = self.0.lock();
+        !state.crashed && matches!(state.fault, Some(Fault::Full { every_write: false }))
+    }
+
     /// Whether a fault may happen at the moment.
     pub(crate) fn set_quiet(&self, quiet: bool) {
         self.0.lock().quiet = quiet;

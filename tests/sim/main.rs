@@ -67,6 +67,8 @@ struct Simulation {
     retention: Retention,
     opening: Opening,
     server: Option<Server>,
+    /// The database could be read when the disk was broken last.
+    was_usable: bool,
     /// What may be stored: one state, unless it is unknown whether some commits took effect.
     candidates: Vec<Model>,
     /// Requests from before, to be posted again.
@@ -90,6 +92,7 @@ impl Simulation {
             retention,
             opening: Opening { cache_bytes: [0, 32 << 10, 1 << 20][rng.usize(..3)], verify: rng.bool() },
             server: None,
+            was_usable: false,
             candidates: vec![Model::empty()],
             posted: Vec::new(),
             log: Vec::new(),
@@ -167,6 +170,7 @@ impl Simulation {
         };
         self.log.push(format!("{fault:?}"));
         self.disk.fail(fault);
+        self.was_usable = self.server().store.is_usable();
     }
 
     /// Posts requests that wait together, some of them with an object that is refused.
@@ -380,6 +384,7 @@ impl Simulation {
     /// Reads everything: it must be one of the states that may hold, and where the task is ready, it is settled which.
     fn check(&mut self) {
         self.disk.set_quiet(true);
+        let must_read = self.was_usable && self.disk.is_merely_full();
         let server = self.server();
         let is_ready = server.readiness.reasons().is_empty();
         match server.store.snapshot().and_then(|snapshot| Stored::read(&snapshot)) {
@@ -390,12 +395,15 @@ impl Simulation {
                 let Some(holds) = holds else { panic!("is stored, but was not acknowledged: {:#?}", differences()) };
                 if is_ready {
                     self.candidates = vec![self.candidates.swap_remove(holds)];
+                } else {
+                    self.count("states compared while nothing can be written", 1);
                 }
                 self.count("states compared", 1);
             }
             Err(error) => {
                 assert!(matches!(error, StoreError::Database(_) | StoreError::Closed), "{error:?}");
-                assert!(!is_ready || server.store.has_failed(), "it cannot be read, and nobody knows: {error:?}");
+                assert!(!must_read, "a full disk cannot be read: {error:?}");
+                assert!(!is_ready || !server.store.is_usable(), "it cannot be read, and nobody knows: {error:?}");
                 self.count("states unreadable", 1);
             }
         }

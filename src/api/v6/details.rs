@@ -11,7 +11,7 @@ use super::MetricsTypeView;
 use crate::access::Scope;
 use crate::api::answer::{Answer, Content};
 use crate::api::params::Params;
-use crate::api::{ApiError, State, blocking};
+use crate::api::{ApiError, State, read_off_thread};
 use crate::catalog::MetricsType;
 use crate::events::choice::Selectable;
 use crate::events::{ChoiceId, Choices};
@@ -30,7 +30,7 @@ pub(in crate::api) async fn details(
 ) -> Result<HttpResponse, ApiError> {
     state.allow(&request, Scope::Read)?;
     let query = request.query_string().to_owned();
-    let answer = blocking(state.clone(), move |state| {
+    let answer = read_off_thread(&state, move |state| {
         let choices = Arc::clone(state.store.snapshot()?.choices());
         let choices = match filtered(metrics, &Params::parse(&query), &choices) {
             Some(ids) => ids.into_iter().filter_map(|id| choices.selectable(metrics.id, id)).collect(),

@@ -17,11 +17,12 @@ pub(super) async fn respond<Q: Into<Question>>(
     ask: impl Fn(&Snapshot) -> Result<Q, ApiError>,
 ) -> Result<HttpResponse, ApiError> {
     state.allow(request, Scope::Read)?;
-    let answer = state.answers.answer(|| {
+    let ask = || {
         let snapshot = state.store.snapshot()?;
         Ok((ask(&snapshot)?.into(), snapshot))
-    });
-    state.answers.send(request, answer.await?).await
+    };
+    let answer = state.read(async || state.answers.answer(ask).await).await?;
+    state.answers.send(request, answer).await
 }
 
 /// What a request means, however it was spelled.
