@@ -19,6 +19,7 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 use utoipa::ToSchema;
 
+use super::connection::Phase;
 use super::{ApiError, State};
 use crate::access::Scope;
 use crate::events::Object;
@@ -68,6 +69,10 @@ pub(super) async fn post(
     state: Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     let mut lease = state.queue.lease();
+    // The connection is given up to the body until that is there, or nobody waits for it any more.
+    let phase = head.conn_data::<Phase>();
+    let is_chunked = head.headers().contains_key(header::TRANSFER_ENCODING);
+    phase.inspect(|phase| phase.receive((!is_chunked).then(|| announced(&head).unwrap_or(0))));
     let received = match state.allow(&head, Scope::Write).and_then(|()| Form::of(&head)) {
         Ok(form) => receive(&head, &mut payload, &state, &mut lease).await.map(|body| (form, body)),
         Err(error) => Err(error),
@@ -82,6 +87,7 @@ pub(super) async fn post(
             return Err(error);
         }
     };
+    phase.inspect(|phase| phase.received());
     let (objects, lease) = if body.len() <= SMALL_BYTES && !form.gzip {
         read(&state, form, body, lease)?
     } else {
@@ -179,6 +185,11 @@ impl Form {
     }
 }
 
+/// How many bytes a body has, if its head says so.
+fn announced(head: &HttpRequest) -> Option<u64> {
+    head.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
 /// Reads a body within the configured size and time.
 async fn receive(
     head: &HttpRequest,
@@ -187,14 +198,14 @@ async fn receive(
     lease: &mut Lease,
 ) -> Result<Vec<u8>, ApiError> {
     let limit = state.max_body_bytes;
-    let announced = head.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    if announced.is_some_and(|length| length > limit) {
+    let announced = announced(head).map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX));
+    if announced > limit {
         return Err(ApiError::BodyTooLarge(limit));
     }
     let started = Instant::now();
     let receive = async {
         // Room for what was announced costs nothing before it is filled.
-        let mut body = Vec::with_capacity(announced.unwrap_or(0));
+        let mut body = Vec::with_capacity(announced);
         while let Some(chunk) = timely(&started, body.len(), state, next_chunk(payload)).await? {
             if body.len() + chunk.len() > limit {
                 return Err(ApiError::BodyTooLarge(limit));

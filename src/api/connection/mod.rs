@@ -4,12 +4,16 @@
 //! none for a client that does not read what it asked for. So it gets no bare socket, but a [`Connection`], which fails when
 //! a request does not come in time, or an answer does not go out fast enough: the connection is closed then, and whatever the
 //! answer held in memory is free again. It also gives a body to the refusals that the framework makes by itself ([`refusal`]).
-//! And whoever sends much at once gives way to the others after each piece: the framework reads 128 KiB otherwise, and makes
-//! requests of all of it before it answers one. Of a client that does not take its answers, nothing is read.
 //!
-//! A request that is worked on may take as long as it likes; so the connection shares its [`Phase`] with the requests that
-//! come by it. How long a body may take to arrive is told in `events`.
+//! The framework makes requests of all that it has read, some 6 KB of memory each, before it answers one; and a head takes as
+//! little as 26 bytes. So it gets one head at a time, and the next one when the answer is on its way: whatever else has come is
+//! kept as it is ([`Connection::ahead`]). In between, whoever sends much gives way to the others. Of a client that does not
+//! take its answers, nothing is read.
+//!
+//! A request that is worked on may take as long as it likes, and its body has to be read; so the connection shares its
+//! [`Phase`] with the requests that come by it. How long a body may take to arrive is told in `events`.
 
+mod heads;
 mod refusal;
 
 use std::cell::Cell;
@@ -17,12 +21,14 @@ use std::io;
 use std::mem;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use actix_web::rt::net::TcpStream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
+
+use heads::Heads;
 
 /// How much of an answer has to go out before the client is waited for once more, in bytes. The system takes it in lumps of
 /// half of [`UNSENT`], so that more would cut off clients that are merely slow.
@@ -33,30 +39,60 @@ const LEAST_SENT: usize = 16 << 10;
 #[cfg(target_os = "linux")]
 const UNSENT: u32 = 128 << 10;
 
-/// How much is read at once while no request is worked on, in bytes: most heads are shorter.
-const HEAD_PIECE: usize = 2 << 10;
+/// How far a connection has come with a request. A clone is the same phase.
+#[derive(Clone)]
+pub(crate) struct Phase(Rc<Shared>);
 
-/// Whether a connection waits for a request, and since when; `None` while there is one. A clone is the same phase.
-#[derive(Debug, Clone)]
-pub(crate) struct Phase(Rc<Cell<Option<Instant>>>);
+struct Shared {
+    stage: Cell<Stage>,
+    /// Who would read on in another stage.
+    reader: Cell<Option<Waker>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Stage {
+    /// It waits for a request, since then.
+    Waiting(Instant),
+    /// The body of a request arrives; so many bytes of it are still to come, if anybody knows.
+    Receiving(Option<u64>),
+    /// A request is worked on, and all that is wanted of it is there.
+    Working,
+}
 
 impl Phase {
     fn waiting() -> Self {
-        Self(Rc::new(Cell::new(Some(Instant::now()))))
+        Self(Rc::new(Shared { stage: Cell::new(Stage::Waiting(Instant::now())), reader: Cell::default() }))
     }
 
     /// There is a request.
     pub(super) fn begin(&self) {
-        self.0.set(None);
+        self.enter(Stage::Working);
+    }
+
+    /// Its body is wanted, which has so many bytes; `None` if it ends where it says so itself.
+    pub(super) fn receive(&self, bytes: Option<u64>) {
+        self.enter(Stage::Receiving(bytes));
+    }
+
+    /// No more of the body is wanted.
+    pub(super) fn received(&self) {
+        self.enter(Stage::Working);
     }
 
     /// Its answer was handed over.
     pub(super) fn end(&self) {
-        self.0.set(Some(Instant::now()));
+        self.enter(Stage::Waiting(Instant::now()));
+    }
+
+    fn enter(&self, stage: Stage) {
+        self.0.stage.set(stage);
+        if let Some(reader) = self.0.reader.take() {
+            reader.wake();
+        }
     }
 
     fn is_waiting(&self) -> bool {
-        self.0.get().is_some()
+        matches!(self.0.stage.get(), Stage::Waiting(_))
     }
 }
 
@@ -67,7 +103,10 @@ pub(crate) struct Connection {
     stall: Duration,
     phase: Phase,
     alarm: Alarm,
-    /// The last piece was all that there was room for: the others come first.
+    heads: Heads,
+    /// What came behind that which the framework may have.
+    ahead: Vec<u8>,
+    /// There may be more of what was just read: the others come first.
     gives_way: bool,
     /// `None` while the client takes all that is sent.
     blocked: Option<Blocked>,
@@ -90,8 +129,17 @@ impl Connection {
         // A system that cannot is served as well.
         #[cfg(target_os = "linux")]
         let _ = socket2::SockRef::from(&socket).set_tcp_notsent_lowat(UNSENT);
-        let (phase, alarm) = (Phase::waiting(), Alarm::default());
-        Ok(Self { socket, stall, phase, alarm, gives_way: false, blocked: None, refusal: None })
+        Ok(Self {
+            socket,
+            stall,
+            phase: Phase::waiting(),
+            alarm: Alarm::default(),
+            heads: Heads::default(),
+            ahead: Vec::new(),
+            gives_way: false,
+            blocked: None,
+            refusal: None,
+        })
     }
 
     /// The phase, for the requests that come by this connection.
@@ -99,19 +147,44 @@ impl Connection {
         self.phase.clone()
     }
 
-    /// Receives a piece.
+    /// Receives what the framework may have of what has come.
     fn receive(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if !self.phase.is_waiting() || buffer.remaining() <= HEAD_PIECE {
-            let polled = Pin::new(&mut self.socket).poll_read(context, buffer);
-            self.gives_way = buffer.remaining() == 0;
-            return polled;
+        if let Stage::Working | Stage::Receiving(Some(0)) = self.phase.0.stage.get() {
+            self.phase.0.reader.set(Some(context.waker().clone()));
+            return Poll::Pending;
         }
-        let mut piece = [0; HEAD_PIECE];
-        let mut piece = ReadBuf::new(&mut piece);
-        let polled = Pin::new(&mut self.socket).poll_read(context, &mut piece);
-        self.gives_way = piece.remaining() == 0;
-        buffer.put_slice(piece.filled());
-        polled
+        if self.ahead.is_empty() {
+            let before = buffer.filled().len();
+            ready!(Pin::new(&mut self.socket).poll_read(context, buffer))?;
+            let end = before + self.portion(&buffer.filled()[before..]);
+            self.ahead.extend_from_slice(&buffer.filled()[end..]);
+            self.gives_way = buffer.remaining() == 0 || !self.ahead.is_empty();
+            buffer.set_filled(end);
+        } else {
+            let mut ahead = mem::take(&mut self.ahead);
+            let end = self.portion(&ahead[..ahead.len().min(buffer.remaining())]);
+            buffer.put_slice(&ahead[..end]);
+            if end < ahead.len() {
+                ahead.drain(..end);
+                self.ahead = ahead;
+            }
+            self.gives_way = true;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// How much the framework may have of these bytes, which come next.
+    fn portion(&mut self, bytes: &[u8]) -> usize {
+        match self.phase.0.stage.get() {
+            Stage::Receiving(Some(left)) => {
+                let portion = usize::try_from(left).map_or(bytes.len(), |left| bytes.len().min(left));
+                self.phase.0.stage.set(Stage::Receiving(Some(left - portion as u64)));
+                self.heads = Heads::default();
+                portion
+            }
+            // The end of a body in chunks looks like that of a head.
+            Stage::Waiting(_) | Stage::Receiving(None) | Stage::Working => self.heads.end_in(bytes),
+        }
     }
 
     /// Sends some of `bytes`; instead of a refusal of the framework's, the same with a body.
@@ -168,7 +241,7 @@ impl AsyncRead for Connection {
         }
         let polled = this.receive(context, buffer);
         if polled.is_pending()
-            && let Some(since) = this.phase.0.get()
+            && let Stage::Waiting(since) = this.phase.0.stage.get()
             && this.alarm.is_over(since + this.stall, context)
         {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
