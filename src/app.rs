@@ -81,6 +81,7 @@ impl App {
         let readiness = Arc::<Readiness>::default();
         let figures = Arc::<Figures>::default();
         let state = Data::new(State {
+            address,
             access: Access::new(config.access.tokens, config.access.public_read),
             store: Arc::clone(&store),
             queue: Arc::clone(&queue),

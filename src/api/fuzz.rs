@@ -1,6 +1,7 @@
 //! Bodies that are packed and query strings: never more in memory than allowed, links that lead where they say.
 
 use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::LazyLock;
 
 use actix_web::http::Uri;
@@ -59,6 +60,9 @@ fn read(packed: impl Read) -> std::io::Result<Vec<u8>> {
     Ok(plain)
 }
 
+/// Where a server listens.
+const ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+
 pub(crate) fn check_query(bytes: &[u8]) {
     let Some((&place, query)) = bytes.split_first() else { return };
     let metrics = &CATALOG[usize::from(place) % CATALOG.len()];
@@ -71,7 +75,7 @@ pub(crate) fn check_query(bytes: &[u8]) {
     assert!(meaning.range.started <= meaning.range.ended);
     assert!(!meaning.columns.is_empty());
 
-    let head = page.head(usize::MAX, || Links::of(&request, &params));
+    let head = page.head(usize::MAX, || Links::of(&request, ADDRESS, &params));
     let beside = [(head.next, page.number.checked_add(1)), (head.previous, Some(page.number - 1))];
     for (link, number) in beside {
         let Some(link) = link else { continue };

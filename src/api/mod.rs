@@ -24,6 +24,7 @@ mod params;
 mod v6;
 
 use std::collections::HashSet;
+use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
@@ -58,6 +59,8 @@ const REOPEN_LOOK: Duration = Duration::from_millis(10);
 
 /// What every handler may use.
 pub(crate) struct State {
+    /// Where the server listens.
+    pub(crate) address: SocketAddr,
     pub(crate) access: Access,
     pub(crate) store: Arc<Store>,
     pub(crate) queue: Arc<Queue>,

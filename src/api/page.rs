@@ -1,6 +1,10 @@
 //! Pages of results, with links to the pages around.
 
+use std::net::SocketAddr;
+
 use actix_web::HttpRequest;
+use actix_web::http::header;
+use actix_web::http::uri::Authority;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -101,6 +105,19 @@ fn positive(text: &str) -> Option<usize> {
     (number > 0).then_some(number)
 }
 
+/// The host as the client, or the proxy between, calls it; where nobody does, or what they say is none, the address that the
+/// server listens on.
+fn host(request: &HttpRequest, listens_on: SocketAddr) -> String {
+    let connection = request.connection_info();
+    let host = connection.host();
+    // What the framework makes up where nobody says it.
+    let is_made_up = host == request.app_config().host() && !request.headers().contains_key(header::HOST);
+    match host.parse::<Authority>() {
+        Ok(_) if !is_made_up => host.to_owned(),
+        Ok(_) | Err(_) => listens_on.to_string(),
+    }
+}
+
 /// Makes absolute links to other pages of the same query.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Links {
@@ -112,9 +129,9 @@ pub(crate) struct Links {
 
 impl Links {
     /// Links for the pages of this request.
-    pub(crate) fn of(request: &HttpRequest, params: &Params<'_>) -> Self {
-        let connection = request.connection_info();
-        let address = format!("{}://{}{}", connection.scheme(), connection.host(), request.uri().path());
+    pub(crate) fn of(request: &HttpRequest, listens_on: SocketAddr, params: &Params<'_>) -> Self {
+        let scheme = request.connection_info().scheme().to_owned();
+        let address = format!("{scheme}://{}{}", host(request, listens_on), request.uri().path());
         let mut parts = Vec::new();
         for pair in params.pairs() {
             if pair.name != "page" {

@@ -200,21 +200,30 @@ impl TimeRange {
     }
 }
 
-/// An ISO-8601 duration: `P1Y2M3W4DT5H6M7.5S`, any part optional, the last one with a fraction if it is no year or month.
+/// An ISO-8601 duration: `P1Y2M3W4DT5H6M7.5S`, any part optional, the last one maybe with a fraction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Duration {
     months: u32,
+    /// A part of so many months more, in millionths.
+    part: Option<(u32, u32)>,
     us: u64,
 }
 
 impl Duration {
-    /// The point this long before `now`; 1970 if it lies before that.
+    /// The point this long before `now`; 1970 if it lies before that. Half a month is half of the time from one month earlier.
     pub fn before(self, now: Timestamp) -> Timestamp {
-        let months_back = DateTime::from_timestamp_micros(now.micros().cast_signed())
-            .and_then(|now| now.checked_sub_months(Months::new(self.months)))
-            .and_then(|back| u64::try_from(back.timestamp_micros()).ok())
-            .unwrap_or(0);
-        Timestamp::at(months_back.saturating_sub(self.us))
+        let now = DateTime::from_timestamp_micros(now.micros().cast_signed());
+        // Nothing is before the beginning of the calendar, far before 1970.
+        let months_back = |months| {
+            let back = now.and_then(|now| now.checked_sub_months(Months::new(months)));
+            back.map_or(0, |back| i128::from(back.timestamp_micros()))
+        };
+        let mut us = months_back(self.months);
+        if let Some((months, millionths)) = self.part {
+            let whole = us - months_back(self.months.saturating_add(months));
+            us -= whole * i128::from(millionths) / 1_000_000;
+        }
+        Timestamp::at(u64::try_from(us - i128::from(self.us)).unwrap_or(0))
     }
 }
 
@@ -222,7 +231,7 @@ impl Duration {
     /// How long it is, in microseconds, if that is some whole hours whenever it begins.
     pub fn whole_hours_us(self) -> Option<u64> {
         const HOUR_US: u64 = 3_600_000_000;
-        (self.months == 0 && self.us > 0 && self.us.is_multiple_of(HOUR_US)).then_some(self.us)
+        (self.months == 0 && self.part.is_none() && self.us > 0 && self.us.is_multiple_of(HOUR_US)).then_some(self.us)
     }
 }
 
@@ -352,15 +361,22 @@ mod tests {
             ("P0.5D", "2015-03-31T00:00:00Z"),
             ("PT1,5H", "2015-03-31T10:30:00Z"),
             ("PT0.000001S", "2015-03-31T11:59:59.999999Z"),
+            ("P0.5M", "2015-03-16T00:00:00Z"),
+            ("P1.5M", "2015-02-14T12:00:00Z"),
+            ("P0,5Y", "2014-09-30T00:00:00Z"),
+            ("P1Y0.0M", "2014-03-31T12:00:00Z"),
+            ("P45.5Y", "1970-01-01T00:00:00Z"),
+            ("P99999999999999999999.5Y", "1970-01-01T00:00:00Z"),
             ("P1DT12H", "2015-03-30T00:00:00Z"),
             ("P99999999999999999999Y", "1970-01-01T00:00:00Z"),
             ("PT99999999999999999999S", "1970-01-01T00:00:00Z"),
         ] {
             assert_eq!(back(duration).as_deref(), Some(then), "{duration}");
         }
-        for broken in
-            ["P", "PT", "P1DT", "1D", "P1", "P1H", "PT1D", "P1D1W", "P1D1D", "P0.5DT1H", "P0.5Y", "-P1D", "P-1D"]
-        {
+        for broken in [
+            "P", "PT", "P1DT", "1D", "P1", "P1H", "PT1D", "P1D1W", "P1D1D", "P0.5DT1H", "P0.5Y1M", "P1.5MT1S", "-P1D",
+            "P-1D",
+        ] {
             assert_eq!(back(broken), None, "{broken}");
         }
     }

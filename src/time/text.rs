@@ -226,7 +226,7 @@ impl Scanner<'_> {
             (b'W', Part::Micros(7 * DAY_US)),
             (b'D', Part::Micros(DAY_US)),
         ];
-        let (mut months, mut us) = (0_u32, 0_u64);
+        let (mut months, mut part, mut us) = (0_u32, None, 0_u64);
         let (mut parts, mut in_time, mut has_fraction) = (0, false, false);
         while !self.0.is_empty() {
             if !in_time && self.eat(b'T') {
@@ -249,8 +249,8 @@ impl Scanner<'_> {
             self.0 = rest;
             let place = designators.iter().position(|&(letter, _)| letter == designator)?;
             match designators[place].1 {
-                Part::Months(_) if has_fraction => return None,
                 Part::Months(each) => {
+                    part = has_fraction.then_some((each, millionths));
                     let whole = u32::try_from(whole).unwrap_or(u32::MAX);
                     months = months.saturating_add(whole.saturating_mul(each));
                 }
@@ -264,7 +264,7 @@ impl Scanner<'_> {
             parts += 1;
         }
         // `P` and a trailing `T` say nothing.
-        (parts > 0).then_some(Duration { months, us })
+        (parts > 0).then_some(Duration { months, part, us })
     }
 }
 

@@ -579,6 +579,8 @@ fn a_parameter_is_taken_exactly_if_its_schema_allows_it() {
         "P1D1D",
         "P0.5DT1H",
         "P0.5Y",
+        "P1Y0,25M",
+        "P0.5Y1D",
         "-P1D",
         "P1H",
         "PT1D",

@@ -169,6 +169,17 @@ fn links_lead_to_the_host_that_was_asked() {
 }
 
 #[test]
+fn links_lead_to_where_the_server_listens_if_no_host_was_asked() {
+    let server = TestServer::start();
+    let expected =
+        format!("\"next\":\"http://{}/v6/metrics/?page_size=1&page=2\"", server.connect().peer_addr().unwrap());
+    for head in ["HTTP/1.0\r\n", "HTTP/1.1\r\nHost:\r\n", "HTTP/1.1\r\nHost: a b\r\n", "HTTP/1.1\r\nHost: a/b\r\n"] {
+        let answer = server.raw(format!("GET /v6/metrics/?page_size=1 {head}Connection: close\r\n\r\n"));
+        assert!(answer.contains(&expected), "{head:?}: {answer}");
+    }
+}
+
+#[test]
 fn page_and_page_size_that_are_empty_or_null_count_as_not_given() {
     let server = TestServer::start();
     let plain = server.get(PLOT).json();

@@ -66,7 +66,7 @@ schemas! {
     "Time": Timestamp = matching(&format!("{DATE}T{CLOCK}{OFFSET}"), "2015-01-01T00:00:00Z");
     /// ISO-8601 date in UTC, from 1970-01-01 to 9999-12-31; where a point in time is meant, the midnight with which it begins.
     "Date": Date = formatted(KnownFormat::Date, matching(DATE, "2015-01-31"));
-    /// ISO-8601 duration; only its last part may have a fraction, if it is no year or month.
+    /// ISO-8601 duration; its last part may have a fraction.
     "Duration": Duration = matching(DURATION, "P7D");
     /// The start of a bucket: an hour, in UTC.
     "BucketStart": BucketStart = matching(&format!("{DATE}T([01][0-9]|2[0-3]):00:00"), "2015-01-01T06:00:00");
@@ -91,7 +91,7 @@ const DATE: &str = "(19[789][0-9]|[2-9][0-9]{3})-((0[13578]|1[02])-(0[1-9]|[12][
                     |(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|[12][0-9]))";
 const CLOCK: &str = "([01][0-9]|2[0-3]):[0-5][0-9](:([0-5][0-9]|60)([.,][0-9]+)?)?";
 const OFFSET: &str = "(Z|[+-]([01][0-9]|2[0-3])(:?[0-5][0-9])?)?";
-const DURATION: &str = "P(?=[0-9]|T[0-9])(?!.*[.,][0-9]+[A-Z].)([0-9]+Y)?([0-9]+M)?([0-9]+([.,][0-9]+)?W)?\
+const DURATION: &str = "P(?=[0-9]|T[0-9])(?!.*[.,][0-9]+[A-Z].)([0-9]+([.,][0-9]+)?Y)?([0-9]+([.,][0-9]+)?M)?([0-9]+([.,][0-9]+)?W)?\
                         ([0-9]+([.,][0-9]+)?D)?\
                         (T(?=[0-9])([0-9]+([.,][0-9]+)?H)?([0-9]+([.,][0-9]+)?M)?([0-9]+([.,][0-9]+)?S)?)?";
 

@@ -15,6 +15,6 @@ pub(in crate::api) async fn list(request: HttpRequest, state: Data<State>) -> Re
     let params = Params::parse(request.query_string());
     let page = PageRequest::parse(&params)?;
     let types = page.slice(&CATALOG)?.iter().map(MetricsTypeView::from).collect();
-    let body = page.wrap(types, CATALOG.len(), || Links::of(&request, &params));
+    let body = page.wrap(types, CATALOG.len(), || Links::of(&request, state.address, &params));
     Ok(answer(&request, Content::json(&body)))
 }

@@ -77,7 +77,7 @@ impl Question {
         let period = Period::of(params.time_range(state.clock.now())?);
         let before = against(&params, period)?;
         let (order, is_descending) = order(&params, &columns)?;
-        let links = Links::of(request, &params);
+        let links = Links::of(request, state.address, &params);
         Ok(Self { metrics: metrics.id, columns, selection, period, before, order, is_descending, page, links })
     }
 

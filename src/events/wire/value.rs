@@ -28,7 +28,8 @@ impl Value<'_> {
             Self::Absent => "not null".to_owned(),
             Self::Bool(value) => format!("not {value}"),
             Self::Integer(value) => format!("not {value}"),
-            Self::Number(value) => format!("not {value}"),
+            // With a point or an exponent, as an integer has not.
+            Self::Number(value) => format!("not {value:?}"),
             Self::Text(text) if text.chars().count() > 40 => "not another text".to_owned(),
             Self::Text(text) => format!("not {:?}", text.as_ref()),
             Self::Array | Self::Tasks(_) => "not an array".to_owned(),

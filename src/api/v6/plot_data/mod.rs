@@ -80,7 +80,7 @@ impl Question {
         } else {
             let count = query.columns.len();
             query.columns = page.slice(&query.columns)?.to_vec();
-            Format::Json { opening: page.opening(count, || Links::of(request, &params)) }
+            Format::Json { opening: page.opening(count, || Links::of(request, state.address, &params)) }
         };
         Ok(Self { query, with_ids, format })
     }
