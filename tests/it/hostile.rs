@@ -112,8 +112,9 @@ fn large_bodies_that_stop_hold_no_more_than_they_may() {
         assert_eq!(server.client.get("/v6/metrics/").status, 200);
         let mut statuses: Vec<_> = clients.into_iter().map(|client| client.join().unwrap()).collect();
         statuses.sort_unstable();
-        // Two found room and came too late, the others found none.
-        assert_eq!(statuses.iter().filter(|status| **status == Some(408)).count(), 2, "{statuses:?}");
+        // Two found room and came too late, or one, if two were refused for each other's sake; the others found none.
+        let late = statuses.iter().filter(|status| **status == Some(408)).count();
+        assert!((1..=2).contains(&late), "{statuses:?}");
         assert!(statuses.iter().all(|status| matches!(status, Some(408 | 503))), "{statuses:?}");
     });
     assert_serves(&server.client);

@@ -39,6 +39,9 @@ const LEAST_SENT: usize = 16 << 10;
 #[cfg(target_os = "linux")]
 const UNSENT: u32 = 128 << 10;
 
+/// How much is read at once where it is not known how much may be had of it, in bytes.
+const PIECE: usize = 8 << 10;
+
 /// How far a connection has come with a request. A clone is the same phase.
 #[derive(Clone)]
 pub(crate) struct Phase(Rc<Shared>);
@@ -154,11 +157,24 @@ impl Connection {
             return Poll::Pending;
         }
         if self.ahead.is_empty() {
+            let most = match self.phase.0.stage.get() {
+                Stage::Receiving(Some(left)) => usize::try_from(left).unwrap_or(usize::MAX),
+                Stage::Waiting(_) | Stage::Receiving(None) | Stage::Working => PIECE,
+            };
             let before = buffer.filled().len();
-            ready!(Pin::new(&mut self.socket).poll_read(context, buffer))?;
+            if most < buffer.remaining() {
+                let mut piece = ReadBuf::new(buffer.initialize_unfilled_to(most));
+                ready!(Pin::new(&mut self.socket).poll_read(context, &mut piece))?;
+                let (read, is_full) = (piece.filled().len(), piece.remaining() == 0);
+                self.gives_way = is_full;
+                buffer.advance(read);
+            } else {
+                ready!(Pin::new(&mut self.socket).poll_read(context, buffer))?;
+                self.gives_way = buffer.remaining() == 0;
+            }
             let end = before + self.portion(&buffer.filled()[before..]);
             self.ahead.extend_from_slice(&buffer.filled()[end..]);
-            self.gives_way = buffer.remaining() == 0 || !self.ahead.is_empty();
+            self.gives_way |= !self.ahead.is_empty();
             buffer.set_filled(end);
         } else {
             let mut ahead = mem::take(&mut self.ahead);
