@@ -26,7 +26,8 @@ impl Guard {
     /// Does some work with the database; [`StoreError::Damaged`] if `redb` panics.
     pub(super) fn run<T>(&self, work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
         let result = guarded(work);
-        let is_damaged = matches!(result, Err(StoreError::Damaged(_)));
+        let is_damaged =
+            matches!(result, Err(StoreError::Damaged(_) | StoreError::Database(redb::Error::Corrupted(_))));
         if is_damaged {
             self.damaged.store(true, Ordering::Relaxed);
         }
@@ -36,7 +37,7 @@ impl Guard {
         result
     }
 
-    /// Whether `redb` panicked.
+    /// Whether `redb` found that the file is damaged, or panicked.
     pub(super) fn has_met_damage(&self) -> bool {
         self.damaged.load(Ordering::Relaxed)
     }

@@ -138,7 +138,7 @@ fn a_full_disk_is_written_again_once_there_is_room() {
     let data = directory.path().join("data");
     fs::create_dir(&data).unwrap();
     let program = program(directory.path(), &[&SERVE[..], &CACHE].concat());
-    let script = "mount -t tmpfs -o size=24m tmpfs data && head -c 18000000 /dev/zero > data/ballast && exec \"$@\"";
+    let script = "mount -t tmpfs -o size=24m tmpfs data && head -c 20500000 /dev/zero > data/ballast && exec \"$@\"";
     let Some(mut command) = mounting(script, &program) else { return };
     let server = Server::of(command.current_dir(directory.path()));
     let seen_from_here =
