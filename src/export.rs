@@ -29,7 +29,7 @@ pub enum ExportError {
     #[error("there is no database in `{}`", .0.display())]
     NoDatabase(PathBuf),
     /// The output file cannot be made.
-    #[error("{}: {source}", .file.display())]
+    #[error("{}", .file.display())]
     Output {
         /// The file.
         file: PathBuf,

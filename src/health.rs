@@ -10,7 +10,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug, thiserror::Error)]
 pub enum HealthError {
     /// It does not answer.
-    #[error("{address}: {source}")]
+    #[error("{address}")]
     Unreachable {
         /// What was asked.
         address: String,

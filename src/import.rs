@@ -3,7 +3,7 @@
 //! Files go in order, in batches of whole lines. A batch is stored whole or not at all, and one that is stored already
 //! changes nothing, so an import that failed can be run again. Mistakes are named by file and line.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -55,7 +55,7 @@ pub enum ImportError {
     #[error(transparent)]
     Open(StoreError),
     /// A file cannot be read.
-    #[error("{}: {source}", .file.display())]
+    #[error("{}", .file.display())]
     Unreadable {
         /// The file.
         file: PathBuf,
@@ -95,8 +95,10 @@ pub enum ImportError {
 
 /// Imports the files, in order. `max_line_bytes` bounds a line.
 pub fn run(files: &[PathBuf], target: &Target, max_line_bytes: usize) -> Result<(), ImportError> {
+    // A name that is wrong is told before anything is imported, or a database made.
+    let sizes: Vec<_> = files.iter().map(|file| size_of_input(file)).collect::<Result<_, _>>()?;
     let sink = Sink::open(target)?;
-    let sizes = files.iter().map(|file| std::fs::metadata(file).ok().map(|data| data.len())).sum();
+    let sizes = sizes.into_iter().sum();
     let mut progress = Progress::new(sizes, Unit::Bytes);
     let mut total = Receipt::default();
     for file in files {
@@ -107,6 +109,19 @@ pub fn run(files: &[PathBuf], target: &Target, max_line_bytes: usize) -> Result<
     let accepted = total.accepted();
     tracing::info!(accepted, created, updated, unchanged, stale, "imported {} files", files.len());
     Ok(())
+}
+
+fn is_stdin(file: &Path) -> bool {
+    file == Path::new("-")
+}
+
+/// How many bytes there are to read; `None` of what comes by standard input.
+fn size_of_input(file: &Path) -> Result<Option<u64>, ImportError> {
+    if is_stdin(file) {
+        return Ok(None);
+    }
+    let data = fs::metadata(file).map_err(|source| ImportError::Unreadable { file: file.to_owned(), source })?;
+    Ok(Some(data.len()))
 }
 
 fn import_file(
@@ -347,8 +362,7 @@ impl Server {
 
 /// Opens a file, or standard input for `-`; unpacks it if it is packed. `read_bytes` counts what was read of it.
 fn open(file: &Path, read_bytes: Arc<AtomicU64>) -> io::Result<Box<dyn BufRead>> {
-    let source: Box<dyn Read> =
-        if file == Path::new("-") { Box::new(io::stdin()) } else { Box::new(File::open(file)?) };
+    let source: Box<dyn Read> = if is_stdin(file) { Box::new(io::stdin()) } else { Box::new(File::open(file)?) };
     let mut source = BufReader::with_capacity(1 << 16, Counted { source, read_bytes });
     let is_packed = source.fill_buf()?.starts_with(&[0x1f, 0x8b]);
     Ok(if is_packed { Box::new(BufReader::new(MultiGzDecoder::new(source))) } else { Box::new(source) })

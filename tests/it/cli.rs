@@ -91,6 +91,18 @@ fn without_a_command_the_server_runs() {
 }
 
 #[test]
+fn a_file_that_is_not_there_is_told_once_before_anything_is_done() {
+    let directory = TempDir::new().unwrap();
+    fs::write(directory.path().join("events.ndjson"), to_ndjson(&worked_example())).unwrap();
+    let mut import = program(directory.path(), &["import", "--data", "data", "events.ndjson", "missing.ndjson"]);
+    let output = import.output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert_eq!(said, "error: missing.ndjson: No such file or directory (os error 2)\n");
+    assert!(!directory.path().join("data").exists());
+}
+
+#[test]
 fn the_data_directory_is_made_if_missing_and_the_database_is_a_file_in_it() {
     let directory = TempDir::new().unwrap();
     let data = directory.path().join("deep/down/data");
