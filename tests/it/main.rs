@@ -23,6 +23,7 @@ mod packaging;
 mod paging;
 mod params;
 mod pictures;
+mod pipelining;
 mod plot_data;
 mod random_streams;
 mod readme;
