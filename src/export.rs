@@ -188,14 +188,22 @@ impl Output {
         let Some(file) = file.filter(|file| *file != Path::new("-")) else {
             return Ok(Self { names: None, sink: Sink::Plain(Box::new(io::stdout())) });
         };
+        let is_packed = file.extension().is_some_and(|extension| extension == "gz");
+        let sink = |out: Box<dyn Write>| {
+            if is_packed { Sink::Packed(GzEncoder::new(out, Compression::fast())) } else { Sink::Plain(out) }
+        };
+        // A pipe, a device or a link stays what it is.
+        if fs::symlink_metadata(file).is_ok_and(|there| !there.is_file()) {
+            let failed = |source| ExportError::Output { file: file.to_owned(), source };
+            let out = File::create(file).map_err(failed)?;
+            return Ok(Self { names: None, sink: sink(Box::new(BufWriter::new(out))) });
+        }
         let mut unfinished = OsString::from(file);
         unfinished.push(".part");
         let unfinished = PathBuf::from(unfinished);
         let failed = |source| ExportError::Output { file: unfinished.clone(), source };
         let out: Box<dyn Write> = Box::new(BufWriter::new(File::create(&unfinished).map_err(failed)?));
-        let is_packed = file.extension().is_some_and(|extension| extension == "gz");
-        let sink = if is_packed { Sink::Packed(GzEncoder::new(out, Compression::fast())) } else { Sink::Plain(out) };
-        Ok(Self { names: Some((file.to_owned(), unfinished)), sink })
+        Ok(Self { names: Some((file.to_owned(), unfinished)), sink: sink(out) })
     }
 
     fn write(&mut self, lines: &[u8]) -> Result<(), ExportError> {

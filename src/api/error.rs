@@ -102,6 +102,9 @@ pub(crate) enum ApiError {
     /// The database failed, and will be opened again.
     #[error("the database cannot be read at the moment; try again")]
     Unreadable(#[source] StoreError),
+    /// An export is copied aside first.
+    #[error("there is no room for a copy of the events beside the database; try again")]
+    NoRoom(#[source] StoreError),
     #[error("internal error")]
     Store(#[source] StoreError),
     #[error("internal error")]
@@ -120,7 +123,11 @@ impl ApiError {
 
     /// What the log says of it: more than the client is told.
     pub(crate) fn cause(&self) -> String {
-        if let Self::Unreadable(error) | Self::Store(error) = self { chain(error) } else { self.to_string() }
+        if let Self::Unreadable(error) | Self::NoRoom(error) | Self::Store(error) = self {
+            chain(error)
+        } else {
+            self.to_string()
+        }
     }
 }
 
@@ -128,8 +135,8 @@ impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Database(_) | StoreError::Damaged(_) | StoreError::Closed => Self::Unreadable(error),
-            StoreError::Directory { .. }
-            | StoreError::InUse(_)
+            StoreError::Directory { .. } => Self::NoRoom(error),
+            StoreError::InUse(_)
             | StoreError::Open { .. }
             | StoreError::Foreign(_)
             | StoreError::NewerFormat { .. }
@@ -159,6 +166,7 @@ impl ResponseError for ApiError {
             | Self::Full(Full)
             | Self::Stopping(Stopping)
             | Self::Unreadable(_)
+            | Self::NoRoom(_)
             | Self::WriteFailed(WriteFailed::Unavailable) => StatusCode::SERVICE_UNAVAILABLE,
             Self::WriteFailed(WriteFailed::Internal) | Self::Store(_) | Self::Internal => {
                 StatusCode::INTERNAL_SERVER_ERROR

@@ -74,7 +74,7 @@ pub(super) async fn post(
     let is_chunked = head.headers().contains_key(header::TRANSFER_ENCODING);
     phase.inspect(|phase| phase.receive((!is_chunked).then(|| announced(&head).unwrap_or(0))));
     let received = match state.allow(&head, Scope::Write).and_then(|()| Form::of(&head)) {
-        Ok(form) => receive(&head, &mut payload, &state, &mut lease).await.map(|body| (form, body)),
+        Ok(form) => receive(&head, form, &mut payload, &state, &mut lease).await.map(|body| (form, body)),
         Err(error) => Err(error),
     };
     let (form, body) = match received {
@@ -190,25 +190,29 @@ fn announced(head: &HttpRequest) -> Option<u64> {
     head.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// Reads a body within the configured size and time.
+/// Reads a body within the configured size and time, as it comes.
 async fn receive(
     head: &HttpRequest,
+    form: Form,
     payload: &mut Payload,
     state: &State,
     lease: &mut Lease,
 ) -> Result<Vec<u8>, ApiError> {
     let limit = state.max_body_bytes;
+    let too_large = || ApiError::BodyTooLarge(limit);
+    // What does not get smaller when it is packed gets a little larger; unpacked, it is counted again.
+    let most = if form.gzip { limit.saturating_add(limit / 100 + 1024) } else { limit };
     let announced = announced(head).map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX));
-    if announced > limit {
-        return Err(ApiError::BodyTooLarge(limit));
+    if announced > most {
+        return Err(too_large());
     }
     let started = Instant::now();
     let receive = async {
         // Room for what was announced costs nothing before it is filled.
         let mut body = Vec::with_capacity(announced);
         while let Some(chunk) = timely(&started, body.len(), state, next_chunk(payload)).await? {
-            if body.len() + chunk.len() > limit {
-                return Err(ApiError::BodyTooLarge(limit));
+            if body.len() + chunk.len() > most {
+                return Err(too_large());
             }
             lease.hold(body.len() + chunk.len())?;
             body.extend_from_slice(&chunk);

@@ -71,6 +71,13 @@ fn what_is_exported_is_imported_with_the_same_numbers() {
     let packed = fs::read(directory.path().join("all.ndjson.gz")).unwrap();
     assert_eq!(String::from_utf8(gunzip(&packed)).unwrap(), from_server);
 
+    // What is no file stays what it is.
+    std::os::unix::fs::symlink("linked.ndjson", directory.path().join("link.ndjson")).unwrap();
+    let (code, ..) = run(&directory, &["export", "--data", "data", "--output", "link.ndjson"]);
+    assert_eq!(code, Some(0));
+    assert!(directory.path().join("link.ndjson").is_symlink());
+    assert_eq!(fs::read_to_string(directory.path().join("linked.ndjson")).unwrap(), from_server);
+
     let (code, _, complaint) = run(&directory, &["import", "--data", "other", "all.ndjson.gz"]);
     assert_eq!(code, Some(0), "{complaint}");
     let other = Serving::start(&mut program(directory.path(), &["--listen", "127.0.0.1:0", "--data", "other"]));
@@ -78,7 +85,7 @@ fn what_is_exported_is_imported_with_the_same_numbers() {
     let (_, again, _) = run(&directory, &["export", "--url", other.client.base()]);
     assert_eq!(again, from_server);
     let left: Vec<_> = fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(left.len(), 4, "no unfinished file stays: {left:?}");
+    assert_eq!(left.len(), 6, "no unfinished file stays: {left:?}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Forms, encodings and limits of a body.
 
 use std::collections::BTreeSet;
+use std::io::Write as _;
 
 use serde_json::json;
 
@@ -229,6 +230,23 @@ fn a_body_that_is_announced_larger_than_the_limit_is_413_without_waiting_for_it(
     let head =
         b"POST /v6/events/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1001\r\n\r\n";
     assert!(server.raw(head).starts_with("HTTP/1.1 413 "));
+}
+
+#[test]
+fn a_packed_body_counts_as_large_as_it_is_unpacked() {
+    let server = server_with(TestServer::start_with(|config| config.server.max_body_bytes = 1000));
+    for (bytes, status) in [(1000, 200), (1001, 413)] {
+        let body = format!("{:bytes$}", job(1, 1, "FAILED", END).to_string());
+        // Level 0 makes it larger than it was.
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::none());
+        encoder.write_all(body.as_bytes()).unwrap();
+        let packed = encoder.finish().unwrap();
+        assert!(packed.len() > 1000);
+        let headers = [("Content-Type", "application/json"), ("Content-Encoding", "gzip")];
+        let answer = server.send("POST", EVENTS, &headers, &packed);
+        assert_eq!(answer.status, status, "{}", answer.text());
+        assert!(status == 200 || answer.text().contains("larger than 1000 bytes"), "{}", answer.text());
+    }
 }
 
 #[test]
