@@ -103,8 +103,8 @@ pub(crate) enum ApiError {
     #[error("the database cannot be read at the moment; try again")]
     Unreadable(#[source] StoreError),
     /// An export is copied aside first.
-    #[error("there is no room for a copy of the events beside the database; try again")]
-    NoRoom(#[source] StoreError),
+    #[error("no copy of the events can be written beside the database at the moment; try again")]
+    NoCopy(#[source] StoreError),
     #[error("internal error")]
     Store(#[source] StoreError),
     #[error("internal error")]
@@ -123,7 +123,7 @@ impl ApiError {
 
     /// What the log says of it: more than the client is told.
     pub(crate) fn cause(&self) -> String {
-        if let Self::Unreadable(error) | Self::NoRoom(error) | Self::Store(error) = self {
+        if let Self::Unreadable(error) | Self::NoCopy(error) | Self::Store(error) = self {
             chain(error)
         } else {
             self.to_string()
@@ -135,7 +135,7 @@ impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Database(_) | StoreError::Damaged(_) | StoreError::Closed => Self::Unreadable(error),
-            StoreError::Directory { .. } => Self::NoRoom(error),
+            StoreError::Directory { .. } => Self::NoCopy(error),
             StoreError::InUse(_)
             | StoreError::Open { .. }
             | StoreError::Foreign(_)
@@ -166,7 +166,7 @@ impl ResponseError for ApiError {
             | Self::Full(Full)
             | Self::Stopping(Stopping)
             | Self::Unreadable(_)
-            | Self::NoRoom(_)
+            | Self::NoCopy(_)
             | Self::WriteFailed(WriteFailed::Unavailable) => StatusCode::SERVICE_UNAVAILABLE,
             Self::WriteFailed(WriteFailed::Internal) | Self::Store(_) | Self::Internal => {
                 StatusCode::INTERNAL_SERVER_ERROR
