@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
@@ -16,6 +17,7 @@ use actix_web::middleware::from_fn;
 use actix_web::rt::net::TcpStream;
 use actix_web::web::Data;
 use actix_web::{App as Routes, Error};
+use tokio::sync::Semaphore;
 
 use crate::access::Access;
 use crate::api::{self, Answers, Connection, Exports, State};
@@ -76,7 +78,8 @@ impl App {
         let retention = retention(&config);
         // A clock cannot go on for any number of seconds; a day is as good as for ever.
         let stall = Duration::from_secs(config.server.stall_timeout_s.min(24 * 60 * 60));
-        let connections = Connections { most: config.server.max_connections, stall };
+        let workers = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let connections = Connections { workers, most: config.server.max_connections, stall };
         let origins = config.server.cors_origins;
         let readiness = Arc::<Readiness>::default();
         let figures = Arc::<Figures>::default();
@@ -94,6 +97,7 @@ impl App {
             max_body_bytes: config.server.max_body_bytes,
             body_timeout: Duration::from_secs(config.server.body_timeout_s),
             body_least_bytes_s: config.server.body_least_bytes_s,
+            readers: Semaphore::new(workers),
             exports: Exports::default(),
         });
         let (server, server_thread) =
@@ -144,8 +148,10 @@ pub fn retention(config: &Config) -> Retention {
     Retention { events_days, rollups_days }
 }
 
-/// What bounds connections.
+/// Who serves connections, and what bounds them.
 struct Connections {
+    /// How many threads.
+    workers: usize,
     /// How many there may be at once.
     most: usize,
     /// How long one may get nowhere.
@@ -156,13 +162,12 @@ struct Connections {
 fn start_server(
     listener: TcpListener,
     state: Data<State>,
-    Connections { most, stall }: Connections,
+    Connections { workers, most, stall }: Connections,
     origins: Vec<WebOrigin>,
 ) -> io::Result<(ServerHandle, JoinHandle<io::Result<()>>)> {
     let (started, handle) = mpsc::channel();
     let serve = move || {
         actix_web::rt::System::new().block_on(async move {
-            let workers = thread::available_parallelism()?.get();
             let builder = Server::build().workers(workers).max_concurrent_connections(most.div_ceil(workers));
             let builder = builder.disable_signals().shutdown_timeout(STOP_WAITS_S);
             let stop = builder.graceful_shutdown_signal();

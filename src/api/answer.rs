@@ -58,7 +58,7 @@ impl Answer {
         let written = encoder.write_all(&self.body).and_then(|()| encoder.finish());
         let body = written.expect("a vector takes all that is written to it");
         if let Some(lease) = &mut lease {
-            lease.hold(body.len().min(lease.bytes())).expect("less is never refused");
+            lease.shrink(body.len());
         }
         Self {
             media_type: self.media_type,

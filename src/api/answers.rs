@@ -204,9 +204,6 @@ pub(crate) struct Room {
 impl Room {
     /// Makes sure that there is room for so many bytes.
     pub(crate) fn hold(&mut self, bytes: usize) -> Result<(), ApiError> {
-        if bytes <= self.lease.bytes() {
-            return Ok(());
-        }
         if bytes > self.limit {
             return Err(ApiError::AnswerTooLarge(self.limit));
         }
@@ -216,6 +213,7 @@ impl Room {
     /// The finished answer, which holds what its body takes from now on.
     pub(crate) fn keep(mut self, content: Content) -> Result<Answer, ApiError> {
         self.lease.hold(content.body.len())?;
+        self.lease.shrink(content.body.len());
         Ok(Answer::new(content, Some(self.lease)))
     }
 }

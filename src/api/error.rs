@@ -163,7 +163,7 @@ impl ResponseError for ApiError {
             Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMedia(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::ManyExports
-            | Self::Full(Full)
+            | Self::Full(_)
             | Self::Stopping(Stopping)
             | Self::Unreadable(_)
             | Self::NoCopy(_)

@@ -1,9 +1,11 @@
 //! `POST /v6/events/`: from the bytes of a body to a stored request.
 //!
-//! A body is bounded three ways: in bytes as it arrives, in bytes as it unpacks, and in the time that it may take. All
-//! requests together are bounded by the memory that they hold, from the first byte on. A client that sends what is refused
-//! is read on for a while, into nothing, so that it gets to see the answer.
+//! A body is bounded three ways: in bytes as it arrives, in bytes as it unpacks, and in the time that the client is waited for.
+//! All requests together are bounded by the memory that they hold, from the first byte on: where there is no room for more, a
+//! request waits for it. A client that sends what is refused is read on for a while, into nothing, so that it gets to see the
+//! answer.
 
+use std::borrow::Cow;
 use std::io::Read;
 use std::num::NonZeroU64;
 use std::sync::Arc;
@@ -25,17 +27,17 @@ use crate::access::Scope;
 use crate::events::Object;
 use crate::events::request::Draft;
 use crate::events::wire::{self, NotJson};
-use crate::memory::Lease;
+use crate::memory::{Full, Lease};
 use crate::worker::{Receipt, Request, WriteFailed};
 
 /// How long a client that sends more than is wanted may pause before it gets its answer.
 const DRAIN_PAUSE: Duration = Duration::from_millis(500);
 /// How long a body may be slower than it may be later.
-const SLOW_START: Duration = Duration::from_secs(5);
+const SLOW_START: Duration = Duration::from_secs(30);
 /// Bodies up to this size are parsed where they arrive; larger ones off the async threads.
 const SMALL_BYTES: usize = 32 << 10;
 
-/// How much of a body is unpacked before room is asked for.
+/// How much of a body is unpacked at a time, in bytes.
 pub(super) const UNPACK_STEP: usize = 64 << 10;
 
 /// What became of the objects of a body.
@@ -88,12 +90,7 @@ pub(super) async fn post(
         }
     };
     phase.inspect(|phase| phase.received());
-    let (objects, lease) = if body.len() <= SMALL_BYTES && !form.gzip {
-        read(&state, form, body, lease)?
-    } else {
-        let state = state.clone();
-        super::off_thread(move || read(&state, form, body, lease)).await??
-    };
+    let (objects, lease) = read_when_there_is_room(&state, form, body, lease).await?;
     if objects.is_empty() {
         return Ok(HttpResponse::Ok().json(Accepted::from(Receipt::default())));
     }
@@ -103,30 +100,63 @@ pub(super) async fn post(
     Ok(HttpResponse::Ok().json(Accepted::from(receipt)))
 }
 
-/// Reads the objects of a body. The lease holds what they take; while they are read, the body as well.
-fn read(state: &State, form: Form, body: Vec<u8>, mut lease: Lease) -> Result<(Vec<Object>, Lease), ApiError> {
-    let body = form.unpack(body, state.max_body_bytes, &mut lease)?;
+/// Reads the objects of a body; where there is no room for all of them, once more as soon as there is. The lease holds what
+/// they take in the end.
+async fn read_when_there_is_room(
+    state: &Data<State>,
+    form: Form,
+    mut body: Vec<u8>,
+    mut lease: Lease,
+) -> Result<(Vec<Object>, Lease), ApiError> {
+    let is_small = body.len() <= SMALL_BYTES && !form.gzip;
+    loop {
+        let attempt = {
+            let state = state.clone();
+            move || (read(&state, form, &body, &mut lease), body, lease)
+        };
+        let read;
+        (read, body, lease) = if is_small {
+            attempt()
+        } else {
+            let _turn = state.readers.acquire().await.map_err(|_| ApiError::Internal)?;
+            super::off_thread(attempt).await?
+        };
+        match read {
+            Err(ApiError::Full(Full { wanted })) => {
+                lease.shrink(body.len());
+                lease.hold_patiently(wanted).await?;
+            }
+            read => {
+                let objects = read?;
+                drop(body);
+                lease.shrink(objects.iter().map(Object::memory).sum());
+                return Ok((objects, lease));
+            }
+        }
+    }
+}
+
+/// Reads the objects of a body. Meanwhile, the lease holds what they take, what the body unpacks to, and the body.
+fn read(state: &State, form: Form, body: &[u8], lease: &mut Lease) -> Result<Vec<Object>, ApiError> {
+    let plain = form.unpack(body, state.max_body_bytes, lease)?;
     let snapshot = state.store.snapshot()?;
     let kept_from = snapshot.kept().events_from.max(state.retention.first_day(state.clock.now()));
     let choices = Arc::clone(snapshot.choices());
     drop(snapshot);
     let mut draft = Draft::new(&choices).keeping_from(kept_from);
+    let held = body.len() + if let Cow::Owned(plain) = &plain { plain.capacity() } else { 0 };
     let (mut memory, mut room) = (0, Ok(()));
-    form.read(&body, |object| {
+    form.read(&plain, |object| {
         memory += object.as_ref().map_or(0, Object::memory);
-        if room.is_ok() && body.len() + memory > lease.bytes() {
-            // As the list of objects does, it grows by doubling.
-            room = lease.hold(body.len() + 2 * memory);
+        if room.is_ok() && held + memory > lease.bytes() {
+            room = lease.hold(held + memory + memory / 4);
         }
         if room.is_ok() {
             draft.take(object);
         }
     })?;
     room?;
-    let objects = draft.finish().inspect_err(|invalid| state.figures.invalid.inc_by(invalid.invalid as u64))?;
-    drop(body);
-    lease.hold(memory)?;
-    Ok((objects, lease))
+    draft.finish().inspect_err(|invalid| state.figures.invalid.inc_by(invalid.invalid as u64)).map_err(ApiError::from)
 }
 
 /// How a body is written.
@@ -162,21 +192,26 @@ impl Form {
     }
 
     /// The plain bytes of a body; never unpacks much more than `limit`, or than there is room for.
-    pub(super) fn unpack(self, body: Vec<u8>, limit: usize, lease: &mut Lease) -> Result<Vec<u8>, ApiError> {
+    pub(super) fn unpack<'a>(self, body: &'a [u8], limit: usize, lease: &mut Lease) -> Result<Cow<'a, [u8]>, ApiError> {
         if !self.gzip {
-            return Ok(body);
+            return Ok(Cow::Borrowed(body));
         }
         let mut plain = Vec::new();
-        let mut unpacked = MultiGzDecoder::new(body.as_slice());
+        let mut unpacked = MultiGzDecoder::new(body);
         loop {
+            // It grows by doubling; what it has grown to is held before it is filled.
+            if plain.capacity() - plain.len() < UNPACK_STEP {
+                let capacity = (2 * plain.capacity()).clamp(2 * UNPACK_STEP, limit.saturating_add(2 * UNPACK_STEP));
+                lease.hold(body.len() + capacity)?;
+                plain.reserve_exact(capacity - plain.len());
+            }
             let step = unpacked.by_ref().take(UNPACK_STEP as u64).read_to_end(&mut plain);
             if step.map_err(|error| ApiError::BadBody(format!("gzip: {error}")))? == 0 {
-                return Ok(plain);
+                return Ok(Cow::Owned(plain));
             }
             if plain.len() > limit {
                 return Err(ApiError::BodyTooLarge(limit));
             }
-            lease.hold(body.len() + plain.len())?;
         }
     }
 
@@ -190,7 +225,8 @@ fn announced(head: &HttpRequest) -> Option<u64> {
     head.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// Reads a body within the configured size and time, as it comes.
+/// Reads a body within the configured size and time, as it comes and there is room for it. Only the time that the client is
+/// waited for counts.
 async fn receive(
     head: &HttpRequest,
     form: Form,
@@ -206,33 +242,41 @@ async fn receive(
     if announced > most {
         return Err(too_large());
     }
-    let started = Instant::now();
-    let receive = async {
-        // Room for what was announced costs nothing before it is filled.
-        let mut body = Vec::with_capacity(announced);
-        while let Some(chunk) = timely(&started, body.len(), state, next_chunk(payload)).await? {
-            if body.len() + chunk.len() > most {
-                return Err(too_large());
-            }
-            lease.hold(body.len() + chunk.len())?;
-            body.extend_from_slice(&chunk);
+    // Room for what was announced costs nothing before it is filled.
+    let mut body = Vec::with_capacity(announced);
+    let mut waited = Duration::ZERO;
+    loop {
+        let began = Instant::now();
+        let Some(chunk) = timely(state, body.len(), waited, next_chunk(payload)).await? else { return Ok(body) };
+        waited += began.elapsed();
+        if body.len() + chunk.len() > most {
+            return Err(too_large());
         }
-        Ok(body)
-    };
-    let late = |_| ApiError::BodyTimeout(state.body_timeout.as_secs());
-    timeout(state.body_timeout, receive).await.map_err(late)?
+        lease.hold_patiently(body.len() + chunk.len()).await?;
+        body.extend_from_slice(&chunk);
+    }
 }
 
-/// The next chunk, unless the body has become slower than it may be before it comes.
+/// The next chunk of a body of which so much came in so long, unless the time for it is over before.
 async fn timely<T>(
-    started: &Instant,
-    received: usize,
     state: &State,
+    received: usize,
+    waited: Duration,
     next: impl Future<Output = Result<T, ApiError>>,
 ) -> Result<T, ApiError> {
-    let Some(least) = NonZeroU64::new(state.body_least_bytes_s) else { return next.await };
-    let until = Duration::from_secs(received as u64 / least).max(SLOW_START);
-    timeout(until.saturating_sub(started.elapsed()), next).await.unwrap_or(Err(ApiError::BodyTooSlow(least)))
+    let late = ApiError::BodyTimeout(state.body_timeout.as_secs());
+    let (until, error) = match NonZeroU64::new(state.body_least_bytes_s) {
+        Some(least) if slow_until(received, least) < state.body_timeout => {
+            (slow_until(received, least), ApiError::BodyTooSlow(least))
+        }
+        _ => (state.body_timeout, late),
+    };
+    timeout(until.saturating_sub(waited), next).await.unwrap_or(Err(error))
+}
+
+/// How long a body of which so many bytes came is fast enough, if none come any more.
+fn slow_until(received: usize, least: NonZeroU64) -> Duration {
+    Duration::from_secs(received as u64 / least).max(SLOW_START)
 }
 
 /// Reads on for a while what nobody wants: a client that is still sending would not get to see the answer.

@@ -47,9 +47,9 @@ pub(crate) fn check_gzip(bytes: &[u8]) {
 /// The body as the server unpacks it.
 fn unpack(packed: &[u8]) -> Result<Vec<u8>, ApiError> {
     let mut lease = Budget::new(usize::MAX).lease();
-    let plain = Form { gzip: true, lines: false }.unpack(packed.to_vec(), LIMIT, &mut lease)?;
+    let plain = Form { gzip: true, lines: false }.unpack(packed, LIMIT, &mut lease)?.into_owned();
     assert!(plain.len() <= LIMIT && plain.capacity() <= 2 * (LIMIT + UNPACK_STEP));
-    assert_eq!(lease.bytes(), if plain.is_empty() { 0 } else { packed.len() + plain.len() });
+    assert!(lease.bytes() >= packed.len() + plain.capacity());
     Ok(plain)
 }
 

@@ -33,6 +33,7 @@ use actix_web::http::header::{self, HeaderValue};
 use actix_web::rt::time::sleep;
 use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, Route};
+use tokio::sync::Semaphore;
 use utoipa::openapi::PathItem;
 
 use crate::access::{Access, Scope};
@@ -76,6 +77,8 @@ pub(crate) struct State {
     pub(crate) body_timeout: Duration,
     /// How many bytes a second of a body have to arrive on average.
     pub(crate) body_least_bytes_s: u64,
+    /// The large bodies that may still be read at the same time: more would only take more memory.
+    pub(crate) readers: Semaphore,
     /// The exports that may still begin.
     pub(crate) exports: Exports,
 }

@@ -127,7 +127,7 @@ settings! {
         body_timeout_s: u64 = 30, at least 1,
             flag "--body-timeout-s" of "SECONDS", variable "SCALE_METRICS_BODY_TIMEOUT_S";
 
-        /// How many bytes a second of a body have to arrive on average, after its first five seconds; 0 means any number.
+        /// How many bytes a second of a body have to arrive on average, after its first thirty seconds; 0 means any number.
         body_least_bytes_s: u64 = 100,
             flag "--body-least-bytes-s" of "BYTES", variable "SCALE_METRICS_BODY_LEAST_BYTES_S";
 
@@ -144,8 +144,9 @@ settings! {
         cors_origins: Vec<WebOrigin> = Vec::new(),
             flag "--cors-origins" of "ORIGINS", variable "SCALE_METRICS_CORS_ORIGINS";
 
-        /// How much memory all requests that write may hold together, in bytes, before more are refused with `503`.
-        queue_bytes: usize = 128 << 20,
+        /// How much memory all requests that write may hold together, in bytes, beside one that may hold what it needs; a
+        /// quarter of it is for small ones only. Others wait for room, ten seconds at most.
+        queue_bytes: usize = 64 << 20,
             flag "--queue-bytes" of "BYTES", variable "SCALE_METRICS_QUEUE_BYTES";
 
         /// Whether anybody who reaches the server may write, even from beyond this machine.

@@ -113,14 +113,15 @@ impl Object {
         }
     }
 
-    /// How much memory it takes, in bytes, about.
+    /// How much memory it takes until it is stored, in bytes, about: itself, and as much again for what is looked up and sorted
+    /// then.
     pub fn memory(&self) -> usize {
         let beyond = match self {
             Self::Choice(choice) => size_of::<Choice>() + choice.text_bytes(),
             Self::Event(Event::JobExecution(execution)) => size_of_val(&execution.tasks[..]),
             Self::Event(Event::Job(_) | Event::Ingest(_)) => 0,
         };
-        size_of::<Self>() + beyond
+        2 * (size_of::<Self>() + beyond)
     }
 }
 

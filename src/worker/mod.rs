@@ -35,7 +35,7 @@ use crate::figures::Figures;
 use crate::store::{Store, StoreError};
 
 /// The most memory that the requests of one commit take together, unless a single request is larger: some 60,000 events.
-const GROUP_BYTES: usize = 8 << 20;
+const GROUP_BYTES: usize = 16 << 20;
 
 /// How long no requests come before the task does what it can do without them.
 const PAUSE: Duration = Duration::from_secs(1);

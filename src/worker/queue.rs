@@ -62,7 +62,7 @@ pub enum Taken {
 }
 
 /// A request that takes more memory is large: some 4,000 events.
-const SMALL_BYTES: usize = 512 << 10;
+const SMALL_BYTES: usize = 1 << 20;
 
 /// The requests that wait.
 #[derive(Debug)]
@@ -100,7 +100,7 @@ impl Waiting {
 impl Queue {
     /// A queue whose requests may hold `limit_bytes` together.
     pub fn new(limit_bytes: usize) -> Self {
-        Self { budget: Budget::new(limit_bytes), waiting: Mutex::default(), changed: Condvar::new() }
+        Self { budget: Budget::with_turn(limit_bytes), waiting: Mutex::default(), changed: Condvar::new() }
     }
 
     /// How much memory requests hold, waiting or still arriving.
@@ -205,7 +205,7 @@ mod tests {
     #[test]
     fn a_small_request_waits_for_at_most_one_group_of_large_ones() {
         let queue = Queue::new(usize::MAX);
-        for kib in [3_000, 1, 3_001, 2, 900, 3_002] {
+        for kib in [3_000, 1, 3_001, 2, 1_090, 3_002] {
             push(&queue, kib * KIB);
         }
         assert_eq!(take(&queue), [1, 2]);
@@ -214,7 +214,7 @@ mod tests {
         assert_eq!(take(&queue), [3]);
         push(&queue, 4 * KIB);
         // Nor do small ones hold up large ones.
-        assert_eq!(take(&queue), [3_001, 900]);
+        assert_eq!(take(&queue), [3_001, 1_090]);
         assert_eq!(take(&queue), [4]);
         assert_eq!(take(&queue), [3_002]);
         assert!(take(&queue).is_empty());

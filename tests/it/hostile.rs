@@ -90,7 +90,7 @@ fn gzip_bombs_are_refused_within_bounded_memory() {
         }
     });
     assert_serves(&server.client);
-    // At most 128 MiB for all bodies, 64 MiB of pages, and what the process itself takes.
+    // At most 128 MiB for all bodies but one, 64 MiB each for that one and for pages, and what the process itself takes.
     assert!(peak_mib(&server) < 320, "{} MiB", peak_mib(&server));
 }
 
@@ -110,11 +110,9 @@ fn large_bodies_that_stop_hold_no_more_than_they_may() {
         });
         let clients: Vec<_> = clients.collect();
         assert_eq!(server.client.get("/v6/metrics/").status, 200);
-        let mut statuses: Vec<_> = clients.into_iter().map(|client| client.join().unwrap()).collect();
-        statuses.sort_unstable();
-        // Two found room and came too late, or one, if two were refused for each other's sake; the others found none.
-        let late = statuses.iter().filter(|status| **status == Some(408)).count();
-        assert!((1..=2).contains(&late), "{statuses:?}");
+        let statuses: Vec<_> = clients.into_iter().map(|client| client.join().unwrap()).collect();
+        // Who found room came too late; some waited for the room of those, and others in vain.
+        assert!(statuses.contains(&Some(408)), "{statuses:?}");
         assert!(statuses.iter().all(|status| matches!(status, Some(408 | 503))), "{statuses:?}");
     });
     assert_serves(&server.client);

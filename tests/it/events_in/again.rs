@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
-use std::ops::RangeInclusive;
 
 use serde_json::{Value, json};
 
@@ -10,7 +9,9 @@ use super::{
     END, EVENTS, GZIP, JSON, NDJSON, assert_counts, assert_refused_for, choices, counts, fields, full_objects,
     least_objects, refused, required, server, server_with, shown, total_of_jobs, without,
 };
-use crate::support::{Client, TestServer, error, execution, gzip, ingest, job, job_type, strike, to_ndjson, with};
+use crate::support::{
+    Answer, Client, TestServer, error, execution, gzip, ingest, job, job_type, strike, to_ndjson, with,
+};
 
 #[test]
 fn an_unknown_choice_is_an_error_of_the_field_that_names_it() {
@@ -226,70 +227,67 @@ fn requests_at_the_same_time_count_each_event_once() {
 }
 
 #[test]
-fn a_full_write_queue_answers_503_with_retry_after_and_posting_again_settles_it() {
-    let server = server_with(TestServer::start_with(|config| config.server.queue_bytes = 1));
+fn large_requests_at_the_same_time_wait_for_each_other() {
+    let server = server_with(TestServer::start_with(|config| config.server.queue_bytes = 200_000));
     let client: &Client = &server;
-    let refusals_until_taken = |id: u64| {
-        let mut refusals = 0;
-        loop {
-            let answer = client.post(job(id, 1, "FAILED", END));
-            if answer.status == 200 {
-                return refusals;
-            }
-            answer.assert_refused(503, &[]);
-            answer.header("Retry-After").unwrap().parse::<u64>().unwrap();
-            refusals += 1;
+    // The body of one has room, what it has in it as well; those of two do not. Some are read from their first byte again.
+    let body = |first: u64| to_ndjson(&(first..first + 800).map(|id| job(id, 1, "FAILED", END)).collect::<Vec<_>>());
+    assert!((50_000..100_000).contains(&body(1).len()));
+    let post = |n: u64| {
+        for round in 0..4 {
+            let first = 10_000 * n + 1_000 * round + 1;
+            assert_counts(&client.ndjson(&body(first)), 800, 0, 0, 0);
+            assert_counts(&client.post(job(first + 900, 1, "FAILED", END)), 1, 0, 0, 0);
         }
     };
-    let refusals: u64 = std::thread::scope(|scope| {
-        let post = |ids: RangeInclusive<u64>| ids.map(refusals_until_taken).sum::<u64>();
-        let clients: Vec<_> = (0..8).map(|n| scope.spawn(move || post(50 * n + 1..=50 * n + 50))).collect();
-        clients.into_iter().map(|client| client.join().unwrap()).sum()
-    });
-    assert!(refusals > 0, "a queue of one byte never filled up");
-    assert_eq!(total_of_jobs(&server), 400);
+    std::thread::scope(|scope| (0..6).for_each(|n| _ = scope.spawn(move || post(n))));
+    assert_eq!(total_of_jobs(&server), 6 * 4 * 801);
+    assert_eq!(server.room_taken(), 0);
 }
 
 #[test]
-fn a_body_takes_room_from_its_first_byte_on_until_it_is_answered() {
+fn a_body_takes_room_from_its_first_byte_on_and_others_hear_503_if_it_takes_too_long() {
     let server = server_with(TestServer::start_with(|config| config.server.queue_bytes = 100_000));
-    let body = to_ndjson(&[job(1, 1, "FAILED", END)]) + &" ".repeat(90_000) + "\n";
-    let head = format!(
-        "POST /v6/events/ HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: application/x-ndjson\r\n\
-         Content-Length: {}\r\n\r\n",
-        body.len()
-    );
-    let (first, rest) = body.split_at(80_000);
-    let mut slow = server.connect();
-    slow.write_all(head.as_bytes()).unwrap();
-    slow.write_all(first.as_bytes()).unwrap();
-    let other = to_ndjson(&[job(2, 1, "FAILED", END)]) + &" ".repeat(30_000) + "\n";
-    server.wait_for_room_taken(80_000);
-    let refused = server.ndjson(&other);
-    refused.assert_refused(503, &[]);
-    assert_eq!(refused.header("Retry-After"), Some("1"));
-    // A small one finds room.
-    assert_eq!(server.post(job(3, 1, "FAILED", END)).status, 200);
-    slow.write_all(rest.as_bytes()).unwrap();
-    let mut answer = String::new();
-    slow.read_to_string(&mut answer).unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
-    assert_eq!(server.ndjson(&other).status, 200);
-    assert_eq!(total_of_jobs(&server), 3);
-}
-
-#[test]
-fn what_unpacks_to_more_than_there_is_room_for_is_refused() {
-    let server = server_with(TestServer::start_with(|config| config.server.queue_bytes = 100_000));
-    let mut slow = server.connect();
-    slow.write_all(
-        b"POST /v6/events/ HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-ndjson\r\nContent-Length: 9\r\n\r\n1234",
-    )
-    .unwrap();
+    let filled = |id: u64, blanks: usize| to_ndjson(&[job(id, 1, "FAILED", END)]) + &" ".repeat(blanks) + "\n";
+    let head = |body: &str| {
+        let length = body.len();
+        format!(
+            "POST /v6/events/ HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: application/x-ndjson\r\n\
+             Content-Length: {length}\r\n\r\n"
+        )
+    };
+    // One takes as much of the room as a large one may, another one the turn.
+    let mut slow = Vec::new();
+    for id in 1..=2 {
+        let body = filled(id, 90_000);
+        let mut connection = server.connect();
+        connection.write_all((head(&body) + &body[..75_000]).as_bytes()).unwrap();
+        server.wait_for_room_taken(75_000 * id);
+        slow.push((connection, body));
+    }
+    let other = filled(3, 30_000);
     let bomb = gzip(&vec![b'\n'; 1_000_000]);
-    server.wait_for_room_taken(4);
-    let refused = server.send("POST", EVENTS, &[NDJSON, GZIP], &bomb);
-    refused.assert_refused(503, &[]);
+    let is_refused = |refused: &Answer| {
+        refused.assert_refused(503, &["memory"]);
+        assert_eq!(refused.header("Retry-After"), Some("1"));
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| is_refused(&server.ndjson(&other)));
+        scope.spawn(|| is_refused(&server.send("POST", EVENTS, &[NDJSON, GZIP], &bomb)));
+        // A small one finds room.
+        assert_eq!(server.post(job(4, 1, "FAILED", END)).status, 200);
+    });
+    assert_eq!(total_of_jobs(&server), 1);
+    // The one that has the turn makes room for the other.
+    for (connection, body) in slow.iter_mut().rev() {
+        connection.write_all(&body.as_bytes()[75_000..]).unwrap();
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    }
+    assert_eq!(server.ndjson(&other).status, 200);
+    assert_eq!(server.send("POST", EVENTS, &[NDJSON, GZIP], &bomb).status, 200);
+    assert_eq!(total_of_jobs(&server), 4);
 }
 
 #[test]

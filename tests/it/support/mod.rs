@@ -186,14 +186,16 @@ impl Client {
         assert_eq!(answer.json()["accepted"], events.len());
     }
 
-    /// Waits until bodies hold that much memory. Until then, a request that asks for room could have them refused.
+    /// How much memory requests hold that write.
+    pub(crate) fn room_taken(&self) -> u64 {
+        let figures = self.get("/metrics").text();
+        let line = figures.lines().find(|line| line.starts_with("scale_metrics_queue_bytes ")).unwrap();
+        line.rsplit(' ').next().unwrap().parse().unwrap()
+    }
+
+    /// Waits until bodies hold that much memory. Until then, a request that asks for room could have them wait.
     pub(crate) fn wait_for_room_taken(&self, bytes: u64) {
-        let taken = || {
-            let figures = self.get("/metrics").text();
-            let line = figures.lines().find(|line| line.starts_with("scale_metrics_queue_bytes ")).unwrap();
-            line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()
-        };
-        while taken() < bytes {}
+        while self.room_taken() < bytes {}
     }
 
     /// The `results` of a type's plot data; `query` comes without its question mark.
