@@ -29,8 +29,6 @@ use crate::time::Clock;
 use crate::worker::retention::Expiry;
 use crate::worker::{Queue, Readiness, Retention, RollupTask};
 
-/// How long a stop waits for running requests, in seconds.
-const STOP_WAITS_S: u64 = 30;
 /// How long the head of a connection's first request may take.
 const FIRST_HEAD: Duration = Duration::from_secs(5);
 /// How long a client may take to close a connection.
@@ -129,12 +127,19 @@ impl App {
         self.readiness.stop();
     }
 
-    /// Stops in order: takes no more connections, finishes running requests, commits what waits, closes the database.
-    pub fn stop(self) -> io::Result<()> {
+    /// Stops in order: takes no more connections, finishes running requests, commits what waits, closes the database. Requests
+    /// that still run when `hurry` comes are broken off, at the latest when the process ends.
+    pub async fn stop(self, hurry: impl Future<Output = ()>) -> io::Result<()> {
         self.announce_stop();
-        let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-        runtime.block_on(self.server.stop(true));
-        let served = self.server_thread.join().unwrap_or_else(|_| Err(io::Error::other("the server panicked")));
+        let served = tokio::select! {
+            () = self.server.stop(true) => {
+                self.server_thread.join().unwrap_or_else(|_| Err(io::Error::other("the server panicked")))
+            }
+            () = hurry => {
+                tracing::warn!("running requests are broken off");
+                Ok(())
+            }
+        };
         self.queue.close();
         let wrote = self.task_thread.join().map_err(|_| io::Error::other("the rollup task panicked"));
         self.store.close();
@@ -169,7 +174,8 @@ fn start_server(
     let serve = move || {
         actix_web::rt::System::new().block_on(async move {
             let builder = Server::build().workers(workers).max_concurrent_connections(most.div_ceil(workers));
-            let builder = builder.disable_signals().shutdown_timeout(STOP_WAITS_S);
+            // Requests end by themselves: what may get nowhere for how long is bounded.
+            let builder = builder.disable_signals().shutdown_timeout(u64::MAX);
             let stop = builder.graceful_shutdown_signal();
             // What `HttpServer` does, which takes bare sockets only.
             let worker = move || {

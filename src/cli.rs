@@ -14,9 +14,10 @@ use anyhow::Context;
 use clap::error::ErrorKind;
 use clap::{Arg, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
+use futures_util::FutureExt as _;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::access::{Scope, Token};
 use crate::api::DOCUMENT;
@@ -336,9 +337,16 @@ fn print(text: &str) -> anyhow::Result<()> {
     writeln!(io::stdout(), "{text}").context("cannot print")
 }
 
+/// Within how long a second signal says the same as the first.
+const SAME_TIME: Duration = Duration::from_secs(1);
+
 /// The signals that stop the server; heeded from the moment they are listened for.
 struct StopSignals {
     runtime: Runtime,
+    signals: Signals,
+}
+
+struct Signals {
     terminate: Signal,
     interrupt: Signal,
 }
@@ -350,26 +358,38 @@ impl StopSignals {
         let terminate = signal(SignalKind::terminate())?;
         let interrupt = signal(SignalKind::interrupt())?;
         drop(context);
-        Ok(Self { runtime, terminate, interrupt })
+        Ok(Self { runtime, signals: Signals { terminate, interrupt } })
     }
 
-    /// Serves until the process is told to stop, says so and goes on for the delay, or until it is told again; then stops in
-    /// order.
-    fn wait_and_stop(mut self, app: App, delay: Duration) -> anyhow::Result<()> {
-        let Self { runtime, terminate, interrupt } = &mut self;
-        let mut told = async || {
-            tokio::select! {
-                _ = terminate.recv() => "SIGTERM",
-                _ = interrupt.recv() => "SIGINT",
-            }
-        };
-        let name = runtime.block_on(told());
-        tracing::info!("{name}: stopping");
-        app.announce_stop();
-        // Told again or not, it stops now.
-        let _ = runtime.block_on(async { timeout(delay, told()).await });
-        app.stop()?;
+    /// Serves until the process is told to stop, says so and goes on for the delay; then stops in order. Told again, it ends the
+    /// delay, or does not wait for running requests any longer.
+    fn wait_and_stop(self, app: App, delay: Duration) -> anyhow::Result<()> {
+        let Self { runtime, mut signals } = self;
+        runtime.block_on(async {
+            let name = signals.told().await;
+            tracing::info!("{name}: stopping");
+            app.announce_stop();
+            let _ = timeout(delay, signals.told_again()).await;
+            app.stop(signals.told_again()).await
+        })?;
         tracing::info!("stopped");
         Ok(())
+    }
+}
+
+impl Signals {
+    /// The name of the signal by which the process is told to stop.
+    async fn told(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+
+    /// Waits until the process is told once more. Some tell it twice at the same time, and mean it once.
+    async fn told_again(&mut self) {
+        sleep(SAME_TIME).await;
+        let _ = self.told().now_or_never();
+        self.told().await;
     }
 }

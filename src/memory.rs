@@ -237,7 +237,9 @@ mod tests {
         assert_eq!(large.hold(4_800), Ok(()));
         assert_eq!(large.hold(4_801), FULL(4_801));
         let mut many: Vec<_> = (0..15).map(|_| budget.lease()).collect();
-        many.iter_mut().for_each(|lease| lease.hold(100).unwrap());
+        for lease in &mut many {
+            lease.hold(100).unwrap();
+        }
         assert_eq!(small.hold(101), FULL(101));
         assert_eq!(small.hold(100), Ok(()));
         assert_eq!(budget.lease().hold(1), FULL(1));

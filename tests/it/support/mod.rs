@@ -5,7 +5,8 @@
 
 pub(crate) mod process;
 
-use std::io::{Read as _, Write as _};
+use std::future;
+use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::ops::Deref;
 use std::time::Duration;
@@ -58,7 +59,7 @@ impl TestServer {
 
     /// Stops the server in order and starts it again over the same directory, on another port.
     pub(crate) fn restart(&mut self) {
-        self.app.take().unwrap().stop().unwrap();
+        stop(self.app.take().unwrap()).unwrap();
         let app = App::start(self.config.clone(), self.clock.clone()).unwrap();
         self.client = Client::new(app.address());
         self.app = Some(app);
@@ -68,6 +69,12 @@ impl TestServer {
     pub(crate) fn set_now(&self, now: &str) {
         self.clock.set(timestamp(now));
     }
+}
+
+/// Stops in order.
+fn stop(app: App) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    runtime.block_on(app.stop(future::pending()))
 }
 
 impl Deref for TestServer {
@@ -81,7 +88,7 @@ impl Deref for TestServer {
 impl Drop for TestServer {
     fn drop(&mut self) {
         if let Some(app) = self.app.take() {
-            let stopped = app.stop();
+            let stopped = stop(app);
             assert!(stopped.is_ok() || std::thread::panicking(), "the server did not stop in order: {stopped:?}");
         }
     }
