@@ -12,7 +12,8 @@ use std::{env, io, iter};
 
 use anyhow::Context;
 use clap::error::ErrorKind;
-use clap::{Arg, CommandFactory, Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches, CommandFactory, FromArgMatches as _, Parser, Subcommand};
 use clap_complete::Shell;
 use futures_util::FutureExt as _;
 use tokio::runtime::Runtime;
@@ -23,7 +24,7 @@ use crate::access::{Scope, Token};
 use crate::api::DOCUMENT;
 use crate::app::{App, StartError, retention};
 use crate::check::{self, Report};
-use crate::config::{Config, ConfigError, Overrides, Settings};
+use crate::config::{Config, ConfigError, Overrides, Settings, StorageConfig};
 use crate::export::{self, ExportError};
 use crate::import::{self, ImportError, Target};
 use crate::progress::{Progress, Unit};
@@ -126,6 +127,11 @@ enum Command {
 #[error("the name of a token is not empty and has no colon, comma or white space")]
 struct BadName;
 
+/// Nobody can tell which of them is meant.
+#[derive(Debug, thiserror::Error)]
+#[error("--url names a server and --data a directory: one of them is enough")]
+struct TwoTargets;
+
 /// There is nothing to check.
 #[derive(Debug, thiserror::Error)]
 #[error("there is no database in `{}`", .0.display())]
@@ -136,8 +142,10 @@ const CANNOT_START: u8 = 2;
 
 /// Runs the program.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(arguments) {
-        Ok(cli) => cli,
+    let parsed = Cli::command().try_get_matches_from(arguments);
+    let parsed = parsed.and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, has_url_flag(&matches))));
+    let (cli, has_url_flag) = match parsed {
+        Ok(parsed) => parsed,
         Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
             let _ = error.print();
             return ExitCode::SUCCESS;
@@ -151,7 +159,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(CANNOT_START);
         }
     };
-    let result = execute(cli);
+    let result = execute(cli, has_url_flag);
     telemetry::flush();
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -170,6 +178,7 @@ fn complain(line: &str) {
 fn cannot_start(error: &anyhow::Error) -> bool {
     error.is::<ConfigError>()
         || error.is::<BadName>()
+        || error.is::<TwoTargets>()
         || error.is::<NoDatabase>()
         || error.is::<StartError>()
         || matches!(error.downcast_ref(), Some(ImportError::Open(_)))
@@ -179,7 +188,15 @@ fn cannot_start(error: &anyhow::Error) -> bool {
         )
 }
 
-fn execute(cli: Cli) -> anyhow::Result<()> {
+/// Whether a command was given `--url` on the command line, not by its variable.
+fn has_url_flag(matches: &ArgMatches) -> bool {
+    matches.subcommand().is_some_and(|(_, command)| {
+        matches!(command.try_contains_id("url"), Ok(true))
+            && command.value_source("url") == Some(ValueSource::CommandLine)
+    })
+}
+
+fn execute(cli: Cli, has_url_flag: bool) -> anyhow::Result<()> {
     // Needs no settings, so none can be in its way.
     if let Some(Command::Completions { shell }) = cli.command {
         return print_completions(shell);
@@ -190,7 +207,8 @@ fn execute(cli: Cli) -> anyhow::Result<()> {
     if cli.print_config {
         return write!(io::stdout(), "{settings}").context("cannot print the settings");
     }
-    let config = settings.config;
+    let target = |url, token| target(&settings, url, has_url_flag, token);
+    let config = settings.config.clone();
     match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => {
             config.refuse_open_writes()?;
@@ -203,9 +221,9 @@ fn execute(cli: Cli) -> anyhow::Result<()> {
         }
         Command::Demo => run_demo(config),
         Command::Import { files, url, token } => {
-            Ok(import::run(&files, &target(&config, url, token), config.server.max_body_bytes)?)
+            Ok(import::run(&files, &target(url, token)?, config.server.max_body_bytes)?)
         }
-        Command::Export { url, token, output } => Ok(export::run(&target(&config, url, token), output.as_deref())?),
+        Command::Export { url, token, output } => Ok(export::run(&target(url, token)?, output.as_deref())?),
         Command::Health { url } => {
             health::check(&url.unwrap_or_else(|| health::url_of(config.server.listen)))?;
             print("ready")
@@ -237,11 +255,19 @@ fn server_url(text: &str) -> Result<String, String> {
     }
 }
 
-/// The server at `url`, or else the data directory.
-fn target(config: &Config, url: Option<String>, token: Option<String>) -> Target {
+/// The server at `url`, or else the data directory. A flag goes over a variable, here as well.
+fn target(
+    settings: &Settings,
+    url: Option<String>,
+    has_url_flag: bool,
+    token: Option<String>,
+) -> Result<Target, TwoTargets> {
+    let has_data_flag = settings.is_flag("--data");
+    let StorageConfig { data, .. } = &settings.config.storage;
     match url {
-        Some(url) => Target::Server { url, token },
-        None => Target::Directory { path: config.storage.data.clone(), opening: config.storage.opening() },
+        Some(_) if has_url_flag && has_data_flag => Err(TwoTargets),
+        Some(url) if has_url_flag || !has_data_flag => Ok(Target::Server { url, token }),
+        _ => Ok(Target::Directory { path: data.clone(), opening: settings.config.storage.opening() }),
     }
 }
 

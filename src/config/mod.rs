@@ -91,6 +91,13 @@ pub enum ConfigError {
     },
 }
 
+impl Settings {
+    /// Whether the setting of that flag was given on the command line.
+    pub fn is_flag(&self, flag: &str) -> bool {
+        matches!(self.origins.get(flag), Some(Origin::Flag(_)))
+    }
+}
+
 impl StorageConfig {
     /// How the database is opened.
     pub fn opening(&self) -> Opening {

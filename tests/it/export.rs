@@ -71,6 +71,18 @@ fn what_is_exported_is_imported_with_the_same_numbers() {
     let packed = fs::read(directory.path().join("all.ndjson.gz")).unwrap();
     assert_eq!(String::from_utf8(gunzip(&packed)).unwrap(), from_server);
 
+    // A flag goes over a variable; two flags contradict each other.
+    let export = |arguments: &[&str]| {
+        let arguments = [&["export"], arguments].concat();
+        program(directory.path(), &arguments).env("SCALE_METRICS_URL", "http://127.0.0.1:1").output().unwrap()
+    };
+    let output = export(&["--data", "data"]);
+    assert_eq!((output.status.code(), output.stdout), (Some(0), from_server.clone().into_bytes()));
+    assert_eq!(export(&[]).status.code(), Some(1), "the variable goes over what nobody said");
+    let output = export(&["--data", "data", "--url", &url]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("--url"));
+
     // What is no file stays what it is.
     std::os::unix::fs::symlink("linked.ndjson", directory.path().join("link.ndjson")).unwrap();
     let (code, ..) = run(&directory, &["export", "--data", "data", "--output", "link.ndjson"]);
