@@ -98,15 +98,17 @@ impl App {
             readers: Semaphore::new(workers),
             exports: Exports::default(),
         });
-        let (server, server_thread) =
-            start_server(listener, state, connections, origins).map_err(StartError::Server)?;
-        let task = RollupTask::new(
+        let mut task = RollupTask::new(
             Arc::clone(&store),
             Arc::clone(&queue),
             Arc::clone(&readiness),
             figures,
             Expiry::new(retention, clock),
         );
+        // Before anybody asks whether anything can be written.
+        task.find_room();
+        let (server, server_thread) =
+            start_server(listener, state, connections, origins).map_err(StartError::Server)?;
         let task_thread =
             thread::Builder::new().name("rollup-task".to_owned()).spawn(|| task.run()).map_err(StartError::Server)?;
         Ok(Self { address, store, queue, readiness, server, server_thread, task_thread })

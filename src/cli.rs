@@ -204,6 +204,7 @@ fn execute(cli: Cli, has_url_flag: bool) -> anyhow::Result<()> {
     let settings = Settings::load(&cli.overrides)?;
     telemetry::start(&settings.config.log);
     warn_of_unknown_variables();
+    outlive_file_limits().context("cannot handle signals")?;
     if cli.print_config {
         return write!(io::stdout(), "{settings}").context("cannot print the settings");
     }
@@ -241,6 +242,15 @@ fn execute(cli: Cli, has_url_flag: bool) -> anyhow::Result<()> {
         }
         Command::Completions { shell } => print_completions(shell),
     }
+}
+
+/// From now on a write beyond the largest size that a file may have fails, as on a full disk. Where nobody handles the signal
+/// that comes with it, it ends the process.
+fn outlive_file_limits() -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let _context = runtime.enter();
+    // The handler stays when nobody listens any more.
+    signal(SignalKind::from_raw(libc::SIGXFSZ)).map(drop)
 }
 
 /// Takes the address of a server, without slashes behind it.

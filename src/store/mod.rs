@@ -176,7 +176,7 @@ impl Store {
     /// Opens the database in a directory; makes both if they are missing.
     pub fn open(directory: &Path, opening: Opening) -> Result<Self, StoreError> {
         let failed = |source| StoreError::Directory { path: directory.to_owned(), source };
-        fs::create_dir_all(directory).map_err(failed)?;
+        make_directory(directory).map_err(failed)?;
         let path = directory.join(FILE);
         if !path.try_exists().map_err(failed)? {
             make_file(directory, &path)?;
@@ -254,8 +254,23 @@ impl Store {
     /// has to succeed. Asking for room first keeps a full disk from failing that commit, which would end all reading until the
     /// database is opened again.
     pub fn try_writing(&self) -> Result<(), StoreError> {
-        find_room(self.directory())?;
+        self.find_room()?;
         self.open.read().as_ref().ok_or(StoreError::Closed)?.commit_nothing(false)
+    }
+
+    /// Whether there is room beside the database. What else may be wrong with the directory, the database may not mind.
+    pub fn find_room(&self) -> Result<(), StoreError> {
+        let fill = || {
+            let mut file = tempfile::tempfile_in(self.directory())?;
+            file.write_all(&vec![0; ROOM_BYTES])?;
+            file.sync_data()
+        };
+        match fill() {
+            Err(source) if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
+                Err(StoreError::Directory { path: self.directory().to_owned(), source })
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
     }
 
     /// Leaves the file so that it opens at once even after a crash, until the next write: what that needs is written with
@@ -314,27 +329,32 @@ impl Open {
     }
 }
 
-/// Whether there is room in a directory. What else may be wrong with it, the database may not mind.
-fn find_room(directory: &Path) -> Result<(), StoreError> {
-    let fill = || {
-        let mut file = tempfile::tempfile_in(directory)?;
-        file.write_all(&vec![0; ROOM_BYTES])?;
-        file.sync_data()
-    };
-    match fill() {
-        Err(source) if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
-            Err(StoreError::Directory { path: directory.to_owned(), source })
-        }
-        Ok(()) | Err(_) => Ok(()),
-    }
-}
-
 fn close_database(open: Option<Open>) {
     let Some(Open { database, .. }) = open else { return };
     if let Err(error) = guarded(|| database.close().map_err(|error| StoreError::Database(error.into()))) {
         // Nothing is lost: what was committed is on disk, and the next open looks through the file.
         tracing::debug!(%error, "the database did not close in order");
     }
+}
+
+/// Makes a directory, and those above it that are missing.
+fn make_directory(directory: &Path) -> io::Result<()> {
+    let missing: Vec<_> = directory.ancestors().take_while(|above| !above.exists()).collect();
+    fs::create_dir_all(directory)?;
+    for made in missing {
+        // A relative path ends with an empty one, which is no directory.
+        match made.parent() {
+            Some(parent) if parent.as_os_str().is_empty() => sync_names(Path::new("."))?,
+            Some(parent) => sync_names(parent)?,
+            None => {}
+        }
+    }
+    Ok(())
+}
+
+/// What is in a directory is there after a crash, too.
+fn sync_names(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
 }
 
 /// Makes a new database beside its place, and puts it there when it is whole. So a file that is empty is damaged, however
@@ -354,7 +374,7 @@ fn make_file(directory: &Path, path: &Path) -> Result<(), StoreError> {
         database.close().map_err(open)
     })?;
     match new.persist_noclobber(path) {
-        Ok(_) => File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed),
+        Ok(_) => sync_names(directory).map_err(failed),
         // Another process was faster.
         Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(failed(error.error)),

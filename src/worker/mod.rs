@@ -40,6 +40,9 @@ const GROUP_BYTES: usize = 16 << 20;
 /// How long no requests come before the task does what it can do without them.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// How often a task that nobody asks for anything looks whether there is room for more.
+const LOOK_FOR_ROOM: Duration = Duration::from_mins(1);
+
 /// What a step of the task did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
@@ -81,6 +84,8 @@ pub struct RollupTask {
     tried: Option<Instant>,
     /// Something was written since the file was settled.
     unsettled: bool,
+    /// When there was room beside the database; nobody has looked so far.
+    found_room: Option<Instant>,
 }
 
 impl RollupTask {
@@ -92,7 +97,18 @@ impl RollupTask {
         figures: Arc<Figures>,
         expiry: Expiry,
     ) -> Self {
-        Self { store, queue, readiness, figures, expiry, tried: None, unsettled: true }
+        Self { store, queue, readiness, figures, expiry, tried: None, unsettled: true, found_room: None }
+    }
+
+    /// Finds out whether there is room for anything to be written, if nobody did lately.
+    pub fn find_room(&mut self) {
+        if self.found_room.is_some_and(|found| found.elapsed() < LOOK_FOR_ROOM) {
+            return;
+        }
+        match self.store.find_room() {
+            Ok(()) => self.found_room = Some(Instant::now()),
+            Err(error) => self.failed(&error),
+        }
     }
 
     /// Works until the queue is closed and empty.
@@ -171,8 +187,9 @@ impl RollupTask {
             Ok(()) if std::mem::take(&mut self.unsettled) => self.store.settle(),
             recovered => recovered,
         };
-        if let Err(error) = used {
-            self.failed(&error);
+        match used {
+            Ok(()) => self.find_room(),
+            Err(error) => self.failed(&error),
         }
     }
 

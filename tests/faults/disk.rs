@@ -94,9 +94,9 @@ fn fill_and_look_through(server: Server, directory: &Path, free: impl FnOnce(&Se
 #[test]
 fn a_file_that_may_not_grow_is_written_again_once_it_may() {
     let directory = tempfile::tempdir().unwrap();
-    // The signal would end the program; ignored, the write fails.
+    // The system sends a signal, too, which ends programs that do not care.
     let program = program(directory.path(), &[&SERVE[..], &CACHE].concat());
-    let mut command = within("trap '' XFSZ; ulimit -S -f 3000; exec \"$@\"", &program);
+    let mut command = within("ulimit -S -f 3000; exec \"$@\"", &program);
     fill_and_look_through(Server::of(command.current_dir(directory.path())), directory.path(), |server| {
         let id = server.id().to_string();
         let lifted = Command::new("prlimit").args(["--pid", &id, "--fsize=unlimited:unlimited"]).status().unwrap();
@@ -145,6 +145,37 @@ fn a_full_disk_is_written_again_once_there_is_room() {
         Path::new("/proc").join(server.id().to_string()).join("root").join(data.strip_prefix("/").unwrap());
     // What is on that disk goes with the server, so there is no look at it afterwards.
     fill(&server, "No space left on device", |_| fs::remove_file(seen_from_here.join("ballast")).unwrap());
+    assert!(server.stop().success());
+}
+
+#[test]
+fn a_server_that_starts_on_a_full_disk_says_so_before_anybody_posts() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    fs::create_dir(&data).unwrap();
+    let server = Server::start(directory.path());
+    assert_eq!(server.client.post(&definitions(1)).unwrap().0, 200);
+    assert!(server.stop().success());
+    fs::rename(&data, directory.path().join("before")).unwrap();
+    fs::create_dir(&data).unwrap();
+    let program = program(directory.path(), &SERVE);
+    // Whatever is left of that disk is taken.
+    let script =
+        "mount -t tmpfs -o size=24m tmpfs data && cp before/* data/ && { cat /dev/zero > data/ballast; exec \"$@\"; }";
+    let Some(mut command) = mounting(script, &program) else { return };
+    let server = Server::of(command.current_dir(directory.path()));
+    let (status, answer) = server.client.get("/readyz").unwrap();
+    assert_eq!(status, 503, "{answer}");
+    assert!(answer["detail"].as_str().unwrap().contains("No space left on device"), "{answer}");
+    assert_eq!(server.client.get("/v6/metrics/job-types/plot-data/").unwrap().0, 200);
+    let ballast = Path::new("/proc").join(server.id().to_string()).join("root");
+    fs::remove_file(ballast.join(data.strip_prefix("/").unwrap()).join("ballast")).unwrap();
+    let began = Instant::now();
+    while server.client.get("/readyz").unwrap().0 != 200 {
+        assert!(began.elapsed() < GIVE_UP, "it does not come back: {:?}", server.client.get("/readyz"));
+        thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(server.client.post(&definitions(2)).unwrap().0, 200);
     assert!(server.stop().success());
 }
 
