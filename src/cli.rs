@@ -405,7 +405,8 @@ impl StopSignals {
             let name = signals.told().await;
             tracing::info!("{name}: stopping");
             app.announce_stop();
-            let _ = timeout(delay, signals.told_again()).await;
+            // Told again or not, it stops now.
+            let _ = timeout(delay, signals.told()).await;
             app.stop(signals.told_again()).await
         })?;
         tracing::info!("stopped");

@@ -39,8 +39,11 @@ pub fn start(config: &LogConfig) {
         LogLevel::Info => LevelFilter::INFO,
         LogLevel::Debug => LevelFilter::DEBUG,
     };
-    // What the libraries tell of their own starting and stopping is no news.
-    let levels = Targets::new().with_default(level.min(LevelFilter::WARN)).with_target("scale_metrics", level);
+    // What the libraries tell of their own starting and stopping is no news, and what is no HTTP has a line of its own.
+    let levels = Targets::new()
+        .with_default(level.min(LevelFilter::WARN))
+        .with_target("actix_http::h1", LevelFilter::OFF)
+        .with_target("scale_metrics", level);
     let lines = tracing_subscriber::fmt::layer().with_writer(|| Line).with_target(false);
     let lines = match config.format {
         LogFormat::Text => lines.with_ansi(stderr().is_terminal()).boxed(),

@@ -92,17 +92,15 @@ struct Line {
 impl Line {
     fn of(request: &ServiceRequest) -> Self {
         let chosen = request.headers().get(&REQUEST_ID).filter(|id| is_fit(id.as_bytes()));
-        let new = || HeaderValue::try_from(format!("{:016x}", fastrand::u64(..))).expect("digits make a header");
+        let new = || HeaderValue::try_from(new_id()).expect("digits make a header");
         let path = request.uri().path_and_query().map_or("", |path| path.as_str());
-        let shown = path.floor_char_boundary(SHOWN_BYTES);
-        let rest = if shown < path.len() { "…" } else { "" };
         let phase = request.conn_data::<Phase>().cloned();
         phase.iter().for_each(Phase::begin);
         Self {
             started: Instant::now(),
             id: chosen.cloned().unwrap_or_else(new),
             method: request.method().clone(),
-            path: [&path[..shown], rest].concat(),
+            path: shown(path),
             client: request.peer_addr().map(|address| address.ip()),
             status: None,
             bytes: 0,
@@ -111,6 +109,37 @@ impl Line {
             phase,
         }
     }
+}
+
+/// An id for a request that has chosen none.
+pub(super) fn new_id() -> String {
+    format!("{:016x}", fastrand::u64(..))
+}
+
+/// A path and its query as the log shows them: their beginning, and of what may be secret no more than its name.
+fn shown(path: &str) -> String {
+    let end = path.floor_char_boundary(SHOWN_BYTES);
+    let rest = if end < path.len() { "…" } else { "" };
+    let shown = &path[..end];
+    match shown.split_once('?') {
+        Some((path, query)) if query.split('&').any(is_secret) => {
+            let pairs = query.split('&').map(|pair| match pair.split_once('=') {
+                Some((name, _)) if is_secret(pair) => format!("{name}=***"),
+                _ => pair.to_owned(),
+            });
+            [path, "?", &pairs.collect::<Vec<_>>().join("&"), rest].concat()
+        }
+        _ => [shown, rest].concat(),
+    }
+}
+
+/// Whether a parameter may hold a token or something like it: contract, section 6. No endpoint knows such a parameter, and
+/// none has a name that anybody would escape.
+fn is_secret(pair: &str) -> bool {
+    const WORDS: [&[u8]; 5] = [b"token", b"secret", b"password", b"auth", b"key"];
+    let name = pair.split_once('=').map_or(pair, |(name, _)| name).as_bytes();
+    let has = |word: &[u8]| name.windows(word.len()).any(|part| part.eq_ignore_ascii_case(word));
+    name.contains(&b'%') || WORDS.iter().any(|word| has(word))
 }
 
 /// Whether a request may have that id.
@@ -145,7 +174,7 @@ impl Drop for Line {
 }
 
 /// Milliseconds, to the microsecond.
-fn milliseconds(time: Duration) -> f64 {
+pub(super) fn milliseconds(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e6).round() / 1e3
 }
 
@@ -174,5 +203,23 @@ impl MessageBody for Observed {
             Poll::Ready(Some(Err(_))) | Poll::Pending => {}
         }
         polled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_path_is_cut_and_what_may_be_secret_is_left_out() {
+        assert_eq!(shown("/v6/metrics/?column=a&&started=P7D"), "/v6/metrics/?column=a&&started=P7D");
+        assert_eq!(
+            shown("/?a=1&Access_Token=s3cr&b&%74oken=s3cr&apiKey=&c=2"),
+            "/?a=1&Access_Token=***&b&%74oken=***&apiKey=***&c=2"
+        );
+        let long = format!("/?a={}ä", "x".repeat(SHOWN_BYTES - 5));
+        assert_eq!(shown(&long), format!("/?a={}…", "x".repeat(SHOWN_BYTES - 5)));
+        assert_eq!(shown(&format!("{long}&token=s3cr")), shown(&long));
+        assert_eq!(shown(&format!("/?token={long}")), "/?token=***…");
     }
 }

@@ -106,7 +106,7 @@ fn the_figures_show_what_there_is_at_the_moment() {
         ("ready", 1.0),
         ("queue_requests", 0.0),
         ("queue_bytes", 0.0),
-        ("queue_limit_bytes", f64::from(128 << 20)),
+        ("queue_limit_bytes", f64::from(64 << 20)),
         ("answer_limit_bytes", f64::from(512 << 20)),
         ("answers_cached", 1.0),
         ("answers_computed_total", 1.0),
@@ -160,6 +160,8 @@ fn log(format: &str) -> Vec<String> {
     client.ndjson("{");
     client.raw("GET /a\"{} HTTP/1.1\r\nHost: x\r\nAuthorization: Token 5ecret\r\nConnection: close\r\n\r\n");
     client.get(&format!("/{}", "long".repeat(1_000)));
+    client.get("/v6/metrics/?access_token=5ecret&page_size=1");
+    client.raw("nonsense\r\n\r\n");
     let log = server.end_for_log();
     assert!(!log.contains("5ecret"), "{log}");
     log.lines().map(str::to_owned).collect()
@@ -169,7 +171,7 @@ fn log(format: &str) -> Vec<String> {
 fn the_log_has_one_object_a_request() {
     let lines: Vec<Value> = log("json").iter().map(|line| serde_json::from_str(line).unwrap()).collect();
     let requests: Vec<_> = lines.iter().filter(|line| line["message"] == "request").collect();
-    assert_eq!(requests.len(), 4, "{lines:#?}");
+    assert_eq!((requests.len(), lines.len()), (6, 8), "{lines:#?}");
     assert_eq!(requests[0]["method"], "GET");
     assert_eq!(requests[0]["path"], "/v6/metrics/?page_size=1&q=%0A");
     assert_eq!(requests[0]["status"], 200);
@@ -181,7 +183,14 @@ fn the_log_has_one_object_a_request() {
     assert!(requests[0]["timestamp"].as_str().unwrap().ends_with('Z'));
     assert_eq!((&requests[1]["path"], &requests[1]["status"]), (&json!("/v6/events/"), &json!(400)));
     assert_eq!((&requests[2]["path"], &requests[2]["status"]), (&json!("/a\"{}"), &json!(404)));
-    assert!(requests.iter().all(|line| line.get("gone").is_none() && line.get("error").is_none()), "{requests:#?}");
+    assert!(requests.iter().all(|line| line.get("gone").is_none()), "{requests:#?}");
+    assert!(requests[..5].iter().all(|line| line.get("error").is_none()), "{requests:#?}");
+    assert_eq!(requests[4]["path"], "/v6/metrics/?access_token=***&page_size=1");
+    assert_eq!(
+        (&requests[5]["method"], &requests[5]["path"], &requests[5]["status"]),
+        (&json!("-"), &json!("-"), &json!(400))
+    );
+    assert!(requests[5]["error"].as_str().unwrap().contains("malformed"), "{requests:#?}");
     let long = requests[3]["path"].as_str().unwrap();
     assert!(long.len() < 1_010 && long.ends_with('…'), "{long}");
 }
@@ -190,7 +199,7 @@ fn the_log_has_one_object_a_request() {
 fn the_log_has_one_line_a_request() {
     let lines = log("text");
     let requests: Vec<_> = lines.iter().filter(|line| line.contains(" INFO request ")).collect();
-    assert_eq!(requests.len(), 4, "{lines:#?}");
+    assert_eq!(requests.len(), 6, "{lines:#?}");
     let first = r#" method=GET path="/v6/metrics/?page_size=1&q=%0A" status=200 bytes="#;
     assert!(requests[0].contains(first) && requests[0].contains(" request_id=chosen"), "{}", requests[0]);
     assert!(requests[2].contains(r#" path="/a\"{}" status=404 "#), "{}", requests[2]);

@@ -28,7 +28,11 @@ use actix_web::rt::net::TcpStream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::observe::{milliseconds, new_id};
+use crate::config::LogLevel;
+use crate::telemetry::{RequestLine, say_request};
 use heads::Heads;
+use refusal::Refusal;
 
 /// How much of an answer has to go out before the client is waited for once more, in bytes. The system takes it in lumps of
 /// half of [`UNSENT`], so that more would cut off clients that are merely slow.
@@ -205,11 +209,13 @@ impl Connection {
 
     /// Sends some of `bytes`; instead of a refusal of the framework's, the same with a body.
     fn send(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if self.refusal.is_none() && self.phase.is_waiting() {
-            match refusal::with_body(bytes) {
-                Some((0, refusal)) => self.refusal = Some((refusal, 0)),
+        if self.refusal.is_none()
+            && let Stage::Waiting(since) = self.phase.0.stage.get()
+        {
+            match refusal::find(bytes) {
+                Some(0) => self.refuse(bytes, since),
                 // First what is to go out before it.
-                Some((start, _)) => return Pin::new(&mut self.socket).poll_write(context, &bytes[..start]),
+                Some(start) => return Pin::new(&mut self.socket).poll_write(context, &bytes[..start]),
                 None => {}
             }
         }
@@ -224,6 +230,25 @@ impl Connection {
         }
         self.refusal = None;
         Poll::Ready(Ok(bytes.len()))
+    }
+
+    /// Completes a refusal of the framework's, and tells of it, as of a request.
+    fn refuse(&mut self, head: &[u8], since: Instant) {
+        let id = new_id();
+        let Some(Refusal { status, detail, bytes }) = Refusal::new(head, &id) else { return };
+        let line = RequestLine {
+            method: "-",
+            path: "-",
+            status: Some(status),
+            bytes: bytes.len() as u64,
+            elapsed_ms: milliseconds(since.elapsed()),
+            client: self.socket.peer_addr().ok().map(|address| address.ip()),
+            request_id: &id,
+            gone: false,
+            error: Some(detail),
+        };
+        say_request(LogLevel::Info, &line);
+        self.refusal = Some((bytes, 0));
     }
 
     /// Whether the client has not taken enough for so long that the connection is to be closed.

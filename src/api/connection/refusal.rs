@@ -1,7 +1,7 @@
 //! Refusals that the framework makes by itself, where there is no request yet: it sends a head and no body.
 //!
-//! Every other error has a body with a `detail`, so these get one, too, on their way to the socket. What the framework writes
-//! is a head with `content-length: 0` and without the id that all answers of handlers have, the last of all that is written:
+//! Every other error has an id and a body with a `detail`, so these get them, too, on their way to the socket. What the framework writes
+//! is a head with `content-length: 0` and without an id, the last of all that is written:
 //!
 //! ```text
 //! HTTP/1.1 400 Bad Request
@@ -17,32 +17,50 @@ const START: &[u8] = b"HTTP/1.1 4";
 const END: &[u8] = b"\r\n\r\n";
 const NO_BODY: &[u8] = b"\r\ncontent-length: 0\r\n";
 
-/// If `bytes` end with such a refusal: where it begins, and the same with a body.
-pub(super) fn with_body(bytes: &[u8]) -> Option<(usize, Vec<u8>)> {
+/// A refusal that gets a body.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) status: u16,
+    /// What was wrong, for people.
+    pub(super) detail: &'static str,
+    /// What goes out.
+    pub(super) bytes: Vec<u8>,
+}
+
+/// Where such a refusal begins that `bytes` end with.
+pub(super) fn find(bytes: &[u8]) -> Option<usize> {
     // Mostly all there is to do: few answers end with a head.
     if !bytes.ends_with(END) {
         return None;
     }
     let start = memmem::rfind(bytes, START)?;
     let head = &bytes[start..];
-    let length = memmem::find(head, NO_BODY)?;
     let is_one_head = memmem::find(head, END) == Some(head.len() - END.len());
-    if !is_one_head || memmem::find(head, b"\r\nx-request-id: ").is_some() {
-        return None;
+    let is_empty = memmem::find(head, NO_BODY).is_some();
+    (is_one_head && is_empty && memmem::find(head, b"\r\nx-request-id: ").is_none()).then_some(start)
+}
+
+impl Refusal {
+    /// The refusal with that head, and an id.
+    pub(super) fn new(head: &[u8], id: &str) -> Option<Self> {
+        let status = str::from_utf8(head.get(START.len() - 1..START.len() + 2)?).ok()?.parse().ok()?;
+        let detail = match status {
+            408 => "the head of the request did not arrive in time",
+            431 => "the head of the request has more than 96 headers or 131072 bytes",
+            _ => "the head of the request is malformed, or its path and query have more than 65534 bytes",
+        };
+        let body = serde_json::to_vec(&Body { detail }).expect("a text cannot fail");
+        let length = body.len();
+        let headers =
+            format!("\r\ncontent-length: {length}\r\ncontent-type: application/json\r\nx-request-id: {id}\r\n");
+        let place = memmem::find(head, NO_BODY)?;
+        let bytes = [&head[..place], headers.as_bytes(), &head[place + NO_BODY.len()..], &body].concat();
+        Some(Self { status, detail, bytes })
     }
-    let status = head.get(START.len() - 1..START.len() + 2)?;
-    let detail = match status {
-        b"408" => "the head of the request did not arrive in time",
-        b"431" => "the head of the request has more than 96 headers or 131072 bytes",
-        _ => "the head of the request is malformed, or its path and query have more than 65534 bytes",
-    };
-    let body = serde_json::to_vec(&Refusal { detail }).expect("a text cannot fail");
-    let headers = format!("\r\ncontent-length: {}\r\ncontent-type: application/json\r\n", body.len());
-    Some((start, [&head[..length], headers.as_bytes(), &head[length + NO_BODY.len()..], &body].concat()))
 }
 
 #[derive(serde::Serialize)]
-struct Refusal {
+struct Body {
     detail: &'static str,
 }
 
@@ -54,13 +72,14 @@ mod tests {
 
     #[track_caller]
     fn assert_replaced(bytes: &str, start: usize, status: &str) {
-        let (at, refusal) = with_body(bytes.as_bytes()).unwrap();
-        assert_eq!(at, start);
-        let refusal = String::from_utf8(refusal).unwrap();
-        let (head, body) = refusal.split_once("\r\n\r\n").unwrap();
+        assert_eq!(find(bytes.as_bytes()), Some(start));
+        let refusal = Refusal::new(&bytes.as_bytes()[start..], "4711").unwrap();
+        assert!(status.contains(&refusal.status.to_string()));
+        let sent = String::from_utf8(refusal.bytes).unwrap();
+        let (head, body) = sent.split_once("\r\n\r\n").unwrap();
         assert!(head.starts_with(status) && head.ends_with("\r\nconnection: close"), "{head}");
         assert!(head.contains(&format!("\r\ncontent-length: {}\r\n", body.len())), "{head}");
-        assert!(head.contains("\r\ncontent-type: application/json\r\n"), "{head}");
+        assert!(head.contains("\r\ncontent-type: application/json\r\nx-request-id: 4711\r\n"), "{head}");
         assert!(body.starts_with("{\"detail\":\"") && body.ends_with("\"}"), "{body}");
     }
 
@@ -77,7 +96,7 @@ mod tests {
         let head = "HTTP/1.1 404 Not Found\r\ncontent-length: 23\r\n\r\n";
         let not_modified = "HTTP/1.1 304 Not Modified\r\ncontent-length: 0\r\n\r\n";
         for other in ["", "\r\n\r\n", own, head, not_modified, &format!("{EMPTY}{{}}"), &format!("{EMPTY}\r\n\r\n")] {
-            assert_eq!(with_body(other.as_bytes()), None, "{other}");
+            assert_eq!(find(other.as_bytes()), None, "{other}");
         }
     }
 }

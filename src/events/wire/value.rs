@@ -14,6 +14,8 @@ pub(super) enum Value<'a> {
     Absent,
     Bool(bool),
     Integer(u64),
+    /// A whole number below 0.
+    Negative(i64),
     Number(f64),
     Text(Cow<'a, str>),
     Array,
@@ -28,6 +30,7 @@ impl Value<'_> {
             Self::Absent => "not null".to_owned(),
             Self::Bool(value) => format!("not {value}"),
             Self::Integer(value) => format!("not {value}"),
+            Self::Negative(value) => format!("not {value}"),
             // With a point or an exponent, as an integer has not.
             Self::Number(value) => format!("not {value:?}"),
             Self::Text(text) if text.chars().count() > 40 => "not another text".to_owned(),
@@ -75,9 +78,8 @@ impl<'de, S: Shape<'de>> Visitor<'de> for Any<S> {
         Ok(S::value(Value::Integer(value)))
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "a negative number is wrong everywhere; it is only shown")]
     fn visit_i64<E>(self, value: i64) -> Result<S, E> {
-        Ok(S::value(u64::try_from(value).map_or(Value::Number(value as f64), Value::Integer)))
+        Ok(S::value(u64::try_from(value).map_or(Value::Negative(value), Value::Integer)))
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<S, E> {
