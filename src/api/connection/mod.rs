@@ -43,7 +43,7 @@ const LEAST_SENT: usize = 16 << 10;
 #[cfg(target_os = "linux")]
 const UNSENT: u32 = 128 << 10;
 
-/// How much is read at once where it is not known how much may be had of it, in bytes.
+/// How much is read at once where it is not known that a body comes, in bytes.
 const PIECE: usize = 8 << 10;
 
 /// How far a connection has come with a request. A clone is the same phase.
@@ -161,20 +161,16 @@ impl Connection {
             return Poll::Pending;
         }
         if self.ahead.is_empty() {
-            let most = match self.phase.0.stage.get() {
-                Stage::Receiving(Some(left)) => usize::try_from(left).unwrap_or(usize::MAX),
-                Stage::Waiting(_) | Stage::Receiving(None) | Stage::Working => PIECE,
-            };
             let before = buffer.filled().len();
-            if most < buffer.remaining() {
-                let mut piece = ReadBuf::new(buffer.initialize_unfilled_to(most));
-                ready!(Pin::new(&mut self.socket).poll_read(context, &mut piece))?;
-                let (read, is_full) = (piece.filled().len(), piece.remaining() == 0);
-                self.gives_way = is_full;
-                buffer.advance(read);
-            } else {
+            if buffer.remaining() <= PIECE || matches!(self.phase.0.stage.get(), Stage::Receiving(Some(_))) {
                 ready!(Pin::new(&mut self.socket).poll_read(context, buffer))?;
                 self.gives_way = buffer.remaining() == 0;
+            } else {
+                let mut piece = ReadBuf::new(buffer.initialize_unfilled_to(PIECE));
+                ready!(Pin::new(&mut self.socket).poll_read(context, &mut piece))?;
+                let read = piece.filled().len();
+                self.gives_way = read == PIECE;
+                buffer.advance(read);
             }
             let end = before + self.portion(&buffer.filled()[before..]);
             self.ahead.extend_from_slice(&buffer.filled()[end..]);

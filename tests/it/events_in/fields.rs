@@ -323,6 +323,9 @@ fn ids_are_integers_from_1_to_2_to_the_53_less_1() {
                 let answer = server.send("POST", EVENTS, &[JSON], body.as_bytes());
                 assert_eq!(answer.status, 400, "{body}");
                 assert!(refused(&answer).contains(&(0, Some((*field).to_owned()))), "{body}: {}", answer.text());
+                if ["0", "-1", "9007199254740992", "1.0", "1.5", "true"].contains(&wrong) {
+                    assert!(answer.text().contains(&format!("not {wrong}")), "{body}: {}", answer.text());
+                }
             }
         }
     }
