@@ -29,6 +29,8 @@ use crate::time::Clock;
 use crate::worker::retention::Expiry;
 use crate::worker::{Queue, Readiness, Retention, RollupTask};
 
+/// The module whose log tells of what is no HTTP, as errors; that has lines of ours.
+pub const REQUESTS_OF_FRAMEWORK: &str = "actix_http::h1";
 /// How long the head of a connection's first request may take.
 const FIRST_HEAD: Duration = Duration::from_secs(5);
 /// How long a client may take to close a connection.

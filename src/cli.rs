@@ -22,7 +22,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::access::{Scope, Token};
 use crate::api::DOCUMENT;
-use crate::app::{App, StartError, retention};
+use crate::app::{App, REQUESTS_OF_FRAMEWORK, StartError, retention};
 use crate::check::{self, Report};
 use crate::config::{Config, ConfigError, Overrides, Settings, StorageConfig};
 use crate::export::{self, ExportError};
@@ -202,7 +202,7 @@ fn execute(cli: Cli, has_url_flag: bool) -> anyhow::Result<()> {
         return print_completions(shell);
     }
     let settings = Settings::load(&cli.overrides)?;
-    telemetry::start(&settings.config.log);
+    telemetry::start(&settings.config.log, REQUESTS_OF_FRAMEWORK);
     warn_of_unknown_variables();
     outlive_file_limits().context("cannot handle signals")?;
     if cli.print_config {
@@ -217,7 +217,7 @@ fn execute(cli: Cli, has_url_flag: bool) -> anyhow::Result<()> {
             let stop = StopSignals::listen()?;
             let delay = Duration::from_secs(config.server.stop_delay_s);
             let app = App::start(config, Clock::System)?;
-            tracing::info!("listening on http://{}", app.address());
+            tracing::info!(target: telemetry::WHERE, "listening on http://{}", app.address());
             stop.wait_and_stop(app, delay)
         }
         Command::Demo => run_demo(config),
@@ -257,6 +257,8 @@ fn outlive_file_limits() -> io::Result<()> {
 fn server_url(text: &str) -> Result<String, String> {
     let host = text.strip_prefix("http://").map(|rest| rest.trim_end_matches('/'));
     match host {
+        // It would show in errors.
+        Some(host) if host.contains('@') => Err("an address has no password in it: --token says who asks".to_owned()),
         Some(host) if !host.is_empty() => Ok(format!("http://{host}")),
         _ if text.starts_with("https://") => {
             Err("there is no TLS inside: ask the server itself, with http://".to_owned())
@@ -308,7 +310,7 @@ fn print_completions(shell: Shell) -> anyhow::Result<()> {
 /// The database in the data directory, which must be there.
 fn open_store(config: &Config) -> anyhow::Result<Store> {
     let directory = &config.storage.data;
-    if !Store::exists(directory) {
+    if !Store::exists(directory).map_err(StartError::Store)? {
         return Err(NoDatabase(directory.clone()).into());
     }
     Ok(Store::open(directory, config.storage.opening()).map_err(StartError::Store)?)
@@ -363,7 +365,7 @@ fn run_demo(mut config: Config) -> anyhow::Result<()> {
     let app = App::start(config, Clock::System)?;
     let objects = demo::fill(app.queue(), Clock::System.now()).context("the sample events could not be stored")?;
     tracing::info!(objects, "filled a throw-away database with sample events of the last 90 days");
-    tracing::info!("listening on http://{}", app.address());
+    tracing::info!(target: telemetry::WHERE, "listening on http://{}", app.address());
     print(&format!("dashboard: http://{}/", app.address()))?;
     stop.wait_and_stop(app, Duration::ZERO)
 }

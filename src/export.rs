@@ -88,8 +88,10 @@ enum Input {
 impl Input {
     fn open(source: &Target) -> Result<Self, ExportError> {
         match source {
-            Target::Directory { path, .. } if !Store::exists(path) => Err(ExportError::NoDatabase(path.clone())),
             Target::Directory { path, opening } => {
+                if !Store::exists(path).map_err(ExportError::Open)? {
+                    return Err(ExportError::NoDatabase(path.clone()));
+                }
                 Store::open(path, *opening).map(Self::Store).map_err(ExportError::Open)
             }
             Target::Server { url, token } => Self::ask(format!("{url}/v6/export/"), token.as_deref()),
@@ -188,7 +190,7 @@ impl Output {
         let Some(file) = file.filter(|file| *file != Path::new("-")) else {
             return Ok(Self { names: None, sink: Sink::Plain(Box::new(io::stdout())) });
         };
-        let is_packed = file.extension().is_some_and(|extension| extension == "gz");
+        let is_packed = file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
         let sink = |out: Box<dyn Write>| {
             if is_packed { Sink::Packed(GzEncoder::new(out, Compression::fast())) } else { Sink::Plain(out) }
         };
@@ -221,9 +223,10 @@ impl Output {
             Sink::Packed(out) => out.try_finish().and_then(|()| out.get_mut().flush()),
         }
         .map_err(ExportError::Write)?;
-        if let Some((name, unfinished)) = self.names.take() {
-            let synced = File::open(&unfinished).and_then(|file| file.sync_all());
-            synced.and_then(|()| fs::rename(&unfinished, &name)).map_err(ExportError::Write)?;
+        if let Some((name, unfinished)) = &self.names {
+            let synced = File::open(unfinished).and_then(|file| file.sync_all());
+            synced.and_then(|()| fs::rename(unfinished, name)).map_err(ExportError::Write)?;
+            self.names = None;
         }
         Ok(())
     }

@@ -107,7 +107,9 @@ pub fn run(files: &[PathBuf], target: &Target, max_line_bytes: usize) -> Result<
     drop(progress);
     let Receipt { created, updated, unchanged, stale } = total;
     let accepted = total.accepted();
-    tracing::info!(accepted, created, updated, unchanged, stale, "imported {} files", files.len());
+    let files = files.len();
+    let plural = if files == 1 { "" } else { "s" };
+    tracing::info!(accepted, created, updated, unchanged, stale, "imported {files} file{plural}");
     Ok(())
 }
 

@@ -31,19 +31,23 @@ const LAST_WAIT: Duration = Duration::from_secs(2);
 /// How much may wait to be written, in bytes.
 const MOST_BYTES: usize = 4 << 20;
 
-/// Starts logging for the whole process. A second call changes nothing.
-pub fn start(config: &LogConfig) {
+/// What says where the server listens is logged at any level: with port 0, nobody knows it otherwise.
+pub const WHERE: &str = "scale_metrics::listening";
+
+/// Starts logging for the whole process, without what comes from the module `unheard`. A second call changes nothing.
+pub fn start(config: &LogConfig, unheard: &str) {
     let level = match config.level {
         LogLevel::Error => LevelFilter::ERROR,
         LogLevel::Warn => LevelFilter::WARN,
         LogLevel::Info => LevelFilter::INFO,
         LogLevel::Debug => LevelFilter::DEBUG,
     };
-    // What the libraries tell of their own starting and stopping is no news, and what is no HTTP has a line of its own.
+    // What the libraries tell of their own starting and stopping is no news.
     let levels = Targets::new()
         .with_default(level.min(LevelFilter::WARN))
-        .with_target("actix_http::h1", LevelFilter::OFF)
-        .with_target("scale_metrics", level);
+        .with_target(unheard, LevelFilter::OFF)
+        .with_target("scale_metrics", level)
+        .with_target(WHERE, LevelFilter::INFO);
     let lines = tracing_subscriber::fmt::layer().with_writer(|| Line).with_target(false);
     let lines = match config.format {
         LogFormat::Text => lines.with_ansi(stderr().is_terminal()).boxed(),

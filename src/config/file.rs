@@ -22,7 +22,12 @@ impl Settings {
         for (section, values) in file.parse(text)?.get_ref() {
             let known: Vec<&Key> = KEYS.iter().filter(|key| key.section == section.get_ref()).collect();
             if known.is_empty() {
-                return Err(file.refuse(section, &format!("there is no section `{}`", &text[section.span()])));
+                let mut sections: Vec<_> = KEYS.iter().map(|key| format!("[{}]", key.section)).collect();
+                sections.dedup();
+                let there_are = format!("there are {}", sections.join(", "));
+                return Err(
+                    file.refuse(section, &format!("there is no section `{}`; {there_are}", &text[section.span()]))
+                );
             }
             let DeValue::Table(values) = values.get_ref() else {
                 return Err(file.refuse(section, &format!("`{}` must be a section", section.get_ref())));

@@ -102,7 +102,7 @@ impl<'a> Draft<'a> {
         };
         let problem = |(field, _, id): (&str, MetricsTypeId, ChoiceId)| Problem {
             field: Some(field.to_owned()),
-            detail: format!("{field} {} is not known", id.get()),
+            detail: format!("{} is not known", id.get()),
         };
         named.into_iter().chain(error).filter(is_unknown).map(problem).collect()
     }

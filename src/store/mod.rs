@@ -296,9 +296,10 @@ impl Store {
         self.path.parent().expect("the file is in a directory")
     }
 
-    /// Whether there is a database in a directory.
-    pub fn exists(directory: &Path) -> bool {
-        directory.join(FILE).exists()
+    /// Whether there is a database in a directory; an error if that cannot be told.
+    pub fn exists(directory: &Path) -> Result<bool, StoreError> {
+        let failed = |source| StoreError::Directory { path: directory.to_owned(), source };
+        directory.join(FILE).try_exists().map_err(failed)
     }
 
     /// Closes the database, so that another process may open it. Reading and writing fail from then on.
