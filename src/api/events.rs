@@ -36,6 +36,10 @@ const DRAIN_PAUSE: Duration = Duration::from_millis(500);
 const SLOW_START: Duration = Duration::from_secs(30);
 /// Bodies up to this size are parsed where they arrive; larger ones off the async threads.
 const SMALL_BYTES: usize = 32 << 10;
+/// Bodies larger than this take much memory, and are read in turn.
+const LARGE_BYTES: usize = 1 << 20;
+/// What is packed has so many times its size, most often.
+const USUAL_PACKING: usize = 16;
 
 /// How much of a body is unpacked at a time, in bytes.
 pub(super) const UNPACK_STEP: usize = 64 << 10;
@@ -109,6 +113,7 @@ async fn read_when_there_is_room(
     mut lease: Lease,
 ) -> Result<(Vec<Object>, Lease), ApiError> {
     let is_small = body.len() <= SMALL_BYTES && !form.gzip;
+    let is_large = body.len() > if form.gzip { LARGE_BYTES / USUAL_PACKING } else { LARGE_BYTES };
     loop {
         let attempt = {
             let state = state.clone();
@@ -118,7 +123,8 @@ async fn read_when_there_is_room(
         (read, body, lease) = if is_small {
             attempt()
         } else {
-            let _turn = state.readers.acquire().await.map_err(|_| ApiError::Internal)?;
+            // Nobody closes them.
+            let _turn = if is_large { state.readers.acquire().await.ok() } else { None };
             super::off_thread(attempt).await?
         };
         match read {

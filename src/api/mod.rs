@@ -77,7 +77,7 @@ pub(crate) struct State {
     pub(crate) body_timeout: Duration,
     /// How many bytes a second of a body have to arrive on average.
     pub(crate) body_least_bytes_s: u64,
-    /// The large bodies that may still be read at the same time: more would only take more memory.
+    /// How many large bodies more may be read at the same time: beyond one for each core they only take memory.
     pub(crate) readers: Semaphore,
     /// The exports that may still begin.
     pub(crate) exports: Exports,
