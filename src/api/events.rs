@@ -11,6 +11,7 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use actix_web::error::PayloadError;
 use actix_web::http::header;
 use actix_web::rt::time::timeout;
 use actix_web::web::{Bytes, Data, Payload};
@@ -294,5 +295,8 @@ async fn drain(payload: &mut Payload, state: &State) {
 
 async fn next_chunk(payload: &mut Payload) -> Result<Option<Bytes>, ApiError> {
     let chunk = payload.next().await.transpose();
-    chunk.map_err(|error| ApiError::BadBody(error.to_string()))
+    chunk.map_err(|error| match error {
+        PayloadError::Incomplete(_) => ApiError::BadBody("it ends too early, or its chunks are broken".to_owned()),
+        error => ApiError::BadBody(error.to_string()),
+    })
 }

@@ -309,6 +309,26 @@ fn heads_that_are_too_large_or_malformed_are_refused() {
 }
 
 #[test]
+fn a_body_whose_chunks_are_broken_is_told_so() {
+    let server = TestServer::start();
+    let head = format!("{POST}Transfer-Encoding: chunked\r\n\r\n");
+    for broken in ["z\r\n", "-1\r\n", "\r\n", "3\r\n{}\n4\r\n", "1\r\n\n\r\n1\n", "10000000000000000\r\n", "0\r\n\rx"] {
+        for pieces in [vec![head.clone() + broken], vec![head.clone(), broken.to_owned()]] {
+            let mut connection = server.connect();
+            for piece in pieces {
+                connection.write_all(piece.as_bytes()).unwrap();
+                thread::sleep(Duration::from_millis(20));
+            }
+            let answer = rest(connection);
+            assert_eq!(status_of(&answer), Some(400), "{broken:?}: {answer}");
+            assert_has_detail(&answer);
+            assert!(answer.contains("chunks"), "{answer}");
+        }
+    }
+    assert_serves(&server);
+}
+
+#[test]
 fn pages_of_other_origins_may_use_it_only_where_the_settings_say_so() {
     let ask = |server: &Client, method: &str, origin: &str| {
         let headers = [

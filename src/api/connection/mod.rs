@@ -13,6 +13,7 @@
 //! A request that is worked on may take as long as it likes, and its body has to be read; so the connection shares its
 //! [`Phase`] with the requests that come by it. How long a body may take to arrive is told in `events`.
 
+mod chunks;
 mod heads;
 mod refusal;
 
@@ -31,6 +32,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::observe::{milliseconds, new_id};
 use crate::config::LogLevel;
 use crate::telemetry::{RequestLine, say_request};
+use chunks::Chunks;
 use heads::Heads;
 use refusal::Refusal;
 
@@ -43,7 +45,7 @@ const LEAST_SENT: usize = 16 << 10;
 #[cfg(target_os = "linux")]
 const UNSENT: u32 = 128 << 10;
 
-/// How much is read at once where it is not known that a body comes, in bytes.
+/// How much is read at once where no body comes, in bytes.
 const PIECE: usize = 8 << 10;
 
 /// How far a connection has come with a request. A clone is the same phase.
@@ -111,6 +113,7 @@ pub(crate) struct Connection {
     phase: Phase,
     alarm: Alarm,
     heads: Heads,
+    chunks: Chunks,
     /// What came behind that which the framework may have.
     ahead: Vec<u8>,
     /// There may be more of what was just read: the others come first.
@@ -142,6 +145,7 @@ impl Connection {
             phase: Phase::waiting(),
             alarm: Alarm::default(),
             heads: Heads::default(),
+            chunks: Chunks::Start,
             ahead: Vec::new(),
             gives_way: false,
             blocked: None,
@@ -160,9 +164,13 @@ impl Connection {
             self.phase.0.reader.set(Some(context.waker().clone()));
             return Poll::Pending;
         }
+        if self.chunks == Chunks::Broken {
+            // For the framework it ends too early, and whoever wants it hears of that.
+            return Poll::Ready(Ok(()));
+        }
         if self.ahead.is_empty() {
             let before = buffer.filled().len();
-            if buffer.remaining() <= PIECE || matches!(self.phase.0.stage.get(), Stage::Receiving(Some(_))) {
+            if buffer.remaining() <= PIECE || matches!(self.phase.0.stage.get(), Stage::Receiving(_)) {
                 ready!(Pin::new(&mut self.socket).poll_read(context, buffer))?;
                 self.gives_way = buffer.remaining() == 0;
             } else {
@@ -195,11 +203,22 @@ impl Connection {
             Stage::Receiving(Some(left)) => {
                 let portion = usize::try_from(left).map_or(bytes.len(), |left| bytes.len().min(left));
                 self.phase.0.stage.set(Stage::Receiving(Some(left - portion as u64)));
-                self.heads = Heads::default();
                 portion
             }
-            // The end of a body in chunks looks like that of a head.
-            Stage::Waiting(_) | Stage::Receiving(None) | Stage::Working => self.heads.end_in(bytes),
+            Stage::Receiving(None) => {
+                let portion = self.chunks.end_in(bytes);
+                if self.chunks == Chunks::End {
+                    self.phase.0.stage.set(Stage::Receiving(Some(0)));
+                }
+                portion
+            }
+            Stage::Waiting(_) | Stage::Working => {
+                self.chunks = Chunks::Start;
+                let (portion, is_end) = self.heads.end_in(bytes);
+                // First it is told whether a body comes.
+                self.gives_way |= is_end;
+                portion
+            }
         }
     }
 

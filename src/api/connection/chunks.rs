@@ -1,0 +1,136 @@
+//! Where a body ends that comes in chunks.
+//!
+//! Its rules are those by which the framework reads chunks; what is in them is not looked at.
+
+/// Follows the chunks of a body through bytes that come piece by piece.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Chunks {
+    /// At the first digit of a size.
+    Start,
+    /// Behind so many of its digits as make this.
+    Size(u64),
+    /// In blanks behind the size.
+    Blanks(u64),
+    /// In what else stands behind it.
+    Extension(u64),
+    SizeLf(u64),
+    /// So many bytes of a chunk are still to come.
+    Data(u64),
+    DataCr,
+    DataLf,
+    /// At the beginning of a line behind the last chunk.
+    LastLine,
+    Trailer,
+    TrailerLf,
+    EndLf,
+    /// That was all.
+    End,
+    /// These are no chunks.
+    Broken,
+}
+
+impl Chunks {
+    /// How far the body reaches in the next bytes: all of them if it goes on behind. What is broken is no part of it.
+    pub(super) fn end_in(&mut self, bytes: &[u8]) -> usize {
+        let mut place = 0;
+        while place < bytes.len() {
+            if let Self::Data(left) = *self {
+                let here = usize::try_from(left).map_or(bytes.len(), |left| left.min(bytes.len() - place));
+                place += here;
+                *self = if left == here as u64 { Self::DataCr } else { Self::Data(left - here as u64) };
+                continue;
+            }
+            *self = self.behind(bytes[place]);
+            match self {
+                Self::Broken => return place,
+                Self::End => return place + 1,
+                _ => place += 1,
+            }
+        }
+        place
+    }
+
+    /// Behind the next byte.
+    fn behind(self, byte: u8) -> Self {
+        let digit = char::from(byte).to_digit(16).map(u64::from);
+        match (self, byte) {
+            (Self::Start, _) => digit.map_or(Self::Broken, Self::Size),
+            (Self::Size(size), _) if digit.is_some() => {
+                size.checked_mul(16).zip(digit).map_or(Self::Broken, |(size, digit)| Self::Size(size + digit))
+            }
+            (Self::Size(size) | Self::Blanks(size), b' ' | b'\t') => Self::Blanks(size),
+            (Self::Size(size) | Self::Blanks(size), b';') => Self::Extension(size),
+            (Self::Size(size) | Self::Blanks(size) | Self::Extension(size), b'\r') => Self::SizeLf(size),
+            (Self::Extension(size), b'\t' | b' '..=b'~' | 0x80..) => Self::Extension(size),
+            (Self::SizeLf(0), b'\n') | (Self::TrailerLf, b'\n') => Self::LastLine,
+            (Self::SizeLf(size), b'\n') => Self::Data(size),
+            (Self::DataCr, b'\r') => Self::DataLf,
+            (Self::DataLf, b'\n') => Self::Start,
+            (Self::LastLine, b'\r') => Self::EndLf,
+            (Self::LastLine, _) => Self::Trailer,
+            (Self::Trailer, b'\r') => Self::TrailerLf,
+            (Self::Trailer, _) => Self::Trailer,
+            (Self::EndLf, b'\n') => Self::End,
+            _ => Self::Broken,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How far the body in a text reaches that comes in pieces of so many bytes, and how it ends.
+    fn read(text: &str, piece: usize) -> (usize, Chunks) {
+        let (mut chunks, mut place) = (Chunks::Start, 0);
+        for bytes in text.as_bytes().chunks(piece) {
+            let end = chunks.end_in(bytes);
+            place += end;
+            if end < bytes.len() || matches!(chunks, Chunks::End | Chunks::Broken) {
+                break;
+            }
+        }
+        (place, chunks)
+    }
+
+    #[test]
+    fn a_body_ends_behind_its_last_chunk_wherever_it_is_cut() {
+        let next = "GET / HTTP/1.1\r\n\r\n";
+        for body in [
+            "0\r\n\r\n",
+            "3\r\n\r\n\n\r\n0\r\n\r\n",
+            "00A \t;name=\"ä\"\r\n0123456789\r\n1;\r\n0\r\n000;last\r\nTrailer: 1\r\n\nOther: \n2\r\n\r\n",
+        ] {
+            let text = [body, next].concat();
+            for piece in 1..=text.len() {
+                assert_eq!(read(&text, piece), (body.len(), Chunks::End), "{body:?} in pieces of {piece}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_chunk_is_broken_at_its_first_byte() {
+        for (good, broken) in [
+            ("", "\r\n"),
+            ("", "x"),
+            ("", "-1\r\n"),
+            ("1", "g\r\n"),
+            ("1 ", "1\r\n"),
+            ("1;a", "\n"),
+            ("1;a", "\0"),
+            ("1\r", "\r\n"),
+            ("1\r\na", "b\r\n"),
+            ("1\r\na\r", "\r"),
+            ("1\r\na\r\n", "\r\n"),
+            ("ffffffffffffffff", "f\r\n"),
+            ("0\r\n\r", "0"),
+            ("0\r\na\r", "b"),
+        ] {
+            let text = [good, broken].concat();
+            for piece in 1..=text.len() {
+                assert_eq!(read(&text, piece), (good.len(), Chunks::Broken), "{text:?} in pieces of {piece}");
+            }
+        }
+        assert_eq!(read("ffffffffffffffff\r\na", 3).1, Chunks::Data(u64::MAX - 1));
+    }
+}
