@@ -111,7 +111,8 @@ fn host(request: &HttpRequest, listens_on: SocketAddr) -> String {
     let connection = request.connection_info();
     let host = connection.host();
     // What the framework makes up where nobody says it.
-    let is_made_up = host == request.app_config().host() && !request.headers().contains_key(header::HOST);
+    let is_said = request.headers().get(header::HOST).is_some_and(|host| host.to_str().is_ok());
+    let is_made_up = host == request.app_config().host() && !is_said;
     match host.parse::<Authority>() {
         Ok(_) if !is_made_up => host.to_owned(),
         Ok(_) | Err(_) => listens_on.to_string(),
@@ -130,7 +131,8 @@ pub(crate) struct Links {
 impl Links {
     /// Links for the pages of this request.
     pub(crate) fn of(request: &HttpRequest, listens_on: SocketAddr, params: &Params<'_>) -> Self {
-        let scheme = request.connection_info().scheme().to_owned();
+        // A proxy between may be asked by another one than it asks with.
+        let scheme = if request.connection_info().scheme().eq_ignore_ascii_case("https") { "https" } else { "http" };
         let address = format!("{scheme}://{}{}", host(request, listens_on), request.uri().path());
         let mut parts = Vec::new();
         for pair in params.pairs() {

@@ -166,6 +166,14 @@ fn links_lead_to_the_host_that_was_asked() {
     let answer = server
         .raw("GET /v6/metrics/?page_size=1 HTTP/1.1\r\nHost: metrics.example.org:8080\r\nConnection: close\r\n\r\n");
     assert!(answer.contains("http://metrics.example.org:8080/v6/metrics/?"), "{answer}");
+    // By way of a proxy: how that was asked.
+    for (said, scheme) in
+        [("https", "https"), ("HTTPS", "https"), ("http", "http"), ("javascript", "http"), ("ht tp", "http")]
+    {
+        let answer = server.send("GET", "/v6/metrics/?page_size=1", &[("X-Forwarded-Proto", said)], b"").json();
+        let (found, _) = answer["next"].as_str().unwrap().split_once("://").unwrap();
+        assert_eq!(found, scheme, "{said}");
+    }
 }
 
 #[test]
@@ -173,7 +181,8 @@ fn links_lead_to_where_the_server_listens_if_no_host_was_asked() {
     let server = TestServer::start();
     let expected =
         format!("\"next\":\"http://{}/v6/metrics/?page_size=1&page=2\"", server.connect().peer_addr().unwrap());
-    for head in ["HTTP/1.0\r\n", "HTTP/1.1\r\nHost:\r\n", "HTTP/1.1\r\nHost: a b\r\n", "HTTP/1.1\r\nHost: a/b\r\n"] {
+    let nobody = ["", "a b", "a/b", "\u{e4}.org"].map(|host| format!("HTTP/1.1\r\nHost: {host}\r\n"));
+    for head in nobody.into_iter().chain(["HTTP/1.0\r\n".to_owned()]) {
         let answer = server.raw(format!("GET /v6/metrics/?page_size=1 {head}Connection: close\r\n\r\n"));
         assert!(answer.contains(&expected), "{head:?}: {answer}");
     }

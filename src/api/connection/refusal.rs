@@ -47,7 +47,10 @@ impl Refusal {
         let detail = match status {
             408 => "the head of the request did not arrive in time",
             431 => "the head of the request has more than 96 headers or 131072 bytes",
-            _ => "the head of the request is malformed, or its path and query have more than 65534 bytes",
+            _ => {
+                "the head of the request is malformed, or its path and query have more than 65534 bytes, or some that have \
+                 to be percent-encoded"
+            }
         };
         let body = serde_json::to_vec(&Body { detail }).expect("a text cannot fail");
         let length = body.len();
