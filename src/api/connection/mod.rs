@@ -7,8 +7,9 @@
 //!
 //! The framework makes requests of all that it has read, some 6 KB of memory each, before it answers one; and a head takes as
 //! little as 26 bytes. So it gets one head at a time, and the next one when the answer is on its way: whatever else has come is
-//! kept as it is ([`Connection::ahead`]). In between, whoever sends much gives way to the others. Of a client that does not
-//! take its answers, nothing is read.
+//! kept as it is ([`Connection::ahead`]). Of a body it gets what belongs to it, which is known by its length or its chunks
+//! ([`Chunks`]). In between, whoever sends much gives way to the others. Of a client that does not take its answers, nothing is
+//! read.
 //!
 //! A request that is worked on may take as long as it likes, and its body has to be read; so the connection shares its
 //! [`Phase`] with the requests that come by it. How long a body may take to arrive is told in `events`.
