@@ -37,7 +37,7 @@ pub enum ExportError {
         source: io::Error,
     },
     /// What was read cannot be written.
-    #[error("the export cannot be written: {0}")]
+    #[error("the export cannot be written")]
     Write(#[source] io::Error),
     /// The server does not answer, or stopped answering.
     #[error("{address}: {detail}")]

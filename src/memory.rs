@@ -16,8 +16,9 @@ use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-/// How long a request waits for room, in all.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a request waits for room, in all: as long as a body may take to arrive by default, so that whoever has the turn is
+/// done by then.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// A share that is no larger than this part of its budget is small.
 const SMALL_PART: usize = 64;
 /// How often who waits looks whether there is room.
@@ -125,7 +126,7 @@ impl Lease {
         used.take(self);
     }
 
-    /// As [`hold`](Self::hold), but waits for room, or for the turn; ten seconds at most, all waits together.
+    /// As [`hold`](Self::hold), but waits for room, or for the turn; thirty seconds at most, all waits together.
     pub async fn hold_patiently(&mut self, bytes: usize) -> Result<(), Full> {
         if self.hold(bytes).is_ok() {
             return Ok(());

@@ -9,8 +9,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::access::Denied;
-use crate::events::request::{Invalid, MAX_PROBLEMS};
-use crate::events::wire::{NotJson, Problem};
+use crate::events::request::Invalid;
+use crate::events::wire::{MAX_PROBLEMS, NotJson, Problem};
 use crate::memory::Full;
 use crate::picture::Impossible;
 use crate::store::StoreError;

@@ -175,9 +175,10 @@ pub(super) struct Form {
 
 impl Form {
     fn of(request: &HttpRequest) -> Result<Self, ApiError> {
+        // Given more than once, it is a list.
         let header = |name| {
-            let value = request.headers().get(name).map(|value| value.to_str().unwrap_or("?").trim());
-            value.unwrap_or_default().to_ascii_lowercase()
+            let values = request.headers().get_all(name).map(|value| value.to_str().unwrap_or("?").trim());
+            values.collect::<Vec<_>>().join(", ").to_ascii_lowercase()
         };
         let content_type = header(header::CONTENT_TYPE);
         let lines = match content_type.split(';').next().unwrap_or_default().trim() {
@@ -295,8 +296,9 @@ async fn drain(payload: &mut Payload, state: &State) {
 
 async fn next_chunk(payload: &mut Payload) -> Result<Option<Bytes>, ApiError> {
     let chunk = payload.next().await.transpose();
-    chunk.map_err(|error| match error {
-        PayloadError::Incomplete(_) => ApiError::BadBody("it ends too early, or its chunks are broken".to_owned()),
-        error => ApiError::BadBody(error.to_string()),
+    chunk.map_err(|error| {
+        let is_cut_off = matches!(error, PayloadError::Incomplete(_));
+        let cut_off = || "it ends too early, or its chunks are broken".to_owned();
+        ApiError::BadBody(if is_cut_off { cut_off() } else { error.to_string() })
     })
 }

@@ -145,7 +145,7 @@ settings! {
             flag "--cors-origins" of "ORIGINS", variable "SCALE_METRICS_CORS_ORIGINS";
 
         /// How much memory all requests that write may hold together, in bytes, beside one that may hold what it needs; a
-        /// quarter of it is for small ones only. Others wait for room, ten seconds at most.
+        /// quarter of it is for small ones only. Others wait for room, thirty seconds at most.
         queue_bytes: usize = 64 << 20,
             flag "--queue-bytes" of "BYTES", variable "SCALE_METRICS_QUEUE_BYTES";
 

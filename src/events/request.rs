@@ -3,13 +3,10 @@
 use std::collections::HashSet;
 
 use super::choice::Choices;
-use super::wire::{Problem, Read};
+use super::wire::{MAX_PROBLEMS, Problem, Read};
 use super::{ChoiceId, Event, Object};
 use crate::catalog::MetricsTypeId;
 use crate::time::Date;
-
-/// The most problems that are told of one request.
-pub const MAX_PROBLEMS: usize = 100;
 
 /// Why a request is refused. Nothing of it is stored.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -367,7 +367,7 @@ fn what_is_refused_without_the_right_token_is_as_the_document_says() {
 #[test]
 fn answers_to_who_comes_late_or_finds_no_room_are_as_the_document_says() {
     let server = TestServer::start_with(|config| {
-        config.server.body_timeout_s = 15;
+        config.server.body_timeout_s = 40;
         config.server.queue_bytes = 100_000;
         config.api.answer_bytes = 4_000;
     });

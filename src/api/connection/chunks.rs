@@ -41,10 +41,12 @@ impl Chunks {
                 continue;
             }
             *self = self.behind(bytes[place]);
-            match self {
-                Self::Broken => return place,
-                Self::End => return place + 1,
-                _ => place += 1,
+            if *self == Self::Broken {
+                return place;
+            }
+            place += 1;
+            if *self == Self::End {
+                return place;
             }
         }
         place
@@ -59,17 +61,17 @@ impl Chunks {
                 size.checked_mul(16).zip(digit).map_or(Self::Broken, |(size, digit)| Self::Size(size + digit))
             }
             (Self::Size(size) | Self::Blanks(size), b' ' | b'\t') => Self::Blanks(size),
-            (Self::Size(size) | Self::Blanks(size), b';') => Self::Extension(size),
+            (Self::Size(size) | Self::Blanks(size), b';') | (Self::Extension(size), b'\t' | b' '..=b'~' | 0x80..) => {
+                Self::Extension(size)
+            }
             (Self::Size(size) | Self::Blanks(size) | Self::Extension(size), b'\r') => Self::SizeLf(size),
-            (Self::Extension(size), b'\t' | b' '..=b'~' | 0x80..) => Self::Extension(size),
-            (Self::SizeLf(0), b'\n') | (Self::TrailerLf, b'\n') => Self::LastLine,
+            (Self::SizeLf(0) | Self::TrailerLf, b'\n') => Self::LastLine,
             (Self::SizeLf(size), b'\n') => Self::Data(size),
             (Self::DataCr, b'\r') => Self::DataLf,
             (Self::DataLf, b'\n') => Self::Start,
             (Self::LastLine, b'\r') => Self::EndLf,
-            (Self::LastLine, _) => Self::Trailer,
             (Self::Trailer, b'\r') => Self::TrailerLf,
-            (Self::Trailer, _) => Self::Trailer,
+            (Self::LastLine | Self::Trailer, _) => Self::Trailer,
             (Self::EndLf, b'\n') => Self::End,
             _ => Self::Broken,
         }

@@ -35,7 +35,13 @@ pub struct Problem {
     pub detail: String,
 }
 
-/// What one object of a body turned out to be: valid, or its problems (at least one).
+/// The most problems that are told of one request, and so of one object.
+pub const MAX_PROBLEMS: usize = 100;
+
+/// The longest text that is shown where something is wrong with it, in characters.
+const SHOWN_CHARS: usize = 40;
+
+/// What one object of a body turned out to be: valid, or its problems: at least one, at most [`MAX_PROBLEMS`].
 pub type Read = Result<Object, Vec<Problem>>;
 
 /// The body is no JSON.

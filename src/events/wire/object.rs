@@ -8,7 +8,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use super::tasks::Tasks;
 use super::types::{EventId, FromValue};
 use super::value::Value;
-use super::{Problem, Read};
+use super::{MAX_PROBLEMS, Problem, Read, SHOWN_CHARS};
 use crate::events::{
     Choice, ErrorDefinition, Event, ExecutionStatus, Ingest, IngestStatus, Job, JobExecution, JobStatus, JobType, Kind,
     Object, Strike, named,
@@ -89,6 +89,7 @@ named! {
 /// A key of an object: a field that some kind has, or a name that none has.
 pub(super) enum Key {
     Field(Field),
+    /// The beginning of it, if it is long.
     Unknown(String),
 }
 
@@ -104,7 +105,11 @@ impl<'de> Deserialize<'de> for Key {
             }
 
             fn visit_str<E>(self, name: &str) -> Result<Key, E> {
-                Ok(Field::from_name(name).map_or_else(|| Key::Unknown(name.to_owned()), Key::Field))
+                let unknown = || match name.char_indices().nth(SHOWN_CHARS) {
+                    Some((end, _)) => format!("{}…", &name[..end]),
+                    None => name.to_owned(),
+                };
+                Ok(Field::from_name(name).map_or_else(|| Key::Unknown(unknown()), Key::Field))
             }
         }
 
@@ -138,7 +143,7 @@ pub(super) fn read_object<'de, A: MapAccess<'de>>(mut object: A) -> Result<Read,
             }
             Key::Unknown(name) => {
                 if !matches!(object.next_value()?, Value::Absent) {
-                    fields.problems.push(Problem { field: Some(name), detail: "is no known field".to_owned() });
+                    fields.tell(name, "is no known field".to_owned());
                 }
             }
         }
@@ -153,7 +158,13 @@ pub(super) fn read_object<'de, A: MapAccess<'de>>(mut object: A) -> Result<Read,
 
 impl Fields<'_> {
     fn problem(&mut self, field: Field, detail: impl Into<String>) {
-        self.problems.push(Problem { field: Some(field.name().to_owned()), detail: detail.into() });
+        self.tell(field.name().to_owned(), detail.into());
+    }
+
+    fn tell(&mut self, field: String, detail: String) {
+        if self.problems.len() < MAX_PROBLEMS {
+            self.problems.push(Problem { field: Some(field), detail });
+        }
     }
 
     /// The field's value; `None` if it was not given, or is wrong, which then is a problem.

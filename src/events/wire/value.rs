@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use super::SHOWN_CHARS;
 use crate::events::Task;
 
 /// A JSON value as far as any field needs it. `null` is the same as absent.
@@ -33,7 +34,7 @@ impl Value<'_> {
             Self::Negative(value) => format!("not {value}"),
             // With a point or an exponent, as an integer has not.
             Self::Number(value) => format!("not {value:?}"),
-            Self::Text(text) if text.chars().count() > 40 => "not another text".to_owned(),
+            Self::Text(text) if text.chars().nth(SHOWN_CHARS).is_some() => "not another text".to_owned(),
             Self::Text(text) => format!("not {:?}", text.as_ref()),
             Self::Array | Self::Tasks(_) => "not an array".to_owned(),
             Self::Object => "not an object".to_owned(),

@@ -247,7 +247,11 @@ fn large_requests_at_the_same_time_wait_for_each_other() {
 
 #[test]
 fn a_body_takes_room_from_its_first_byte_on_and_others_hear_503_if_it_takes_too_long() {
-    let server = server_with(TestServer::start_with(|config| config.server.queue_bytes = 100_000));
+    let server = server_with(TestServer::start_with(|config| {
+        config.server.queue_bytes = 100_000;
+        config.server.body_timeout_s = 3_600;
+        config.server.body_least_bytes_s = 0;
+    }));
     let filled = |id: u64, blanks: usize| to_ndjson(&[job(id, 1, "FAILED", END)]) + &" ".repeat(blanks) + "\n";
     let head = |body: &str| {
         let length = body.len();

@@ -144,6 +144,11 @@ fn another_content_encoding_is_refused_with_415() {
         let headers = [JSON, ("Content-Encoding", encoding)];
         server.send("POST", EVENTS, &headers, body.as_bytes()).assert_refused(415, &[]);
     }
+    // Two lines are a list.
+    for [first, second] in [[GZIP, ("Content-Encoding", "br")], [JSON, ("Content-Type", "text/plain")]] {
+        let answer = server.send("POST", EVENTS, &[JSON, first, second], &gzip(body.as_bytes()));
+        answer.assert_refused(415, &[]);
+    }
     assert_eq!(total_of_jobs(&server), 0);
 }
 

@@ -291,6 +291,26 @@ fn a_null_under_a_name_that_the_kind_does_not_have_is_absent_too() {
 }
 
 #[test]
+fn what_is_told_of_wrong_fields_is_bounded() {
+    let server = server();
+    let long = "\u{e4}".repeat(1 << 20);
+    let shown = format!("{}…", "\u{e4}".repeat(40));
+    let answer = server.post(with(job(1, 1, "FAILED", END), json!({ &long: 1 })));
+    assert_eq!(refused(&answer), BTreeSet::from([(0, Some(shown.clone()))]));
+    let task = json!({ "type": "main", &long: 1 });
+    let answer = server.post(with(execution(1, 1, END, END, END), json!({ "tasks": [task] })));
+    assert_eq!(refused(&answer), BTreeSet::from([(0, Some("tasks".to_owned()))]));
+    assert!(answer.text().contains(&format!("{shown} is no field of a task")), "{}", answer.text());
+    // As many names as fit, and the same one again and again.
+    for many in [|n| format!("\"x{n}\":1,"), |_| "\"id\":1,".to_owned()] {
+        let body = format!("{{{}\"kind\":\"job\"}}", (0..100_000).map(many).collect::<String>());
+        let answer = server.send("POST", EVENTS, &[JSON], body.as_bytes());
+        assert_eq!(answer.status, 400);
+        assert_eq!(answer.json()["errors"].as_array().unwrap().len(), 100);
+    }
+}
+
+#[test]
 fn ids_are_integers_from_1_to_2_to_the_53_less_1() {
     let server = server();
     server.accept(&[
