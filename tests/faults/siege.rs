@@ -202,11 +202,13 @@ fn unread(siege: &Siege, _: &mut Random) {
 }
 
 fn deep(siege: &Siege, random: &mut Random) {
-    let mut body = match random.below(5) {
+    let mut body = match random.below(7) {
         0 => "[".repeat(1 << 20),
         1 => r#"{"a":"#.repeat(1 << 18),
         2 => format!("[{}]", "1,".repeat(1 << 19)),
         3 => format!(r#"[{{"kind":"job","kind":"ingest","id":{}}}]"#, "9".repeat(1 << 20)),
+        4 => format!(r#"[{{"kind":"job","{}":1}}]"#, "k".repeat(1 << 20)),
+        5 => format!(r#"[{{{}"kind":"job"}}]"#, r#""x":1,"#.repeat(1 << 17)),
         _ => format!(r#"[{{"kind":"{}"}}]"#, "\\u0000".repeat(1 << 17)),
     }
     .into_bytes();
@@ -217,6 +219,7 @@ fn deep(siege: &Siege, random: &mut Random) {
     let head = post(&format!("Connection: close\r\nContent-Length: {}", body.len()), "");
     let Some(answer) = siege.ask(&[head.as_bytes(), &body].concat()) else { return };
     assert!(statuses(&answer).iter().all(|status| matches!(status, 400 | 413 | 503)), "{answer}");
+    assert!(answer.len() < 100_000, "an answer of {} bytes", answer.len());
 }
 
 fn noise(siege: &Siege, random: &mut Random) {
