@@ -1,7 +1,7 @@
 //! Refusals that the framework makes by itself, where there is no request yet: it sends a head and no body.
 //!
-//! Every other error has an id and a body with a `detail`, so these get them, too, on their way to the socket. What the framework writes
-//! is a head with `content-length: 0` and without an id, the last of all that is written:
+//! Every other error has an id and a body with a `detail`, so these get them, too, on their way to the socket. What the
+//! framework writes is a head with `content-length: 0` and without an id, the last of all that is written:
 //!
 //! ```text
 //! HTTP/1.1 400 Bad Request
