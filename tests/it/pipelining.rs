@@ -7,7 +7,7 @@ use std::thread;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use proptest::sample::Index;
+use proptest::sample::{Index, select};
 use serde_json::json;
 
 use crate::support::TestServer;
@@ -40,14 +40,14 @@ fn whole(definitions: usize) -> Asked {
     post(&format!("Content-Length: {}", body.len()), &body)
 }
 
-/// The same in chunks of so many bytes.
-fn chunked(definitions: usize, size: usize) -> Asked {
+/// The same in chunks of so many bytes, with something behind their sizes and behind the last one.
+fn chunked(definitions: usize, size: usize, extension: &str, trailer: &str) -> Asked {
     let body = ndjson(definitions);
     let chunks = body
         .as_bytes()
         .chunks(size)
-        .map(|chunk| format!("{:x}\r\n{}\r\n", chunk.len(), String::from_utf8_lossy(chunk)));
-    post("Transfer-Encoding: chunked", &format!("{}0\r\n\r\n", chunks.collect::<String>()))
+        .map(|chunk| format!("{:03X}{extension}\r\n{}\r\n", chunk.len(), String::from_utf8_lossy(chunk)));
+    post("Transfer-Encoding: chunked", &format!("{}0{extension}\r\n{trailer}\r\n", chunks.collect::<String>()))
 }
 
 /// Text that is no JSON, and may look like requests.
@@ -76,7 +76,13 @@ fn any_asked() -> impl Strategy<Value = Asked> {
         Just(head),
         Just(bare),
         (0..40_usize).prop_map(whole),
-        (0..40_usize, 1..300_usize).prop_map(|(definitions, size)| chunked(definitions, size)),
+        (
+            0..40_usize,
+            1..300_usize,
+            select(vec!["", " \t", ";a=\"b\""]),
+            select(vec!["", "A: 1\r\n", "A: 1\n\r\nB: 2\r\n"])
+        )
+            .prop_map(|(definitions, size, extension, trailer)| chunked(definitions, size, extension, trailer)),
         Just(refused()),
     ]
 }
