@@ -24,7 +24,7 @@ use crate::access::{Scope, Token};
 use crate::api::DOCUMENT;
 use crate::app::{App, REQUESTS_OF_FRAMEWORK, StartError, retention};
 use crate::check::{self, Report};
-use crate::config::{Config, ConfigError, Overrides, Settings, StorageConfig};
+use crate::config::{Config, ConfigError, Overrides, Settings};
 use crate::export::{self, ExportError};
 use crate::import::{self, ImportError, Target};
 use crate::progress::{Progress, Unit};
@@ -208,8 +208,8 @@ fn execute(cli: Cli, has_url_flag: bool) -> anyhow::Result<()> {
     if cli.print_config {
         return write!(io::stdout(), "{settings}").context("cannot print the settings");
     }
-    let target = |url, token| target(&settings, url, has_url_flag, token);
-    let config = settings.config.clone();
+    let flags = TargetFlags { url: has_url_flag, data: settings.is_flag("--data") };
+    let config = settings.config;
     match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => {
             config.refuse_open_writes()?;
@@ -222,9 +222,11 @@ fn execute(cli: Cli, has_url_flag: bool) -> anyhow::Result<()> {
         }
         Command::Demo => run_demo(config),
         Command::Import { files, url, token } => {
-            Ok(import::run(&files, &target(url, token)?, config.server.max_body_bytes)?)
+            Ok(import::run(&files, &target(&config, flags, url, token)?, config.server.max_body_bytes)?)
         }
-        Command::Export { url, token, output } => Ok(export::run(&target(url, token)?, output.as_deref())?),
+        Command::Export { url, token, output } => {
+            Ok(export::run(&target(&config, flags, url, token)?, output.as_deref())?)
+        }
         Command::Health { url } => {
             health::check(&url.unwrap_or_else(|| health::url_of(config.server.listen)))?;
             print("ready")
@@ -267,19 +269,24 @@ fn server_url(text: &str) -> Result<String, String> {
     }
 }
 
+/// What the command line says of where events go or come from.
+#[derive(Clone, Copy)]
+struct TargetFlags {
+    url: bool,
+    data: bool,
+}
+
 /// The server at `url`, or else the data directory. A flag goes over a variable, here as well.
 fn target(
-    settings: &Settings,
+    config: &Config,
+    flags: TargetFlags,
     url: Option<String>,
-    has_url_flag: bool,
     token: Option<String>,
 ) -> Result<Target, TwoTargets> {
-    let has_data_flag = settings.is_flag("--data");
-    let StorageConfig { data, .. } = &settings.config.storage;
     match url {
-        Some(_) if has_url_flag && has_data_flag => Err(TwoTargets),
-        Some(url) if has_url_flag || !has_data_flag => Ok(Target::Server { url, token }),
-        _ => Ok(Target::Directory { path: data.clone(), opening: settings.config.storage.opening() }),
+        Some(_) if flags.url && flags.data => Err(TwoTargets),
+        Some(url) if flags.url || !flags.data => Ok(Target::Server { url, token }),
+        _ => Ok(Target::Directory { path: config.storage.data.clone(), opening: config.storage.opening() }),
     }
 }
 

@@ -101,9 +101,8 @@ pub fn run(files: &[PathBuf], target: &Target, max_line_bytes: usize) -> Result<
     let sizes = sizes.into_iter().sum();
     let mut progress = Progress::new(sizes, Unit::Bytes);
     let mut total = Receipt::default();
-    let mut import =
-        || files.iter().try_for_each(|file| import_file(file, &sink, max_line_bytes, &mut progress, &mut total));
-    let imported = import();
+    let import = |file: &PathBuf| import_file(file, &sink, max_line_bytes, &mut progress, &mut total);
+    let imported = files.iter().try_for_each(import);
     drop(progress);
     if imported.is_err() && total.accepted() > 0 {
         tracing::warn!(objects = total.accepted(), "what came before is stored");

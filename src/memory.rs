@@ -98,11 +98,17 @@ pub struct Lease {
 impl Lease {
     /// Holds at least that many bytes from now on. Refused when there is neither room for them nor a turn.
     pub fn hold(&mut self, bytes: usize) -> Result<(), Full> {
+        self.hold_with(bytes, None)
+    }
+
+    /// The same for who has waited for the turn, or not.
+    fn hold_with(&mut self, bytes: usize, turn: Option<OwnedSemaphorePermit>) -> Result<(), Full> {
         if bytes <= self.bytes {
             return Ok(());
         }
         let mut used = self.budget.used.lock();
         used.give_back(self);
+        self.turn = self.turn.take().or(turn);
         let has_room = self.budget.has_room(&used, bytes);
         if !has_room && self.turn.is_none() {
             self.turn = Arc::clone(&self.budget.turn).try_acquire_owned().ok();
@@ -135,13 +141,8 @@ impl Lease {
         // Who waits for the turn keeps its place.
         let mut turn = pin!(Arc::clone(&self.budget.turn).acquire_owned());
         let held = loop {
-            if let Ok(Ok(turn)) = timeout(LOOK, turn.as_mut()).await {
-                let mut used = self.budget.used.lock();
-                used.give_back(self);
-                self.turn = Some(turn);
-                used.take(self);
-            }
-            let held = self.hold(bytes);
+            let turn = timeout(LOOK, turn.as_mut()).await.ok().and_then(Result::ok);
+            let held = self.hold_with(bytes, turn);
             if held.is_ok() || began.elapsed() >= self.patience {
                 break held;
             }

@@ -208,6 +208,7 @@ impl RollupTask {
         self.store.try_writing()?;
         tracing::info!("the database can be written again");
         self.tried = None;
+        self.found_room = Some(Instant::now());
         self.unsettled = true;
         *self.readiness.trouble.lock() = None;
         Ok(())

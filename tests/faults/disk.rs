@@ -3,7 +3,7 @@
 //! Where there has to be a disk of one's own, it is mounted in a namespace that only the server is in; where the system forbids that,
 //! the test says so and passes.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -36,15 +36,25 @@ fn fill(server: &Server, trouble: &str, free: impl FnOnce(&Server)) -> Poster {
             poster.post(client);
         }
         free(server);
-        let began = Instant::now();
-        while client.get("/readyz").unwrap().0 != 200 {
-            assert!(began.elapsed() < GIVE_UP, "it does not come back: {:?}", client.get("/readyz"));
-            thread::sleep(Duration::from_millis(50));
-        }
+        wait_until_ready(client);
     };
     while_reading(client, filling);
     poster.settle(client);
     poster
+}
+
+/// Waits until a server has found out that there is room again.
+fn wait_until_ready(client: &Client) {
+    let began = Instant::now();
+    while client.get("/readyz").unwrap().0 != 200 {
+        assert!(began.elapsed() < GIVE_UP, "it does not come back: {:?}", client.get("/readyz"));
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Where a directory is seen from here that a server has mounted for itself.
+fn seen_from_here(server: &Server, directory: &Path) -> PathBuf {
+    Path::new("/proc").join(server.id().to_string()).join("root").join(directory.strip_prefix("/").unwrap())
 }
 
 /// Does something while somebody reads one question after the other, and gets an answer to each.
@@ -141,8 +151,7 @@ fn a_full_disk_is_written_again_once_there_is_room() {
     let script = "mount -t tmpfs -o size=24m tmpfs data && head -c 20500000 /dev/zero > data/ballast && exec \"$@\"";
     let Some(mut command) = mounting(script, &program) else { return };
     let server = Server::of(command.current_dir(directory.path()));
-    let seen_from_here =
-        Path::new("/proc").join(server.id().to_string()).join("root").join(data.strip_prefix("/").unwrap());
+    let seen_from_here = seen_from_here(&server, &data);
     // What is on that disk goes with the server, so there is no look at it afterwards.
     fill(&server, "No space left on device", |_| fs::remove_file(seen_from_here.join("ballast")).unwrap());
     assert!(server.stop().success());
@@ -168,13 +177,8 @@ fn a_server_that_starts_on_a_full_disk_says_so_before_anybody_posts() {
     assert_eq!(status, 503, "{answer}");
     assert!(answer["detail"].as_str().unwrap().contains("No space left on device"), "{answer}");
     assert_eq!(server.client.get("/v6/metrics/job-types/plot-data/").unwrap().0, 200);
-    let ballast = Path::new("/proc").join(server.id().to_string()).join("root");
-    fs::remove_file(ballast.join(data.strip_prefix("/").unwrap()).join("ballast")).unwrap();
-    let began = Instant::now();
-    while server.client.get("/readyz").unwrap().0 != 200 {
-        assert!(began.elapsed() < GIVE_UP, "it does not come back: {:?}", server.client.get("/readyz"));
-        thread::sleep(Duration::from_millis(50));
-    }
+    fs::remove_file(seen_from_here(&server, &data).join("ballast")).unwrap();
+    wait_until_ready(&server.client);
     assert_eq!(server.client.post(&definitions(2)).unwrap().0, 200);
     assert!(server.stop().success());
 }

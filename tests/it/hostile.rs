@@ -90,7 +90,7 @@ fn gzip_bombs_are_refused_within_bounded_memory() {
         }
     });
     assert_serves(&server.client);
-    // At most 128 MiB for all bodies but one, 64 MiB each for that one and for pages, and what the process itself takes.
+    // At most 64 MiB for all bodies but one, as much each for that one and for pages, and what the process itself takes.
     assert!(peak_mib(&server) < 320, "{} MiB", peak_mib(&server));
 }
 

@@ -35,7 +35,8 @@ impl Chunks {
         let mut place = 0;
         while place < bytes.len() {
             if let Self::Data(left) = *self {
-                let here = usize::try_from(left).map_or(bytes.len(), |left| left.min(bytes.len() - place));
+                let rest = bytes.len() - place;
+                let here = usize::try_from(left).map_or(rest, |left| left.min(rest));
                 place += here;
                 *self = if left == here as u64 { Self::DataCr } else { Self::Data(left - here as u64) };
                 continue;

@@ -18,7 +18,6 @@ const END: &[u8] = b"\r\n\r\n";
 const NO_BODY: &[u8] = b"\r\ncontent-length: 0\r\n";
 
 /// A refusal that gets a body.
-#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
     pub(super) status: u16,
     /// What was wrong, for people.

@@ -247,8 +247,7 @@ fn a_packed_body_counts_as_large_as_it_is_unpacked() {
         encoder.write_all(body.as_bytes()).unwrap();
         let packed = encoder.finish().unwrap();
         assert!(packed.len() > 1000);
-        let headers = [("Content-Type", "application/json"), ("Content-Encoding", "gzip")];
-        let answer = server.send("POST", EVENTS, &headers, &packed);
+        let answer = server.send("POST", EVENTS, &[JSON, GZIP], &packed);
         assert_eq!(answer.status, status, "{}", answer.text());
         assert!(status == 200 || answer.text().contains("larger than 1000 bytes"), "{}", answer.text());
     }
