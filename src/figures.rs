@@ -98,7 +98,7 @@ impl Default for Figures {
             ),
             recomputed_hours: counter(
                 "scale_metrics_rollup_hours_recomputed_total",
-                "Hours that were computed again because they may have lost their smallest or largest observation.",
+                "Hours whose smallest or largest observation was looked for again, since a correction may have taken it away.",
             ),
             expired_events: counter(
                 "scale_metrics_retention_events_removed_total",

@@ -5,14 +5,35 @@ use std::collections::BTreeMap;
 use crate::events::contribution::{COUNTERS, DISTRIBUTIONS};
 use crate::events::{ChoiceId, Contribution};
 
-/// What remains exact after something was taken out of an aggregate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The extremes of an aggregate that may have been taken out of it, as bits by the place of the distribution. Until they are
+/// found again among the remaining observations, the aggregate still shows the values that were taken out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[must_use = "lost extremes have to be found again"]
-pub enum Subtracted {
-    /// Everything.
-    Exact,
-    /// All but the smallest or largest observation: it may have been taken out.
-    ExtremesLost,
+pub struct LostExtremes {
+    /// The distributions whose smallest observation may be gone.
+    pub min: u8,
+    /// The distributions whose largest observation may be gone.
+    pub max: u8,
+}
+
+// A bit for each distribution.
+const _: () = assert!(DISTRIBUTIONS <= u8::BITS as usize);
+
+impl LostExtremes {
+    /// Whether every extreme is known.
+    pub fn is_empty(self) -> bool {
+        self.min == 0 && self.max == 0
+    }
+
+    /// The extremes that are lost here or there.
+    pub fn union(self, other: Self) -> Self {
+        Self { min: self.min | other.min, max: self.max | other.max }
+    }
+
+    /// Whether the smallest observation of a distribution is lost, and whether the largest is.
+    pub fn of(self, place: usize) -> (bool, bool) {
+        (self.min >> place & 1 == 1, self.max >> place & 1 == 1)
+    }
 }
 
 /// Some of the parts of an aggregate: a bit for each counter, then for each distribution, then one for the counts by error.
@@ -140,8 +161,8 @@ impl Aggregate {
         }
     }
 
-    /// Takes out `removed`, which must be contained, and adds `added`.
-    pub fn replace(&mut self, removed: &Self, added: &Self) -> Subtracted {
+    /// Takes out `removed`, which must be contained, and adds `added`. Returns the extremes that may have gone with it.
+    pub fn replace(&mut self, removed: &Self, added: &Self) -> LostExtremes {
         self.merge(added);
         self.events -= removed.events;
         for (counter, removed) in self.counters.iter_mut().zip(removed.counters) {
@@ -154,14 +175,14 @@ impl Aggregate {
                 self.errors.remove(error);
             }
         }
-        let mut extremes = Subtracted::Exact;
+        let mut lost = LostExtremes::default();
         for (place, distribution) in self.distributions.iter_mut().enumerate() {
             let (removed, added) = (&removed.distributions[place], &added.distributions[place]);
-            if distribution.subtract(removed, added) == Subtracted::ExtremesLost {
-                extremes = Subtracted::ExtremesLost;
-            }
+            let (min, max) = distribution.subtract(removed, added);
+            lost.min |= u8::from(min) << place;
+            lost.max |= u8::from(max) << place;
         }
-        extremes
+        lost
     }
 }
 
@@ -199,21 +220,22 @@ impl Distribution {
         self.max = self.max.max(other.max);
     }
 
-    /// Takes out `removed`, after `added` was merged in. The extremes remain right if none of them was taken out, or
-    /// if one as extreme was just added.
-    fn subtract(&mut self, removed: &Self, added: &Self) -> Subtracted {
+    /// Takes out `removed`, after `added` was merged in. Returns whether the smallest and whether the largest observation may
+    /// have been taken out; not if one as extreme was just added.
+    fn subtract(&mut self, removed: &Self, added: &Self) -> (bool, bool) {
         if removed.n == 0 {
-            return Subtracted::Exact;
+            return (false, false);
         }
         self.n -= removed.n;
         self.sum -= removed.sum;
-        if self.n == 0 {
-            *self = Self::default();
-            return Subtracted::Exact;
+        if self.n == added.n {
+            // Nothing older remains.
+            (self.min, self.max) = (added.min, added.max);
+            return (false, false);
         }
         let min_kept = self.min < removed.min || (added.n > 0 && added.min == self.min);
         let max_kept = self.max > removed.max || (added.n > 0 && added.max == self.max);
-        if min_kept && max_kept { Subtracted::Exact } else { Subtracted::ExtremesLost }
+        (!min_kept, !max_kept)
     }
 }
 
@@ -260,12 +282,12 @@ mod tests {
         ) {
             let mut distribution = summarise(&[kept.clone(), removed.clone()].concat());
             distribution.merge(&summarise(&added));
-            let subtracted = distribution.subtract(&summarise(&removed), &summarise(&added));
+            let (min_lost, max_lost) = distribution.subtract(&summarise(&removed), &summarise(&added));
             let expected = oracle(&[kept, added].concat());
             prop_assert_eq!((distribution.n, distribution.sum), (expected.n, expected.sum));
-            if subtracted == Subtracted::Exact {
-                prop_assert_eq!(distribution, expected);
-            }
+            // A lost extreme is as far out as any, so that whatever equals it is one.
+            prop_assert!(distribution.min == expected.min || (min_lost && distribution.min <= expected.min));
+            prop_assert!(distribution.max == expected.max || (max_lost && distribution.max >= expected.max));
         }
     }
 }

@@ -10,8 +10,10 @@
 //! Not here: what an event contributes (`events::contribution`), which columns exist (`catalog`), bytes (`store`).
 
 mod aggregate;
+mod zones;
 
-pub use aggregate::{Aggregate, Distribution, Parts, Subtracted};
+pub use aggregate::{Aggregate, Distribution, LostExtremes, Parts};
+pub use zones::{Ranges, Zone, ZoneMap, ranges_of};
 
 use crate::catalog::MetricsTypeId;
 use crate::events::{ChoiceId, Partition};
@@ -115,16 +117,17 @@ impl Rollup {
         }
     }
 
-    /// Takes out and puts in what changed. Returns the hours whose extremes went with what was taken out: each has to be
+    /// Takes out and puts in what changed. Returns the hours that lost extremes with what was taken out: these have to be
     /// found again from what remains, or the rollup would be wrong.
-    #[must_use = "the hours returned are wrong until they are set again"]
-    pub fn apply(&mut self, removed: &Self, added: &Self) -> Vec<u8> {
+    #[must_use = "the extremes returned are wrong until they are set again"]
+    pub fn apply(&mut self, removed: &Self, added: &Self) -> Vec<(u8, LostExtremes)> {
         let mut lost = Vec::new();
         let nothing = Aggregate::default();
         for (hour, removed) in removed.hours() {
             let aggregate = self.hour_mut(hour);
-            if aggregate.replace(removed, added.hour(hour).unwrap_or(&nothing)) == Subtracted::ExtremesLost {
-                lost.push(hour);
+            let extremes = aggregate.replace(removed, added.hour(hour).unwrap_or(&nothing));
+            if !extremes.is_empty() {
+                lost.push((hour, extremes));
             } else if aggregate.is_empty() {
                 self.set_hour(hour, Aggregate::default());
             }

@@ -15,13 +15,16 @@ mod damage;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzz;
 mod index_pages;
+mod observers;
 mod rollup_rows;
 mod snapshot;
 mod tables;
 
+use std::convert::Infallible;
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
+use std::ops::ControlFlow;
 #[cfg(unix)]
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -35,6 +38,7 @@ pub use audit::{Forgettable, Index};
 pub use batch::{Batch, Change, Homeless, StoredEvents, StoredRollups};
 pub use codec::Corrupt;
 pub use copy::Copy;
+pub use observers::{Observers, Read};
 pub use redb::StorageBackend;
 pub use snapshot::{Kept, Snapshot, Wanted};
 
@@ -219,6 +223,16 @@ impl Store {
     /// Runs one batch of changes and commits it, synced to disk. If anything fails, nothing is changed; after a failed
     /// commit it may be unknown whether it took effect, and [`reopen`](Self::reopen) finds out.
     pub fn write<T>(&self, change: impl FnOnce(&mut Batch<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let written = self.write_if(|batch| change(batch).map(ControlFlow::<Infallible, T>::Continue))?;
+        let ControlFlow::Continue(result) = written;
+        Ok(result)
+    }
+
+    /// Like [`write`](Self::write), but the batch may decide against itself: on `Break`, nothing is changed.
+    pub fn write_if<B, T>(
+        &self,
+        change: impl FnOnce(&mut Batch<'_>) -> Result<ControlFlow<B, T>, StoreError>,
+    ) -> Result<ControlFlow<B, T>, StoreError> {
         let open = self.open.read();
         let open = open.as_ref().ok_or(StoreError::Closed)?;
         open.guard.run(|| {
@@ -226,6 +240,11 @@ impl Store {
             let choices = Arc::clone(self.snapshot_of(open)?.choices());
             let mut batch = Batch::new(&transaction, choices)?;
             let result = change(&mut batch)?;
+            if result.is_break() {
+                drop(batch);
+                transaction.abort()?;
+                return Ok(result);
+            }
             batch.finish()?;
             transaction.commit()?;
             Ok(result)

@@ -2,17 +2,19 @@
 //!
 //! Objects apply in the order of the requests. Only the state that a key has at the end is stored, and only the difference
 //! between what stood before and what stands then moves a rollup; that is why a retried batch never counts twice. Counts
-//! and sums are subtracted exactly. When the smallest or largest observation of an hour may have gone, that hour is
-//! computed again: of a choice from its events, of all choices together from the choices' rollups.
+//! and sums are subtracted exactly. When the smallest or largest observation of an hour may have gone, it is found again: of
+//! a choice among its events, of all choices together among the choices' rollups (`extremes`).
 //!
 //! Not here: what an event contributes (`events::contribution`), how aggregates add up (`rollup`).
 
 use std::collections::BTreeMap;
 
+use super::extremes::ExtremesCache;
 use crate::catalog::MetricsTypeId;
-use crate::events::{Choice, ChoiceId, Choices, Event, EventKey, Kind, Object, Partition};
+use crate::events::contribution::DISTRIBUTIONS;
+use crate::events::{Choice, Choices, Event, EventKey, Kind, Object, Partition};
 use crate::figures::Figures;
-use crate::rollup::{Rollup, RollupKey, Scope};
+use crate::rollup::{Aggregate, Ranges, Rollup, RollupKey, Scope, ranges_of};
 use crate::store::{Batch, Change, StoreError, StoredRollups};
 use crate::time::Date;
 
@@ -82,7 +84,7 @@ pub struct Counts {
     objects: [[u64; OUTCOMES.len()]; Kind::ALL.len()],
     /// Rollups that were written.
     rollups: u64,
-    /// Hours that were computed again.
+    /// Hours whose extremes were found again.
     recomputed_hours: u64,
 }
 
@@ -108,6 +110,15 @@ impl Applied {
 
 /// Stores the objects of some requests, in order; a receipt for each. Every choice that an event names must be known.
 pub fn apply(batch: &mut Batch<'_>, requests: &[Vec<Object>]) -> Result<Applied, StoreError> {
+    apply_with(batch, requests, &mut ExtremesCache::default())
+}
+
+/// Like [`apply`], with what is known of extremes from before. When the batch is not committed, that has to be undone.
+pub fn apply_with(
+    batch: &mut Batch<'_>,
+    requests: &[Vec<Object>],
+    extremes: &mut ExtremesCache,
+) -> Result<Applied, StoreError> {
     let mut applied = Applied { receipts: vec![Receipt::default(); requests.len()], counts: Counts::default() };
     let mut definitions = Definitions::default();
     let mut events = Vec::with_capacity(requests.iter().map(Vec::len).sum());
@@ -127,7 +138,7 @@ pub fn apply(batch: &mut Batch<'_>, requests: &[Vec<Object>]) -> Result<Applied,
     let keys: Vec<_> = events.chunk_by(|a, b| a.key == b.key).map(|events| events[0].key).collect();
     let stored = batch.events.load(&keys)?;
     let changes = resolve(&events, &stored, &mut applied);
-    let mut moved = Moved::default();
+    let mut moved = Moved::new(extremes);
     batch.events.replace(changes, |change| moved.add(change, &mut batch.rollups))?;
     applied.counts.recomputed_hours = moved.finish(batch)?;
     applied.counts.rollups = batch.rollups.written();
@@ -201,8 +212,8 @@ fn is_stale(new: &Event, present: &Event) -> bool {
 }
 
 /// What a group takes out of rollups and puts into them.
-#[derive(Default)]
-struct Moved {
+struct Moved<'a> {
+    extremes: &'a mut ExtremesCache,
     /// The partition whose changes come at the moment, and what they make of its rollup.
     partition: Option<Partition>,
     difference: Difference,
@@ -217,16 +228,29 @@ struct Moved {
 struct Difference {
     removed: Rollup,
     added: Rollup,
+    /// The id of an event that something was taken out with.
+    near: u64,
 }
 
 impl Difference {
     fn merge(&mut self, other: &Self) {
         self.removed.merge(&other.removed);
         self.added.merge(&other.added);
+        self.near = self.near.max(other.near);
     }
 }
 
-impl Moved {
+impl<'a> Moved<'a> {
+    fn new(extremes: &'a mut ExtremesCache) -> Self {
+        Self {
+            extremes,
+            partition: None,
+            difference: Difference::default(),
+            later: BTreeMap::new(),
+            totals: BTreeMap::new(),
+        }
+    }
+
     /// Takes in a change. Changes come partition by partition.
     fn add(&mut self, change: &Change<'_>, rollups: &mut StoredRollups<'_>) -> Result<(), StoreError> {
         let &Change { before, after, partition, .. } = change;
@@ -239,11 +263,22 @@ impl Moved {
             self.fold_partition(rollups)?;
             self.partition = partition;
         }
+        let id = after.key().id;
         for gone in gone.iter().flatten() {
-            self.difference(gone.partition).removed.hour_mut(gone.hour).fold(gone);
+            let difference = self.difference(gone.partition);
+            difference.removed.hour_mut(gone.hour).fold(gone);
+            difference.near = id;
         }
         for come in come.iter().flatten() {
             self.difference(come.partition).added.hour_mut(come.hour).fold(come);
+        }
+        // Added first, as in one partition.
+        for (come, is_added) in come.iter().zip([true; 2]).chain(gone.iter().zip([false; 2])) {
+            if let Some(observed) = come.as_ref().filter(|it| it.observations != [None; DISTRIBUTIONS]) {
+                let observer = Some((observed.hour, &ranges_of(observed)));
+                let (removed, added) = if is_added { (None, observer) } else { (observer, None) };
+                self.extremes.replace(observed.partition.rollup(), id, removed, added);
+            }
         }
         Ok(())
     }
@@ -257,9 +292,12 @@ impl Moved {
         let Some(partition) = self.partition.take() else { return Ok(()) };
         let difference = &mut self.difference;
         let mut rollup = rollups.get(partition.rollup())?;
+        let observer = Observer::new(partition, &rollup, difference, self.extremes);
         let is_new = rollup.is_empty() && difference.removed.is_empty();
         if is_new || rollup.apply(&difference.removed, &difference.added).is_empty() {
-            rollups.put(partition.rollup(), if is_new { &difference.added } else { &rollup })?;
+            let rollup = if is_new { &difference.added } else { &rollup };
+            rollups.put(partition.rollup(), rollup)?;
+            observer.replace(rollup, self.extremes);
             self.totals.entry((partition.metrics, partition.date)).or_default().merge(difference);
         } else {
             self.later.entry(partition).or_default().merge(difference);
@@ -269,64 +307,79 @@ impl Moved {
         Ok(())
     }
 
-    /// Folds what was put off, then what became of all choices together. Returns how many hours were computed again.
+    /// Folds what was put off, then what became of all choices together. Returns how many hours lost an extreme.
     fn finish(mut self, batch: &mut Batch<'_>) -> Result<u64, StoreError> {
         self.fold_partition(&mut batch.rollups)?;
         let mut recomputed = 0;
-        for (partition, difference) in self.later {
+        for (partition, difference) in std::mem::take(&mut self.later) {
             self.totals.entry((partition.metrics, partition.date)).or_default().merge(&difference);
-            recomputed += fold(batch, partition.rollup(), &difference, |batch| recompute_choice(batch, partition))?;
+            let rollup = batch.rollups.get(partition.rollup())?;
+            let observer = Observer::new(partition, &rollup, &difference, self.extremes);
+            let (rollup, lost) = self.fold(batch, partition.rollup(), rollup, &difference)?;
+            batch.rollups.put(partition.rollup(), &rollup)?;
+            observer.replace(&rollup, self.extremes);
+            recomputed += lost;
         }
-        for ((metrics, date), difference) in self.totals {
+        for ((metrics, date), difference) in std::mem::take(&mut self.totals) {
             let key = RollupKey { metrics, scope: Scope::All, date };
-            recomputed += fold(batch, key, &difference, |batch| recompute_all(batch, metrics, date))?;
+            let rollup = batch.rollups.get(key)?;
+            // Choices are no events: nothing is near.
+            let (rollup, lost) = self.fold(batch, key, rollup, &Difference { near: 0, ..difference })?;
+            batch.rollups.put(key, &rollup)?;
+            recomputed += lost;
         }
         Ok(recomputed)
     }
+
+    /// Folds a difference into a rollup, and finds the extremes that this took away. Returns how many hours lost any.
+    fn fold(
+        &mut self,
+        batch: &mut Batch<'_>,
+        key: RollupKey,
+        mut rollup: Rollup,
+        difference: &Difference,
+    ) -> Result<(Rollup, u64), StoreError> {
+        let lost = rollup.apply(&difference.removed, &difference.added);
+        for &(hour, extremes) in &lost {
+            self.extremes.find(batch, key, hour, extremes, rollup.hour_mut(hour), difference.near)?;
+        }
+        Ok((rollup, lost.len() as u64))
+    }
 }
 
-/// Folds a difference into one rollup; `recompute` finds the whole rollup anew, for the hours that lost their extremes.
-/// Returns how many these are.
-fn fold(
-    batch: &mut Batch<'_>,
+/// The rollup of a choice as one of those that all choices together are made of, before it changes.
+struct Observer {
+    /// All together.
     key: RollupKey,
-    difference: &Difference,
-    recompute: impl FnOnce(&mut Batch<'_>) -> Result<Rollup, StoreError>,
-) -> Result<u64, StoreError> {
-    let mut rollup = batch.rollups.get(key)?;
-    let lost = rollup.apply(&difference.removed, &difference.added);
-    if !lost.is_empty() {
-        let mut anew = recompute(batch)?;
-        for &hour in &lost {
-            rollup.set_hour(hour, std::mem::take(anew.hour_mut(hour)));
-        }
-    }
-    batch.rollups.put(key, &rollup)?;
-    Ok(lost.len() as u64)
+    id: u64,
+    /// The extremes of the hours that change; none while nothing is known of all together.
+    before: Vec<(u8, Ranges)>,
 }
 
-/// The rollup of a partition, from its events.
-fn recompute_choice(batch: &Batch<'_>, partition: Partition) -> Result<Rollup, StoreError> {
-    let mut rollup = Rollup::default();
-    for event in batch.events.of_partition(partition)? {
-        for contribution in event.contributions().iter().flatten().filter(|it| it.partition == partition) {
-            rollup.hour_mut(contribution.hour).fold(contribution);
+impl Observer {
+    fn new(partition: Partition, rollup: &Rollup, difference: &Difference, extremes: &ExtremesCache) -> Self {
+        let key = RollupKey { scope: Scope::All, ..partition.rollup() };
+        let mut before = Vec::new();
+        if extremes.knows(key) {
+            let hours = difference.removed.hour_bits() | difference.added.hour_bits();
+            let changed = (0..24_u8).filter(|hour| hours >> hour & 1 == 1);
+            before.extend(changed.map(|hour| (hour, ranges_in(rollup, hour))));
+        }
+        Self { key, id: partition.choice.get(), before }
+    }
+
+    /// Puts it as it is now in its place.
+    fn replace(self, rollup: &Rollup, extremes: &mut ExtremesCache) {
+        for (hour, before) in self.before {
+            let after = ranges_in(rollup, hour);
+            if after != before {
+                extremes.replace(self.key, self.id, Some((hour, &before)), Some((hour, &after)));
+            }
         }
     }
-    Ok(rollup)
 }
 
-/// The rollup of all choices together, from the rollups of each.
-fn recompute_all(batch: &mut Batch<'_>, metrics: MetricsTypeId, date: Date) -> Result<Rollup, StoreError> {
-    let choices = batch.choices();
-    let ids: Vec<ChoiceId> = match metrics {
-        MetricsTypeId::JobTypes => choices.job_types.keys().copied().collect(),
-        MetricsTypeId::Ingests => choices.strikes.keys().copied().collect(),
-        MetricsTypeId::Errors => choices.errors.keys().copied().collect(),
-    };
-    let mut rollup = Rollup::default();
-    for choice in ids {
-        rollup.merge(&batch.rollups.get(RollupKey { metrics, scope: Scope::Choice(choice), date })?);
-    }
-    Ok(rollup)
+/// The extremes of an hour, whether it exists or not.
+fn ranges_in(rollup: &Rollup, hour: u8) -> Ranges {
+    rollup.hour(hour).map_or([None; DISTRIBUTIONS], Aggregate::ranges)
 }

@@ -11,6 +11,7 @@
 //!
 //! Not here: reading requests (`api`), tables (`store`).
 
+pub mod extremes;
 pub mod group;
 mod queue;
 pub mod rebuild;
@@ -28,6 +29,7 @@ pub use queue::{Order, Queue, Request, Stopping, Taken, WriteFailed};
 pub use rebuild::Examined;
 pub use retention::Retention;
 
+use extremes::ExtremesCache;
 use retention::Expiry;
 
 use crate::events::Object;
@@ -80,6 +82,7 @@ pub struct RollupTask {
     readiness: Arc<Readiness>,
     figures: Arc<Figures>,
     expiry: Expiry,
+    extremes: ExtremesCache,
     /// Something failed, and when it was last tried whether anything can be written; `None` while all is well.
     tried: Option<Instant>,
     /// Something was written since the file was settled.
@@ -97,7 +100,8 @@ impl RollupTask {
         figures: Arc<Figures>,
         expiry: Expiry,
     ) -> Self {
-        Self { store, queue, readiness, figures, expiry, tried: None, unsettled: true, found_room: None }
+        let extremes = ExtremesCache::default();
+        Self { store, queue, readiness, figures, expiry, extremes, tried: None, unsettled: true, found_room: None }
     }
 
     /// Finds out whether there is room for anything to be written, if nobody did lately.
@@ -151,6 +155,8 @@ impl RollupTask {
         match self.expiry.step(&self.store) {
             Ok(taken) => {
                 self.unsettled |= taken != retention::Taken::default();
+                // Events and rollups go without anybody saying which.
+                self.extremes.clear();
                 self.figures.expired_events.inc_by(taken.events);
                 self.figures.expired_rollups.inc_by(taken.rollups);
             }
@@ -164,7 +170,10 @@ impl RollupTask {
         let rebuilt = catch_unwind(AssertUnwindSafe(|| rebuild::rebuild(&self.store, Some(order.date), true)));
         let result = match rebuilt {
             Ok(Ok(examined)) => {
-                self.unsettled |= !examined.wrong.is_empty();
+                if !examined.wrong.is_empty() {
+                    self.unsettled = true;
+                    self.extremes.clear();
+                }
                 Ok(examined)
             }
             Ok(Err(StoreError::Corrupt(damage))) => {
@@ -243,10 +252,15 @@ impl RollupTask {
         }
         let write = AssertUnwindSafe(|| {
             self.recover()?;
-            self.store.write(|batch| group::apply(batch, requests))
+            self.store.write(|batch| group::apply_with(batch, requests, &mut self.extremes))
         });
         let began = Instant::now();
-        match catch_unwind(write) {
+        let written = catch_unwind(write);
+        match &written {
+            Ok(Ok(_)) => self.extremes.keep(),
+            Ok(Err(_)) | Err(_) => self.extremes.clear(),
+        }
+        match written {
             Ok(Ok(Applied { receipts, counts })) => {
                 self.figures.count_commit(began.elapsed());
                 counts.count_in(&self.figures);

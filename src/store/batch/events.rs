@@ -9,7 +9,6 @@
 use redb::{ReadableTable, Table, WriteTransaction};
 
 use super::rows::Rows;
-use crate::catalog::MetricsTypeId;
 use crate::events::{Event, EventKey, EventKind, Partition};
 use crate::store::StoreError;
 use crate::store::blocks::{self, MAX_EVENTS, TAIL_EVENTS};
@@ -128,26 +127,13 @@ impl<'txn> StoredEvents<'txn> {
         Ok(events)
     }
 
-    fn is_forgotten(&self, place: Place) -> bool {
-        place.is_some_and(|(date, _)| date < self.kept_from)
+    /// The blocks of all events, but for those that [`replace`](Self::replace) is about to write.
+    pub(in crate::store) fn stored_blocks(&self) -> &Table<'txn, BlockKey, &'static [u8]> {
+        &self.blocks
     }
 
-    /// The events that end on the date of a partition, of its type's kinds and choice, whether they count in it or not.
-    pub fn of_partition(&self, partition: Partition) -> Result<Vec<Event>, StoreError> {
-        let kinds: &[EventKind] = match partition.metrics {
-            MetricsTypeId::JobTypes => &[EventKind::Job, EventKind::JobExecution],
-            MetricsTypeId::Ingests => &[EventKind::Ingest],
-            // Executions that name the error are kept with their job types; its counts never need them.
-            MetricsTypeId::Errors => &[],
-        };
-        let mut events = Vec::new();
-        for &kind in kinds {
-            let home = Home { place: Some((partition.date, partition.choice)), kind };
-            for row in self.blocks.range(home.block(0)..=home.block(u64::MAX))? {
-                events.extend(blocks::decode_events(home.place, kind, row?.1.value())?);
-            }
-        }
-        Ok(events)
+    fn is_forgotten(&self, place: Place) -> bool {
+        place.is_some_and(|(date, _)| date < self.kept_from)
     }
 
     /// Puts events into the place of others, wherever those are kept. The changes must come in the order of their keys, of
@@ -422,11 +408,18 @@ mod tests {
                     let keys: Vec<_> = expected.keys().copied().collect();
                     let all: Vec<_> = expected.values().cloned().collect();
                     assert_eq!(batch.events.load(&keys)?, all);
-                    let kept: Vec<_> = batch.events.of_partition(all[0].home().expect("it has ended"))?;
-                    let home = all[0].home();
-                    assert_eq!(kept, all.into_iter().filter(|event| event.home() == home).collect::<Vec<_>>());
                     Ok::<_, StoreError>(())
                 }).expect("it is read");
+                let day = expected.values().next().and_then(Event::home).expect("it has ended").date;
+                let mut kept = Vec::new();
+                let snapshot = store.snapshot().expect("it is read");
+                snapshot.events(Some(day), |event| {
+                    kept.push(event.clone());
+                    Ok(())
+                }).expect("it is read");
+                kept.sort_by_key(Event::key);
+                let of_day = expected.values().filter(|event| event.home().is_some_and(|home| home.date == day));
+                assert_eq!(kept, of_day.cloned().collect::<Vec<_>>());
             }
         }
     }

@@ -75,6 +75,12 @@ impl<'txn> StoredRollups<'txn> {
         Ok(())
     }
 
+    /// The rows of all rollups of choices, written so far as they are known.
+    pub(in crate::store) fn stored_rows(&mut self) -> Result<&Table<'txn, DayKey, &'static [u8]>, StoreError> {
+        self.rows.write_into(&mut self.rollups)?;
+        Ok(&self.rollups)
+    }
+
     /// How many rollups were stored, or taken away.
     pub fn written(&self) -> u64 {
         self.written

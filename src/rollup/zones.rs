@@ -1,0 +1,416 @@
+//! Zone map: the extremes of a rollup's observations, summarised by ranges of ids.
+//!
+//! A rollup knows its smallest and largest observation, but not the second one. When an extreme is taken out, the next one
+//! has to be found among all that remain. A [`ZoneMap`] makes that cheap: it divides the ids of the observers into zones and
+//! keeps the extremes of each, so that a correction leaves all zones but one as they are. Adding an observation widens a
+//! zone. Each extreme has the number of its holders, so that one of several equal ones may go; when the last goes, the
+//! zone is dropped and has to be read again. A sorted reserve of the largest observations would be smaller, but a request
+//! that takes out more than it holds would have to read everything again.
+//!
+//! A map may have gaps: ranges of ids that nobody has read yet, or whose zone was dropped. What it says about the others is
+//! exact. Changes since [`keep`](ZoneMap::keep) can be undone, as those of a transaction that is not committed have to be.
+//!
+//! Observers are events (each with one value) or, for all choices together, the rollups of the choices (each with a smallest
+//! and a largest one).
+//!
+//! Not here: reading observers, which maps there are and for how long (`worker::extremes`).
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
+use super::{Aggregate, LostExtremes};
+use crate::events::Contribution;
+use crate::events::contribution::DISTRIBUTIONS;
+
+/// The smallest and largest value that an observer brings to each distribution, by its place.
+pub type Ranges = [Option<(u64, u64)>; DISTRIBUTIONS];
+
+/// The values of one event.
+pub fn ranges_of(contribution: &Contribution) -> Ranges {
+    contribution.observations.map(|value| value.map(|value| (value, value)))
+}
+
+impl Aggregate {
+    /// The extremes of its distributions.
+    pub fn ranges(&self) -> Ranges {
+        self.distributions.each_ref().map(|it| (it.n > 0).then_some((it.min, it.max)))
+    }
+}
+
+/// The extremes of one distribution within a zone and an hour, and how many observers hold each. Nobody holds any in one
+/// without observations.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Extremes {
+    min: u64,
+    max: u64,
+    min_holders: u32,
+    max_holders: u32,
+}
+
+impl Extremes {
+    fn range(self) -> Option<(u64, u64)> {
+        (self.min_holders > 0).then_some((self.min, self.max))
+    }
+
+    fn add(&mut self, (min, max): (u64, u64)) {
+        let is_empty = self.min_holders == 0;
+        if is_empty || min < self.min {
+            (self.min, self.min_holders) = (min, 1);
+        } else if min == self.min {
+            self.min_holders = self.min_holders.saturating_add(1);
+        }
+        if is_empty || max > self.max {
+            (self.max, self.max_holders) = (max, 1);
+        } else if max == self.max {
+            self.max_holders = self.max_holders.saturating_add(1);
+        }
+    }
+
+    /// Takes an observer out. Returns whether the extremes of what remains are known: not if it was the only holder of one.
+    /// An observer beyond the extremes was never added, so that nothing is known then.
+    fn remove(&mut self, (min, max): (u64, u64)) -> bool {
+        if self.min_holders == 0 || min < self.min || max > self.max {
+            return false;
+        }
+        self.min_holders -= u32::from(min == self.min);
+        self.max_holders -= u32::from(max == self.max);
+        self.min_holders > 0 && self.max_holders > 0
+    }
+}
+
+/// The extremes of the observers within a range of ids, by hour.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Zone {
+    /// Ordered by hour.
+    hours: Vec<(u8, [Extremes; DISTRIBUTIONS])>,
+}
+
+impl Zone {
+    /// Adds an observer.
+    pub fn add(&mut self, hour: u8, ranges: &Ranges) {
+        let place = match self.hours.binary_search_by_key(&hour, |(hour, _)| *hour) {
+            Ok(place) => place,
+            Err(_) if ranges.iter().all(Option::is_none) => return,
+            Err(place) => {
+                self.hours.insert(place, (hour, [Extremes::default(); DISTRIBUTIONS]));
+                place
+            }
+        };
+        for (extremes, range) in self.hours[place].1.iter_mut().zip(ranges) {
+            if let Some(range) = range {
+                extremes.add(*range);
+            }
+        }
+    }
+
+    /// Takes an observer out. Returns whether the extremes of what remains are known.
+    fn remove(&mut self, hour: u8, ranges: &Ranges) -> bool {
+        let Ok(place) = self.hours.binary_search_by_key(&hour, |(hour, _)| *hour) else {
+            return ranges.iter().all(Option::is_none);
+        };
+        let mut extremes = self.hours[place].1.iter_mut().zip(ranges);
+        extremes.all(|(extremes, range)| range.is_none_or(|range| extremes.remove(range)))
+    }
+
+    /// The extremes of an hour, if anybody is there.
+    pub fn ranges(&self, hour: u8) -> Option<Ranges> {
+        let place = self.hours.binary_search_by_key(&hour, |(hour, _)| *hour).ok()?;
+        Some(self.hours[place].1.map(Extremes::range))
+    }
+
+    /// Roughly, with its place in the map.
+    fn bytes(&self) -> usize {
+        64 + self.hours.capacity() * size_of::<(u8, [Extremes; DISTRIBUTIONS])>()
+    }
+}
+
+/// A zone, and the last id that belongs to it.
+#[derive(Debug, Clone)]
+struct Placed {
+    last: u64,
+    zone: Zone,
+}
+
+/// The zones of one rollup, by their first ids.
+#[derive(Debug, Clone, Default)]
+pub struct ZoneMap {
+    zones: BTreeMap<u64, Placed>,
+    /// What stood at these first ids before the changes that may be undone.
+    before: BTreeMap<u64, Option<Placed>>,
+    bytes: usize,
+}
+
+impl ZoneMap {
+    /// Roughly the memory that it takes.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The first gap that ends at an id or behind it, from there on.
+    pub fn gap(&self, from: u64) -> Option<RangeInclusive<u64>> {
+        let mut start = from;
+        if let Some((_, placed)) = self.zones.range(..=from).next_back()
+            && placed.last >= from
+        {
+            start = placed.last.checked_add(1)?;
+        }
+        for (&first, placed) in self.zones.range(start..) {
+            if first > start {
+                return Some(start..=first - 1);
+            }
+            start = placed.last.checked_add(1)?;
+        }
+        Some(start..=u64::MAX)
+    }
+
+    /// Whether there are no gaps.
+    pub fn is_complete(&self) -> bool {
+        self.gap(0).is_none()
+    }
+
+    /// Adds a zone, which must lie within a gap.
+    pub fn insert(&mut self, ids: RangeInclusive<u64>, zone: Zone) {
+        let (first, last) = ids.into_inner();
+        debug_assert!(self.gap(first).is_some_and(|gap| *gap.start() == first && *gap.end() >= last), "zones overlap");
+        self.replace(first, Some(Placed { last, zone }));
+    }
+
+    /// Adds an observer that was not there.
+    pub fn add(&mut self, id: u64, hour: u8, ranges: &Ranges) {
+        if let Some((first, mut placed)) = self.touch(id) {
+            placed.zone.add(hour, ranges);
+            self.put(first, placed);
+        }
+    }
+
+    /// Takes out an observer that was there. If the extremes of its zone went with it, the zone is dropped.
+    pub fn remove(&mut self, id: u64, hour: u8, ranges: &Ranges) {
+        if let Some((first, mut placed)) = self.touch(id)
+            && placed.zone.remove(hour, ranges)
+        {
+            self.put(first, placed);
+        }
+    }
+
+    /// Drops the zone of an id.
+    pub fn forget(&mut self, id: u64) {
+        self.touch(id);
+    }
+
+    /// The extremes of an hour in all zones.
+    pub fn ranges(&self, hour: u8) -> Ranges {
+        let mut all: Ranges = [None; DISTRIBUTIONS];
+        for ranges in self.zones.values().filter_map(|placed| placed.zone.ranges(hour)) {
+            for (all, range) in all.iter_mut().zip(ranges) {
+                if let Some((min, max)) = range {
+                    *all = Some(all.map_or((min, max), |all| (all.0.min(min), all.1.max(max))));
+                }
+            }
+        }
+        all
+    }
+
+    /// Makes the changes so far permanent.
+    pub fn keep(&mut self) {
+        self.before.clear();
+    }
+
+    /// Undoes the changes since they were made permanent last.
+    pub fn undo(&mut self) {
+        let before = std::mem::take(&mut self.before);
+        for first in before.keys() {
+            self.take(*first);
+        }
+        for (first, placed) in before {
+            if let Some(placed) = placed {
+                self.put(first, placed);
+            }
+        }
+    }
+
+    /// Takes the zone of an id out of the map, to be changed, and remembers it as it was.
+    fn touch(&mut self, id: u64) -> Option<(u64, Placed)> {
+        let (&first, _) = self.zones.range(..=id).next_back().filter(|(_, placed)| placed.last >= id)?;
+        if !self.before.contains_key(&first) {
+            self.before.insert(first, self.zones.get(&first).cloned());
+        }
+        self.take(first).map(|placed| (first, placed))
+    }
+
+    fn replace(&mut self, first: u64, placed: Option<Placed>) {
+        let before = self.take(first);
+        self.before.entry(first).or_insert(before);
+        if let Some(placed) = placed {
+            self.put(first, placed);
+        }
+    }
+
+    fn take(&mut self, first: u64) -> Option<Placed> {
+        let placed = self.zones.remove(&first)?;
+        self.bytes -= placed.zone.bytes();
+        Some(placed)
+    }
+
+    fn put(&mut self, first: u64, placed: Placed) {
+        self.bytes += placed.zone.bytes();
+        self.zones.insert(first, placed);
+    }
+}
+
+impl Aggregate {
+    /// Which of its lost extremes are lost for all that these values say: not those that somebody else still holds.
+    pub fn still_lost(&self, lost: LostExtremes, ranges: &Ranges) -> LostExtremes {
+        let mut still = lost;
+        for (place, (distribution, range)) in self.distributions.iter().zip(ranges).enumerate() {
+            if let Some((min, max)) = range {
+                still.min &= !(u8::from(*min == distribution.min) << place);
+                still.max &= !(u8::from(*max == distribution.max) << place);
+            }
+        }
+        still
+    }
+
+    /// Puts the extremes of all its observations in the place of those that were lost. Returns whether there are any for each.
+    #[must_use = "extremes that were not found are wrong"]
+    pub fn find_lost(&mut self, lost: LostExtremes, ranges: &Ranges) -> bool {
+        let mut found = true;
+        for (place, (distribution, range)) in self.distributions.iter_mut().zip(ranges).enumerate() {
+            let (min_lost, max_lost) = lost.of(place);
+            match range {
+                Some((min, max)) => {
+                    distribution.min = if min_lost { *min } else { distribution.min };
+                    distribution.max = if max_lost { *max } else { distribution.max };
+                }
+                None => found &= !min_lost && !max_lost,
+            }
+        }
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The last id of the tests, behind which nothing is.
+    const LAST: u64 = 40;
+
+    type Observers = BTreeMap<u64, (u8, Ranges)>;
+
+    fn any_observer() -> impl Strategy<Value = (u8, Ranges)> {
+        let range = proptest::option::weighted(0.7, (0..6_u64, 0..3_u64))
+            .prop_map(|it| it.map(|(min, more)| (min, min + more)));
+        (0..3_u8, [range.clone(), range.clone(), range.clone(), range.clone(), range.clone(), range])
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Change(u64, Option<(u8, Ranges)>),
+        Read { from: u64, ids: u64 },
+        Keep,
+        Undo,
+    }
+
+    fn any_step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            6 => (0..=LAST, proptest::option::weighted(0.6, any_observer())).prop_map(|(id, new)| Step::Change(id, new)),
+            4 => (0..=LAST, 0..12_u64).prop_map(|(from, ids)| Step::Read { from, ids }),
+            1 => Just(Step::Keep),
+            1 => Just(Step::Undo),
+        ]
+    }
+
+    /// Reads the observers of a gap, at most so many ids more than one.
+    fn read(map: &mut ZoneMap, observers: &Observers, from: u64, ids: u64) {
+        let Some(gap) = map.gap(from) else { return };
+        let last = gap.start().saturating_add(ids).min(*gap.end());
+        let last = if last > LAST { *gap.end() } else { last };
+        let mut zone = Zone::default();
+        for (hour, ranges) in observers.range(*gap.start()..=last).map(|(_, observer)| observer) {
+            zone.add(*hour, ranges);
+        }
+        map.insert(*gap.start()..=last, zone);
+    }
+
+    /// The plain way, over all observers.
+    fn oracle(observers: &Observers, hour: u8) -> Ranges {
+        let mut ranges: Ranges = [None; DISTRIBUTIONS];
+        for (_, observed) in observers.values().filter(|(it, _)| *it == hour) {
+            for (all, (min, max)) in ranges.iter_mut().zip(observed).filter_map(|(all, it)| Some((all, (*it)?))) {
+                *all = Some(all.map_or((min, max), |(least, most)| (least.min(min), most.max(max))));
+            }
+        }
+        ranges
+    }
+
+    proptest! {
+        #[test]
+        fn zones_say_what_all_observers_say(
+            start in vec(proptest::option::of(any_observer()), 40),
+            steps in vec(any_step(), 0..60),
+        ) {
+            let mut observers: Observers = (0..).zip(start).filter_map(|(id, it)| Some((id, it?))).collect();
+            let mut kept = observers.clone();
+            let mut map = ZoneMap::default();
+            for step in steps {
+                match step {
+                    Step::Change(id, new) => {
+                        if let Some((hour, ranges)) = observers.remove(&id) {
+                            map.remove(id, hour, &ranges);
+                        }
+                        if let Some((hour, ranges)) = new {
+                            map.add(id, hour, &ranges);
+                            observers.insert(id, (hour, ranges));
+                        }
+                    }
+                    Step::Read { from, ids } => read(&mut map, &observers, from, ids),
+                    Step::Keep => {
+                        map.keep();
+                        kept = observers.clone();
+                    }
+                    Step::Undo => {
+                        map.undo();
+                        observers = kept.clone();
+                    }
+                }
+                // Whatever the map says without the gaps lies within what all say, and with them it is the same.
+                let mut whole = map.clone();
+                let mut reads = 0;
+                while let Some(gap) = whole.gap(0) {
+                    read(&mut whole, &observers, *gap.start(), LAST);
+                    reads += 1;
+                    prop_assert!(reads < 100, "reading gets nowhere");
+                }
+                prop_assert!(whole.is_complete());
+                for hour in 0..3 {
+                    prop_assert_eq!(whole.ranges(hour), oracle(&observers, hour));
+                }
+                prop_assert_eq!(map.bytes, map.zones.values().map(|placed| placed.zone.bytes()).sum::<usize>());
+            }
+        }
+    }
+
+    #[test]
+    fn a_zone_outlives_all_but_the_last_of_equal_extremes() {
+        let zero = [Some((0, 0)), None, None, None, None, None];
+        let seven = [Some((7, 7)), None, None, None, None, None];
+        let mut zone = Zone::default();
+        for ranges in [&zero, &zero, &seven, &seven] {
+            zone.add(5, ranges);
+        }
+        let mut map = ZoneMap::default();
+        map.insert(0..=u64::MAX, zone);
+        map.remove(1, 5, &zero);
+        map.remove(2, 5, &seven);
+        assert!(map.is_complete());
+        assert_eq!(map.ranges(5)[0], Some((0, 7)));
+        map.remove(3, 5, &zero);
+        assert_eq!(map.gap(0), Some(0..=u64::MAX));
+        map.undo();
+        map.keep();
+        assert!(map.gap(0).is_some(), "the zone itself was new");
+    }
+}

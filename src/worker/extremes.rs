@@ -1,0 +1,289 @@
+//! Finding extremes again: a cache of zone maps, and reading what they do not know.
+//!
+//! When a correction takes the smallest or largest observation out of an hour, the next one is looked for in the zone map of
+//! that rollup ([`ZoneMap`]). What the map does not know is read from the events of the partition, or from the rollups of the
+//! choices, zone by zone, and only until another observation turns up that equals the lost one: a queue time of 0 is
+//! seldom the only one. Reading begins near the event that was taken out, since neighbouring ids tend to end in the same hour.
+//!
+//! Every change of an observation goes through here, so that the maps stay exact without being read again. They belong to
+//! one state of the store: whoever commits calls [`keep`](ExtremesCache::keep), whoever gives up calls
+//! [`undo`](ExtremesCache::undo), and who does not know what is stored calls [`clear`](ExtremesCache::clear).
+//!
+//! Not here: which extremes are lost (`group`), when reading goes on elsewhere than within a commit (`parked`).
+
+use std::collections::BTreeMap;
+
+use crate::rollup::{Aggregate, LostExtremes, Ranges, RollupKey, Zone, ZoneMap};
+use crate::store::{Corrupt, Observers, StoreError};
+
+/// What reading may cost and what may be kept. Costs are in microseconds, roughly ([`crate::store::Read::cost`]).
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// What reading one zone costs, and so, with every zone that is dropped, what the next correction costs. Smaller zones make
+    /// that cheaper, and maps larger: 16 blocks are 2,048 events, and a map has about one byte for ten of them.
+    pub zone_cost: usize,
+    /// The memory of all maps, in bytes: as much as a small page cache, and enough for partitions of many million events.
+    pub cached_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { zone_cost: 512, cached_bytes: 32 << 20 }
+    }
+}
+
+/// What a map takes beside its zones, in bytes.
+const MAP_BYTES: usize = 256;
+
+/// Zone maps of the rollups that lost an extreme lately.
+#[derive(Debug, Default)]
+pub struct ExtremesCache {
+    limits: Limits,
+    maps: BTreeMap<RollupKey, Cached>,
+    /// The maps with changes that may be undone; some more than once.
+    changed: Vec<RollupKey>,
+    /// Counts uses.
+    clock: u64,
+}
+
+#[derive(Debug, Default)]
+struct Cached {
+    map: ZoneMap,
+    /// When it was used last.
+    used: u64,
+}
+
+impl ExtremesCache {
+    /// An empty cache.
+    pub fn new(limits: Limits) -> Self {
+        Self { limits, ..Self::default() }
+    }
+
+    /// Whether anything is known of a rollup.
+    pub fn knows(&self, key: RollupKey) -> bool {
+        !self.maps.is_empty() && self.maps.contains_key(&key)
+    }
+
+    /// An observer takes the place of another one, or of none; each with its hour.
+    pub fn replace(&mut self, key: RollupKey, id: u64, removed: Option<(u8, &Ranges)>, added: Option<(u8, &Ranges)>) {
+        if self.maps.is_empty() {
+            return;
+        }
+        let Some(cached) = self.maps.get_mut(&key) else { return };
+        // Added first: an extreme that stays has two holders meanwhile, and its zone need not be dropped.
+        if let Some((hour, ranges)) = added {
+            cached.map.add(id, hour, ranges);
+        }
+        if let Some((hour, ranges)) = removed {
+            cached.map.remove(id, hour, ranges);
+        }
+        note_change(&mut self.changed, key);
+    }
+
+    /// Finds the lost extremes of an hour again, and puts them into its aggregate. Reads what is not known, beginning `near` the
+    /// observer that was taken out.
+    pub fn find(
+        &mut self,
+        observers: &mut impl Observers,
+        key: RollupKey,
+        hour: u8,
+        mut lost: LostExtremes,
+        aggregate: &mut Aggregate,
+        near: u64,
+    ) -> Result<(), StoreError> {
+        self.clock += 1;
+        let cached = self.maps.entry(key).or_default();
+        cached.used = self.clock;
+        note_change(&mut self.changed, key);
+        lost = aggregate.still_lost(lost, &cached.map.ranges(hour));
+        let mut from = near;
+        while !lost.is_empty() {
+            let Some(gap) = cached.map.gap(from) else {
+                if from == 0 {
+                    break;
+                }
+                from = 0;
+                continue;
+            };
+            let (start, mut zone) = (*gap.start(), Zone::default());
+            let read =
+                observers.observers(key, gap, self.limits.zone_cost, |_, hour, ranges| zone.add(hour, ranges))?;
+            lost = zone.ranges(hour).map_or(lost, |ranges| aggregate.still_lost(lost, &ranges));
+            cached.map.insert(start..=read.last, zone);
+            from = read.last.saturating_add(1);
+        }
+        if !lost.is_empty() && !aggregate.find_lost(lost, &cached.map.ranges(hour)) {
+            return Err(Corrupt("a rollup counts observations that no event has; rebuild its day").into());
+        }
+        Ok(())
+    }
+
+    /// The state with all changes is committed.
+    pub fn keep(&mut self) {
+        for key in self.changed.drain(..) {
+            if let Some(cached) = self.maps.get_mut(&key) {
+                cached.map.keep();
+            }
+        }
+        self.evict();
+    }
+
+    /// The changes since the last commit did not happen.
+    pub fn undo(&mut self) {
+        for key in self.changed.drain(..) {
+            if let Some(cached) = self.maps.get_mut(&key) {
+                cached.map.undo();
+            }
+        }
+    }
+
+    /// Nothing is known any more.
+    pub fn clear(&mut self) {
+        self.maps.clear();
+        self.changed.clear();
+    }
+
+    /// Evicts the maps that were used longest ago, until the others are within the limit.
+    fn evict(&mut self) {
+        let bytes = |cached: &Cached| cached.map.bytes() + MAP_BYTES;
+        let mut sum: usize = self.maps.values().map(bytes).sum();
+        if sum <= self.limits.cached_bytes {
+            return;
+        }
+        let mut by_use: Vec<_> = self.maps.iter().map(|(&key, cached)| (cached.used, key, bytes(cached))).collect();
+        by_use.sort_unstable_by_key(|&(used, ..)| used);
+        for (_, key, bytes) in by_use {
+            if sum <= self.limits.cached_bytes {
+                break;
+            }
+            self.maps.remove(&key);
+            sum -= bytes;
+        }
+    }
+}
+
+/// Changes of a rollup come one after the other.
+fn note_change(changed: &mut Vec<RollupKey>, key: RollupKey) {
+    if changed.last() != Some(&key) {
+        changed.push(key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ops::RangeInclusive;
+
+    use super::*;
+    use crate::catalog::MetricsTypeId;
+    use crate::events::ChoiceId;
+    use crate::events::contribution::DISTRIBUTIONS;
+    use crate::rollup::{Distribution, Scope};
+    use crate::store::Read;
+    use crate::time::Date;
+
+    /// An event for each id from 1 on, all in one hour, which costs 1 to read.
+    struct Events {
+        values: Vec<u64>,
+        cost: usize,
+    }
+
+    impl Events {
+        fn ranges(&self, id: u64) -> Ranges {
+            let value = self.values[usize::try_from(id).unwrap() - 1];
+            let mut ranges = [None; DISTRIBUTIONS];
+            ranges[0] = Some((value, value));
+            ranges
+        }
+
+        fn aggregate(&self) -> Aggregate {
+            let mut aggregate = Aggregate { events: self.values.len() as u64, ..Aggregate::default() };
+            self.values.iter().for_each(|&value| aggregate.distributions[0].observe(value));
+            aggregate
+        }
+
+        /// Takes the value of an event away and puts another one in its place; what it cost to know the extremes again.
+        fn correct(&mut self, cache: &mut ExtremesCache, id: u64, value: u64) -> usize {
+            let mut aggregate = self.aggregate();
+            let before = self.ranges(id);
+            let place = usize::try_from(id).unwrap() - 1;
+            let summary = |value| {
+                let mut summary = Aggregate { events: 1, ..Aggregate::default() };
+                summary.distributions[0] = Distribution { n: 1, sum: u128::from(value), min: value, max: value };
+                summary
+            };
+            let lost = aggregate.replace(&summary(self.values[place]), &summary(value));
+            self.values[place] = value;
+            cache.replace(key(), id, Some((HOUR, &before)), Some((HOUR, &self.ranges(id))));
+            self.cost = 0;
+            if !lost.is_empty() {
+                cache.find(self, key(), HOUR, lost, &mut aggregate, id).unwrap();
+            }
+            assert_eq!(aggregate, self.aggregate());
+            cache.keep();
+            self.cost
+        }
+    }
+
+    impl Observers for Events {
+        fn observers(
+            &mut self,
+            _: RollupKey,
+            ids: RangeInclusive<u64>,
+            most_cost: usize,
+            mut visit: impl FnMut(u64, u8, &Ranges),
+        ) -> Result<Read, StoreError> {
+            let here = (1..=self.values.len() as u64).filter(|id| ids.contains(id));
+            let mut read = Read { last: *ids.end(), cost: 0 };
+            for id in here {
+                if read.cost == most_cost {
+                    read.last = id - 1;
+                    break;
+                }
+                visit(id, HOUR, &self.ranges(id));
+                read.cost += 1;
+            }
+            self.cost += read.cost;
+            Ok(read)
+        }
+    }
+
+    const HOUR: u8 = 7;
+
+    fn key() -> RollupKey {
+        let choice = Scope::Choice(ChoiceId::new(1).unwrap());
+        RollupKey { date: Date::MIN, metrics: MetricsTypeId::JobTypes, scope: choice }
+    }
+
+    fn cache() -> ExtremesCache {
+        ExtremesCache::new(Limits { zone_cost: 10, ..Limits::default() })
+    }
+
+    #[test]
+    fn everything_is_read_once_and_then_a_zone_for_each_correction() {
+        let mut events = Events { values: (1..=1000).collect(), cost: 0 };
+        let mut cache = cache();
+        assert_eq!(events.correct(&mut cache, 1000, 500), 1000);
+        for id in (901..1000).rev() {
+            let cost = events.correct(&mut cache, id, 500);
+            assert!(cost <= 11, "{id} cost {cost}");
+        }
+    }
+
+    #[test]
+    fn an_equal_extreme_nearby_is_all_that_has_to_be_read() {
+        let mut events = Events { values: [vec![0; 500], (0..500).collect()].concat(), cost: 0 };
+        let mut cache = cache();
+        assert_eq!(events.correct(&mut cache, 300, 499), 10);
+        assert_eq!(events.correct(&mut cache, 301, 499), 0, "others in its zone are known");
+        assert_eq!(events.correct(&mut cache, 1, 499), 0, "anywhere");
+    }
+
+    #[test]
+    fn maps_that_were_used_longest_ago_are_evicted() {
+        let mut events = Events { values: (1..=1000).collect(), cost: 0 };
+        let mut cache = ExtremesCache::new(Limits { zone_cost: 10, cached_bytes: 1000 });
+        assert_eq!(events.correct(&mut cache, 1000, 500), 1000);
+        assert!(!cache.knows(key()));
+        assert_eq!(events.correct(&mut cache, 999, 500), 1000);
+    }
+}
