@@ -137,3 +137,20 @@ fn commit(bencher: Bencher<'_, '_>, batch: u64) {
             (directory, store)
         });
 }
+
+/// One more job type, beside 10,000 others, and somebody who reads what is defined then: both in one synced commit.
+#[divan::bench]
+fn define_one_of_ten_thousand(bencher: Bencher<'_, '_>) {
+    let (_directory, store) = store_with(0);
+    let define = |id: u64| {
+        let line = format!(r#"{{"kind":"job_type","id":{id},"name":"job-type-{id}","version":"1.0"}}"#);
+        read(line.as_bytes(), &Choices::default())
+    };
+    write(&store, (1..=10_000).flat_map(define).collect());
+    let mut id = 10_000;
+    bencher.bench_local(|| {
+        id += 1;
+        write(&store, define(id));
+        store.snapshot().expect("it is read").choices().job_types.len()
+    });
+}

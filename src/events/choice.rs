@@ -4,12 +4,12 @@
 //!
 //! Not here: which of them a query selects (`plot`), how they are stored (`store`).
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::shared_map::SharedMap;
 use super::{ChoiceId, named};
 use crate::catalog::MetricsTypeId;
 
@@ -138,17 +138,18 @@ impl Choice {
     }
 }
 
-/// All choices as they are defined at one moment. A clone shares the definitions.
+/// All choices as they are defined at one moment. A clone shares the definitions, and what is defined then costs the same
+/// however many there are.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Choices {
     /// The job types, by id.
-    pub job_types: BTreeMap<ChoiceId, Arc<JobType>>,
+    pub job_types: SharedMap<ChoiceId, Arc<JobType>>,
     /// The strikes, by id.
-    pub strikes: BTreeMap<ChoiceId, Arc<Strike>>,
+    pub strikes: SharedMap<ChoiceId, Arc<Strike>>,
     /// The errors, built in or not, by id.
-    pub errors: BTreeMap<ChoiceId, Arc<ErrorDefinition>>,
-    /// The choices that pass a filter, by metrics type and filter, then by the value asked for.
-    by_value: BTreeMap<(MetricsTypeId, &'static str), BTreeMap<String, BTreeSet<ChoiceId>>>,
+    pub errors: SharedMap<ChoiceId, Arc<ErrorDefinition>>,
+    /// The choices that pass a filter: metrics type and filter, then the value asked for.
+    by_value: SharedMap<(MetricsTypeId, &'static str, Arc<str>, ChoiceId), ()>,
 }
 
 impl Choices {
@@ -164,25 +165,27 @@ impl Choices {
     /// Takes in a definition; it replaces an earlier one of the same choice.
     pub fn define(&mut self, choice: Choice) {
         let (metrics, id) = choice.key();
-        for (filter, value) in self.filter_values(metrics, id) {
-            if let Some(ids) = self.by_value.entry((metrics, filter)).or_default().get_mut(&value) {
-                ids.remove(&id);
-            }
-        }
+        let before = self.filter_values(metrics, id);
         match choice {
             Choice::JobType(job_type) => _ = self.job_types.insert(job_type.id, Arc::new(job_type)),
             Choice::Strike(strike) => _ = self.strikes.insert(strike.id, Arc::new(strike)),
             Choice::Error(error) => _ = self.errors.insert(error.id, Arc::new(error)),
         }
-        for (filter, value) in self.filter_values(metrics, id) {
-            self.by_value.entry((metrics, filter)).or_default().entry(value).or_default().insert(id);
+        let after = self.filter_values(metrics, id);
+        if before != after {
+            for (filter, value) in before {
+                self.by_value.remove(&(metrics, filter, value, id));
+            }
+            for (filter, value) in after {
+                self.by_value.insert((metrics, filter, value, id), ());
+            }
         }
     }
 
     /// What the filters of its metrics type find a choice by.
-    fn filter_values(&self, metrics: MetricsTypeId, id: ChoiceId) -> Vec<(&'static str, String)> {
+    fn filter_values(&self, metrics: MetricsTypeId, id: ChoiceId) -> Vec<(&'static str, Arc<str>)> {
         let Some(choice) = self.selectable(metrics, id) else { return Vec::new() };
-        let value = |&filter: &&'static str| Some((filter, choice.filter_value(filter)?.to_owned()));
+        let value = |&filter: &&'static str| Some((filter, choice.filter_value(filter)?.into()));
         metrics.describe().filters.iter().filter_map(value).collect()
     }
 
@@ -223,7 +226,11 @@ impl Choices {
         filter: &'static str,
         value: &str,
     ) -> impl Iterator<Item = ChoiceId> {
-        self.by_value.get(&(metrics, filter)).and_then(|values| values.get(value)).into_iter().flatten().copied()
+        let found = move |key: &(MetricsTypeId, &'static str, Arc<str>, ChoiceId)| {
+            (key.0, key.1, &*key.2).cmp(&(metrics, filter, value))
+        };
+        let entries = self.by_value.from(move |key| found(key).is_lt());
+        entries.map(|(key, ())| key).take_while(move |key| found(key).is_eq()).map(|key| key.3)
     }
 
     /// The choices of a metrics type, ordered by id.

@@ -9,6 +9,7 @@
 pub mod choice;
 pub mod contribution;
 pub mod request;
+pub mod shared_map;
 pub mod wire;
 
 use std::num::NonZeroU64;

@@ -12,6 +12,7 @@ mod blocks;
 mod codec;
 mod copy;
 mod damage;
+mod definitions;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzz;
 mod index_pages;
@@ -43,7 +44,7 @@ pub use redb::StorageBackend;
 pub use snapshot::{Kept, Snapshot, Wanted};
 
 use damage::{Guard, guarded};
-use snapshot::LatestChoices;
+use definitions::RecentDefinitions;
 use tables::DefinitionKey;
 
 use crate::catalog::MetricsTypeId;
@@ -173,7 +174,7 @@ pub struct Store {
     open: RwLock<Option<Open>>,
     /// The file is damaged, or was.
     distrusted: AtomicBool,
-    choices: LatestChoices,
+    choices: RecentDefinitions,
 }
 
 impl Store {
@@ -204,8 +205,21 @@ impl Store {
     }
 
     fn new(path: PathBuf, opening: Opening, medium: Medium) -> Result<Self, StoreError> {
-        let open = RwLock::new(Some(Open::new(&path, &medium, opening)?));
-        Ok(Self { path, medium, opening, open, distrusted: AtomicBool::new(false), choices: LatestChoices::default() })
+        let (distrusted, choices) = (AtomicBool::new(false), RecentDefinitions::default());
+        let store = Self { path, medium, opening, open: RwLock::default(), distrusted, choices };
+        *store.open.write() = Some(store.open_database(opening)?);
+        Ok(store)
+    }
+
+    /// Opens the database, and reads the definitions, so that no reader has to.
+    fn open_database(&self, opening: Opening) -> Result<Open, StoreError> {
+        let open = Open::new(&self.path, &self.medium, opening)?;
+        self.choices.clear();
+        match open.guard.run(|| self.snapshot_of(&open)) {
+            // Damaged definitions fail whatever needs them, and say so then.
+            Ok(_) | Err(StoreError::Corrupt(_)) => Ok(open),
+            Err(error) => Err(error),
+        }
     }
 
     /// What is stored now. Later writes do not change it. [`StoreError::Closed`] while the database is opened again: nobody is
@@ -245,8 +259,8 @@ impl Store {
                 transaction.abort()?;
                 return Ok(result);
             }
-            batch.finish()?;
-            transaction.commit()?;
+            let definitions = batch.finish()?;
+            self.choices.commit(definitions, || Ok(transaction.commit()?))?;
             Ok(result)
         })
     }
@@ -265,7 +279,7 @@ impl Store {
         }
         close_database(open.take());
         let verify = self.opening.verify || self.distrusted.load(Ordering::Relaxed);
-        *open = Some(Open::new(&self.path, &self.medium, Opening { verify, ..self.opening })?);
+        *open = Some(self.open_database(Opening { verify, ..self.opening })?);
         Ok(())
     }
 

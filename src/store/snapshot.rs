@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use parking_lot::Mutex;
 use redb::{AccessGuard, Key, ReadOnlyTable, ReadTransaction, ReadableTable, TableDefinition, Value};
 
 use super::damage::Guard;
+use super::definitions::RecentDefinitions;
 use super::rollup_rows::RollupRow;
 use super::tables::{DayKey, TotalKey};
 use super::{StoreError, read_choices, tables};
@@ -58,20 +58,17 @@ pub struct Wanted<'a> {
     pub parts: Parts,
 }
 
-/// The definitions as they were read last, and the version of the state since which they stand.
-pub(super) type LatestChoices = Mutex<(u64, Arc<Choices>)>;
-
 impl Snapshot {
     pub(super) fn new(
         transaction: ReadTransaction,
         guard: Arc<Guard>,
-        latest: &LatestChoices,
+        definitions: &RecentDefinitions,
     ) -> Result<Self, StoreError> {
         let meta = transaction.open_table(tables::META)?;
         let number = |key| meta.get(key).map(|number| number.map_or(0, |number| number.value()));
         let (version, changed) = (number(tables::META_VERSION)?, number(tables::META_CHOICES)?);
         let kept = Kept::read(&meta)?;
-        let choices = choices(&transaction, changed, latest)?;
+        let choices = definitions.get(changed, || read_choices(&transaction.open_table(tables::CHOICES)?))?;
         Ok(Self { transaction, guard, version, kept, choices })
     }
 
@@ -229,20 +226,3 @@ type Row = AccessGuard<'static, &'static [u8]>;
 
 /// A date, and whose rows there are.
 type RowsOfDate = (Date, Vec<(Scope, Row)>);
-
-/// The definitions of a state, which stand since version `changed`. They are read from disk only when they have changed
-/// since somebody last asked.
-fn choices(transaction: &ReadTransaction, changed: u64, latest: &LatestChoices) -> Result<Arc<Choices>, StoreError> {
-    {
-        let latest = latest.lock();
-        if latest.0 == changed {
-            return Ok(Arc::clone(&latest.1));
-        }
-    }
-    let choices = Arc::new(read_choices(&transaction.open_table(tables::CHOICES)?)?);
-    let mut latest = latest.lock();
-    if latest.0 < changed {
-        *latest = (changed, Arc::clone(&choices));
-    }
-    Ok(choices)
-}

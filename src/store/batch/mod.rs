@@ -47,17 +47,19 @@ impl<'txn> Batch<'txn> {
         })
     }
 
-    /// Writes what is not written yet. To be called at the end.
-    pub(super) fn finish(mut self) -> Result<(), StoreError> {
+    /// Writes what is not written yet. To be called at the end. Returns the definitions, if they have changed, and the version
+    /// since which they stand.
+    pub(super) fn finish(mut self) -> Result<Option<(u64, Arc<Choices>)>, StoreError> {
         let rollups_changed = self.rollups.finish()?;
         if rollups_changed || self.choices_changed || self.rollups_hidden {
             let version = self.meta.get(tables::META_VERSION)?.map_or(0, |version| version.value()) + 1;
             self.meta.insert(tables::META_VERSION, version)?;
             if self.choices_changed {
                 self.meta.insert(tables::META_CHOICES, version)?;
+                return Ok(Some((version, self.choices)));
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     /// The definitions as they are stored now.

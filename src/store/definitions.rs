@@ -1,0 +1,174 @@
+//! The definitions of recent states, so that nobody reads their table again.
+//!
+//! Whoever commits new definitions has them in memory. They are announced before the commit, under the version that will say
+//! that they stand, so that they are there before anybody can see that version. A reader with a snapshot of a state before
+//! finds its own definitions among the recent ones. The table is read when the database is opened, and by readers only if so many
+//! commits overtook one between two of its steps that its definitions are not recent any more; one reads then, others wait.
+//!
+//! Not here: what definitions mean (`events::choice`).
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::StoreError;
+use crate::events::Choices;
+
+/// Of how many states definitions are kept. They share nearly all of their memory.
+const RECENT: usize = 16;
+
+/// Definitions by the version of the state since which they stand.
+#[derive(Debug, Default)]
+pub(super) struct RecentDefinitions {
+    known: Mutex<Known>,
+    /// Held by whoever reads the table.
+    reading: Mutex<()>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    /// Oldest first.
+    committed: VecDeque<(u64, Arc<Choices>)>,
+    /// Those of the commit that is under way. Whoever sees their version knows that it took effect.
+    announced: Option<(u64, Arc<Choices>)>,
+    #[cfg(test)]
+    reads: usize,
+}
+
+impl Known {
+    fn get(&self, version: u64) -> Option<Arc<Choices>> {
+        let all = self.committed.iter().chain(&self.announced);
+        all.rev().find(|(known, _)| *known == version).map(|(_, choices)| Arc::clone(choices))
+    }
+
+    fn add(&mut self, version: u64, choices: Arc<Choices>) {
+        let place = self.committed.partition_point(|(known, _)| *known < version);
+        self.committed.insert(place, (version, choices));
+        if self.committed.len() > RECENT {
+            self.committed.pop_front();
+        }
+    }
+}
+
+impl RecentDefinitions {
+    /// The definitions that stand since a version; `read` is asked if they are not among the recent ones.
+    pub(super) fn get(
+        &self,
+        version: u64,
+        read: impl FnOnce() -> Result<Choices, StoreError>,
+    ) -> Result<Arc<Choices>, StoreError> {
+        if let Some(choices) = self.known.lock().get(version) {
+            return Ok(choices);
+        }
+        let _reading = self.reading.lock();
+        // Somebody else may have read them meanwhile.
+        if let Some(choices) = self.known.lock().get(version) {
+            return Ok(choices);
+        }
+        let choices = Arc::new(read()?);
+        let mut known = self.known.lock();
+        known.add(version, Arc::clone(&choices));
+        #[cfg(test)]
+        {
+            known.reads += 1;
+        }
+        Ok(choices)
+    }
+
+    /// Runs a commit after which these definitions stand since a version, if it changes any.
+    pub(super) fn commit<T>(
+        &self,
+        changed: Option<(u64, Arc<Choices>)>,
+        commit: impl FnOnce() -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.known.lock().announced = changed;
+        let committed = commit();
+        let mut known = self.known.lock();
+        if let Some((version, choices)) = known.announced.take()
+            && committed.is_ok()
+        {
+            known.add(version, choices);
+        }
+        committed
+    }
+
+    /// Forgets everything. After a failed commit, its version may come again with other definitions.
+    pub(super) fn clear(&self) {
+        let mut known = self.known.lock();
+        known.committed.clear();
+        known.announced = None;
+    }
+
+    /// How often the table was read.
+    #[cfg(test)]
+    pub(super) fn reads(&self) -> usize {
+        self.known.lock().reads
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Opening, Store};
+    use super::*;
+    use crate::events::{Choice, ChoiceId, Strike};
+
+    fn strike(id: u64) -> Choice {
+        let id = ChoiceId::new(id).expect("an id");
+        Choice::Strike(Strike { id, name: "a".to_owned(), title: "A".to_owned(), description: None })
+    }
+
+    #[test]
+    fn the_table_is_read_when_the_database_is_opened_and_never_again() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let store = Store::open(directory.path(), Opening::verified(1 << 20)).expect("it opens");
+        let mut snapshots = Vec::new();
+        for id in 1..=40 {
+            store.write(|batch| batch.define(&[&strike(id)])).expect("it is stored");
+            snapshots.push(store.snapshot().expect("it is read"));
+        }
+        for (snapshot, count) in snapshots.iter().zip(1..) {
+            assert_eq!(snapshot.choices().strikes.len(), count, "a snapshot keeps its definitions");
+        }
+        assert_eq!(store.choices.reads(), 1);
+        store.reopen().expect("it opens again");
+        let reread = store.snapshot().expect("it is read");
+        assert_eq!(reread.choices(), snapshots[39].choices());
+        assert_eq!(store.choices.reads(), 2);
+    }
+
+    #[test]
+    fn who_waits_for_definitions_does_not_read_them_as_well() {
+        let definitions = RecentDefinitions::default();
+        let mut choices = Choices::default();
+        choices.define(strike(7));
+        std::thread::scope(|threads| {
+            for _ in 0..8 {
+                threads.spawn(|| {
+                    let read = definitions.get(3, || Ok(choices.clone())).expect("they are read");
+                    assert_eq!(*read, choices);
+                });
+            }
+        });
+        assert_eq!(definitions.reads(), 1);
+    }
+
+    #[test]
+    fn definitions_of_a_commit_are_there_before_it_is_seen_and_gone_if_it_fails() {
+        let definitions = RecentDefinitions::default();
+        let mut choices = Choices::default();
+        choices.define(strike(7));
+        let choices = Arc::new(choices);
+        let not_read = || panic!("they are known");
+        let failed = definitions.commit(Some((1, Arc::clone(&choices))), || {
+            definitions.get(1, not_read)?;
+            Err::<(), _>(StoreError::Closed)
+        });
+        assert!(failed.is_err());
+        let others = definitions.get(1, || Ok(Choices::default())).expect("they are read");
+        assert_eq!(*others, Choices::default());
+        definitions.clear();
+        definitions.commit(Some((1, Arc::clone(&choices))), || Ok(())).expect("it is done");
+        assert_eq!(definitions.get(1, not_read).expect("they are known"), choices);
+    }
+}
