@@ -163,6 +163,15 @@ impl ZoneMap {
         Some(start..=u64::MAX)
     }
 
+    /// Where the gap begins that an id lies in; the id itself, if it lies in none.
+    pub fn gap_start(&self, id: u64) -> u64 {
+        match self.zones.range(..=id).next_back() {
+            Some((_, placed)) if placed.last >= id => id,
+            Some((_, placed)) => placed.last + 1,
+            None => 0,
+        }
+    }
+
     /// Whether there are no gaps.
     pub fn is_complete(&self) -> bool {
         self.gap(0).is_none()

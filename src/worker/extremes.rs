@@ -11,10 +11,12 @@
 //!
 //! Not here: which extremes are lost (`group`), when reading goes on elsewhere than within a commit (`parked`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use crate::events::contribution::DISTRIBUTIONS;
 use crate::rollup::{Aggregate, LostExtremes, Ranges, RollupKey, Zone, ZoneMap};
 use crate::store::{Corrupt, Observers, StoreError};
+use crate::time::Date;
 
 /// What reading may cost and what may be kept. Costs are in microseconds, roughly ([`crate::store::Read::cost`]).
 #[derive(Debug, Clone, Copy)]
@@ -22,15 +24,89 @@ pub struct Limits {
     /// What reading one zone costs, and so, with every zone that is dropped, what the next correction costs. Smaller zones make
     /// that cheaper, and maps larger: 16 blocks are 2,048 events, and a map has about one byte for ten of them.
     pub zone_cost: usize,
+    /// What reading may cost within one commit: a few milliseconds, since everybody waits for that. What costs more is read
+    /// in slices.
+    pub commit_cost: usize,
+    /// What it may cost beside that for each event that the commit replaces: about what replacing it costs, so that large
+    /// requests need not be tried twice.
+    pub replace_cost: usize,
+    /// What a slice costs between two commits: as much, for the same reason.
+    pub slice_cost: usize,
     /// The memory of all maps, in bytes: as much as a small page cache, and enough for partitions of many million events.
     pub cached_bytes: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { zone_cost: 512, cached_bytes: 32 << 20 }
+        Self { zone_cost: 512, commit_cost: 2_048, replace_cost: 4, slice_cost: 2_048, cached_bytes: 32 << 20 }
     }
 }
+
+/// What reading within a commit may cost.
+#[derive(Debug)]
+pub struct Budget {
+    left: usize,
+    /// What is added for each event that is replaced.
+    replace_cost: usize,
+    /// What may be read whatever it costs, since it was read before the commit: only what changed meanwhile is missing.
+    free: BTreeSet<RollupKey>,
+}
+
+impl Budget {
+    /// At most so much, and so much for each event that is replaced, but for what is free.
+    pub fn new(cost: usize, replace_cost: usize, free: BTreeSet<RollupKey>) -> Self {
+        Self { left: cost, replace_cost, free }
+    }
+
+    /// Whatever it costs.
+    pub fn unlimited() -> Self {
+        Self::new(usize::MAX, 0, BTreeSet::new())
+    }
+
+    /// So many events are replaced.
+    pub fn allow_for(&mut self, replaced: usize) {
+        self.left = self.left.saturating_add(self.replace_cost.saturating_mul(replaced));
+    }
+
+    /// Whether the observers of a rollup may be read.
+    pub(super) fn allows(&self, key: RollupKey) -> bool {
+        self.left > 0 || self.free.contains(&key)
+    }
+
+    fn spend(&mut self, key: RollupKey, cost: usize) {
+        if !self.free.contains(&key) {
+            self.left = self.left.saturating_sub(cost);
+        }
+    }
+}
+
+/// Extremes that are lost, where reading on would have cost too much.
+#[derive(Debug)]
+pub struct Wanted {
+    /// Of which rollup.
+    pub key: RollupKey,
+    /// Of which of its hours.
+    pub hour: u8,
+    /// Which of them.
+    pub lost: LostExtremes,
+    /// What they were.
+    pub values: Ranges,
+}
+
+impl Wanted {
+    /// Whether an event with these observations held any of them.
+    pub fn is_held_by(&self, observations: &[Option<u64>; DISTRIBUTIONS]) -> bool {
+        let values = observations.iter().zip(&self.values).enumerate();
+        values.into_iter().any(|(place, (observation, range))| {
+            let (min_lost, max_lost) = self.lost.of(place);
+            let held = observation.zip(*range);
+            held.is_some_and(|(value, (min, max))| (min_lost && value == min) || (max_lost && value == max))
+        })
+    }
+}
+
+/// A gap that begins so many ids before the one that reading begins near is read from its beginning: some zones.
+const SMALL_GAP: u64 = 8_192;
 
 /// What a map takes beside its zones, in bytes.
 const MAP_BYTES: usize = 256;
@@ -59,6 +135,11 @@ impl ExtremesCache {
         Self { limits, ..Self::default() }
     }
 
+    /// What reading may cost.
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
     /// Whether anything is known of a rollup.
     pub fn knows(&self, key: RollupKey) -> bool {
         !self.maps.is_empty() && self.maps.contains_key(&key)
@@ -81,22 +162,24 @@ impl ExtremesCache {
     }
 
     /// Finds the lost extremes of an hour again, and puts them into its aggregate. Reads what is not known, beginning `near` the
-    /// observer that was taken out.
+    /// observer that was taken out. Returns what is still wanted when the budget is spent.
     pub fn find(
         &mut self,
         observers: &mut impl Observers,
-        key: RollupKey,
-        hour: u8,
+        (key, hour): (RollupKey, u8),
         mut lost: LostExtremes,
         aggregate: &mut Aggregate,
         near: u64,
-    ) -> Result<(), StoreError> {
+        budget: &mut Budget,
+    ) -> Result<Option<Wanted>, StoreError> {
         self.clock += 1;
         let cached = self.maps.entry(key).or_default();
         cached.used = self.clock;
         note_change(&mut self.changed, key);
         lost = aggregate.still_lost(lost, &cached.map.ranges(hour));
-        let mut from = near;
+        // The whole gap, if that is small: what was dropped is read at once.
+        let start = cached.map.gap_start(near);
+        let mut from = if near - start < SMALL_GAP { start } else { near };
         while !lost.is_empty() {
             let Some(gap) = cached.map.gap(from) else {
                 if from == 0 {
@@ -105,9 +188,13 @@ impl ExtremesCache {
                 from = 0;
                 continue;
             };
+            if !budget.allows(key) {
+                return Ok(Some(Wanted { key, hour, lost, values: aggregate.ranges() }));
+            }
             let (start, mut zone) = (*gap.start(), Zone::default());
             let read =
                 observers.observers(key, gap, self.limits.zone_cost, |_, hour, ranges| zone.add(hour, ranges))?;
+            budget.spend(key, read.cost);
             lost = zone.ranges(hour).map_or(lost, |ranges| aggregate.still_lost(lost, &ranges));
             cached.map.insert(start..=read.last, zone);
             from = read.last.saturating_add(1);
@@ -115,7 +202,36 @@ impl ExtremesCache {
         if !lost.is_empty() && !aggregate.find_lost(lost, &cached.map.ranges(hour)) {
             return Err(Corrupt("a rollup counts observations that no event has; rebuild its day").into());
         }
-        Ok(())
+        Ok(None)
+    }
+
+    /// Reads what is not known of a rollup's observers from an id on, for what is `left`. Returns the id to go on from, or
+    /// `None` behind the last one. What is read is of the state that is committed.
+    pub fn read(
+        &mut self,
+        observers: &mut impl Observers,
+        key: RollupKey,
+        mut from: u64,
+        left: &mut usize,
+    ) -> Result<Option<u64>, StoreError> {
+        self.clock += 1;
+        let cached = self.maps.entry(key).or_default();
+        cached.used = self.clock;
+        while let Some(gap) = cached.map.gap(from) {
+            if *left == 0 {
+                return Ok(Some(*gap.start()));
+            }
+            let (start, mut zone) = (*gap.start(), Zone::default());
+            let read =
+                observers.observers(key, gap, self.limits.zone_cost, |_, hour, ranges| zone.add(hour, ranges))?;
+            // Finding nothing takes a look, too.
+            *left = left.saturating_sub(read.cost.max(1));
+            cached.map.insert(start..=read.last, zone);
+            cached.map.keep();
+            let Some(next) = read.last.checked_add(1) else { break };
+            from = next;
+        }
+        Ok(None)
     }
 
     /// The state with all changes is committed.
@@ -135,6 +251,11 @@ impl ExtremesCache {
                 cached.map.undo();
             }
         }
+    }
+
+    /// Nothing is known any more of the days before a date.
+    pub fn forget_before(&mut self, date: Date) {
+        self.maps.retain(|key, _| key.date >= date);
     }
 
     /// Nothing is known any more.
@@ -176,10 +297,8 @@ mod tests {
     use super::*;
     use crate::catalog::MetricsTypeId;
     use crate::events::ChoiceId;
-    use crate::events::contribution::DISTRIBUTIONS;
     use crate::rollup::{Distribution, Scope};
     use crate::store::Read;
-    use crate::time::Date;
 
     /// An event for each id from 1 on, all in one hour, which costs 1 to read.
     struct Events {
@@ -216,7 +335,9 @@ mod tests {
             cache.replace(key(), id, Some((HOUR, &before)), Some((HOUR, &self.ranges(id))));
             self.cost = 0;
             if !lost.is_empty() {
-                cache.find(self, key(), HOUR, lost, &mut aggregate, id).unwrap();
+                let mut budget = Budget::unlimited();
+                let wanted = cache.find(self, (key(), HOUR), lost, &mut aggregate, id, &mut budget).unwrap();
+                assert!(wanted.is_none());
             }
             assert_eq!(aggregate, self.aggregate());
             cache.keep();
@@ -279,9 +400,38 @@ mod tests {
     }
 
     #[test]
+    fn what_costs_too_much_is_wanted_and_read_in_slices() {
+        let mut events = Events { values: (1..=1000).collect(), cost: 0 };
+        let mut cache = cache();
+        let mut aggregate = events.aggregate();
+        let lost = LostExtremes { min: 0, max: 1 };
+        let mut find = |cache: &mut ExtremesCache, events: &mut Events, mut budget: Budget| {
+            cache.find(events, (key(), HOUR), lost, &mut aggregate, 500, &mut budget).unwrap()
+        };
+        // The largest is lost, and all are below it.
+        events.values.iter_mut().for_each(|value| *value /= 2);
+        let wanted = find(&mut cache, &mut events, Budget::new(100, 0, BTreeSet::new())).expect("it costs more");
+        assert_eq!((wanted.key, wanted.hour, wanted.lost, wanted.values[0]), (key(), HOUR, lost, Some((1, 1000))));
+        assert_eq!(events.cost, 100);
+        cache.undo();
+        let (mut from, mut slices) = (Some(0), 0);
+        while let Some(next) = from {
+            events.cost = 0;
+            let mut left = 30;
+            from = cache.read(&mut events, key(), next, &mut left).unwrap();
+            assert!(events.cost <= 30);
+            slices += 1;
+        }
+        assert_eq!(slices, 1000_usize.div_ceil(30));
+        events.cost = 0;
+        assert!(find(&mut cache, &mut events, Budget::new(0, 0, BTreeSet::new())).is_none());
+        assert_eq!((events.cost, aggregate.distributions[0].max), (0, 500));
+    }
+
+    #[test]
     fn maps_that_were_used_longest_ago_are_evicted() {
         let mut events = Events { values: (1..=1000).collect(), cost: 0 };
-        let mut cache = ExtremesCache::new(Limits { zone_cost: 10, cached_bytes: 1000 });
+        let mut cache = ExtremesCache::new(Limits { zone_cost: 10, cached_bytes: 1000, ..Limits::default() });
         assert_eq!(events.correct(&mut cache, 1000, 500), 1000);
         assert!(!cache.knows(key()));
         assert_eq!(events.correct(&mut cache, 999, 500), 1000);

@@ -7,15 +7,16 @@
 //!
 //! Not here: what an event contributes (`events::contribution`), how aggregates add up (`rollup`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 
-use super::extremes::ExtremesCache;
+use super::extremes::{Budget, ExtremesCache, Wanted};
 use crate::catalog::MetricsTypeId;
 use crate::events::contribution::DISTRIBUTIONS;
 use crate::events::{Choice, Choices, Event, EventKey, Kind, Object, Partition};
 use crate::figures::Figures;
 use crate::rollup::{Aggregate, Ranges, Rollup, RollupKey, Scope, ranges_of};
-use crate::store::{Batch, Change, StoreError, StoredRollups};
+use crate::store::{Batch, Change, Corrupt, StoreError, StoredRollups};
 use crate::time::Date;
 
 /// What became of the objects of a request.
@@ -110,15 +111,21 @@ impl Applied {
 
 /// Stores the objects of some requests, in order; a receipt for each. Every choice that an event names must be known.
 pub fn apply(batch: &mut Batch<'_>, requests: &[Vec<Object>]) -> Result<Applied, StoreError> {
-    apply_with(batch, requests, &mut ExtremesCache::default())
+    let mut extremes = ExtremesCache::default();
+    match apply_within(batch, requests, &mut extremes, &mut Budget::unlimited())? {
+        ControlFlow::Continue(applied) => Ok(applied),
+        ControlFlow::Break(_) => unreachable!("nothing costs too much"),
+    }
 }
 
-/// Like [`apply`], with what is known of extremes from before. When the batch is not committed, that has to be undone.
-pub fn apply_with(
+/// Like [`apply`], with what is known of extremes from before, and with a budget for reading what is not. When the batch is
+/// not committed, what is known has to be undone. Breaks off, so that it must not be committed, when that would cost too much.
+pub fn apply_within(
     batch: &mut Batch<'_>,
     requests: &[Vec<Object>],
     extremes: &mut ExtremesCache,
-) -> Result<Applied, StoreError> {
+    budget: &mut Budget,
+) -> Result<ControlFlow<Causes, Applied>, StoreError> {
     let mut applied = Applied { receipts: vec![Receipt::default(); requests.len()], counts: Counts::default() };
     let mut definitions = Definitions::default();
     let mut events = Vec::with_capacity(requests.iter().map(Vec::len).sum());
@@ -138,11 +145,51 @@ pub fn apply_with(
     let keys: Vec<_> = events.chunk_by(|a, b| a.key == b.key).map(|events| events[0].key).collect();
     let stored = batch.events.load(&keys)?;
     let changes = resolve(&events, &stored, &mut applied);
-    let mut moved = Moved::new(extremes);
+    budget.allow_for(changes.iter().filter(|change| change.before.is_some()).count());
+    let mut moved = Moved::new(extremes, budget);
     batch.events.replace(changes, |change| moved.add(change, &mut batch.rollups))?;
-    applied.counts.recomputed_hours = moved.finish(batch)?;
+    match moved.finish(batch)? {
+        ControlFlow::Continue(recomputed_hours) => applied.counts.recomputed_hours = recomputed_hours,
+        ControlFlow::Break(wanted) => {
+            let causes = causes(&wanted, &events, &stored);
+            if causes.is_empty() {
+                // An extreme that is lost was held by an event that some request has replaced.
+                return Err(Corrupt("a rollup counts observations that no event has; rebuild its day").into());
+            }
+            return Ok(ControlFlow::Break(causes));
+        }
+    }
     applied.counts.rollups = batch.rollups.written();
-    Ok(applied)
+    Ok(ControlFlow::Continue(applied))
+}
+
+/// The requests that took out extremes which would cost too much to find again, by their places, each with the rollups that it
+/// took them from.
+pub type Causes = BTreeMap<usize, BTreeSet<RollupKey>>;
+
+/// Who took out what is wanted: all requests with an event whose stored content holds a lost extreme. Both lists are
+/// ordered by key.
+fn causes(wanted: &[Wanted], events: &[Posted<'_>], stored: &[Event]) -> Causes {
+    let mut by_hour: BTreeMap<_, Vec<&Wanted>> = BTreeMap::new();
+    for wanted in wanted {
+        by_hour.entry((wanted.key.date, wanted.key.metrics, wanted.hour)).or_default().push(wanted);
+    }
+    let mut causes = Causes::new();
+    let mut stored = stored.iter().peekable();
+    for events in events.chunk_by(|a, b| a.key == b.key) {
+        let Some(before) = stored.next_if(|stored| stored.key() == events[0].key) else { continue };
+        for gone in before.contributions().iter().flatten() {
+            let Partition { date, metrics, choice } = gone.partition;
+            let of_hour = by_hour.get(&(date, metrics, gone.hour)).into_iter().flatten();
+            let of_choice = of_hour.filter(|wanted| [Scope::All, Scope::Choice(choice)].contains(&wanted.key.scope));
+            for wanted in of_choice.filter(|wanted| wanted.is_held_by(&gone.observations)) {
+                for posted in events {
+                    causes.entry(posted.request).or_default().insert(wanted.key);
+                }
+            }
+        }
+    }
+    causes
 }
 
 /// An event of a group, and which request it came with.
@@ -214,6 +261,9 @@ fn is_stale(new: &Event, present: &Event) -> bool {
 /// What a group takes out of rollups and puts into them.
 struct Moved<'a> {
     extremes: &'a mut ExtremesCache,
+    budget: &'a mut Budget,
+    /// What would cost too much to find.
+    wanted: Vec<Wanted>,
     /// The partition whose changes come at the moment, and what they make of its rollup.
     partition: Option<Partition>,
     difference: Difference,
@@ -241,9 +291,11 @@ impl Difference {
 }
 
 impl<'a> Moved<'a> {
-    fn new(extremes: &'a mut ExtremesCache) -> Self {
+    fn new(extremes: &'a mut ExtremesCache, budget: &'a mut Budget) -> Self {
         Self {
             extremes,
+            budget,
+            wanted: Vec::new(),
             partition: None,
             difference: Difference::default(),
             later: BTreeMap::new(),
@@ -307,8 +359,9 @@ impl<'a> Moved<'a> {
         Ok(())
     }
 
-    /// Folds what was put off, then what became of all choices together. Returns how many hours lost an extreme.
-    fn finish(mut self, batch: &mut Batch<'_>) -> Result<u64, StoreError> {
+    /// Folds what was put off, then what became of all choices together. Returns how many hours lost an extreme; breaks off
+    /// with all that would cost too much to find, of which nothing is stored.
+    fn finish(mut self, batch: &mut Batch<'_>) -> Result<ControlFlow<Vec<Wanted>, u64>, StoreError> {
         self.fold_partition(&mut batch.rollups)?;
         let mut recomputed = 0;
         for (partition, difference) in std::mem::take(&mut self.later) {
@@ -328,7 +381,7 @@ impl<'a> Moved<'a> {
             batch.rollups.put(key, &rollup)?;
             recomputed += lost;
         }
-        Ok(recomputed)
+        if self.wanted.is_empty() { Ok(ControlFlow::Continue(recomputed)) } else { Ok(ControlFlow::Break(self.wanted)) }
     }
 
     /// Folds a difference into a rollup, and finds the extremes that this took away. Returns how many hours lost any.
@@ -341,7 +394,8 @@ impl<'a> Moved<'a> {
     ) -> Result<(Rollup, u64), StoreError> {
         let lost = rollup.apply(&difference.removed, &difference.added);
         for &(hour, extremes) in &lost {
-            self.extremes.find(batch, key, hour, extremes, rollup.hour_mut(hour), difference.near)?;
+            let (of, hour) = ((key, hour), rollup.hour_mut(hour));
+            self.wanted.extend(self.extremes.find(batch, of, extremes, hour, difference.near, self.budget)?);
         }
         Ok((rollup, lost.len() as u64))
     }

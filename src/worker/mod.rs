@@ -13,10 +13,12 @@
 
 pub mod extremes;
 pub mod group;
+mod parked;
 mod queue;
 pub mod rebuild;
 pub mod retention;
 
+use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,7 +31,9 @@ pub use queue::{Order, Queue, Request, Stopping, Taken, WriteFailed};
 pub use rebuild::Examined;
 pub use retention::Retention;
 
-use extremes::ExtremesCache;
+use extremes::{Budget, ExtremesCache, Limits};
+use group::Causes;
+use parked::{Parked, Pending};
 use retention::Expiry;
 
 use crate::events::Object;
@@ -83,6 +87,8 @@ pub struct RollupTask {
     figures: Arc<Figures>,
     expiry: Expiry,
     extremes: ExtremesCache,
+    /// The requests that wait for something to be read.
+    parked: Parked,
     /// Something failed, and when it was last tried whether anything can be written; `None` while all is well.
     tried: Option<Instant>,
     /// Something was written since the file was settled.
@@ -100,8 +106,25 @@ impl RollupTask {
         figures: Arc<Figures>,
         expiry: Expiry,
     ) -> Self {
-        let extremes = ExtremesCache::default();
-        Self { store, queue, readiness, figures, expiry, extremes, tried: None, unsettled: true, found_room: None }
+        Self {
+            store,
+            queue,
+            readiness,
+            figures,
+            expiry,
+            extremes: ExtremesCache::default(),
+            parked: Parked::default(),
+            tried: None,
+            unsettled: true,
+            found_room: None,
+        }
+    }
+
+    /// The same with other limits for what finding extremes costs.
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.extremes = ExtremesCache::new(limits);
+        self
     }
 
     /// Finds out whether there is room for anything to be written, if nobody did lately.
@@ -120,9 +143,10 @@ impl RollupTask {
         while self.step() == Progress::Worked {}
     }
 
-    /// Waits for requests, commits a group of them and answers each; or does what an order asks for. When none come for a
-    /// second, it settles the file, so that it opens at once whatever happens. Where something failed, it tries once a second,
-    /// whether requests come or not, to write again.
+    /// Waits for requests, commits a group of them and answers each; or does what an order asks for. While requests are set
+    /// aside, it waits for no others, and reads a slice for them. When none come for a second, it settles the file, so that it
+    /// opens at once whatever happens. Where something failed, it tries once a second, whether requests come or not, to write
+    /// again.
     pub fn step(&mut self) -> Progress {
         if self.tried.is_some_and(|tried| tried.elapsed() >= PAUSE) {
             self.pause();
@@ -131,32 +155,79 @@ impl RollupTask {
         if until_expiry == Some(Duration::ZERO) {
             self.expire();
         }
-        let patience = until_expiry.map_or(PAUSE, |wait| wait.min(PAUSE));
+        let is_busy = self.is_busy();
+        let patience = if is_busy { Duration::ZERO } else { until_expiry.map_or(PAUSE, |wait| wait.min(PAUSE)) };
         let taken = self.queue.take(GROUP_BYTES, Some(patience));
-        if matches!(taken, Taken::Nothing) && patience < PAUSE {
-            return Progress::Worked;
+        let progress =
+            if matches!(taken, Taken::Nothing) && patience < PAUSE { Progress::Worked } else { self.work(taken) };
+        if is_busy {
+            self.slice();
         }
-        self.work(taken)
+        progress
+    }
+
+    /// Whether there is something to do in slices.
+    pub fn is_busy(&self) -> bool {
+        !self.parked.is_empty()
+    }
+
+    /// Does a slice of what takes long: reads for the requests that are set aside, and commits those that need nothing more.
+    pub fn slice(&mut self) {
+        if self.tried.is_some() {
+            while let Some(pending) = self.parked.take_first() {
+                answer(vec![pending.request], vec![Err(WriteFailed::Unavailable)]);
+            }
+            return;
+        }
+        let read = AssertUnwindSafe(|| {
+            let snapshot = self.store.snapshot()?;
+            let slice_cost = self.extremes.limits().slice_cost;
+            self.parked.read(&mut self.extremes, &mut &snapshot, slice_cost)
+        });
+        match catch_unwind(read) {
+            Ok(Ok(ready)) => self.commit_pending(ready),
+            Ok(Err(StoreError::Corrupt(damage))) => self.give_up(&damage.to_string()),
+            Ok(Err(error)) => self.failed(&error),
+            Err(_) => self.give_up("a panic"),
+        }
+    }
+
+    /// What the first of the requests that are set aside needs cannot be read.
+    fn give_up(&mut self, reason: &str) {
+        self.extremes.clear();
+        if let Some(pending) = self.parked.take_first() {
+            tracing::error!(error = reason, "a request could not be stored");
+            answer(vec![pending.request], vec![Err(WriteFailed::Internal)]);
+        }
     }
 
     /// Does what was taken from the queue, without waiting for anything; if that was nothing, what the task does in a pause.
     pub fn work(&mut self, taken: Taken) -> Progress {
         match taken {
-            Taken::Requests(requests) => self.answer(requests),
+            Taken::Requests(requests) => {
+                let pending = requests.into_iter().map(|request| self.parked.admit(request)).collect();
+                self.commit_pending(pending);
+            }
             Taken::Order(order) => self.obey(order),
             Taken::Nothing => self.pause(),
-            Taken::Closed => return Progress::Done,
+            Taken::Closed => {
+                while self.is_busy() {
+                    self.slice();
+                }
+                return Progress::Done;
+            }
         }
         Progress::Worked
     }
 
     /// Forgets a little of what is too old.
     pub fn expire(&mut self) {
-        match self.expiry.step(&self.store) {
-            Ok(taken) => {
+        let stepped = self.expiry.step(&self.store).and_then(|taken| Ok((taken, self.store.snapshot()?.kept())));
+        match stepped {
+            Ok((taken, kept)) => {
                 self.unsettled |= taken != retention::Taken::default();
-                // Events and rollups go without anybody saying which.
-                self.extremes.clear();
+                // Only these days' events and rollups go without anybody saying which.
+                self.extremes.forget_before(kept.events_from);
                 self.figures.expired_events.inc_by(taken.events);
                 self.figures.expired_rollups.inc_by(taken.rollups);
             }
@@ -223,50 +294,80 @@ impl RollupTask {
         Ok(())
     }
 
-    fn answer(&mut self, requests: Vec<Request>) {
-        let (mut objects, mut waiting) = (Vec::new(), Vec::new());
-        for request in requests {
-            objects.push(request.objects);
-            waiting.push((request.lease, request.reply));
-        }
-        let results = match self.commit(&objects) {
-            Ok(receipts) => receipts.into_iter().map(Ok).collect(),
-            Err(WriteFailed::Internal) if objects.len() > 1 => {
-                objects.chunks(1).map(|request| self.commit(request).map(|receipts| receipts[0])).collect()
+    /// Commits requests and answers them, but for those that it sets aside.
+    fn commit_pending(&mut self, mut pending: Vec<Pending>) {
+        let limits = self.extremes.limits();
+        while !pending.is_empty() {
+            let objects: Vec<_> =
+                pending.iter_mut().map(|pending| std::mem::take(&mut pending.request.objects)).collect();
+            let budget = parked::budget(&pending, limits.commit_cost, limits.replace_cost);
+            let causes = match self.commit(&objects, budget) {
+                Ok(ControlFlow::Continue(receipts)) => {
+                    drop(objects);
+                    return answer(requests_of(pending), receipts.into_iter().map(Ok).collect());
+                }
+                Ok(ControlFlow::Break(causes)) => causes,
+                Err(WriteFailed::Internal) if objects.len() > 1 => {
+                    // Which of them it is: each alone, whatever it costs.
+                    let alone = objects.chunks(1).map(|request| self.commit_alone(request)).collect();
+                    drop(objects);
+                    return answer(requests_of(pending), alone);
+                }
+                Err(failed) => {
+                    let results = vec![Err(failed); objects.len()];
+                    drop(objects);
+                    return answer(requests_of(pending), results);
+                }
+            };
+            let mut others = Vec::new();
+            for (place, (mut pending, objects)) in pending.into_iter().zip(objects).enumerate() {
+                pending.request.objects = objects;
+                match causes.get(&place) {
+                    Some(wanted) => self.parked.park(pending, wanted.clone()),
+                    None => others.push(pending),
+                }
             }
-            Err(failed) => vec![Err(failed); objects.len()],
-        };
-        drop(objects);
-        // All room is given back before anybody hears the answer: the next request may come at once.
-        let replies: Vec<_> = waiting.into_iter().map(|(_, reply)| reply).collect();
-        for (reply, result) in replies.into_iter().zip(results) {
-            // The client may have gone; what it asked for is done all the same.
-            let _ = reply.send(result);
+            pending = others;
         }
     }
 
-    /// One commit. [`WriteFailed::Internal`] is the fault of one of the requests, or of what is stored for it.
-    fn commit(&mut self, requests: &[Vec<Object>]) -> Result<Vec<Receipt>, WriteFailed> {
+    /// One commit of a single request, whatever it costs.
+    fn commit_alone(&mut self, request: &[Vec<Object>]) -> Result<Receipt, WriteFailed> {
+        match self.commit(request, Budget::unlimited())? {
+            ControlFlow::Continue(receipts) => Ok(receipts[0]),
+            ControlFlow::Break(_) => Err(WriteFailed::Internal),
+        }
+    }
+
+    /// One commit. Breaks off, and nothing is stored, if some of the requests take out what would cost too much to find again.
+    /// [`WriteFailed::Internal`] is the fault of one of the requests, or of what is stored for it.
+    fn commit(
+        &mut self,
+        requests: &[Vec<Object>],
+        mut budget: Budget,
+    ) -> Result<ControlFlow<Causes, Vec<Receipt>>, WriteFailed> {
         if self.tried.is_some() {
             return Err(WriteFailed::Unavailable);
         }
-        let write = AssertUnwindSafe(|| {
+        let mut write = || {
             self.recover()?;
-            self.store.write(|batch| group::apply_with(batch, requests, &mut self.extremes))
-        });
+            self.store.write_if(|batch| group::apply_within(batch, requests, &mut self.extremes, &mut budget))
+        };
         let began = Instant::now();
-        let written = catch_unwind(write);
+        let written = catch_unwind(AssertUnwindSafe(&mut write));
         match &written {
-            Ok(Ok(_)) => self.extremes.keep(),
+            Ok(Ok(ControlFlow::Continue(_))) => self.extremes.keep(),
+            Ok(Ok(ControlFlow::Break(_))) => self.extremes.undo(),
             Ok(Err(_)) | Err(_) => self.extremes.clear(),
         }
         match written {
-            Ok(Ok(Applied { receipts, counts })) => {
+            Ok(Ok(ControlFlow::Continue(Applied { receipts, counts }))) => {
                 self.figures.count_commit(began.elapsed());
                 counts.count_in(&self.figures);
                 self.unsettled = true;
-                Ok(receipts)
+                Ok(ControlFlow::Continue(receipts))
             }
+            Ok(Ok(ControlFlow::Break(causes))) => Ok(ControlFlow::Break(causes)),
             Ok(Err(StoreError::Corrupt(damage))) => {
                 tracing::error!(%damage, "a request could not be stored");
                 Err(WriteFailed::Internal)
@@ -297,6 +398,19 @@ impl RollupTask {
         if before.as_deref() != Some(trouble) {
             tracing::error!(error = trouble, "the database cannot be written");
         }
+    }
+}
+
+fn requests_of(pending: Vec<Pending>) -> Vec<Request> {
+    pending.into_iter().map(|pending| pending.request).collect()
+}
+
+/// Tells each request what became of it. All room is given back before anybody hears that: the next request may come at once.
+fn answer(requests: Vec<Request>, results: Vec<Result<Receipt, WriteFailed>>) {
+    let replies: Vec<_> = requests.into_iter().map(|request| request.reply).collect();
+    for (reply, result) in replies.into_iter().zip(results) {
+        // The client may have gone; what it asked for is done all the same.
+        let _ = reply.send(result);
     }
 }
 

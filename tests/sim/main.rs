@@ -33,10 +33,14 @@ use scale_metrics::events::{Object, wire};
 use scale_metrics::figures::Figures;
 use scale_metrics::store::{Opening, Store, StoreError};
 use scale_metrics::time::{Clock, Date};
+use scale_metrics::worker::extremes::Limits;
 use scale_metrics::worker::retention::Expiry;
-use scale_metrics::worker::{Order, Queue, Readiness, Receipt, Request, Retention, RollupTask, Taken, WriteFailed};
+use scale_metrics::worker::{
+    Order, Progress, Queue, Readiness, Receipt, Request, Retention, RollupTask, Taken, WriteFailed,
+};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
+use tokio::sync::oneshot::error::TryRecvError;
 
 use disk::{Disk, Fault, Op};
 use model::{Model, Stored};
@@ -71,6 +75,10 @@ struct Simulation {
     was_usable: bool,
     /// What may be stored: one state, unless it is unknown whether some commits took effect.
     candidates: Vec<Model>,
+    /// What finding extremes may cost: often so little that requests are set aside.
+    limits: Limits,
+    /// Requests that are set aside, in the order in which they were posted.
+    parked: Vec<(Vec<Object>, Answer<Receipt>)>,
     /// Requests from before, to be posted again.
     posted: Vec<Vec<Value>>,
     log: Vec<String>,
@@ -94,6 +102,14 @@ impl Simulation {
             server: None,
             was_usable: false,
             candidates: vec![Model::empty()],
+            limits: Limits {
+                zone_cost: [1, 64, 512][rng.usize(..3)],
+                commit_cost: [0, 0, 1, 40, 2_048][rng.usize(..5)],
+                replace_cost: [0, 4][rng.usize(..2)],
+                slice_cost: [1, 33, 2_048][rng.usize(..3)],
+                cached_bytes: [0, 4_096, 32 << 20][rng.usize(..3)],
+            },
+            parked: Vec::new(),
             posted: Vec::new(),
             log: Vec::new(),
             counts: Counts::new(),
@@ -117,12 +133,18 @@ impl Simulation {
     fn run(&mut self) {
         for _ in 0..self.rng.u32(15..40) {
             self.step();
+            if self.rng.bool() {
+                let most = self.rng.usize(1..20);
+                self.slices(most);
+            }
             if self.disk.has_crashed() {
                 self.restart();
             }
             self.check();
         }
         self.disk.heal();
+        self.recover();
+        self.slices(usize::MAX);
         self.recover();
         self.check();
         self.audit();
@@ -228,15 +250,69 @@ impl Simulation {
                 Taken::Order(_) | Taken::Closed => unreachable!("neither is asked for"),
             };
             server.task.work(taken);
-            let (group, answers): (Vec<_>, Vec<_>) = waiting.by_ref().take(size).unzip();
-            let answers: Vec<_> = answers.into_iter().map(|mut answer| answer.try_recv().unwrap()).collect();
-            self.learn(&group, &answers);
+            let group = waiting.by_ref().take(size).collect();
+            let parked = self.learn_answered(group);
+            self.count("requests set aside", parked.len() as u64);
+            if Arc::ptr_eq(&queue, &self.server().queue) {
+                self.parked.extend(parked);
+            }
             if !Arc::ptr_eq(&queue, &self.server().queue) {
                 // It had to be started again, and what waited is gone.
                 return;
             }
         }
         assert!(waiting.next().is_none(), "every request is answered");
+    }
+
+    /// Lets the task do slices until it has nothing to do in slices, at most so many.
+    fn slices(&mut self, most: usize) {
+        let mut done = 0;
+        while self.server().task.is_busy() && done < most {
+            let is_ready = self.server().readiness.reasons().is_empty();
+            self.server().task.slice();
+            done += 1;
+            assert!(done < 10_000, "slices get nowhere");
+            let queue = Arc::clone(&self.server().queue);
+            let mut parked = std::mem::take(&mut self.parked);
+            if is_ready {
+                parked = self.learn_answered(parked);
+            } else {
+                // Where nothing can be written, nobody tries.
+                parked.retain_mut(|(_, answer)| match answer.try_recv() {
+                    Ok(result) => {
+                        assert_eq!(result, Err(WriteFailed::Unavailable));
+                        false
+                    }
+                    Err(empty) => {
+                        assert_eq!(empty, TryRecvError::Empty);
+                        true
+                    }
+                });
+            }
+            if Arc::ptr_eq(&queue, &self.server().queue) {
+                self.parked = parked;
+            }
+        }
+        self.count("slices", done as u64);
+    }
+
+    /// Takes in what those of some requests say that are answered, which were committed together; returns the others.
+    fn learn_answered(&mut self, requests: Vec<(Vec<Object>, Answer<Receipt>)>) -> Vec<(Vec<Object>, Answer<Receipt>)> {
+        let (mut group, mut answers, mut others) = (Vec::new(), Vec::new(), Vec::new());
+        for (objects, mut answer) in requests {
+            match answer.try_recv() {
+                Ok(result) => {
+                    group.push(objects);
+                    answers.push(result);
+                }
+                Err(TryRecvError::Empty) => others.push((objects, answer)),
+                Err(TryRecvError::Closed) => panic!("a request is dropped without an answer"),
+            }
+        }
+        if !group.is_empty() {
+            self.learn(&group, &answers);
+        }
+        others
     }
 
     /// What the answers to a group say about what is stored.
@@ -281,6 +357,8 @@ impl Simulation {
 
     /// Moves the clock on, and lets the task forget a little.
     fn expire(&mut self) {
+        // Nothing is set aside for a day.
+        self.slices(usize::MAX);
         if self.rng.bool() {
             self.day += self.rng.u32(1..3);
             self.clock.set(Date::from_days(self.day).unwrap().hour_start(12));
@@ -323,8 +401,15 @@ impl Simulation {
 
     fn reopen_in_order(&mut self) {
         self.log.push("close and open".to_owned());
+        if self.rng.bool() {
+            self.slices(usize::MAX);
+            let server = self.server();
+            server.queue.close();
+            let taken = server.queue.take(1, None);
+            assert_eq!(server.task.work(taken), Progress::Done);
+        }
         self.server().store.close();
-        self.server = None;
+        self.end();
         if self.disk.has_crashed() {
             self.disk.restart();
         }
@@ -332,9 +417,15 @@ impl Simulation {
         self.count("reopened in order", 1);
     }
 
+    /// The server is gone, and what was set aside with it.
+    fn end(&mut self) {
+        self.server = None;
+        self.parked.clear();
+    }
+
     /// Starts again after a crash.
     fn restart(&mut self) {
-        self.server = None;
+        self.end();
         self.disk.restart();
         self.log.push("restart".to_owned());
         if self.rng.u8(..3) == 0 {
@@ -369,7 +460,8 @@ impl Simulation {
             Arc::clone(&readiness),
             Arc::new(Figures::default()),
             Expiry::new(self.retention, self.clock.clone()),
-        );
+        )
+        .with_limits(self.limits);
         self.server = Some(Server { store, queue, readiness, task });
     }
 
@@ -498,6 +590,36 @@ fn a_failed_read_is_mended_in_the_next_pause() {
     simulation.disk.heal();
     simulation.recover();
     assert_eq!(read(&mut simulation).unwrap(), before);
+}
+
+/// The largest of many goes, and finding the next takes more than a commit may read.
+#[test]
+fn a_correction_that_needs_much_to_be_read_does_not_hold_up_others() {
+    let mut simulation = Simulation::new(0);
+    simulation.limits = Limits { zone_cost: 1, commit_cost: 40, replace_cost: 0, slice_cost: 1, cached_bytes: 1 << 20 };
+    simulation.reopen_in_order();
+    let execution = |id: u64, seconds: u64| {
+        json!({
+            "kind": "job_execution", "id": id, "job_type": 1, "status": "COMPLETED",
+            "started": format!("2015-01-01T05:{:02}:{:02}Z", 59 - seconds / 60, 59 - seconds % 60),
+            "ended": "2015-01-01T05:59:59Z",
+        })
+    };
+    let other =
+        |id: u64| json!({"kind": "job", "id": id, "job_type": 1, "status": "FAILED", "ended": "2015-01-01T05:59:59Z"});
+    simulation.post(vec![(1..=1_000).map(|id| execution(id, id % 3_000 + 1)).collect()]);
+    simulation.slices(usize::MAX);
+    for (round, id) in [(1, 1_000), (2, 999)] {
+        simulation.post(vec![vec![execution(id, 5)], vec![other(round)]]);
+        assert_eq!(simulation.parked.len(), usize::from(round == 1), "only the first has to read a lot");
+        simulation.post(vec![vec![other(round + 10)]]);
+        simulation.check();
+        simulation.slices(usize::MAX);
+        assert!(simulation.parked.is_empty());
+        simulation.check();
+    }
+    assert!(simulation.counts["slices"] >= 1_000 / 128, "{:?}", simulation.counts);
+    simulation.audit();
 }
 
 #[test]
