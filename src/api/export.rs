@@ -48,8 +48,14 @@ pub(super) async fn export(request: HttpRequest, state: Data<State>) -> Result<H
         // What there is to be counted is not worth a copy.
         return Ok(HttpResponse::Ok().content_type(NDJSON).finish());
     }
+    // The copy is made to its end, also when the client is gone meanwhile.
     let permit = Arc::clone(&state.exports.0).try_acquire_owned().map_err(|_| ApiError::ManyExports)?;
-    let copy = super::read_off_thread(&state, |state| Ok(state.store.snapshot()?.copy(state.store.directory())?));
+    let permit = Arc::new(permit);
+    let kept = Arc::clone(&permit);
+    let copy = super::read_off_thread(&state, move |state| {
+        let _kept = &kept;
+        Ok(state.store.snapshot()?.copy(state.store.directory())?)
+    });
     let copy = copy.await?;
     let is_packed = wants_gzip(&request);
     let mut lines = Vec::new();
@@ -87,7 +93,7 @@ struct Export {
     lines: Vec<u8>,
     packer: Option<GzEncoder<Vec<u8>>>,
     is_over: bool,
-    _permit: OwnedSemaphorePermit,
+    _permit: Arc<OwnedSemaphorePermit>,
 }
 
 impl Export {
