@@ -88,7 +88,14 @@ impl App {
             access: Access::new(config.access.tokens, config.access.public_read),
             store: Arc::clone(&store),
             queue: Arc::clone(&queue),
-            answers: Answers::new(config.api.answer_bytes, config.api.answer_cache_bytes, Arc::clone(&figures)),
+            answers: Answers::new(
+                config.api.answer_bytes,
+                config.api.answer_cache_bytes,
+                workers,
+                // A clock cannot go on for any number of seconds.
+                Duration::from_secs(config.api.answer_timeout_s.min(24 * 60 * 60)),
+                Arc::clone(&figures),
+            ),
             readiness: Arc::clone(&readiness),
             figures: Arc::clone(&figures),
             clock: clock.clone(),

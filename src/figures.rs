@@ -42,6 +42,8 @@ pub struct Figures {
     pub answers_computed: IntCounter,
     /// Answers that were there already.
     pub answers_kept: IntCounter,
+    /// Answers that were given up before they were computed.
+    pub answers_stopped: IntCounter,
 }
 
 impl Default for Figures {
@@ -110,11 +112,12 @@ impl Default for Figures {
             ),
             answers_computed: counter(
                 "scale_metrics_answers_computed_total",
-                "Answers with plot data that were computed.",
+                "Answers about metrics that were computed.",
             ),
-            answers_kept: counter(
-                "scale_metrics_answers_kept_total",
-                "Answers with plot data that were there already.",
+            answers_kept: counter("scale_metrics_answers_kept_total", "Answers about metrics that were there already."),
+            answers_stopped: counter(
+                "scale_metrics_answers_stopped_total",
+                "Answers about metrics that were given up: their clients were gone, or they took too long.",
             ),
             registry,
         }

@@ -7,7 +7,6 @@ use tokio::sync::oneshot;
 use utoipa::ToSchema;
 
 use super::openapi::TypeName;
-use super::params::Params;
 use super::{ApiError, State};
 use crate::access;
 use crate::events::ChoiceId;
@@ -62,7 +61,7 @@ impl Difference {
 /// One day after the other, each as an order of its own, so that requests are stored in between.
 pub(super) async fn rebuild(request: HttpRequest, state: Data<State>) -> Result<HttpResponse, ApiError> {
     state.allow(&request, access::Scope::Admin)?;
-    let range = Params::parse(request.query_string()).time_range(state.clock.now())?;
+    let range = super::parameters(&request)?.time_range(state.clock.now())?;
     let (first, last) = range.dates();
     let (dates, kept) = super::read_off_thread(&state, move |state| {
         let snapshot = state.store.snapshot()?;

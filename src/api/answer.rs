@@ -2,6 +2,7 @@
 //!
 //! The tag is strong, so each encoding of a body has its own: the hash of the plain body, with the encoding's name behind it.
 
+use std::convert::Infallible;
 use std::io::Write;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -53,21 +54,35 @@ impl Answer {
     }
 
     /// The same answer, compressed. The lease has room for the plain body, which is more than is needed.
-    pub(crate) fn packed(&self, mut lease: Option<Lease>) -> Self {
+    pub(crate) fn packed(&self, lease: Option<Lease>) -> Self {
+        let Ok(packed) = self.packed_while(|| Ok::<_, Infallible>(()), lease);
+        packed
+    }
+
+    /// As [`packed`](Self::packed), but every few milliseconds asks whether to `go_on`.
+    pub(crate) fn packed_while<E>(
+        &self,
+        go_on: impl Fn() -> Result<(), E>,
+        mut lease: Option<Lease>,
+    ) -> Result<Self, E> {
+        const WRITTEN: &str = "a vector takes all that is written to it";
         let mut encoder = GzEncoder::new(Vec::with_capacity(self.body.len() / 8), Compression::fast());
-        let written = encoder.write_all(&self.body).and_then(|()| encoder.finish());
-        let body = written.expect("a vector takes all that is written to it");
+        for piece in self.body.chunks(PACKED_AT_ONCE) {
+            go_on()?;
+            encoder.write_all(piece).expect(WRITTEN);
+        }
+        let body = encoder.finish().expect(WRITTEN);
         if let Some(lease) = &mut lease {
             lease.shrink(body.len());
         }
-        Self {
+        Ok(Self {
             media_type: self.media_type,
             body: Bytes::from(body),
             hash: self.hash,
             tag: tag(self.hash, PACKED),
             is_packed: true,
             lease,
-        }
+        })
     }
 
     /// Which plain body it is.
@@ -117,6 +132,9 @@ fn head(response: &mut HttpResponseBuilder, tag: HeaderValue) -> &mut HttpRespon
         // Numbers change with every event: ask each time, and mostly be told that nothing has changed.
         .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-cache")))
 }
+
+/// How much of a body is compressed before it is asked whether to go on, in bytes: some milliseconds' worth.
+const PACKED_AT_ONCE: usize = 1 << 20;
 
 /// What a tag has behind it for the compressed body.
 const PACKED: &str = "-gzip";

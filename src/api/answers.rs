@@ -2,24 +2,28 @@
 //!
 //! They are found by what was asked ([`Question`]), and hold as long as the store has the version that they were computed
 //! from: everybody who asks has looked at the store's version before, so that an answer never hides an event that was
-//! acknowledged. What many ask at the same time is computed once.
+//! acknowledged. What many ask at the same time is computed once, off the async threads unless it is short ([`super::work`]).
 //!
 //! All answers together, in the making, kept or on their way to slow clients, share a budget of memory.
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::FutureExt as _;
 use quick_cache::sync::{Cache, EntryAction, EntryResult};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
+use tokio::sync::OwnedSemaphorePermit;
 
+use super::ApiError;
 use super::answer::{Answer, Content, wants_gzip};
+use super::connection::Phase;
 use super::v6::Question;
-use super::{ApiError, off_thread};
+use super::work::{Bounds, Job, Jobs, Size};
 use crate::figures::Figures;
 use crate::memory::{Budget, Lease};
-use crate::store::Snapshot;
+use crate::store::{Snapshot, Store};
 
 /// Plain bodies up to this size are compressed on the async threads.
 const SMALL_BYTES: usize = 64 << 10;
@@ -29,7 +33,8 @@ const LARGEST_PART: usize = 2;
 
 /// The answers of this server.
 pub(crate) struct Answers {
-    kept: Cache<Key, Kept, Weight>,
+    kept: Arc<Cache<Key, Kept, Weight>>,
+    jobs: Arc<Jobs<Key>>,
     budget: Budget,
     /// The most memory that the making of one may take, in bytes.
     limit: usize,
@@ -68,8 +73,15 @@ type DefaultLifecycle = quick_cache::sync::DefaultLifecycle<Key, Kept>;
 
 impl Answers {
     /// Answers that may take `answer_bytes` together, `cache_bytes` of them for those that are kept, but at most so many that
-    /// the largest one still finds room.
-    pub(crate) fn new(answer_bytes: usize, cache_bytes: usize, figures: Arc<Figures>) -> Self {
+    /// the largest one still finds room. So many are computed `at_once`; each may wait as long as `timeout` for its turn, and then
+    /// take as long.
+    pub(crate) fn new(
+        answer_bytes: usize,
+        cache_bytes: usize,
+        at_once: usize,
+        timeout: Duration,
+        figures: Arc<Figures>,
+    ) -> Self {
         let limit = answer_bytes / LARGEST_PART;
         let cache_bytes = cache_bytes.min(answer_bytes - limit);
         let options = OptionsBuilder::new()
@@ -80,7 +92,8 @@ impl Answers {
             .build()
             .expect("capacity and number of items are given");
         let kept = Cache::with_options(options, Weight, DefaultHashBuilder::default(), DefaultLifecycle::default());
-        Self { kept, budget: Budget::new(answer_bytes), limit, figures }
+        let jobs = Arc::new(Jobs::new(at_once, timeout));
+        Self { kept: Arc::new(kept), jobs, budget: Budget::new(answer_bytes), limit, figures }
     }
 
     /// How much memory answers hold.
@@ -98,17 +111,27 @@ impl Answers {
         self.kept.len()
     }
 
+    /// Waits for the turn to do something that takes milliseconds off the async threads, as long as the permit lives.
+    pub(crate) async fn turn(&self) -> Result<OwnedSemaphorePermit, ApiError> {
+        self.jobs.turn().await
+    }
+
     /// The answer to what `ask` finds out, with a new snapshot each time that it is called. It is computed if none is kept
-    /// that is as new as that.
+    /// that is as new as that. When the client of a long computation closes its connection, it is an error.
     pub(crate) async fn answer(
         &self,
-        ask: impl Fn() -> Result<(Question, Snapshot), ApiError>,
+        store: &Arc<Store>,
+        client: Option<&Phase>,
+        ask: impl AsyncFn() -> Result<(Question, Snapshot), ApiError>,
     ) -> Result<Arc<Answer>, ApiError> {
         let mut turn = None;
         loop {
-            let (question, snapshot) = ask()?;
-            let key = Key::Question(question.clone());
+            let (question, snapshot) = ask().await?;
             let version = snapshot.version();
+            if !question.is_small() {
+                return self.compute_apart(question, snapshot, store, client).await;
+            }
+            let key = Key::Question(question.clone());
             let turn = match turn.take() {
                 Some((asked, turn)) if asked == key => turn,
                 _ => {
@@ -134,15 +157,53 @@ impl Answers {
                     }
                 }
             };
-            let room = Room { lease: self.budget.lease(), limit: self.limit };
-            let answer = if question.is_small() {
-                question.answer(&snapshot, room)
-            } else {
-                off_thread(move || question.answer(&snapshot, room)).await?
-            };
+            let answer = question.answer(&snapshot, self.room(Bounds::new(self.jobs.timeout())))?;
             self.figures.answers_computed.inc();
-            return Ok(keep(turn, version, answer?));
+            return Ok(keep(turn, version, answer));
         }
+    }
+
+    /// The answer to a question that takes a while, computed off the async threads unless it is kept. The snapshot only says
+    /// which version the client may expect; it is given back before anybody waits.
+    async fn compute_apart(
+        &self,
+        question: Question,
+        snapshot: Snapshot,
+        store: &Arc<Store>,
+        client: Option<&Phase>,
+    ) -> Result<Arc<Answer>, ApiError> {
+        let key = Key::Question(question.clone());
+        let version = snapshot.version();
+        let found = || self.kept.get(&key).filter(|kept| kept.version >= version).map(|kept| kept.answer);
+        if let Some(answer) = found() {
+            self.figures.answers_kept.inc();
+            return Ok(answer);
+        }
+        let size = question.size(&snapshot)?;
+        drop(snapshot);
+        let (kept, figures, store) = (Arc::clone(&self.kept), Arc::clone(&self.figures), Arc::clone(store));
+        let (budget, limit, place) = (self.budget.clone(), self.limit, key.clone());
+        let compute = move |job: &Job, bounds: Bounds| {
+            let snapshot = store.snapshot()?;
+            let version = snapshot.version();
+            job.reads(version);
+            let room = Room { lease: budget.lease(), limit, bounds, looks: 0 };
+            let answer = question.answer(&snapshot, room).inspect_err(|error| {
+                if matches!(error, ApiError::ClientGone | ApiError::AnswerTimeout(_)) {
+                    figures.answers_stopped.inc();
+                }
+            });
+            let answer = Arc::new(answer?);
+            figures.answers_computed.inc();
+            kept.insert(place, Kept { version, answer: Arc::clone(&answer) });
+            Ok(answer)
+        };
+        unless_gone(client, self.jobs.wait(&key, version, size, found, compute)).await
+    }
+
+    /// The memory for an answer that is made within these bounds.
+    fn room(&self, bounds: Bounds) -> Room {
+        Room { lease: self.budget.lease(), limit: self.limit, bounds, looks: 0 }
     }
 
     /// The response that sends an answer, compressed if the client asked for that.
@@ -153,20 +214,37 @@ impl Answers {
         if !wants_gzip(request) {
             return Ok(plain.respond());
         }
-        let packed = match self.find(&Key::Packed(plain.hash()), 0).await {
+        let key = Key::Packed(plain.hash());
+        if plain.len() > SMALL_BYTES {
+            let packed = unless_gone(request.conn_data::<Phase>(), self.pack_apart(key, plain)).await?;
+            return Ok(packed.respond());
+        }
+        let packed = match self.find(&key, 0).await {
             Ok(packed) => packed,
             Err(turn) => {
                 let mut lease = self.budget.lease();
                 lease.hold(plain.len())?;
-                let packed = if plain.len() <= SMALL_BYTES {
-                    plain.packed(Some(lease))
-                } else {
-                    off_thread(move || plain.packed(Some(lease))).await?
-                };
-                keep(turn, u64::MAX, packed)
+                keep(turn, ALWAYS, plain.packed(Some(lease)))
             }
         };
         Ok(packed.respond())
+    }
+
+    /// A large answer, compressed off the async threads unless it is kept.
+    async fn pack_apart(&self, key: Key, plain: Arc<Answer>) -> Result<Arc<Answer>, ApiError> {
+        let found = || self.kept.get(&key).map(|kept| kept.answer);
+        if let Some(packed) = found() {
+            return Ok(packed);
+        }
+        let (kept, budget, place) = (Arc::clone(&self.kept), self.budget.clone(), key.clone());
+        let compute = move |_: &Job, bounds: Bounds| {
+            let mut lease = budget.lease();
+            lease.hold(plain.len())?;
+            let packed = Arc::new(plain.packed_while(|| bounds.check(), Some(lease))?);
+            kept.insert(place, Kept { version: ALWAYS, answer: Arc::clone(&packed) });
+            Ok(packed)
+        };
+        self.jobs.wait(&key, 0, Size::Short, found, compute).await
     }
 
     /// The answer that is kept, if it is of that version or a later one; or the turn to compute it. Waits while somebody
@@ -187,6 +265,22 @@ impl Answers {
     }
 }
 
+/// The outcome of a long computation, or an error as soon as the client closes its connection.
+async fn unless_gone<T>(
+    client: Option<&Phase>,
+    computed: impl Future<Output = Result<T, ApiError>>,
+) -> Result<T, ApiError> {
+    let Some(client) = client else { return computed.await };
+    tokio::select! {
+        biased;
+        outcome = computed => outcome,
+        () = client.gone() => Err(ApiError::ClientGone),
+    }
+}
+
+/// The version of what depends on no store.
+const ALWAYS: u64 = u64::MAX;
+
 /// Keeps an answer, and gives it to those who wait for it.
 fn keep(turn: Turn<'_>, version: u64, answer: Answer) -> Arc<Answer> {
     let answer = Arc::new(answer);
@@ -195,15 +289,30 @@ fn keep(turn: Turn<'_>, version: u64, answer: Answer) -> Arc<Answer> {
     answer
 }
 
-/// The memory that an answer takes while it is made.
+/// The memory that an answer takes while it is made, and what bounds its making.
 pub(crate) struct Room {
     lease: Lease,
     limit: usize,
+    bounds: Bounds,
+    /// How often it was asked for memory.
+    looks: u32,
 }
 
+/// After how many requests for memory the clock is looked at: some microseconds later.
+const LOOK_EVERY: u32 = 256;
+
 impl Room {
-    /// Makes sure that there is room for so many bytes.
+    /// What the making keeps to, for loops that ask for no memory.
+    pub(crate) fn bounds(&self) -> Bounds {
+        self.bounds.clone()
+    }
+
+    /// Makes sure that there is room for so many bytes, and time. Loops ask for each item.
     pub(crate) fn hold(&mut self, bytes: usize) -> Result<(), ApiError> {
+        self.looks = self.looks.wrapping_add(1);
+        if self.looks.is_multiple_of(LOOK_EVERY) {
+            self.bounds.check()?;
+        }
         if bytes > self.limit {
             return Err(ApiError::AnswerTooLarge(self.limit));
         }
@@ -212,7 +321,7 @@ impl Room {
 
     /// The finished answer, which holds what its body takes from now on.
     pub(crate) fn keep(mut self, content: Content) -> Result<Answer, ApiError> {
-        self.lease.hold(content.body.len())?;
+        self.hold(content.body.len())?;
         self.lease.shrink(content.body.len());
         Ok(Answer::new(content, Some(self.lease)))
     }

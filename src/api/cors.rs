@@ -6,6 +6,7 @@ use actix_web::middleware::Condition;
 
 use super::export::TOTAL_COUNT;
 use super::observe::REQUEST_ID;
+use super::params::IGNORED_PARAMETERS;
 use crate::config::WebOrigin;
 
 /// How long a browser may remember what it was told, in seconds.
@@ -22,7 +23,7 @@ pub(crate) fn cors(origins: &[WebOrigin]) -> Condition<Cors> {
             header::IF_NONE_MATCH,
             REQUEST_ID,
         ])
-        .expose_headers([header::ETAG, header::RETRY_AFTER, REQUEST_ID, TOTAL_COUNT])
+        .expose_headers([header::ETAG, header::RETRY_AFTER, REQUEST_ID, TOTAL_COUNT, IGNORED_PARAMETERS])
         // A refusal comes from the browser; what asks without one is none of its business.
         .block_on_origin_mismatch(false)
         .max_age(REMEMBER_S);

@@ -1,6 +1,7 @@
 //! Every way a request can fail, and the one translation to status and body.
 
 use std::num::NonZeroU64;
+use std::sync::Arc;
 
 use actix_web::http::header;
 use actix_web::http::{Method, StatusCode};
@@ -54,6 +55,9 @@ impl<'a> ErrorView<'a> {
     }
 }
 
+/// How much of a value a refusal shows, in bytes.
+pub(super) const SHOWN_BYTES: usize = 1_000;
+
 /// After how many seconds a client may try to write again.
 const RETRY_AFTER_S: u32 = 1;
 
@@ -62,6 +66,9 @@ pub(crate) enum ApiError {
     /// Names the parameter, the value and what is allowed.
     #[error("Parameter {name} is {value:?}; {allowed}.")]
     BadParameter { name: String, value: String, allowed: String },
+    /// A name that nobody knows, but that is easily mistaken for one of a parameter.
+    #[error("There is no parameter {name}. Did you mean {meant}?")]
+    NearMiss { name: String, meant: &'static str },
     #[error("Invalid page.")]
     InvalidPage,
     #[error("Not found.")]
@@ -89,6 +96,18 @@ pub(crate) enum ApiError {
          (column, group, page_size)"
     )]
     AnswerTooLarge(usize),
+    #[error("as many large answers are being computed as may be at once; try again")]
+    Busy,
+    #[error(
+        "the answer was not computed within {0} seconds; ask for a shorter time, fewer choices or fewer columns at once \
+         (column, group, page_size), or try again when the server has less to do"
+    )]
+    AnswerTimeout(u64),
+    #[error("the connection was closed while the answer was being computed; keep it open until the answer is there")]
+    ClientGone,
+    /// Of an answer that several requests wait for.
+    #[error(transparent)]
+    Shared(#[from] Arc<Self>),
     #[error(transparent)]
     Picture(#[from] Impossible),
     #[error("too many exports run already; try again")]
@@ -112,18 +131,23 @@ pub(crate) enum ApiError {
 }
 
 impl ApiError {
+    /// Names the parameter, the value, or the beginning of a long one, and what is allowed.
     pub(crate) fn parameter(name: &str, value: &str, allowed: impl Into<String>) -> Self {
-        Self::BadParameter { name: name.to_owned(), value: value.to_owned(), allowed: allowed.into() }
+        let shown = &value[..value.floor_char_boundary(SHOWN_BYTES)];
+        let value = if shown.len() < value.len() { format!("{shown}…") } else { value.to_owned() };
+        Self::BadParameter { name: name.to_owned(), value, allowed: allowed.into() }
     }
 
     /// Whether it is the database's fault, and over when that is open again.
     pub(crate) fn may_pass(&self) -> bool {
-        matches!(self, Self::Unreadable(_))
+        if let Self::Shared(error) = self { error.may_pass() } else { matches!(self, Self::Unreadable(_)) }
     }
 
     /// What the log says of it: more than the client is told.
     pub(crate) fn cause(&self) -> String {
-        if let Self::Unreadable(error) | Self::NoCopy(error) | Self::Store(error) = self {
+        if let Self::Shared(error) = self {
+            error.cause()
+        } else if let Self::Unreadable(error) | Self::NoCopy(error) | Self::Store(error) = self {
             chain(error)
         } else {
             self.to_string()
@@ -149,7 +173,9 @@ impl From<StoreError> for ApiError {
 impl ResponseError for ApiError {
     fn status_code(&self) -> StatusCode {
         match self {
+            Self::Shared(error) => error.status_code(),
             Self::BadParameter { .. }
+            | Self::NearMiss { .. }
             | Self::NotJson(_)
             | Self::BadBody(_)
             | Self::Invalid(_)
@@ -163,6 +189,9 @@ impl ResponseError for ApiError {
             Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMedia(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::ManyExports
+            | Self::Busy
+            | Self::AnswerTimeout(_)
+            | Self::ClientGone
             | Self::Full(_)
             | Self::Stopping(Stopping)
             | Self::Unreadable(_)

@@ -80,7 +80,8 @@ pub(super) async fn post(
     let phase = head.conn_data::<Phase>();
     let is_chunked = head.headers().contains_key(header::TRANSFER_ENCODING);
     phase.inspect(|phase| phase.receive((!is_chunked).then(|| announced(&head).unwrap_or(0))));
-    let received = match state.allow(&head, Scope::Write).and_then(|()| Form::of(&head)) {
+    let form = state.allow(&head, Scope::Write).and_then(|()| check_wait(&head)).and_then(|()| Form::of(&head));
+    let received = match form {
         Ok(form) => receive(&head, form, &mut payload, &state, &mut lease).await.map(|body| (form, body)),
         Err(error) => Err(error),
     };
@@ -103,6 +104,14 @@ pub(super) async fn post(
     state.queue.push(Request { objects, lease, reply })?;
     let receipt = answer.await.unwrap_or(Err(WriteFailed::Internal))?;
     Ok(HttpResponse::Ok().json(Accepted::from(receipt)))
+}
+
+/// What `wait` may be. Either way the answer comes when everything shows.
+pub(super) const WAITS: &[(&str, bool)] = &[("true", true), ("false", false)];
+
+/// Refuses a `wait` that is none of its words.
+fn check_wait(head: &HttpRequest) -> Result<(), ApiError> {
+    super::parameters(head)?.word("wait", WAITS).map(|_| ())
 }
 
 /// Reads the objects of a body; where there is no room for all of them, once more as soon as there is. The lease holds what

@@ -22,8 +22,9 @@ mod openapi;
 mod page;
 mod params;
 mod v6;
+mod work;
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
@@ -52,6 +53,7 @@ pub(crate) use error::ApiError;
 pub(crate) use export::Exports;
 pub(crate) use observe::observe;
 pub(crate) use openapi::DOCUMENT;
+use params::{Known, Params};
 
 /// How long whoever reads waits for a database that failed to be open again.
 const REOPEN_PATIENCE: Duration = Duration::from_secs(5);
@@ -196,13 +198,50 @@ fn each_type(path: &str, serve: fn(&str, &'static MetricsType) -> Resource) -> V
 /// The pages for people, which `dashboard` serves.
 pub(crate) const PAGES: [&str; 3] = ["/", "/explorer/", "/v6/docs/"];
 
+/// Every path that something is served at; of an endpoint, with the query parameters that its description names. What is
+/// read of a query and what the document says of it cannot differ.
+static ROUTES: LazyLock<HashMap<String, Option<Known>>> = LazyLock::new(|| {
+    let mut routes: HashMap<_, _> = PAGES.iter().map(|&path| (path.to_owned(), None)).collect();
+    for endpoint in ENDPOINTS {
+        let described = openapi::query_parameters(&(endpoint.describe)());
+        for metrics in CATALOG.iter() {
+            // The description is that of all types; the filters of another one mean nothing.
+            let is_foreign = |name: &String| CATALOG.iter().any(|other| other.filters.contains(&name.as_str()));
+            let is_own = |name: &String| metrics.filters.contains(&name.as_str());
+            let known = described.iter().filter(|name| is_own(name) || !is_foreign(name)).cloned();
+            routes.insert(endpoint.path.replace("{name}", metrics.name), Some(Known::new(known)));
+        }
+    }
+    routes
+});
+
 /// What the figures call the route of a path: the path itself, if there is anything. Clients cannot make the figures grow.
 fn route_of(path: &str) -> &str {
-    static ROUTES: LazyLock<HashSet<String>> = LazyLock::new(|| {
-        let paths = ENDPOINTS.iter().map(|endpoint| endpoint.path).chain(PAGES);
-        paths.flat_map(|path| CATALOG.iter().map(|metrics| path.replace("{name}", metrics.name))).collect()
-    });
-    if ROUTES.contains(path) { path } else { "other" }
+    if ROUTES.contains_key(path) { path } else { "other" }
+}
+
+/// The query parameters that the endpoint of a request knows; `None` where there is no endpoint.
+fn known_parameters(request: &HttpRequest) -> Option<&'static Known> {
+    let known = ROUTES.get(request.path());
+    // A path may be written with escapes that it does not need, or be taken without its slash.
+    let known = known.or_else(|| ROUTES.get(&request.match_pattern()?));
+    known.or_else(|| ROUTES.get(&format!("{}/", request.match_pattern()?)))?.as_ref()
+}
+
+/// The query parameters of a request to an endpoint.
+fn parameters(request: &HttpRequest) -> Result<Params<'_>, ApiError> {
+    Params::parse(request.query_string(), known_at_endpoint(request))
+}
+
+/// The query parameters that the endpoint which answers a request knows.
+fn known_at_endpoint(request: &HttpRequest) -> &'static Known {
+    known_parameters(request).expect("every endpoint has a description")
+}
+
+/// The query parameters that an endpoint knows, by its path.
+#[cfg(any(test, feature = "fuzzing"))]
+fn known_at(path: &str) -> &'static Known {
+    ROUTES.get(path).and_then(Option::as_ref).expect("it is the path of an endpoint")
 }
 
 /// A resource that is read with `GET` or `HEAD`.

@@ -8,16 +8,17 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use actix_web::Error;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::web::{Bytes, Data};
+use actix_web::{Error, HttpRequest};
 
 use super::connection::Phase;
-use super::{ApiError, State, route_of};
+use super::params::{IGNORED_PARAMETERS, ignored};
+use super::{ApiError, State, known_parameters, route_of};
 use crate::config::LogLevel;
 use crate::telemetry::{RequestLine, say_request};
 
@@ -54,13 +55,23 @@ pub(crate) async fn observe(
         BodySize::Stream if line.method != Method::HEAD => u64::MAX,
         BodySize::Sized(_) | BodySize::Stream | BodySize::None => 0,
     };
+    let ignored = ignored_parameters(response.request());
     let headers = response.headers_mut();
+    if let Some(names) = ignored {
+        headers.insert(IGNORED_PARAMETERS, names);
+    }
     headers.insert(REQUEST_ID, line.id.clone());
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, NO_SNIFFING);
     if !headers.contains_key(header::CONTENT_SECURITY_POLICY) {
         headers.insert(header::CONTENT_SECURITY_POLICY, POLICY);
     }
     Ok(response.map_body(|_, body| Observed { body, line }))
+}
+
+/// Which of the parameters of a request nothing knows.
+fn ignored_parameters(request: &HttpRequest) -> Option<HeaderValue> {
+    let query = request.uri().query()?;
+    ignored(query, known_parameters(request)?)
 }
 
 /// The method, if it is one that anybody uses: clients cannot make the figures grow.

@@ -105,6 +105,13 @@ fn positive(text: &str) -> Option<usize> {
     (number > 0).then_some(number)
 }
 
+/// The absolute URL of a request, without its query.
+pub(super) fn address(request: &HttpRequest, listens_on: SocketAddr) -> String {
+    // A proxy between may be asked by another one than it asks with.
+    let scheme = if request.connection_info().scheme().eq_ignore_ascii_case("https") { "https" } else { "http" };
+    format!("{scheme}://{}{}", host(request, listens_on), request.uri().path())
+}
+
 /// The host as the client, or the proxy between, calls it; where nobody does, or what they say is none, the address that the
 /// server listens on.
 fn host(request: &HttpRequest, listens_on: SocketAddr) -> String {
@@ -124,41 +131,42 @@ fn host(request: &HttpRequest, listens_on: SocketAddr) -> String {
 pub(crate) struct Links {
     /// The absolute URL without its query.
     address: String,
-    /// The parameters, as they stood; `None` where a page number goes.
-    parts: Vec<Option<String>>,
+    /// The parameters before the page number, as they stood, each with `&` behind it.
+    before: String,
+    /// The parameters behind it, each with `&` before it.
+    behind: String,
 }
 
 impl Links {
-    /// Links for the pages of this request.
-    pub(crate) fn of(request: &HttpRequest, listens_on: SocketAddr, params: &Params<'_>) -> Self {
-        // A proxy between may be asked by another one than it asks with.
-        let scheme = if request.connection_info().scheme().eq_ignore_ascii_case("https") { "https" } else { "http" };
-        let address = format!("{scheme}://{}{}", host(request, listens_on), request.uri().path());
-        let mut parts = Vec::new();
+    /// Links for the pages of a request to this address. The page number goes where the first one stood.
+    pub(crate) fn new(address: String, params: &Params<'_>) -> Self {
+        let (mut before, mut behind, mut is_behind) = (String::new(), String::new(), false);
         for pair in params.pairs() {
-            if pair.name != "page" {
-                parts.push(Some(pair.raw.to_owned()));
-            } else if !parts.contains(&None) {
-                parts.push(None);
+            if pair.name == "page" {
+                is_behind = true;
+            } else if is_behind {
+                behind.extend(["&", pair.raw]);
+            } else {
+                before.extend([pair.raw, "&"]);
             }
         }
-        if !parts.contains(&None) {
-            parts.push(None);
-        }
-        Self { address, parts }
+        Self { address, before, behind }
     }
 
     /// The memory that the texts take, in bytes.
     pub(crate) fn memory(&self) -> usize {
-        self.address.len() + self.parts.iter().flatten().map(|part| part.len() + size_of::<String>()).sum::<usize>()
+        self.address.len() + self.before.len() + self.behind.len()
     }
 
     fn to(&self, page: usize) -> String {
-        let parts = self.parts.iter().filter_map(|part| match part {
-            Some(raw) => Some(raw.clone()),
-            None => (page > 1).then(|| format!("page={page}")),
-        });
-        let query = parts.collect::<Vec<_>>().join("&");
-        if query.is_empty() { self.address.clone() } else { format!("{}?{query}", self.address) }
+        let Self { address, before, behind } = self;
+        let query = if page > 1 { format!("{before}page={page}{behind}") } else { without_page(before, behind) };
+        if query.is_empty() { address.clone() } else { format!("{address}?{query}") }
     }
+}
+
+/// The parameters before and behind a page number that is left out.
+fn without_page(before: &str, behind: &str) -> String {
+    let before = before.strip_suffix('&').unwrap_or(before);
+    if before.is_empty() { behind.strip_prefix('&').unwrap_or(behind).to_owned() } else { format!("{before}{behind}") }
 }

@@ -1,47 +1,131 @@
 //! Query parameters as real clients send them (contract, section 5), and the kinds of values that endpoints share.
 //!
-//! Unknown parameters and empty pairs are passed over; a parameter that is empty or `null` counts as not given.
+//! `name[]` is `name`: web clients write lists so. A parameter that is empty or `null` counts as not given. Which parameters an
+//! endpoint knows is taken from its description ([`Known`]); others are ignored and named in a header of the response
+//! ([`ignored`]), save near misses of known ones, which are refused.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::ops::RangeInclusive;
+
+use actix_web::http::header::{HeaderName, HeaderValue};
 
 use super::ApiError;
 use crate::time::{Date, Duration, TimeRange, Timestamp};
 
+/// The header that names the parameters which were ignored.
+pub(super) const IGNORED_PARAMETERS: HeaderName = HeaderName::from_static("x-ignored-parameters");
+
+/// How long that header may become, in bytes, and each name in it.
+const IGNORED_BYTES: usize = 1_000;
+const IGNORED_NAME_BYTES: usize = 100;
+/// What stands for the rest of a name or of the list.
+const CUT: &str = "...";
+
+/// Names that people write by mistake, each with the parameter that they mean.
+const NEAR_MISSES: [(&str, &str); 8] = [
+    ("columns", "column"),
+    ("groups", "group"),
+    ("choice", "choice_id"),
+    ("choice_ids", "choice_id"),
+    ("start", "started"),
+    ("from", "started"),
+    ("end", "ended"),
+    ("to", "ended"),
+];
+
+/// The query parameters that an endpoint knows.
+#[derive(Debug, Default)]
+pub(crate) struct Known(Vec<String>);
+
+impl Known {
+    /// These, and no others.
+    pub(super) fn new(names: impl IntoIterator<Item = String>) -> Self {
+        Self(names.into_iter().collect())
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|known| known == name)
+    }
+
+    /// The known parameter that an unknown name probably means.
+    fn meant_by(&self, name: &str) -> Option<&'static str> {
+        let (_, meant) = NEAR_MISSES.iter().find(|(wrong, _)| *wrong == name)?;
+        self.has(meant).then_some(*meant)
+    }
+}
+
 /// The parameters of one request, in the order given.
-pub(crate) struct Params<'a>(Vec<Pair<'a>>);
+pub(crate) struct Params<'a> {
+    pairs: Vec<Pair<'a>>,
+    known: &'a Known,
+}
 
 /// One parameter: as it stood in the query, and what that means.
 pub(super) struct Pair<'a> {
     pub(super) raw: &'a str,
+    /// Without `[]` behind it.
     pub(super) name: Cow<'a, str>,
     value: Cow<'a, str>,
 }
 
+impl<'a> Pair<'a> {
+    /// Decodes `name=value`; `None` if there is nothing.
+    fn parse(raw: &'a str) -> Option<Self> {
+        let (name, value) = form_urlencoded::parse(raw.as_bytes()).next()?;
+        let name = match name {
+            Cow::Borrowed(name) => Cow::Borrowed(name.strip_suffix("[]").unwrap_or(name)),
+            Cow::Owned(mut name) => {
+                name.truncate(name.strip_suffix("[]").unwrap_or(&name).len());
+                Cow::Owned(name)
+            }
+        };
+        Some(Self { raw, name, value })
+    }
+
+    /// Whether it has a value: an empty one or `null` is none.
+    fn is_given(&self) -> bool {
+        !self.value.is_empty() && self.value != "null"
+    }
+}
+
 impl<'a> Params<'a> {
-    /// Reads a query string.
-    pub(crate) fn parse(query: &'a str) -> Self {
-        let pairs = query.split('&').filter_map(|raw| {
-            let (name, value) = form_urlencoded::parse(raw.as_bytes()).next()?;
-            Some(Pair { raw, name, value })
-        });
-        Self(pairs.collect())
+    /// Reads the query string of an endpoint that knows these parameters. A near miss of one of them is an error.
+    pub(crate) fn parse(query: &'a str, known: &'a Known) -> Result<Self, ApiError> {
+        let pairs: Vec<_> = query.split('&').filter_map(Pair::parse).collect();
+        for pair in pairs.iter().filter(|pair| pair.is_given() && !known.has(&pair.name)) {
+            if let Some(meant) = known.meant_by(&pair.name) {
+                return Err(ApiError::NearMiss { name: pair.name.clone().into_owned(), meant });
+            }
+        }
+        Ok(Self { pairs, known })
     }
 
     /// All of them, in the order given.
     pub(super) fn pairs(&self) -> impl Iterator<Item = &Pair<'a>> {
-        self.0.iter()
+        self.pairs.iter()
     }
 
-    /// Every value given for a parameter that may be repeated.
-    pub(crate) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
-        let pairs = self.0.iter().filter(move |pair| pair.name == name);
-        pairs.map(|pair| pair.value.as_ref()).filter(|value| !value.is_empty() && *value != "null")
+    /// Every value given for a parameter.
+    fn all(&self, name: &str) -> impl DoubleEndedIterator<Item = &str> {
+        debug_assert!(self.known.has(name), "{name} is read, but not described");
+        let pairs = self.pairs.iter().filter(move |pair| pair.name == name && pair.is_given());
+        pairs.map(|pair| pair.value.as_ref())
+    }
+
+    /// The values given for a parameter that may be repeated, none twice, in the order given.
+    pub(crate) fn distinct(&self, name: &str) -> Vec<&str> {
+        let mut values: Vec<_> = self.all(name).collect();
+        if values.len() > 1 {
+            let mut seen = HashSet::with_capacity(values.len());
+            values.retain(|value| seen.insert(*value));
+        }
+        values
     }
 
     /// The value of a parameter; the last one if it was repeated.
     pub(crate) fn one(&self, name: &str) -> Option<&str> {
-        self.all(name).last()
+        self.all(name).next_back()
     }
 
     /// The value of a parameter that is one of a few words.
@@ -66,17 +150,14 @@ impl<'a> Params<'a> {
 
     /// `started` and `ended`: by default from the beginning to now.
     pub(crate) fn time_range(&self, now: Timestamp) -> Result<TimeRange, ApiError> {
-        let started = self.time("started", now)?.unwrap_or(Timestamp::MIN);
+        let started = self.time("started", now)?;
         let ended = self.time("ended", now)?.unwrap_or(now);
-        if started >= ended {
-            // Blames what was given: `ended` may be the default.
-            let (name, allowed) = match self.one("started") {
-                Some(_) => ("started", format!("it must be earlier than ended, which is {ended}")),
-                None => ("ended", format!("it must be later than started, which is {started}")),
-            };
-            return Err(ApiError::parameter(name, self.one(name).unwrap_or_default(), allowed));
+        // The beginning of all time may also be its end: that is its first bucket.
+        if started.is_some_and(|started| started >= ended) {
+            let allowed = format!("it must be earlier than ended, which is {ended}");
+            return Err(ApiError::parameter("started", self.one("started").unwrap_or_default(), allowed));
         }
-        Ok(TimeRange { started, ended })
+        Ok(TimeRange { started: started.unwrap_or(Timestamp::MIN), ended })
     }
 
     fn time(&self, name: &str, now: Timestamp) -> Result<Option<Timestamp>, ApiError> {
@@ -88,6 +169,39 @@ impl<'a> Params<'a> {
         })?;
         Ok(Some(time))
     }
+}
+
+/// The value of `X-Ignored-Parameters`: the names of the given parameters that an endpoint does not know, in the order given,
+/// none twice; `None` if there are none. Names are escaped as in a query, so that any name makes a header, and cut if they are
+/// long. Values are never shown: they may be secret.
+pub(super) fn ignored(query: &str, known: &Known) -> Option<HeaderValue> {
+    let mut names = String::new();
+    let mut seen = HashSet::new();
+    for raw in query.split('&') {
+        // Nearly all names are known, and stand there as they are.
+        if known.has(raw.split_once('=').map_or(raw, |(name, _)| name)) {
+            continue;
+        }
+        let Some(pair) = Pair::parse(raw) else { continue };
+        let is_ignored = pair.is_given() && !pair.name.is_empty() && !known.has(&pair.name);
+        if !is_ignored || known.meant_by(&pair.name).is_some() || seen.contains(&pair.name) {
+            continue;
+        }
+        if !names.is_empty() {
+            names.push_str(", ");
+        }
+        if names.len() >= IGNORED_BYTES {
+            names.push_str(CUT);
+            break;
+        }
+        let shown = &pair.name[..pair.name.floor_char_boundary(IGNORED_NAME_BYTES)];
+        names.extend(form_urlencoded::byte_serialize(shown.as_bytes()));
+        if shown.len() < pair.name.len() {
+            names.push_str(CUT);
+        }
+        seen.insert(pair.name);
+    }
+    (!names.is_empty()).then(|| HeaderValue::try_from(names).expect("escaped names make a header"))
 }
 
 /// A point in time: a date-time, a date (its midnight), or a duration back from now. A `+` that was not escaped arrives as
@@ -110,10 +224,15 @@ fn parse_time(text: &str, now: Timestamp) -> Option<Timestamp> {
 mod tests {
     use super::*;
 
+    fn known(names: &[&str]) -> Known {
+        Known::new(names.iter().map(|&name| name.to_owned()))
+    }
+
     #[test]
     fn empty_pairs_and_null_count_as_not_given() {
-        let params = Params::parse("&column=a&&group=&group=null&column=b+c%26&name");
-        assert_eq!(params.all("column").collect::<Vec<_>>(), ["a", "b c&"]);
+        let known = known(&["column", "group", "name"]);
+        let params = Params::parse("&column=a&&group=&group=null&column=b+c%26&name", &known).expect("all are known");
+        assert_eq!(params.distinct("column"), ["a", "b c&"]);
         assert_eq!(params.one("group"), None);
         assert_eq!(params.one("name"), None);
         assert_eq!(params.one("column"), Some("b c&"));
@@ -124,5 +243,41 @@ mod tests {
         let now = Timestamp::MIN;
         assert_eq!(parse_time("2015-01-01T05:00:00 05:00", now), parse_time("2015-01-01", now));
         assert_eq!(parse_time("2015-01-01 05:00:00", now), None);
+    }
+
+    #[test]
+    fn repeated_values_are_given_once_in_their_order() {
+        let known = known(&["column"]);
+        let params = Params::parse("column[]=b&column=a&column%5B%5D=b&column[]=&column=a&column=c", &known);
+        let params = params.expect("all are known");
+        assert_eq!(params.distinct("column"), ["b", "a", "c"]);
+        assert_eq!(params.one("column"), Some("c"));
+    }
+
+    #[test]
+    fn near_misses_are_refused_only_where_the_right_name_is_known() {
+        let known = known(&["column", "started"]);
+        for query in ["columns=a", "columns[]=a", "start=P7D", "from%5B%5D=P7D", "column=a&columns=b"] {
+            assert!(matches!(Params::parse(query, &known), Err(ApiError::NearMiss { .. })), "{query}");
+        }
+        for query in ["columns=", "columns[]=null", "group=a", "groups=a", "end=P7D", "Columns=a"] {
+            assert!(Params::parse(query, &known).is_ok(), "{query}");
+        }
+    }
+
+    #[test]
+    fn ignored_names_make_a_short_header_whatever_they_are() {
+        let known = known(&["column"]);
+        let ignored = |query: &str| ignored(query, &known).map(|names| names.to_str().expect("ASCII").to_owned());
+        for query in ["", "column=a&column[]=b", "other=&more=null&third", "=x&=", "columns=a"] {
+            assert_eq!(ignored(query), None, "{query}");
+        }
+        assert_eq!(ignored("b=secret&column=x&a[]=1&b=2&a=3").as_deref(), Some("b, a"));
+        assert_eq!(ignored("a%0D%0Ab=1&c,d=1&%C3%A4=1").as_deref(), Some("a%0D%0Ab, c%2Cd, %C3%A4"));
+        let long = "x".repeat(60_000);
+        assert_eq!(ignored(&format!("{long}=1")), Some("x".repeat(IGNORED_NAME_BYTES) + CUT));
+        let many = (0..10_000).fold(String::new(), |many, number| many + &format!("p{number}=1&"));
+        let names = ignored(&many).expect("none is known");
+        assert!(names.len() < IGNORED_BYTES + 20 && names.ends_with(", ..."), "{names}");
     }
 }

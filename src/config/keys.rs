@@ -194,6 +194,11 @@ settings! {
         /// How much of that is for answers that are kept for the next who asks; at most half, whatever is set.
         answer_cache_bytes: usize = 64 << 20,
             flag "--answer-cache-bytes" of "BYTES", variable "SCALE_METRICS_ANSWER_CACHE_BYTES";
+
+        /// How long a large answer may take to compute, in seconds, and before that wait for its turn: one for each core is
+        /// computed at a time.
+        answer_timeout_s: u64 = 30, at least 1,
+            flag "--answer-timeout-s" of "SECONDS", variable "SCALE_METRICS_ANSWER_TIMEOUT_S";
     }
 
     /// Who may do what.

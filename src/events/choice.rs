@@ -233,6 +233,17 @@ impl Choices {
         entries.map(|(key, ())| key).take_while(move |key| found(key).is_eq()).map(|key| key.3)
     }
 
+    /// The ids of the choices of a metrics type, in order.
+    pub fn ids(&self, metrics: MetricsTypeId) -> Vec<ChoiceId> {
+        match metrics {
+            MetricsTypeId::JobTypes => self.job_types.keys().copied().collect(),
+            MetricsTypeId::Ingests => self.strikes.keys().copied().collect(),
+            MetricsTypeId::Errors => {
+                self.errors.iter().filter(|(_, error)| error.is_builtin).map(|(&id, _)| id).collect()
+            }
+        }
+    }
+
     /// The choices of a metrics type, ordered by id.
     pub fn of(&self, metrics: MetricsTypeId) -> Vec<Selectable> {
         match metrics {

@@ -70,9 +70,14 @@ impl Period {
         self.0.has(date.hour_start(hour))
     }
 
+    /// The first day and the last that it touches.
+    pub fn dates(self) -> (Date, Date) {
+        self.0.dates()
+    }
+
     /// How many days it touches.
     pub fn days(self) -> usize {
-        let (first, last) = self.0.dates();
+        let (first, last) = self.dates();
         (last.days() - first.days() + 1) as usize
     }
 }

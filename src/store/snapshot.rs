@@ -101,15 +101,34 @@ impl Snapshot {
         &self.choices
     }
 
-    /// Visits the days that have something in them: oldest first, on each date one after the other of the scopes.
+    /// The first and the last day that have something of a metrics type in them.
+    pub fn span(&self, metrics: MetricsTypeId) -> Result<Option<(Date, Date)>, StoreError> {
+        self.guard.run(|| {
+            let totals = self.transaction.open_table(tables::TOTALS)?;
+            let total = |days| TotalKey { metrics: metrics as u8, days };
+            let mut days = totals.range(total(self.kept.rollups_from.days())..=total(u32::MAX))?;
+            let Some(first) = days.next() else { return Ok(None) };
+            let first = first?.0.value();
+            let last = days.next_back().transpose()?.map_or(first, |(key, _)| key.value());
+            let date = |key: TotalKey| Date::from_days(key.days).ok_or(Corrupt("a rollup has no date"));
+            Ok(Some((date(first)?, date(last)?)))
+        })
+    }
+
+    /// Visits the days that have something in them: oldest first, on each date one after the other of the scopes. On each date
+    /// it is asked whether to `go_on`.
     pub fn days<E: From<StoreError>>(
         &self,
         wanted: &Wanted<'_>,
+        go_on: impl Fn() -> Result<(), E>,
         mut visit: impl FnMut(Date, Scope, &Aggregate) -> Result<(), E>,
     ) -> Result<(), E> {
         let visited = self.guard.run(|| {
             let mut day = Aggregate::default();
             for rows in self.rows(wanted)? {
+                if let Err(error) = go_on() {
+                    return Ok(Err(error));
+                }
                 let (date, rows) = rows?;
                 for (scope, row) in rows {
                     RollupRow::open(row.value())?.day(wanted.parts, &mut day)?;
@@ -123,15 +142,20 @@ impl Snapshot {
         visited?
     }
 
-    /// Visits the hours that have something in them: oldest first, in each hour one after the other of the scopes.
+    /// Visits the hours that have something in them: oldest first, in each hour one after the other of the scopes. On each
+    /// date it is asked whether to `go_on`.
     pub fn hours<E: From<StoreError>>(
         &self,
         wanted: &Wanted<'_>,
+        go_on: impl Fn() -> Result<(), E>,
         mut visit: impl FnMut(Date, u8, Scope, &Aggregate) -> Result<(), E>,
     ) -> Result<(), E> {
         let visited = self.guard.run(|| {
             let mut aggregate = Aggregate::default();
             for rows in self.rows(wanted)? {
+                if let Err(error) = go_on() {
+                    return Ok(Err(error));
+                }
                 let (date, rows) = rows?;
                 let hours = rows.iter().map(|(scope, row)| Ok((*scope, RollupRow::open(row.value())?.hours()?)));
                 let mut rows = hours.collect::<Result<Vec<_>, Corrupt>>()?;

@@ -79,14 +79,22 @@ fn numbers(store: &Store) -> Result<String, StoreError> {
         for scopes in [&[Scope::All][..], &ids[..ids.len().min(1)], &ids[..]] {
             let dates = (Date::from_days(0).unwrap(), Date::from_days(40_000).unwrap());
             let wanted = Wanted { metrics, scopes, dates, parts: Parts::ALL };
-            snapshot.days::<StoreError>(&wanted, |date, scope, day| {
-                writeln!(all, "{date} {scope:?} {day:?}").unwrap();
-                Ok(())
-            })?;
-            snapshot.hours::<StoreError>(&wanted, |date, hour, scope, aggregate| {
-                writeln!(all, "{date} {hour} {scope:?} {aggregate:?}").unwrap();
-                Ok(())
-            })?;
+            snapshot.days::<StoreError>(
+                &wanted,
+                || Ok(()),
+                |date, scope, day| {
+                    writeln!(all, "{date} {scope:?} {day:?}").unwrap();
+                    Ok(())
+                },
+            )?;
+            snapshot.hours::<StoreError>(
+                &wanted,
+                || Ok(()),
+                |date, hour, scope, aggregate| {
+                    writeln!(all, "{date} {hour} {scope:?} {aggregate:?}").unwrap();
+                    Ok(())
+                },
+            )?;
         }
     }
     Ok(all)

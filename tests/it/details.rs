@@ -242,6 +242,46 @@ fn a_filter_value_is_percent_decoded() {
     assert_eq!(choice_ids(&server, "job-types", "name=a%2Bb"), [2]);
 }
 
+/// A figure of the server's own.
+fn figure(server: &TestServer, name: &str) -> u64 {
+    let text = server.get("/metrics").text();
+    let line = text.lines().find(|line| line.starts_with(&format!("scale_metrics_{name} "))).unwrap();
+    line.rsplit(' ').next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn details_are_kept_as_long_as_nothing_changes() {
+    let server = TestServer::start();
+    // Few are listed where they are asked for, more beside.
+    for last in [3, 400] {
+        server.accept(&(1..=last).map(|id| job_type(id, &format!("j{}", id % 7))).collect::<Vec<_>>());
+        let before = figure(&server, "answers_computed_total");
+        for query in ["", "unknown=1", "name=j1&name=j2", "name[]=j2&name[]=j1&name[]=j1"] {
+            let [first, again] = [(); 2].map(|()| server.get(&format!("/v6/metrics/job-types/?{query}")));
+            assert_eq!((first.status, first.header("etag")), (200, again.header("etag")));
+            assert_eq!(first.json(), again.json());
+        }
+        assert_eq!(figure(&server, "answers_computed_total"), before + 2, "each question once");
+    }
+    // A change of what is shown shows at once, and so does one of what the filter finds.
+    server.accept(&[with(job_type(1, "j2"), json!({"title": "new"})), job_type(401, "j1")]);
+    assert_eq!(choices(&server, "job-types", "name=j2")[0]["title"], "new");
+    assert_eq!(choice_ids(&server, "job-types", "name=j1").last(), Some(&401));
+    assert_eq!(choice_ids(&server, "job-types", "").len(), 401);
+}
+
+#[test]
+fn details_share_the_memory_of_all_answers() {
+    let server = TestServer::start_with(|config| config.api.answer_bytes = 100_000);
+    server.accept(&(1..=400).map(|id| job_type(id, "j")).collect::<Vec<_>>());
+    let held = figure(&server, "answer_bytes");
+    server.get("/v6/metrics/job-types/").assert_refused(400, &["50000 bytes"]);
+    assert_eq!(figure(&server, "answer_bytes"), held);
+    server.accept(&[job_type(401, "other")]);
+    assert_eq!(choice_ids(&server, "job-types", "name=other"), [401]);
+    assert!(figure(&server, "answer_bytes") > held, "it is kept");
+}
+
 #[test]
 fn an_unknown_type_is_not_found() {
     let server = TestServer::start();

@@ -16,7 +16,7 @@ use socket2::SockRef;
 use tempfile::TempDir;
 
 use crate::support::process::{FREE_PORT, Serving, program};
-use crate::support::{Client, TestServer, execution, job_type};
+use crate::support::{Client, TestServer, execution, job, job_type, to_ndjson};
 
 const POST: &str = "POST /v6/events/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\n";
 
@@ -356,6 +356,56 @@ fn pages_of_other_origins_may_use_it_only_where_the_settings_say_so() {
     assert_eq!(answer.header("access-control-allow-credentials"), None);
     assert_eq!(ask(&server, "GET", "https://example.com").header("access-control-allow-origin"), None);
     assert_eq!(server.get("/v6/metrics/").status, 200);
+}
+
+#[test]
+fn what_a_client_that_is_gone_has_asked_for_is_not_computed_on() {
+    let server = TestServer::start();
+    let types: Vec<_> = (1..=200).map(|id| job_type(id, "one")).collect();
+    server.accept(&types);
+    for month in 1..=6 {
+        let jobs = (1..=200 * 28_u64).map(|number| {
+            let ended = format!("2014-{month:02}-{:02}T01:00:00Z", number % 28 + 1);
+            job(month * 10_000 + number, number / 28 % 200 + 1, "COMPLETED", &ended)
+        });
+        assert_eq!(server.ndjson(&to_ndjson(&jobs.collect::<Vec<_>>())).status, 200);
+    }
+    let stopped = || {
+        let figures = server.get("/metrics").text();
+        let line = figures.lines().find(|line| line.starts_with("scale_metrics_answers_stopped_total ")).unwrap();
+        line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()
+    };
+    // One who closes the connection, and one who only says that nothing more comes: that one is told what became of it. Whether it
+    // is noticed before the answer is there is up to the machine, so they ask until it was.
+    let began = Instant::now();
+    for (closes, least) in [(true, 1), (false, 2)] {
+        let mut told = false;
+        for question in 1.. {
+            let query =
+                format!("name=one&resolution=hour&ended=2014-07-01T{:02}:{:02}:00Z", question % 24, question / 24);
+            let mut connection = server.connect();
+            write!(connection, "GET /v6/metrics/job-types/plot-data/?{query} HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+            if closes {
+                drop(connection);
+            } else {
+                connection.shutdown(std::net::Shutdown::Write).unwrap();
+                let answer = rest(connection);
+                told = status_of(&answer) == Some(503);
+                assert!(told || status_of(&answer) == Some(200), "{}", &answer[..answer.len().min(500)]);
+                assert!(!told || answer.contains("connection was closed"), "{answer}");
+            }
+            if stopped() >= least && (closes || told) {
+                break;
+            }
+            assert!(began.elapsed() < Duration::from_mins(5), "nobody notices that clients are gone");
+        }
+    }
+    // Others get what they ask for, and small questions of clients that say no more are answered.
+    assert_eq!(server.get("/v6/metrics/job-types/plot-data/?name=one").status, 200);
+    let mut connection = server.connect();
+    write!(connection, "GET /v6/metrics/ HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    connection.shutdown(std::net::Shutdown::Write).unwrap();
+    assert_eq!(status_of(&rest(connection)), Some(200));
 }
 
 #[test]

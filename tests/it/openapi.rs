@@ -281,6 +281,7 @@ fn every_answer_that_goes_well_is_as_the_document_says() {
     for (name, ids) in [("job-types", [1, 2]), ("ingests", [1, 2]), ("errors", [9, 10])] {
         let [one, other] = ids;
         check(DETAILS, &DETAILS.replace("{name}", name));
+        check(DETAILS, &format!("{}?name[]=nothing&unknown=1", DETAILS.replace("{name}", name)));
         let plot = PLOT.replace("{name}", name);
         for query in [
             String::new(),
@@ -295,6 +296,7 @@ fn every_answer_that_goes_well_is_as_the_document_says() {
             check(PLOT, &format!("{plot}?{query}&format=csv"));
             check(PICTURE, &format!("{}?{query}", PICTURE.replace("{name}", name)));
             check(TOTALS, &format!("{}?{query}", TOTALS.replace("{name}", name)));
+            check(TOTALS, &format!("{}?{query}&format=csv", TOTALS.replace("{name}", name)));
         }
         check(TOTALS, &format!("{}?started=2015-01-02&against=P1D&order=-total_count", TOTALS.replace("{name}", name)));
     }
@@ -312,6 +314,8 @@ fn every_refusal_is_as_the_document_says() {
         (DETAILS, "/v6/metrics/jobs/".to_owned(), 404),
         (PLOT, format!("{plot}?column=speed"), 400),
         (PLOT, format!("{plot}?choice_id=5"), 400),
+        (PLOT, format!("{plot}?columns=total_count"), 400),
+        (PICTURE, "/v6/metrics/job-types/plot.svg?hidden=nope".to_owned(), 400),
         (PLOT, format!("{plot}?started=tomorrow"), 400),
         (PLOT, format!("{plot}?page=9"), 404),
         (PLOT, "/v6/metrics/jobs/plot-data/".to_owned(), 404),
@@ -391,6 +395,57 @@ fn answers_to_who_comes_late_or_finds_no_room_are_as_the_document_says() {
     let too_large = server.get("/v6/metrics/job-types/plot-data/");
     assert_eq!(too_large.status, 400, "{}", too_large.text());
     document.assert_allows("get", PLOT, &too_large);
+    let too_large = server.get("/v6/metrics/job-types/");
+    assert_eq!(too_large.status, 400, "{}", too_large.text());
+    document.assert_allows("get", DETAILS, &too_large);
+}
+
+#[test]
+fn exactly_the_parameters_of_the_document_are_known() {
+    let server = TestServer::start();
+    let document = Document::of(&server);
+    for (template, method, operation) in document.operations() {
+        let parameters = operation["parameters"].as_array().into_iter().flatten();
+        let of_query = parameters.filter(|parameter| parameter["in"] == "query");
+        let described: Vec<_> = of_query.map(|parameter| parameter["name"].as_str().unwrap()).collect();
+        for name in ["job-types", "ingests", "errors"] {
+            let path = template.replace("{name}", name);
+            let own = server.get(&format!("{LIST}{name}/")).json()["filters"].take();
+            let own: Vec<_> = own.as_array().unwrap().iter().map(|filter| filter["param"].as_str().unwrap()).collect();
+            for parameter in described.iter().chain(&["unknown"]) {
+                let answer = server.send(&method.to_uppercase(), &format!("{path}?{parameter}=x"), &[JSON], b"");
+                let is_filter = template.contains("{name}") && ["name", "version", "category"].contains(parameter);
+                let is_known = if is_filter { own.contains(parameter) } else { *parameter != "unknown" };
+                let expected = (!is_known).then_some(*parameter);
+                assert_eq!(answer.header("x-ignored-parameters"), expected, "{method} {path} {parameter}");
+            }
+        }
+    }
+}
+
+#[test]
+fn words_are_taken_exactly_if_their_schema_allows_them() {
+    let server = server_with_everything();
+    let document = Document::of(&server);
+    for (template, method, names) in [
+        (EVENTS, "post", &["wait"] as &[_]),
+        (TOTALS, "get", &["format"]),
+        (PICTURE, "get", &["kind", "theme", "legend"]),
+    ] {
+        let parameters = document.0["paths"][template][method]["parameters"].as_array().unwrap();
+        for name in names {
+            let parameter = parameters.iter().find(|parameter| parameter["name"] == *name).unwrap();
+            let schema = document.validator(&parameter["schema"]);
+            let words =
+                ["true", "false", "json", "csv", "bar", "line", "stacked", "light", "dark", "True", "1", "x", ""];
+            for word in words {
+                let path = template.replace("{name}", "job-types");
+                let answer = server.send(&method.to_uppercase(), &format!("{path}?{name}={word}"), &[JSON], b"[]");
+                let value = if word.is_empty() { Value::Null } else { json!(word) };
+                assert_eq!(schema.is_valid(&value), answer.status == 200, "{name}={word}: {}", answer.text());
+            }
+        }
+    }
 }
 
 // What is taken.

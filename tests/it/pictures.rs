@@ -203,7 +203,7 @@ fn lines_go_through_their_values_and_break_where_there_is_none() {
 fn what_is_hidden_leaves_its_place_and_the_colours_of_the_others() {
     let server = server_with_days(&DAYS);
     let all = Picture::of(&server, TWO);
-    let one = Picture::of(&server, &format!("{TWO}&hidden=completed_count&hidden=nothing"));
+    let one = Picture::of(&server, &format!("{TWO}&hidden=completed_count&hidden[]=completed_count&hidden="));
     assert_eq!(one.series("color"), all.series("color"));
     assert_eq!(one.series("key"), ["completed_count", "failed_count"]);
     assert!(one.bars(0).is_empty());
@@ -212,6 +212,17 @@ fn what_is_hidden_leaves_its_place_and_the_colours_of_the_others() {
     // The axes stay: whoever switches something off compares with what was there before.
     let none = Picture::of(&server, &format!("{TWO}&hidden=completed_count&hidden=failed_count"));
     assert_eq!((none.bars(0).len(), none.bars(1).len()), (0, 0));
+}
+
+#[test]
+fn what_is_hidden_has_to_be_a_series_of_the_picture() {
+    let server = server_with_days(&DAYS);
+    let picture = "/v6/metrics/job-types/plot.svg";
+    // Values of one choice have no id, so neither has its series.
+    for hidden in ["nope", "total_count", "completed_count:1", "Completed_count"] {
+        let refused = server.get(&format!("{picture}?{TWO}&choice_id=1&hidden=failed_count&hidden={hidden}"));
+        refused.assert_refused(400, &["hidden", &format!("{hidden:?}"), "completed_count, failed_count"]);
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::metrics_list::column_names;
 use crate::support::{TestServer, execution, ingest, job, job_type, strike, with, worked_example};
 
 const TOTALS: &str = "/v6/metrics/job-types/totals/";
@@ -207,6 +208,9 @@ fn wrong_questions_are_refused_with_what_would_be_right() {
         ("against=P1M", ["against", "P1M", "weeks"]),
         ("against=PT30M", ["against", "PT30M", "whole hours"]),
         ("against=yesterday", ["against", "yesterday", "P7D"]),
+        ("against=-P1D", ["against", "-P1D", "P7D"]),
+        ("against=PT0S", ["against", "PT0S", "one hour at least"]),
+        ("format=xml", ["format", "xml", "csv"]),
         ("order=speed", ["order", "speed", "failed_count/total_count"]),
         ("order=--id", ["order", "--id", "quotient"]),
         ("order=failed_count", ["order", "failed_count", "a selected column"]),
@@ -222,6 +226,57 @@ fn wrong_questions_are_refused_with_what_would_be_right() {
         server.get(&format!("{TOTALS}?{query}")).assert_refused(400, &words);
     }
     assert_eq!(server.get("/v6/metrics/jobs/totals/").status, 404);
+}
+
+#[test]
+fn the_earlier_period_has_to_be_one_even_where_there_is_none() {
+    let server = server_with_failures();
+    for against in ["-P1D", "tomorrow", "PT0S"] {
+        server.get(&format!("{TOTALS}?against={against}")).assert_refused(400, &["against", against]);
+    }
+}
+
+#[test]
+fn csv_has_a_line_for_all_and_for_each_choice_of_each_column() {
+    let server = server_with_failures();
+    let query = "column=failed_count&column=total_count&started=2015-01-02&ended=2015-01-02T23:59:59Z";
+    let answer = server.get(&format!("{TOTALS}?{query}&format=csv&order=-id&page_size=1"));
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.header("content-type"), Some("text/csv; charset=utf-8"));
+    let expected = [
+        "column,id,value,before",
+        "failed_count,,2,0",
+        "failed_count,2,1,0",
+        "failed_count,1,1,",
+        "total_count,,6,1",
+        "total_count,2,2,1",
+        "total_count,1,4,",
+    ];
+    assert_eq!(answer.text().lines().collect::<Vec<_>>(), expected);
+    // Without a beginning there is nothing before.
+    let answer = server.get(&format!("{TOTALS}?column=failed_count&choice_id=1&format=csv"));
+    assert_eq!(answer.text(), "column,id,value,before\nfailed_count,,1,\nfailed_count,1,1,\n");
+    let nothing = server.get(&format!("{TOTALS}?column=failed_count&name=nobody&format=csv"));
+    assert_eq!(nothing.text(), "column,id,value,before\nfailed_count,,,\n");
+    server.get(&format!("{TOTALS}?format=csv&page_size=0")).assert_refused(400, &["page_size"]);
+}
+
+#[test]
+fn csv_has_the_values_of_json() {
+    let server = server_with_failures();
+    let query = "started=2015-01-02&order=-total_count";
+    let json = server.get(&format!("{TOTALS}?{query}")).json();
+    let text = |value: &Value| value.as_u64().map(|value| value.to_string()).unwrap_or_default();
+    let mut expected = vec!["column,id,value,before".to_owned()];
+    for column in column_names("job-types") {
+        let all = [&json["all"]].into_iter().chain(json["results"].as_array().unwrap());
+        for row in all {
+            let (value, before) = (text(&row["values"][&column]), text(&row["before"][&column]));
+            expected.push(format!("{column},{},{value},{before}", text(&row["id"])));
+        }
+    }
+    let csv = server.get(&format!("{TOTALS}?{query}&format=csv")).text();
+    assert_eq!(csv.lines().collect::<Vec<_>>(), expected);
 }
 
 #[test]

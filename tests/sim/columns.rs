@@ -77,8 +77,8 @@ fn shown(
         Ok::<_, StoreError>(())
     };
     match resolution {
-        Resolution::Day => snapshot.days(&wanted, |date, scope, day| add(date, 0, scope, day)),
-        Resolution::Hour => snapshot.hours(&wanted, add),
+        Resolution::Day => snapshot.days(&wanted, || Ok(()), |date, scope, day| add(date, 0, scope, day)),
+        Resolution::Hour => snapshot.hours(&wanted, || Ok(()), add),
     }?;
     let value = |(Bucket { date, hour, scope }, value)| {
         let mut shown = json!({"datetime": format!("{date}T{hour:02}:00:00"), "value": u64::try_from(value).unwrap()});

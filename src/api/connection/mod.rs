@@ -19,6 +19,7 @@ mod heads;
 mod refusal;
 
 use std::cell::Cell;
+use std::future::poll_fn;
 use std::io;
 use std::mem;
 use std::pin::Pin;
@@ -57,6 +58,10 @@ struct Shared {
     stage: Cell<Stage>,
     /// Who would read on in another stage.
     reader: Cell<Option<Waker>>,
+    /// Whether somebody wants to know that the client closes the connection while a request is worked on.
+    is_watched: Cell<bool>,
+    /// Whether it did.
+    is_closed: Cell<bool>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -71,7 +76,12 @@ enum Stage {
 
 impl Phase {
     fn waiting() -> Self {
-        Self(Rc::new(Shared { stage: Cell::new(Stage::Waiting(Instant::now())), reader: Cell::default() }))
+        Self(Rc::new(Shared {
+            stage: Cell::new(Stage::Waiting(Instant::now())),
+            reader: Cell::default(),
+            is_watched: Cell::default(),
+            is_closed: Cell::default(),
+        }))
     }
 
     /// There is a request.
@@ -94,8 +104,21 @@ impl Phase {
         self.enter(Stage::Waiting(Instant::now()));
     }
 
+    /// Ready when the client has closed the connection, or its half of it, while a request is worked on. Whatever it has sent
+    /// ahead has to be read first, so then it is not noticed. Polled by the task of the connection, which is woken for it.
+    pub(super) async fn gone(&self) {
+        self.0.is_watched.set(true);
+        self.wake_reader();
+        poll_fn(|_| if self.0.is_closed.get() { Poll::Ready(()) } else { Poll::Pending }).await;
+    }
+
     fn enter(&self, stage: Stage) {
         self.0.stage.set(stage);
+        self.0.is_watched.set(false);
+        self.wake_reader();
+    }
+
+    fn wake_reader(&self) {
         if let Some(reader) = self.0.reader.take() {
             reader.wake();
         }
@@ -163,6 +186,12 @@ impl Connection {
     fn receive(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if let Stage::Working | Stage::Receiving(Some(0)) = self.phase.0.stage.get() {
             self.phase.0.reader.set(Some(context.waker().clone()));
+            if self.phase.0.is_watched.get() && self.ahead.is_empty() {
+                let mut next = [0];
+                // Nothing but the end or a failure can be seen without reading on.
+                let peeked = self.socket.poll_peek(context, &mut ReadBuf::new(&mut next));
+                self.phase.0.is_closed.set(matches!(peeked, Poll::Ready(Ok(0) | Err(_))));
+            }
             return Poll::Pending;
         }
         if self.chunks == Chunks::Broken {

@@ -10,11 +10,12 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::names::one_of;
 use super::parts::{
-    answer, content, list, named, needs, nullable, object, operation, or_null, reference, refused, text,
+    answer, content, list, named, needs, nullable, object, operation, optional, or_null, reference, refused, text,
+    words,
 };
 use crate::access::Scope;
 use crate::api::error::{InvalidEvents, Refusal};
-use crate::api::events::Accepted;
+use crate::api::events::{Accepted, WAITS};
 use crate::events::{
     ErrorDefinition, ExecutionStatus, Ingest, IngestStatus, Job, JobExecution, JobStatus, JobType, Kind, Strike, Task,
 };
@@ -46,6 +47,7 @@ pub(in crate::api) fn post() -> PathItem {
          to be defined before the first event that names it, or earlier in the same body. After a `5xx`, or no answer at \
          all, post again.",
     );
+    let wait = optional("wait", "Whether to answer only when everything shows; it does so either way.", words(WAITS));
     let encoding = ParameterBuilder::new()
         .name("Content-Encoding")
         .parameter_in(ParameterIn::Header)
@@ -67,8 +69,12 @@ pub(in crate::api) fn post() -> PathItem {
         "The body cannot be read, or objects in it are wrong. Nothing was stored.",
         [("application/json", Schema::from(why).into())],
     );
-    let operation =
-        operation.parameter(encoding).request_body(Some(body)).response("200", accepted).response("400", invalid);
+    let operation = operation
+        .parameter(wait)
+        .parameter(encoding)
+        .request_body(Some(body))
+        .response("200", accepted)
+        .response("400", invalid);
     let refusals = [
         StatusCode::REQUEST_TIMEOUT,
         StatusCode::PAYLOAD_TOO_LARGE,

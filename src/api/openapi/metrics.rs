@@ -10,6 +10,7 @@ use utoipa::openapi::{HttpMethod, Object, ObjectBuilder, OneOfBuilder, PathItem,
 use super::names::{self, BucketStart, ColumnName, GroupName, TypeName};
 use super::parts::{
     answer, kept, list, named, needs, nullable, object, operation, optional, reference, refused, repeated, text, with,
+    words,
 };
 use crate::access::Scope;
 use crate::api::page::{DEFAULT_SIZE, Head, MAX_SIZE};
@@ -91,13 +92,13 @@ pub(in crate::api) fn details() -> PathItem {
         TAG,
         "getMetricsType",
         "One metrics type with its choices",
-        "The type's own filters narrow the choices; those of other types are ignored.",
+        "The type's own filters narrow the choices; those of other types are ignored. An answer that would take too much \
+         memory is refused with a `400`.",
     );
     let operation = operation.parameter(name()).parameters(Some(filters()));
     let response =
         answer("The metrics type; choices are ordered by id.", [("application/json", named("MetricsDetails"))]);
-    let refusals = [StatusCode::NOT_FOUND, StatusCode::INTERNAL_SERVER_ERROR, StatusCode::SERVICE_UNAVAILABLE];
-    PathItem::new(HttpMethod::Get, refused(needs(kept(operation, response), Scope::Read), &refusals))
+    PathItem::new(HttpMethod::Get, refused(needs(kept(operation, response), Scope::Read), &REFUSALS))
 }
 
 /// The parameters that say which time is meant.
@@ -164,8 +165,8 @@ pub(in crate::api) fn plot_svg() -> PathItem {
     ))
     .parameter(repeated(
         "hidden",
-        "These series are left out, and the others keep their colours. A series is called by its column, and where values \
-         have ids by column and id, as in `total_count:7`.",
+        "These series of the picture are left out, and the others keep their colours. A series is called by its column, and \
+         where values have ids by column and id, as in `total_count:7`.",
         text(),
     ));
     let response = answer("The picture.", [("image/svg+xml", Schema::from(text()).into())]);
@@ -192,6 +193,7 @@ pub(in crate::api) fn totals() -> PathItem {
          period begins. Without `started`, or before 1970, there is none, and `before` is `null`.",
         nullable_duration(),
     ))
+    .parameter(optional("format", "CSV has all choices, and no pages.", words(FORMATS)))
     .parameter(optional(
         "order",
         "What results are ordered by: `id`, `title`, a selected column, or two of them as a quotient \
@@ -199,7 +201,11 @@ pub(in crate::api) fn totals() -> PathItem {
         nullable(order()),
     ))
     .parameters(Some(paging()));
-    let response = answer("A page of choices with their totals.", [("application/json", named("Totals"))]);
+    let response = answer(
+        "A page of choices with their totals; or, as CSV, `column,id,value,before` with a header: for each column a line for \
+         all choices together, without `id`, and one for each choice.",
+        [("application/json", named("Totals")), ("text/csv", Schema::from(text()).into())],
+    );
     PathItem::new(HttpMethod::Get, refused(needs(kept(operation, response), Scope::Read), &REFUSALS))
 }
 
@@ -286,12 +292,4 @@ fn filters() -> Vec<Parameter> {
         repeated(name, &description, text())
     };
     names.into_iter().map(filter).collect()
-}
-
-/// A parameter that is one of these words, of which the first is the default.
-fn words<T>(words: &[(&str, T)]) -> Object {
-    let names = words.iter().map(|(word, _)| *word);
-    let mut schema = nullable(names::one_of(names));
-    schema.default = words.first().map(|(word, _)| (*word).into());
-    schema
 }

@@ -16,7 +16,7 @@ use std::sync::LazyLock;
 
 use actix_web::{HttpRequest, HttpResponse};
 use utoipa::ToSchema;
-use utoipa::openapi::path::PathsBuilder;
+use utoipa::openapi::path::{ParameterIn, PathItem, PathsBuilder};
 use utoipa::openapi::schema::AdditionalProperties;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
@@ -35,6 +35,14 @@ pub(super) use events::post;
 pub(super) use metrics::{details, plot_data, plot_svg, totals, types};
 pub(super) use names::TypeName;
 pub(super) use server::{alive, document, export, figures, ready, rebuild};
+
+/// The names of the query parameters that a description has.
+pub(super) fn query_parameters(item: &PathItem) -> Vec<String> {
+    let operations = [&item.get, &item.post].into_iter().flatten();
+    let parameters = operations.flat_map(|operation| operation.parameters.iter().flatten());
+    let of_query = parameters.filter(|parameter| parameter.parameter_in == ParameterIn::Query);
+    of_query.map(|parameter| parameter.name.clone()).collect()
+}
 
 /// The document as it is sent and printed.
 pub(crate) static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
@@ -58,8 +66,10 @@ fn make() -> OpenApi {
         .description(Some(
             "Metrics of processing clusters: events in, daily and hourly rollups, the v6 metrics services out.\n\n\
              `HEAD` works wherever `GET` does. A path without its trailing slash redirects to the one with it. Answers are \
-             compressed when asked for. Parameters of the query that are not known are ignored; one that is empty or `null` \
-             counts as not given. Every refusal is JSON with a `detail`.",
+             compressed when asked for. A parameter of the query that is empty or `null` counts as not given, and `name[]` is \
+             `name`. Parameters that are not known are ignored, and the header `X-Ignored-Parameters` of the answer names \
+             them; but names that are easily mistaken for a known one, such as `columns` or `start`, are refused with `400` and \
+             the right name. Every refusal is JSON with a `detail`.",
         ))
         .license(Some(License::new(env!("CARGO_PKG_LICENSE"))));
     let paths =

@@ -10,7 +10,7 @@ use utoipa::openapi::{
 };
 use utoipa::{PartialSchema, ToSchema};
 
-use super::{BEARER, TOKEN};
+use super::{BEARER, TOKEN, names};
 use crate::access::Scope;
 use crate::api::error::Refusal;
 
@@ -24,7 +24,11 @@ const REFUSALS: [(StatusCode, &str, &str); 9] = [
     (StatusCode::PAYLOAD_TOO_LARGE, "PayloadTooLarge", "The body, unpacked, is larger than the configured size."),
     (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType", "The body's type or encoding is not understood."),
     (StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", "The server failed; its log says why."),
-    (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", "There is no room at present; try again."),
+    (
+        StatusCode::SERVICE_UNAVAILABLE,
+        "ServiceUnavailable",
+        "There is no room or time for it at present; `detail` says what to do.",
+    ),
 ];
 
 /// The answers to what is refused, by the names that [`refused`] knows them by.
@@ -115,6 +119,14 @@ pub(super) fn content(schema: impl Into<RefOr<Schema>>) -> Content {
 
 pub(super) fn text() -> Object {
     Object::with_type(Type::String)
+}
+
+/// A parameter that is one of these words, of which the first is the default.
+pub(super) fn words<T>(words: &[(&str, T)]) -> Object {
+    let names = words.iter().map(|(word, _)| *word);
+    let mut schema = nullable(names::one_of(names));
+    schema.default = words.first().map(|(word, _)| (*word).into());
+    schema
 }
 
 /// The same, or `null`.

@@ -13,8 +13,8 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use utoipa::ToSchema;
 
-use super::plot_data::{columns, selection};
-use super::question::respond;
+use super::plot_data::{FORMATS, columns, selection};
+use super::question::{Asked, days_with_something, respond};
 use crate::api::answer::{Answer, Content};
 use crate::api::answers::Room;
 use crate::api::page::{Links, PageRequest};
@@ -37,7 +37,7 @@ pub(in crate::api) async fn totals(
     request: HttpRequest,
     state: Data<State>,
 ) -> Result<HttpResponse, ApiError> {
-    respond(&request, &state, |snapshot| Question::of(metrics, &request, &state, snapshot)).await
+    respond(metrics, &request, &state, Question::of).await
 }
 
 /// What a request means.
@@ -50,8 +50,15 @@ pub(crate) struct Question {
     before: Option<Period>,
     order: Order,
     is_descending: bool,
-    page: PageRequest,
-    links: Links,
+    format: Format,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Format {
+    /// A page of the choices.
+    Json { page: PageRequest, links: Links },
+    /// All choices.
+    Csv,
 }
 
 /// What choices are ordered by; columns by their place among those selected.
@@ -64,27 +71,24 @@ enum Order {
 }
 
 impl Question {
-    fn of(
-        metrics: &'static MetricsType,
-        request: &HttpRequest,
-        state: &State,
-        snapshot: &Snapshot,
-    ) -> Result<Self, ApiError> {
-        let params = Params::parse(request.query_string());
-        let page = PageRequest::parse(&params)?;
-        let columns = columns(metrics, &params)?;
-        let selection = selection(metrics, &params, snapshot.choices())?;
-        let period = Period::of(params.time_range(state.clock.now())?);
-        let before = against(&params, period)?;
-        let (order, is_descending) = order(&params, &columns)?;
-        let links = Links::of(request, state.address, &params);
-        Ok(Self { metrics: metrics.id, columns, selection, period, before, order, is_descending, page, links })
+    fn of(asked: &Asked<'_>) -> Result<Self, ApiError> {
+        let (metrics, params) = (asked.metrics, asked.params);
+        let page = PageRequest::parse(params)?;
+        let is_csv = params.word("format", FORMATS)?.unwrap_or(false);
+        let columns = columns(metrics, params)?;
+        let selection = selection(metrics, params, asked.snapshot.choices(), asked.state.dialect)?;
+        let period = Period::of(params.time_range(asked.now())?);
+        let before = against(params, period)?;
+        let (order, is_descending) = order(params, &columns)?;
+        let format = if is_csv { Format::Csv } else { Format::Json { page, links: asked.links() } };
+        Ok(Self { metrics: metrics.id, columns, selection, period, before, order, is_descending, format })
     }
 
     /// How much memory it takes, in bytes, about.
     pub(super) fn memory(&self) -> usize {
         let choices = if let Selection::Choices(ids) = &self.selection { ids.len() } else { 0 };
-        size_of::<Self>() + (self.columns.len() + choices) * size_of::<u64>() + self.links.memory()
+        let links = if let Format::Json { links, .. } = &self.format { links.memory() } else { 0 };
+        size_of::<Self>() + (self.columns.len() + choices) * size_of::<u64>() + links
     }
 
     /// Whether answering takes so little time that an async thread may do it.
@@ -94,12 +98,25 @@ impl Question {
         matches!(&self.selection, Selection::Choices(ids) if days.saturating_mul(ids.len()) <= FEW_ROLLUPS)
     }
 
+    /// How many rollups it reads, about.
+    pub(super) fn rollups(&self, snapshot: &Snapshot) -> Result<usize, ApiError> {
+        let choices = match &self.selection {
+            Selection::Choices(ids) => ids.len(),
+            Selection::All => snapshot.choices().count(self.metrics),
+        };
+        let mut days = days_with_something(snapshot, self.metrics, self.period.dates())?;
+        if let Some(before) = self.before {
+            days += days_with_something(snapshot, self.metrics, before.dates())?;
+        }
+        Ok(days.saturating_mul(choices))
+    }
+
     /// Computes the answer from the rollups.
     pub(super) fn answer(&self, snapshot: &Snapshot, mut room: Room) -> Result<Answer, ApiError> {
         let choices = snapshot.choices();
         let ids = match &self.selection {
             Selection::Choices(ids) => ids.clone(),
-            Selection::All => choices.of(self.metrics).iter().map(Selectable::id).collect(),
+            Selection::All => choices.ids(self.metrics),
         };
         let scopes: Vec<_> = ids.into_iter().map(rollup::Scope::Choice).collect();
         let now = self.read(self.period, &scopes, snapshot, 0, &mut room)?;
@@ -113,11 +130,21 @@ impl Question {
         });
         let mut rows: Vec<_> = rows.collect();
         self.sort(&mut rows);
-        let shown = self.page.slice(&rows)?;
+        room.bounds().check()?;
         let named = |values| Values { columns: &self.columns, values };
         let all = |totals: &Totals| named(totals.of_all(&self.columns, choices));
+        let (page, links) = match &self.format {
+            Format::Json { page, links } => (page, links),
+            Format::Csv => {
+                let all = (all(&now).values, before.as_ref().map(|before| all(before).values));
+                let body =
+                    self.csv(&all, &rows, now.memory() + before.as_ref().map_or(0, Totals::memory), &mut room)?;
+                return room.keep(Content { media_type: "text/csv; charset=utf-8", body });
+            }
+        };
+        let shown = page.slice(&rows)?;
         let answer = TotalsView {
-            page: self.page.head(rows.len(), || self.links.clone()),
+            page: page.head(rows.len(), || links.clone()),
             started: self.period.started().to_string(),
             ended: self.period.ended().to_string(),
             before: self
@@ -137,6 +164,27 @@ impl Question {
         room.keep(Content::json(&answer))
     }
 
+    /// All values as CSV lines, `column,id,value,before`: for each column first that of all choices together, without an id, then
+    /// those of the choices. No value needs quotes. `held` is what others hold in this room.
+    fn csv(&self, all: &Pair, rows: &[Row], held: usize, room: &mut Room) -> Result<Vec<u8>, ApiError> {
+        let mut lines = b"column,id,value,before\n".to_vec();
+        for (place, column) in self.columns.iter().enumerate() {
+            let mut write = |id: Option<ChoiceId>, values: &[Option<u128>], before: Option<&Vec<Option<u128>>>| {
+                let text = |value: Option<u128>| value.map(|value| value.to_string()).unwrap_or_default();
+                let (id, value) = (text(id.map(|id| id.get().into())), text(values[place]));
+                let before = text(before.and_then(|before| before[place]));
+                lines.extend_from_slice(format!("{},{id},{value},{before}\n", column.name).as_bytes());
+                room.hold(held + lines.capacity())
+            };
+            write(None, &all.0, all.1.as_ref())?;
+            for row in rows {
+                write(Some(row.id), &row.values, row.before.as_ref())?;
+            }
+        }
+        lines.shrink_to_fit();
+        Ok(lines)
+    }
+
     /// Reads what is in a period: whole days as they are, the others by the hour. `held` is what others hold in this room.
     fn read(
         &self,
@@ -148,6 +196,7 @@ impl Question {
     ) -> Result<Totals, ApiError> {
         let parts = plot::parts(&self.columns);
         let mut totals = Totals::default();
+        let bounds = room.bounds();
         let mut add = |scope, aggregate: &_| {
             if let rollup::Scope::Choice(choice) = scope {
                 totals.add(choice, aggregate);
@@ -155,11 +204,12 @@ impl Question {
             room.hold(held + totals.memory())
         };
         let wanted = |dates| Wanted { metrics: self.metrics, scopes, dates, parts };
+        let go_on = || bounds.check();
         if let Some(days) = period.whole_days() {
-            snapshot.days(&wanted(days), |_, scope, day| add(scope, day))?;
+            snapshot.days(&wanted(days), go_on, |_, scope, day| add(scope, day))?;
         }
         for date in period.parts_of_days() {
-            snapshot.hours(&wanted((date, date)), |date, hour, scope, aggregate| {
+            snapshot.hours(&wanted((date, date)), go_on, |date, hour, scope, aggregate| {
                 if period.has(date, hour) { add(scope, aggregate) } else { Ok(()) }
             })?;
         }
@@ -195,15 +245,17 @@ fn last_without<T: Ord>(a: Option<T>, b: Option<T>, direction: impl Fn(Ordering)
 /// The period that `against` names: as many hours, so much earlier; by default the hours right before. `None` if there is
 /// no such time.
 fn against(params: &Params<'_>, period: Period) -> Result<Option<Period>, ApiError> {
-    if params.one("started").is_none() {
-        return Ok(None);
-    }
-    let Some(text) = params.one("against") else { return Ok(period.earlier(period.length_us())) };
-    let duration = text.parse::<Duration>().ok().and_then(Duration::whole_hours_us);
-    let by_us = duration.ok_or_else(|| {
-        ApiError::parameter("against", text, "it must be an ISO-8601 duration of whole hours, days or weeks (P7D)")
-    })?;
-    Ok(period.earlier(by_us))
+    let by_us = match params.one("against") {
+        None => period.length_us(),
+        Some(text) => {
+            let duration = text.parse::<Duration>().ok().and_then(Duration::whole_hours_us);
+            duration.filter(|&by_us| by_us > 0).ok_or_else(|| {
+                let allowed = "it must be an ISO-8601 duration of whole hours, days or weeks (P7D), one hour at least";
+                ApiError::parameter("against", text, allowed)
+            })?
+        }
+    };
+    Ok(params.one("started").and_then(|_| period.earlier(by_us)))
 }
 
 /// What `order` asks for, and whether the other way round.
@@ -226,6 +278,9 @@ fn order(params: &Params<'_>, columns: &[&'static Column]) -> Result<(Order, boo
     })?;
     Ok((order, is_descending))
 }
+
+/// The values of the columns over the period, and over the one before.
+type Pair = (Vec<Option<u128>>, Option<Vec<Option<u128>>>);
 
 struct Row {
     id: ChoiceId,

@@ -20,9 +20,8 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use crate::api::answer::{Answer, Content};
 use crate::api::answers::Room;
-use crate::api::page::{Links, PageRequest};
-use crate::api::params::Params;
-use crate::api::v6::question::respond;
+use crate::api::page::PageRequest;
+use crate::api::v6::question::{Asked, days_with_something, respond};
 use crate::api::{ApiError, State};
 use crate::catalog::MetricsType;
 use crate::config::Dialect;
@@ -32,13 +31,15 @@ use crate::store::{Snapshot, Wanted};
 
 /// Whatever has more values is computed off the async threads.
 const FEW_VALUES: usize = 4_096;
+/// A day by hours takes as long as so many whole ones.
+const HOURS_AS_DAYS: usize = 10;
 
 pub(in crate::api) async fn plot_data(
     metrics: &'static MetricsType,
     request: HttpRequest,
     state: Data<State>,
 ) -> Result<HttpResponse, ApiError> {
-    respond(&request, &state, |snapshot| Question::of(metrics, &request, &state, snapshot)).await
+    respond(metrics, &request, &state, Question::of).await
 }
 
 /// What a request means.
@@ -64,23 +65,18 @@ enum Format {
 }
 
 impl Question {
-    fn of(
-        metrics: &'static MetricsType,
-        request: &HttpRequest,
-        state: &State,
-        snapshot: &Snapshot,
-    ) -> Result<Self, ApiError> {
-        let params = Params::parse(request.query_string());
-        let page = PageRequest::parse(&params)?;
+    fn of(asked: &Asked<'_>) -> Result<Self, ApiError> {
+        let (params, dialect) = (asked.params, asked.state.dialect);
+        let page = PageRequest::parse(params)?;
         let is_csv = params.word("format", FORMATS)?.unwrap_or(false);
-        let mut query = query::parse(metrics, &params, snapshot.choices(), state.dialect, state.clock.now())?;
-        let with_ids = with_ids(&query.selection, state.dialect);
+        let mut query = query::parse(asked.metrics, params, asked.snapshot.choices(), dialect, asked.now())?;
+        let with_ids = with_ids(&query.selection, dialect);
         let format = if is_csv {
             Format::Csv
         } else {
             let count = query.columns.len();
             query.columns = page.slice(&query.columns)?.to_vec();
-            Format::Json { opening: page.opening(count, || Links::of(request, state.address, &params)) }
+            Format::Json { opening: page.opening(count, || asked.links()) }
         };
         Ok(Self { query, with_ids, format })
     }
@@ -100,6 +96,14 @@ impl Question {
     /// Whether answering takes so little time that an async thread may do it.
     pub(super) fn is_small(&self) -> bool {
         self.query.most_values() <= FEW_VALUES
+    }
+
+    /// How many rollups it reads, about; of each, a day by hours takes as long as some whole days.
+    pub(super) fn rollups(&self, snapshot: &Snapshot) -> Result<usize, ApiError> {
+        let Query { metrics, range, selection, resolution, .. } = &self.query;
+        let scopes = if let Selection::Choices(ids) = selection { ids.len() } else { 1 };
+        let parts = if *resolution == Resolution::Hour { HOURS_AS_DAYS } else { 1 };
+        Ok(days_with_something(snapshot, *metrics, range.dates())?.saturating_mul(scopes).saturating_mul(parts))
     }
 
     /// Computes the answer from the rollups.
@@ -143,12 +147,14 @@ fn read<'a>(query: &Query, snapshot: &'a Snapshot, room: &mut Room) -> Result<Pl
         dates: query.range.dates(),
         parts: query.parts(),
     };
+    let bounds = room.bounds();
+    let go_on = || bounds.check();
     match query.resolution {
-        Resolution::Day => snapshot.days(&wanted, |date, scope, day| {
+        Resolution::Day => snapshot.days(&wanted, go_on, |date, scope, day| {
             plot.add(Bucket { date, hour: 0, scope }, day);
             room.hold(plot.memory())
         })?,
-        Resolution::Hour => snapshot.hours(&wanted, |date, hour, scope, aggregate| {
+        Resolution::Hour => snapshot.hours(&wanted, go_on, |date, hour, scope, aggregate| {
             if query.range.has(date.hour_start(hour)) {
                 plot.add(Bucket { date, hour, scope }, aggregate);
             }

@@ -10,11 +10,10 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use super::{Format, Question, query, with_ids};
 use crate::api::params::Params;
-use crate::api::v6::question::respond;
+use crate::api::v6::question::{Asked, respond};
 use crate::api::{ApiError, State};
 use crate::catalog::MetricsType;
 use crate::picture::{Drawing, Impossible, Kind, Theme, check, keys};
-use crate::store::Snapshot;
 
 /// What `kind` may be; the first one is the default.
 pub(in crate::api) const KINDS: &[(&str, Kind)] =
@@ -34,35 +33,43 @@ pub(in crate::api) async fn plot_svg(
     request: HttpRequest,
     state: Data<State>,
 ) -> Result<HttpResponse, ApiError> {
-    respond(&request, &state, |snapshot| Question::of_picture(metrics, &request, &state, snapshot)).await
+    respond(metrics, &request, &state, Question::of_picture).await
 }
 
 impl Question {
-    fn of_picture(
-        metrics: &'static MetricsType,
-        request: &HttpRequest,
-        state: &State,
-        snapshot: &Snapshot,
-    ) -> Result<Self, ApiError> {
-        let params = Params::parse(request.query_string());
+    fn of_picture(asked: &Asked<'_>) -> Result<Self, ApiError> {
+        let (params, dialect) = (asked.params, asked.state.dialect);
         let kind = params.word("kind", KINDS)?.unwrap_or(KINDS[0].1);
         let width = params.number("width", WIDTHS)?.unwrap_or(STANDARD_WIDTH);
         let height = params.number("height", HEIGHTS)?.unwrap_or(STANDARD_HEIGHT);
         let theme = params.word("theme", THEMES)?.unwrap_or(THEMES[0].1);
         let legend = params.word("legend", LEGENDS)?.unwrap_or(LEGENDS[0].1);
-        let mut query = query::parse(metrics, &params, snapshot.choices(), state.dialect, state.clock.now())?;
+        let mut query = query::parse(asked.metrics, params, asked.snapshot.choices(), dialect, asked.now())?;
         if params.one("column").is_none() && params.one("group").is_none() {
             // All columns of a type are too many for one picture.
-            query.columns.retain(|column| column.group == metrics.groups[0].name);
+            query.columns.retain(|column| column.group == asked.metrics.groups[0].name);
         }
         check(&query, kind).map_err(|error| match error {
             Impossible::MixedStack(_) => ApiError::parameter("kind", "stacked", error.to_string()),
             Impossible::ManySeries { .. } | Impossible::ManyUnits(_) => error.into(),
         })?;
-        let with_ids = with_ids(&query.selection, state.dialect);
-        let is_hidden = |key: &String| params.all("hidden").any(|hidden| hidden == key);
-        let hidden = keys(&query, with_ids).iter().map(is_hidden).collect();
+        let with_ids = with_ids(&query.selection, dialect);
+        let hidden = hidden(params, &keys(&query, with_ids))?;
         let drawing = Drawing { kind, width, height, theme, legend, hidden };
         Ok(Self { query, with_ids, format: Format::Svg(drawing) })
     }
+}
+
+/// Which of the series of a picture `hidden` leaves out, in their order. What is none of them is an error.
+fn hidden(params: &Params<'_>, keys: &[String]) -> Result<Vec<bool>, ApiError> {
+    let mut hidden = vec![false; keys.len()];
+    for asked in params.distinct("hidden") {
+        let place = keys.iter().position(|key| key == asked);
+        let place = place.ok_or_else(|| {
+            let allowed = format!("it must be one of the series of the picture: {}", keys.join(", "));
+            ApiError::parameter("hidden", asked, allowed)
+        })?;
+        hidden[place] = true;
+    }
+    Ok(hidden)
 }

@@ -1,10 +1,9 @@
 //! What the parameters ask for, as a [`Query`] that means the same however it was spelled.
 
-use std::collections::BTreeSet;
-
 use crate::api::ApiError;
+use crate::api::error::SHOWN_BYTES;
 use crate::api::params::Params;
-use crate::api::v6::details::filtered;
+use crate::api::v6::details::{filtered, intersection};
 use crate::catalog::{Column, MetricsType};
 use crate::config::Dialect;
 use crate::events::{ChoiceId, Choices};
@@ -27,7 +26,7 @@ pub(in crate::api) fn parse(
         Dialect::Scale => Resolution::Hour,
     });
     let columns = columns(metrics, params)?;
-    let selection = selection(metrics, params, choices)?;
+    let selection = selection(metrics, params, choices, dialect)?;
     let range = params.time_range(now)?;
     let range = match resolution {
         Resolution::Day => range.of_days(),
@@ -48,7 +47,7 @@ pub(in crate::api::v6) fn columns(
         }
     };
     let mut asked = false;
-    for name in params.all("column") {
+    for name in params.distinct("column") {
         asked = true;
         let column = metrics.columns.iter().find(|column| column.name == name);
         select(column.ok_or_else(|| {
@@ -56,7 +55,7 @@ pub(in crate::api::v6) fn columns(
             ApiError::parameter("column", name, format!("{} has: {}", metrics.name, names.join(", ")))
         })?);
     }
-    for name in params.all("group") {
+    for name in params.distinct("group") {
         asked = true;
         if !metrics.groups.iter().any(|group| group.name == name) {
             let names: Vec<_> = metrics.groups.iter().map(|group| group.name).collect();
@@ -72,25 +71,32 @@ pub(in crate::api::v6) fn selection(
     metrics: &'static MetricsType,
     params: &Params<'_>,
     choices: &Choices,
+    dialect: Dialect,
 ) -> Result<Selection, ApiError> {
-    let asked = choice_ids(metrics, params, choices)?;
+    let asked = choice_ids(metrics, params, choices, dialect)?;
     let found = filtered(metrics, params, choices);
     Ok(match (asked, found) {
         (None, None) => Selection::All,
-        (Some(ids), None) | (None, Some(ids)) => Selection::Choices(ids.into_iter().collect()),
-        (Some(asked), Some(found)) => Selection::Choices(asked.intersection(&found).copied().collect()),
+        (Some(ids), None) | (None, Some(ids)) => Selection::Choices(ids),
+        (Some(asked), Some(found)) => Selection::Choices(intersection(&asked, &found)),
     })
 }
 
-/// The choices that `choice_id` names, if it was given.
+/// The choices that `choice_id` names, if it was given, ordered by id. What is no choice is an error; Scale's own server just
+/// has no values for it.
 fn choice_ids(
     metrics: &MetricsType,
     params: &Params<'_>,
     choices: &Choices,
-) -> Result<Option<BTreeSet<ChoiceId>>, ApiError> {
-    let mut ids = BTreeSet::new();
+    dialect: Dialect,
+) -> Result<Option<Vec<ChoiceId>>, ApiError> {
+    let given = params.distinct("choice_id");
+    if given.is_empty() {
+        return Ok(None);
+    }
+    let mut ids = Vec::with_capacity(given.len());
     let mut unknown = Vec::new();
-    for text in params.all("choice_id") {
+    for text in given {
         let is_integer = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         if !is_integer && text.parse::<i64>().is_err() {
             let allowed = format!("it must be an integer, the id of one of the choices of {}", metrics.name);
@@ -98,21 +104,40 @@ fn choice_ids(
         }
         let id = text.parse().ok().and_then(ChoiceId::new);
         match id.filter(|&id| choices.selectable(metrics.id, id).is_some()) {
-            Some(id) => _ = ids.insert(id),
+            Some(id) => ids.push(id),
             None => unknown.push(text),
         }
     }
-    if !unknown.is_empty() {
+    if !unknown.is_empty() && dialect == Dialect::Documented {
         let allowed = format!("each must be the id of one of the choices of {}", metrics.name);
-        return Err(ApiError::parameter("choice_id", &unknown.join(", "), allowed));
+        return Err(ApiError::parameter("choice_id", &listed(&unknown), allowed));
     }
-    // Every text given has become an id by now.
-    Ok((!ids.is_empty()).then_some(ids))
+    // One id may be written in several ways.
+    ids.sort_unstable();
+    ids.dedup();
+    Ok(Some(ids))
+}
+
+/// Some texts side by side, as many as a refusal shows.
+fn listed(texts: &[&str]) -> String {
+    const MORE_BYTES: usize = " and 65536 more".len();
+    let mut list = String::new();
+    for (place, text) in texts.iter().enumerate() {
+        if place > 0 && list.len() + text.len() + MORE_BYTES > SHOWN_BYTES {
+            return format!("{list} and {} more", texts.len() - place);
+        }
+        if place > 0 {
+            list.push_str(", ");
+        }
+        list.push_str(text);
+    }
+    list
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::known_at;
     use crate::catalog::MetricsTypeId;
     use crate::events::request::Draft;
     use crate::events::{Object, wire};
@@ -133,7 +158,9 @@ mod tests {
         }
         let now = "2015-01-31T12:00:00Z".parse().expect("it is a time");
         let metrics = MetricsTypeId::JobTypes.describe();
-        parse(metrics, &Params::parse(query), &choices, Dialect::Documented, now).expect("it is a good query")
+        let params =
+            Params::parse(query, known_at("/v6/metrics/job-types/plot-data/")).expect("no name is nearly right");
+        parse(metrics, &params, &choices, Dialect::Documented, now).expect("it is a good query")
     }
 
     #[test]
@@ -146,6 +173,7 @@ mod tests {
                 "name=a",
                 "choice_id=1&choice_id=2",
                 "choice_id=2&choice_id=1&choice_id=2",
+                "choice_id[]=2&choice_id%5B%5D=1",
                 "name=a&choice_id=02&choice_id=1",
             ],
             &["name=a&name=b", "choice_id=3&choice_id=2&choice_id=1", "version=1"],

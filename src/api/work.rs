@@ -1,0 +1,409 @@
+//! Bounds on the computation of answers: how many run at once, how long each may take, and no longer than somebody waits for it.
+//!
+//! Short computations run where the request is read. All others run off the async threads, as a [`Job`]: requests that ask for
+//! the same thing share one, and when the last of them is gone it stops. Jobs that read many rollups have permits of their own, so
+//! that those which take milliseconds do not wait behind those which take seconds.
+//!
+//! A computation stops by itself: its loops ask [`Bounds::check`] whether to go on. Nothing can interrupt a thread from outside.
+//!
+//! Not here: what is computed (`v6`), which answers are kept (`answers`).
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::timeout;
+
+use super::answer::Answer;
+use super::{ApiError, off_thread};
+
+/// How much a computation has to do, about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Size {
+    /// Milliseconds.
+    Short,
+    /// Up to seconds, or more.
+    Long,
+}
+
+/// What a computation has to keep to. A clone is of the same computation.
+#[derive(Debug, Clone)]
+pub(crate) struct Bounds {
+    until: Instant,
+    timeout: Duration,
+    /// Nobody waits any more.
+    is_abandoned: Arc<AtomicBool>,
+}
+
+impl Bounds {
+    /// Bounds of a computation that begins now.
+    pub(super) fn new(timeout: Duration) -> Self {
+        Self::of(timeout, Arc::default())
+    }
+
+    fn of(timeout: Duration, is_abandoned: Arc<AtomicBool>) -> Self {
+        Self { until: Instant::now() + timeout, timeout, is_abandoned }
+    }
+
+    /// An error if the computation has to stop.
+    pub(crate) fn check(&self) -> Result<(), ApiError> {
+        if self.is_abandoned.load(Ordering::Relaxed) {
+            return Err(ApiError::ClientGone);
+        }
+        if Instant::now() > self.until {
+            return Err(ApiError::AnswerTimeout(self.timeout.as_secs()));
+        }
+        Ok(())
+    }
+}
+
+/// How many may compute at once.
+struct Permits {
+    short: Arc<Semaphore>,
+    long: Arc<Semaphore>,
+}
+
+/// The jobs that are under way, by what is computed.
+pub(super) struct Jobs<K> {
+    running: Mutex<HashMap<K, Arc<Job>>>,
+    permits: Permits,
+    timeout: Duration,
+}
+
+/// A computation that somebody waits for, or that waits for its turn.
+pub(super) struct Job {
+    /// How many requests wait for it. Changed only while the list of jobs is locked.
+    waiting: Mutex<usize>,
+    /// The version of the store that it reads; not set before it has begun.
+    version: OnceLock<u64>,
+    is_abandoned: Arc<AtomicBool>,
+    abandoned: Notify,
+    outcome: watch::Receiver<Option<Outcome>>,
+}
+
+/// The answer, or why there is none.
+type Outcome = Result<Arc<Answer>, Arc<ApiError>>;
+
+impl Job {
+    /// Tells which version of the store the job reads. Requests that have seen a later one do not wait for it.
+    pub(super) fn reads(&self, version: u64) {
+        // It begins once.
+        let _ = self.version.set(version);
+    }
+}
+
+/// What to compute, within bounds; it tells the job which version of the store it reads.
+pub(super) trait Compute: FnOnce(&Job, Bounds) -> Result<Arc<Answer>, ApiError> + Send + 'static {}
+
+impl<F: FnOnce(&Job, Bounds) -> Result<Arc<Answer>, ApiError> + Send + 'static> Compute for F {}
+
+impl<K: Clone + Eq + Hash + Send + 'static> Jobs<K> {
+    /// Jobs of which so many of each size run at once. Each may wait that long for its turn, and then take as long.
+    pub(super) fn new(at_once: usize, timeout: Duration) -> Self {
+        let semaphore = || Arc::new(Semaphore::new(at_once));
+        Self { running: Mutex::default(), permits: Permits { short: semaphore(), long: semaphore() }, timeout }
+    }
+
+    /// How long a computation may take.
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// The answer of the job that computes `key` from this version of the store or a later one; it is started unless there is
+    /// one. `found` looks once more whether the answer is there already: jobs end at any time.
+    pub(super) async fn wait(
+        self: &Arc<Self>,
+        key: &K,
+        version: u64,
+        size: Size,
+        found: impl Fn() -> Option<Arc<Answer>>,
+        compute: impl Compute,
+    ) -> Result<Arc<Answer>, ApiError> {
+        let waiting = {
+            let mut running = self.running.lock();
+            if let Some(answer) = found() {
+                return Ok(answer);
+            }
+            let current = running.get(key);
+            let is_new = |job: &&Arc<Job>| job.version.get().is_none_or(|&read| read >= version);
+            let job = if let Some(job) = current.filter(is_new) {
+                Arc::clone(job)
+            } else {
+                // What is asked again and again while the store changes is computed once at a time.
+                let before = current.map(|job| job.outcome.clone());
+                let job = self.start(key.clone(), size, before, compute);
+                running.insert(key.clone(), Arc::clone(&job));
+                job
+            };
+            *job.waiting.lock() += 1;
+            Waiting { jobs: self, key, job }
+        };
+        let mut outcome = waiting.job.outcome.clone();
+        // The job ends without an outcome only when its thread does.
+        let outcome = outcome.wait_for(Option::is_some).await.map_err(|_| ApiError::Internal)?.clone();
+        outcome.expect("it was waited for").map_err(ApiError::from)
+    }
+
+    fn start(
+        self: &Arc<Self>,
+        key: K,
+        size: Size,
+        before: Option<watch::Receiver<Option<Outcome>>>,
+        compute: impl Compute,
+    ) -> Arc<Job> {
+        let (tell, outcome) = watch::channel(None);
+        let job = Arc::new(Job {
+            waiting: Mutex::new(0),
+            version: OnceLock::new(),
+            is_abandoned: Arc::default(),
+            abandoned: Notify::new(),
+            outcome,
+        });
+        let (jobs, started) = (Arc::clone(self), Arc::clone(&job));
+        actix_web::rt::spawn(async move {
+            let result = tokio::select! {
+                biased;
+                () = started.abandoned.notified() => Err(ApiError::ClientGone),
+                permit = jobs.permit(size, before) => match permit {
+                    Ok(permit) => jobs.run(permit, Arc::clone(&started), compute).await,
+                    Err(error) => Err(error),
+                },
+            };
+            jobs.remove(&key, &started);
+            // Nobody may wait any more.
+            let _ = tell.send(Some(result.map_err(Arc::new)));
+        });
+        job
+    }
+
+    /// Waits for a permit, behind the job that computes the same from an older version. Jobs are served in the order that they
+    /// came.
+    async fn permit(
+        &self,
+        size: Size,
+        before: Option<watch::Receiver<Option<Outcome>>>,
+    ) -> Result<OwnedSemaphorePermit, ApiError> {
+        let permits = match size {
+            Size::Short => &self.permits.short,
+            Size::Long => &self.permits.long,
+        };
+        let permit = async {
+            if let Some(mut before) = before {
+                // How it ended is of no interest.
+                let _ = before.wait_for(Option::is_some).await;
+            }
+            Arc::clone(permits).acquire_owned().await
+        };
+        timeout(self.timeout, permit).await.ok().and_then(Result::ok).ok_or(ApiError::Busy)
+    }
+
+    /// Waits for the turn to do something short.
+    pub(super) async fn turn(&self) -> Result<OwnedSemaphorePermit, ApiError> {
+        self.permit(Size::Short, None).await
+    }
+
+    async fn run(
+        &self,
+        permit: OwnedSemaphorePermit,
+        job: Arc<Job>,
+        compute: impl Compute,
+    ) -> Result<Arc<Answer>, ApiError> {
+        let bounds = Bounds::of(self.timeout, Arc::clone(&job.is_abandoned));
+        off_thread(move || {
+            let _permit = permit;
+            compute(&job, bounds)
+        })
+        .await?
+    }
+
+    /// Takes a job off the list, unless another one stands in its place.
+    fn remove(&self, key: &K, job: &Arc<Job>) {
+        let mut running = self.running.lock();
+        if running.get(key).is_some_and(|listed| Arc::ptr_eq(listed, job)) {
+            running.remove(key);
+        }
+    }
+}
+
+/// A request that waits for a job. When the last one is gone, the job stops.
+struct Waiting<'a, K: Clone + Eq + Hash + Send + 'static> {
+    jobs: &'a Jobs<K>,
+    key: &'a K,
+    job: Arc<Job>,
+}
+
+impl<K: Clone + Eq + Hash + Send + 'static> Drop for Waiting<'_, K> {
+    fn drop(&mut self) {
+        let mut running = self.jobs.running.lock();
+        let mut waiting = self.job.waiting.lock();
+        *waiting -= 1;
+        if *waiting == 0 {
+            self.job.is_abandoned.store(true, Ordering::Relaxed);
+            self.job.abandoned.notify_one();
+            // From now on nobody may join it.
+            if running.get(self.key).is_some_and(|listed| Arc::ptr_eq(listed, &self.job)) {
+                running.remove(self.key);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+
+    use futures_util::FutureExt as _;
+
+    use super::*;
+    use crate::api::Content;
+
+    const LONG: Duration = Duration::from_hours(1);
+
+    fn answer(text: &str) -> Arc<Answer> {
+        Arc::new(Answer::new(Content { media_type: "text/plain", body: text.as_bytes().to_vec() }, None))
+    }
+
+    fn jobs(at_once: usize, timeout: Duration) -> Arc<Jobs<u32>> {
+        Arc::new(Jobs::new(at_once, timeout))
+    }
+
+    /// Computes until it has to stop; says that it began, and why it stopped.
+    fn endless(began: mpsc::Sender<()>, stopped: mpsc::Sender<ApiError>) -> impl Compute {
+        move |job: &Job, bounds: Bounds| {
+            job.reads(1);
+            began.send(()).unwrap();
+            loop {
+                if let Err(error) = bounds.check() {
+                    stopped.send(error).unwrap();
+                    return Err(ApiError::Internal);
+                }
+                thread::yield_now();
+            }
+        }
+    }
+
+    /// Computes when it is told to.
+    fn held(begin: mpsc::Receiver<()>, read: u64, text: &'static str) -> impl Compute {
+        move |job: &Job, _: Bounds| {
+            job.reads(read);
+            begin.recv().unwrap();
+            Ok(answer(text))
+        }
+    }
+
+    fn never(_: &Job, _: Bounds) -> Result<Arc<Answer>, ApiError> {
+        panic!("it is computed already")
+    }
+
+    #[actix_web::test]
+    async fn what_several_ask_for_is_computed_once() {
+        let jobs = jobs(1, LONG);
+        let (begin, held_by) = mpsc::channel();
+        let first = jobs.wait(&7, 1, Size::Long, || None, held(held_by, 1, "one"));
+        let second = jobs.wait(&7, 1, Size::Long, || None, never);
+        let tell = async { begin.send(()).unwrap() };
+        let (first, second, ()) = tokio::join!(first, second, tell);
+        assert!(Arc::ptr_eq(&first.unwrap(), &second.unwrap()));
+        assert!(jobs.running.lock().is_empty());
+        let found = jobs.wait(&7, 1, Size::Long, || Some(answer("kept")), never).await.unwrap();
+        assert_eq!(found.len(), 4);
+    }
+
+    #[actix_web::test]
+    async fn who_has_seen_a_later_version_gets_an_answer_of_it() {
+        let jobs = jobs(1, LONG);
+        let (begin, held_by) = mpsc::channel();
+        let (old, held_too) = (jobs.clone(), mpsc::channel());
+        let old =
+            actix_web::rt::spawn(async move { old.wait(&7, 1, Size::Long, || None, held(held_by, 1, "old")).await });
+        while jobs.running.lock().get(&7).is_none_or(|job| job.version.get().is_none()) {
+            tokio::task::yield_now().await;
+        }
+        let new = jobs.wait(&7, 2, Size::Long, || None, held(held_too.1, 2, "newer"));
+        begin.send(()).unwrap();
+        held_too.0.send(()).unwrap();
+        assert_eq!(new.await.unwrap().len(), "newer".len());
+        assert_eq!(old.await.unwrap().unwrap().len(), "old".len());
+    }
+
+    #[actix_web::test]
+    async fn a_job_stops_when_the_last_who_waits_for_it_is_gone() {
+        let jobs = jobs(1, LONG);
+        let ((began, has_begun), (stopped, has_stopped)) = (mpsc::channel(), mpsc::channel());
+        let wait = |jobs: Arc<Jobs<u32>>, compute| {
+            actix_web::rt::spawn(async move { jobs.wait(&7, 1, Size::Long, || None, compute).await })
+        };
+        let first = wait(jobs.clone(), endless(began.clone(), stopped.clone()));
+        while has_begun.try_recv().is_err() {
+            tokio::task::yield_now().await;
+        }
+        let second = wait(jobs.clone(), endless(began, stopped));
+        while *jobs.running.lock()[&7].waiting.lock() < 2 {
+            tokio::task::yield_now().await;
+        }
+        first.abort();
+        assert!(first.await.unwrap_err().is_cancelled());
+        assert!(has_stopped.try_recv().is_err(), "somebody waits for it");
+        second.abort();
+        assert!(second.await.unwrap_err().is_cancelled());
+        assert!(matches!(has_stopped.recv().unwrap(), ApiError::ClientGone));
+        // The permit is free again, and the place on the list.
+        let next = jobs.wait(&7, 1, Size::Long, || None, |_: &Job, _: Bounds| Ok(answer("next")));
+        assert_eq!(next.await.unwrap().len(), 4);
+    }
+
+    #[actix_web::test]
+    async fn whoever_waits_for_a_turn_gives_up_when_nobody_waits_for_it() {
+        let jobs = jobs(1, LONG);
+        let (begin, held_by) = mpsc::channel();
+        let busy = jobs.clone();
+        let busy =
+            actix_web::rt::spawn(async move { busy.wait(&1, 1, Size::Long, || None, held(held_by, 1, "a")).await });
+        while jobs.permits.long.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert!(jobs.wait(&2, 1, Size::Long, || None, never).now_or_never().is_none());
+        // Others of that size wait, those that are short do not.
+        let short = jobs.wait(&3, 1, Size::Short, || None, |_: &Job, _: Bounds| Ok(answer("short")));
+        assert_eq!(short.await.unwrap().len(), 5);
+        begin.send(()).unwrap();
+        busy.await.unwrap().unwrap();
+    }
+
+    #[actix_web::test]
+    async fn nobody_waits_or_computes_for_longer_than_the_timeout() {
+        let jobs = jobs(1, Duration::from_millis(1));
+        let ((began, _has_begun), (stopped, has_stopped)) = (mpsc::channel(), mpsc::channel());
+        assert!(jobs.wait(&1, 1, Size::Long, || None, endless(began, stopped)).await.is_err());
+        assert!(matches!(has_stopped.recv().unwrap(), ApiError::AnswerTimeout(0)));
+        let (begin, held_by) = mpsc::channel();
+        let busy = jobs.clone();
+        let busy =
+            actix_web::rt::spawn(async move { busy.wait(&1, 1, Size::Long, || None, held(held_by, 1, "a")).await });
+        while jobs.permits.long.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        let refused = jobs.wait(&2, 1, Size::Long, || None, never).await;
+        assert!(matches!(refused, Err(ApiError::Shared(error)) if matches!(*error, ApiError::Busy)));
+        begin.send(()).unwrap();
+        busy.await.unwrap().unwrap();
+    }
+
+    #[actix_web::test]
+    async fn a_job_that_panics_is_an_error_for_all_who_wait() {
+        let jobs = jobs(1, LONG);
+        let panicked = jobs.wait(&1, 1, Size::Long, || None, |_: &Job, _: Bounds| panic!("on purpose"));
+        let other = jobs.wait(&1, 1, Size::Long, || None, never);
+        let (panicked, other) = tokio::join!(panicked, other);
+        for error in [panicked.unwrap_err(), other.unwrap_err()] {
+            assert!(matches!(error, ApiError::Shared(error) if matches!(*error, ApiError::Internal)));
+        }
+        let next = jobs.wait(&1, 1, Size::Long, || None, |_: &Job, _: Bounds| Ok(answer("next")));
+        assert_eq!(next.await.unwrap().len(), 4);
+    }
+}
