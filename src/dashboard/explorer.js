@@ -16,6 +16,8 @@ const FIRST = {
   errors: ["total_count"],
 };
 const KINDS = [["bar", "Bars"], ["stacked", "Stacked"], ["line", "Lines"]];
+/** All that the explorer reads of its address. */
+const KNOWN = ["type", "choice_id", "column", "kind", "resolution", "hidden", "table", "range", "started", "ended"];
 const RESOLUTIONS = [["", "Auto"], ["hour", "Hours"], ["day", "Days"]];
 
 /** Builds the explorer; what is returned shows what the address says, as it is now. */
@@ -38,6 +40,7 @@ export function explorer(view) {
     event.preventDefault();
     save(csv.href, csv.download).catch((error) => (copied.textContent = error.message));
   } }, "CSV");
+  const ignored = h("p", { class: "note", id: "ignored", hidden: true });
   const picture = h("a", { target: "_blank", rel: "noopener" }, "Picture");
   const controls = h(
     "details", { class: "controls", open: matchMedia("(min-width: 60rem)").matches },
@@ -52,7 +55,7 @@ export function explorer(view) {
     h("div", { class: "head" }, h("h1", {}, "Explorer"), range.element),
     h("div", { class: "explorer" }, controls,
       h("div", { class: "shown" }, summary, chart.element,
-        h("div", { class: "links" }, h("label", { for: "call" }, "API call"), call, copy, copied, csv, picture))),
+        h("div", { class: "links" }, h("label", { for: "call" }, "API call"), call, copy, copied, csv, picture), ignored)),
   );
   let built = null;
 
@@ -76,12 +79,15 @@ export function explorer(view) {
     for (const box of columns.querySelectorAll("input")) box.checked = shown.includes(box.value);
     const kinds = kind.update(KINDS.some(([name]) => name === state.get("kind")) ? state.get("kind") : "stacked");
     resolution.update(state.get("resolution") ?? "");
-    const hidden = state.getAll("hidden");
+    const hidden = state.getAll("hidden").filter((key) => mayBeSeries(key, shown, ids));
     const parameters = [
       ...shown.map((name) => ["column", name]), ...ids.map((id) => ["choice_id", String(id)]),
       ...asked.parameters, ["resolution", asked.resolution],
     ];
     summary.textContent = `${known.title}, ${ids.length === 0 ? "all together" : ids.length === 1 ? "one choice" : `${ids.length} choices`}, ${asked.title}, by ${asked.resolution}`;
+    const unknown = [...new Set(state.keys())].filter((name) => !KNOWN.includes(name));
+    ignored.hidden = unknown.length === 0;
+    ignored.textContent = `Ignored, since the explorer knows no such parameters: ${unknown.join(", ")}`;
     call.value = location.origin + path(type, "plot-data/", parameters);
     csv.href = path(type, "plot-data/", [...parameters, ["format", "csv"]]);
     csv.download = `${type}.csv`;
@@ -90,6 +96,14 @@ export function explorer(view) {
     await chart.show({ type, parameters, kind: kinds, hidden });
     if (isCurrent()) range.update(asked, chart.geometry);
   };
+}
+
+/** Whether the picture of these columns and choices may have a series of that key: the server refuses to hide any other. */
+function mayBeSeries(key, columns, ids) {
+  const [column, id] = key.split(":");
+  if (!columns.includes(column)) return false;
+  // Of a single choice, the dialect of the server decides.
+  return id === undefined ? ids.length < 2 : ids.includes(Number(id));
 }
 
 /** Changes the type; what was chosen of another one means nothing. */

@@ -300,3 +300,12 @@ fn another_type_begins_anew() {
     assert_eq!(parameters(&page, "started"), json!([format!("{}T00:00", week.first)]));
     page.assert_clean(server.origin());
 }
+
+#[test]
+fn parameters_of_the_address_that_mean_nothing_are_named() {
+    let week = Week::of_samples();
+    let Some((page, _)) = open(&week, "&colunm=total_count&kind=line&colunm=failed_count&end=P1D") else { return };
+    assert_eq!(page.texts("#ignored"), ["Ignored, since the explorer knows no such parameters: colunm, end"]);
+    let Some((page, _)) = open(&week, "&kind=line") else { return };
+    assert_eq!(page.eval("document.querySelector('#ignored').hidden"), true);
+}
