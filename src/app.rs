@@ -26,7 +26,7 @@ use crate::dashboard;
 use crate::figures::Figures;
 use crate::store::{Store, StoreError};
 use crate::time::Clock;
-use crate::worker::retention::Expiry;
+use crate::worker::retention::{Expiry, RetentionGuard};
 use crate::worker::{Queue, Readiness, Retention, RollupTask};
 
 /// The module whose log tells of what is no HTTP, as errors; that has lines of ours.
@@ -75,7 +75,7 @@ impl App {
         let listener = TcpListener::bind(listen).map_err(listen_error)?;
         let address = listener.local_addr().map_err(listen_error)?;
         let queue = Arc::new(Queue::new(config.server.queue_bytes));
-        let retention = retention(&config);
+        let retention = Arc::new(retention_guard(&config, clock.clone()));
         // A clock cannot go on for any number of seconds; a day is as good as for ever.
         let stall = Duration::from_secs(config.server.stall_timeout_s.min(24 * 60 * 60));
         let workers = thread::available_parallelism().map_or(1, NonZeroUsize::get);
@@ -98,8 +98,8 @@ impl App {
             ),
             readiness: Arc::clone(&readiness),
             figures: Arc::clone(&figures),
-            clock: clock.clone(),
-            retention,
+            clock,
+            retention: Arc::clone(&retention),
             dialect: config.api.dialect,
             max_body_bytes: config.server.max_body_bytes,
             body_timeout: Duration::from_secs(config.server.body_timeout_s),
@@ -112,10 +112,11 @@ impl App {
             Arc::clone(&queue),
             Arc::clone(&readiness),
             figures,
-            Expiry::new(retention, clock),
+            Expiry::new(retention),
         );
-        // Before anybody asks whether anything can be written.
+        // Before anybody asks whether anything can be written, or posts what may be too old.
         task.find_room();
+        task.expire();
         let (server, server_thread) =
             start_server(listener, state, connections, origins).map_err(StartError::Server)?;
         let task_thread =
@@ -158,10 +159,11 @@ impl App {
     }
 }
 
-/// How long things are kept, by the settings.
-pub fn retention(config: &Config) -> Retention {
-    let RetentionConfig { events_days, rollups_days } = config.retention;
-    Retention { events_days, rollups_days }
+/// The guard over what is deleted, by the settings.
+pub fn retention_guard(config: &Config, clock: Clock) -> RetentionGuard {
+    let RetentionConfig { events_days, rollups_days, grace_hours } = config.retention;
+    let grace = Duration::from_secs(grace_hours.saturating_mul(60 * 60));
+    RetentionGuard::new(Retention { events_days, rollups_days }, grace, clock)
 }
 
 /// Who serves connections, and what bounds them.

@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 use std::{env, io, iter};
 
@@ -22,16 +23,17 @@ use tokio::time::{sleep, timeout};
 
 use crate::access::{Scope, Token};
 use crate::api::DOCUMENT;
-use crate::app::{App, REQUESTS_OF_FRAMEWORK, StartError, retention};
+use crate::app::{App, REQUESTS_OF_FRAMEWORK, StartError, retention_guard};
 use crate::check::{self, Report};
 use crate::config::{Config, ConfigError, Overrides, Settings};
 use crate::export::{self, ExportError};
 use crate::import::{self, ImportError, Target};
 use crate::progress::{Progress, Unit};
-use crate::store::{Forgettable, Store};
-use crate::time::Clock;
+use crate::store::{Forgettable, Snapshot, Store};
+use crate::time::{Clock, ClockError, Date, Timestamp};
 use crate::worker::chain;
-use crate::worker::retention::Expiry;
+use crate::worker::reopen::{self, Reopening};
+use crate::worker::retention::{Expiry, Retention};
 use crate::{demo, health, telemetry};
 
 #[derive(Parser)]
@@ -100,11 +102,21 @@ enum Command {
     Openapi,
     /// Forget what is older than the settings of `[retention]` say
     ///
-    /// A server does that by itself, bit by bit. No server may run on the directory.
+    /// A server does that by itself, bit by bit. No server may run on the directory. Exit status 2 if the clock is far ahead of
+    /// both the last run and the newest event, unless --confirm says that it is right.
     Expire {
         /// Only say what would go
         #[arg(long)]
         dry_run: bool,
+        /// The clock is right: forget events before this day, which must be the one that --dry-run names
+        #[arg(long, value_name = "DATE", conflicts_with = "reopen")]
+        confirm: Option<Date>,
+        /// Open the days from this one on again, instead of forgetting any
+        #[arg(long, value_name = "DATE")]
+        reopen: Option<Date>,
+        /// Open also days whose events are gone: their numbers become those of the events that are left
+        #[arg(long, requires = "reopen")]
+        drop_numbers: bool,
     },
     /// Make a token: prints it, and the line by which the configuration knows it
     Token {
@@ -136,6 +148,42 @@ struct TwoTargets;
 #[derive(Debug, thiserror::Error)]
 #[error("there is no database in `{}`", .0.display())]
 struct NoDatabase(PathBuf);
+
+/// The clock is not believed.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error(
+    "the clock says {now}, far after the last run ({last_run}) and the newest event ({newest}): nothing was deleted (hint: if \
+     the clock is right, confirm with --confirm {cut_off}; --dry-run lists what goes)"
+)]
+struct DoubtfulClock {
+    now: Timestamp,
+    last_run: String,
+    newest: String,
+    cut_off: Date,
+}
+
+/// Something else was confirmed than what would happen.
+#[derive(Debug, thiserror::Error)]
+#[error("--confirm {confirmed} is not the day before which events would go, which is {cut_off}: nothing was deleted")]
+struct OtherDay {
+    confirmed: Date,
+    cut_off: Date,
+}
+
+/// Opening days again would lose their numbers.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{days} of these days, from {first} to {last}, have numbers of events that are gone: nothing was opened (hint: open from a \
+     later day on, or add --drop-numbers, which makes their numbers those of the events that are left)"
+)]
+struct LossyDays {
+    days: usize,
+    first: Date,
+    last: Date,
+}
+
+/// The longest time after the last run or the newest event for which `expire` believes the clock.
+const MAX_IDLE: Duration = Duration::from_hours(7 * 24);
 
 const FAILED: u8 = 1;
 const CANNOT_START: u8 = 2;
@@ -170,7 +218,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "the last word of the program, also where logging never started")]
+#[expect(clippy::print_stderr, reason = "what a command has to say, also where logging never started")]
 fn complain(line: &str) {
     eprintln!("{line}");
 }
@@ -181,6 +229,10 @@ fn cannot_start(error: &anyhow::Error) -> bool {
         || error.is::<TwoTargets>()
         || error.is::<NoDatabase>()
         || error.is::<StartError>()
+        || error.is::<ClockError>()
+        || error.is::<DoubtfulClock>()
+        || error.is::<OtherDay>()
+        || error.is::<LossyDays>()
         || matches!(error.downcast_ref(), Some(ImportError::Open(_)))
         || matches!(
             error.downcast_ref(),
@@ -214,6 +266,7 @@ fn execute(cli: Cli, has_url_flag: bool) -> anyhow::Result<()> {
         Command::Serve => {
             config.refuse_open_writes()?;
             config.refuse_short_rollups()?;
+            Clock::System.read()?;
             let stop = StopSignals::listen()?;
             let delay = Duration::from_secs(config.server.stop_delay_s);
             let app = App::start(config, Clock::System)?;
@@ -232,7 +285,10 @@ fn execute(cli: Cli, has_url_flag: bool) -> anyhow::Result<()> {
             print("ready")
         }
         Command::Check { repair } => run_check(&config, repair),
-        Command::Expire { dry_run } => run_expire(&config, dry_run),
+        Command::Expire { dry_run, reopen: Some(from), drop_numbers, .. } => {
+            run_reopen(&config, from, dry_run, drop_numbers)
+        }
+        Command::Expire { dry_run, confirm, .. } => run_expire(&config, dry_run, confirm),
         Command::Openapi => {
             print(DOCUMENT.trim_end())?;
             Ok(())
@@ -323,17 +379,27 @@ fn open_store(config: &Config) -> anyhow::Result<Store> {
     Ok(Store::open(directory, config.storage.opening()).map_err(StartError::Store)?)
 }
 
-fn run_expire(config: &Config, dry_run: bool) -> anyhow::Result<()> {
+fn run_expire(config: &Config, dry_run: bool, confirmed: Option<Date>) -> anyhow::Result<()> {
     config.refuse_short_rollups()?;
+    let now = Clock::System.read()?;
     let store = open_store(config)?;
-    let rule = retention(config);
+    let guard = Arc::new(retention_guard(config, Clock::System));
     let snapshot = store.snapshot()?;
-    let kept = rule.kept(Clock::System.now(), snapshot.kept());
-    let Forgettable { events, event_days, rollups, rollup_days } = snapshot.forgettable(kept)?;
+    let cut_offs = guard.settings().cut_offs(now);
+    let cut_off = cut_offs.events_from;
+    let Forgettable { events, event_days, rollups, rollup_days } = snapshot.forgettable(cut_offs)?;
+    let is_on = guard.settings() != Retention::default();
+    let doubt = if is_on { doubt_clock(&snapshot, now, cut_off)? } else { None };
+    match (confirmed, &doubt) {
+        (Some(confirmed), _) if confirmed != cut_off => return Err(OtherDay { confirmed, cut_off }.into()),
+        (None, Some(doubt)) if !dry_run => return Err(doubt.clone().into()),
+        _ => {}
+    }
+    let waiting = guard.preview(&snapshot)?;
     drop(snapshot);
-    let goes = if dry_run { "would go" } else { "gone" };
-    if !dry_run {
-        let mut expiry = Expiry::new(rule, Clock::System);
+    if is_on && !dry_run {
+        guard.confirm();
+        let mut expiry = Expiry::new(guard);
         let mut progress = Progress::new(Some(events + rollups), Unit::Count);
         let mut done = 0;
         while !expiry.is_done() {
@@ -343,9 +409,62 @@ fn run_expire(config: &Config, dry_run: bool) -> anyhow::Result<()> {
         }
     }
     store.close();
-    print(&format!("{goes}: {events} events of {event_days} days before {}", kept.events_from))?;
-    print(&format!("{goes}: {rollups} rollups of {rollup_days} days before {}", kept.rollups_from))?;
+    let goes = if dry_run { "would go" } else { "gone" };
+    print(&format!("{goes}: {events} events of {event_days} days before {cut_off}"))?;
+    print(&format!("{goes}: {rollups} rollups of {rollup_days} days before {}", cut_offs.rollups_from))?;
+    if dry_run && is_on {
+        if let Some(DoubtfulClock { now, last_run, newest, .. }) = doubt {
+            complain(&format!(
+                "note: the clock says {now}, far after the last run ({last_run}) and the newest event ({newest}): `expire` needs \
+                 --confirm {cut_off}"
+            ));
+        }
+        if !waiting.is_zero() {
+            let hours = waiting.as_secs().div_ceil(60 * 60);
+            complain(&format!(
+                "note: a server waits for {hours} hours of undisturbed time first (retention.grace_hours)"
+            ));
+        }
+    }
     Ok(())
+}
+
+/// Why the clock should not be believed: it is far ahead both of the last run and of the newest event.
+fn doubt_clock(snapshot: &Snapshot, now: Timestamp, cut_off: Date) -> anyhow::Result<Option<DoubtfulClock>> {
+    if snapshot.is_empty()? {
+        return Ok(None);
+    }
+    let is_near = |time: Timestamp| Duration::from_micros(now.since(time)) <= MAX_IDLE;
+    let last_run = snapshot.retention_record()?.map(|record| record.trusted);
+    let newest = snapshot.newest_day(now.date())?;
+    if last_run.is_some_and(is_near) || newest.is_some_and(|day| is_near(day.plus_days(1).start())) {
+        return Ok(None);
+    }
+    let last_run = last_run.map_or("unknown".to_owned(), |time| time.to_string());
+    let newest = newest.map_or("none".to_owned(), |day| day.to_string());
+    Ok(Some(DoubtfulClock { now, last_run, newest, cut_off }))
+}
+
+fn run_reopen(config: &Config, from: Date, dry_run: bool, drop_numbers: bool) -> anyhow::Result<()> {
+    let store = open_store(config)?;
+    let Reopening { events, event_days, lossy_days, rollup_days } = reopen::examine(&store, from)?;
+    if let (Some(&first), Some(&last), false, false) = (lossy_days.first(), lossy_days.last(), dry_run, drop_numbers) {
+        return Err(LossyDays { days: lossy_days.len(), first, last }.into());
+    }
+    if !dry_run {
+        reopen::reopen(&store, from)?;
+    }
+    let kept = store.snapshot()?.kept();
+    store.close();
+    let opens = if dry_run { "would open" } else { "opened" };
+    print(&format!("{opens}: {events} events of {event_days} days from {from} on"))?;
+    print(&format!("{opens}: the numbers of {rollup_days} days before it, without their events"))?;
+    if let (Some(first), Some(last)) = (lossy_days.first(), lossy_days.last()) {
+        let loses = if dry_run { "would lose" } else { "lost" };
+        let days = lossy_days.len();
+        print(&format!("{loses}: the numbers of events that are gone, on {days} days from {first} to {last}"))?;
+    }
+    print(&format!("events are kept from {} on", kept.events_from))
 }
 
 fn run_check(config: &Config, repair: bool) -> anyhow::Result<()> {
@@ -366,6 +485,7 @@ fn run_check(config: &Config, repair: bool) -> anyhow::Result<()> {
 fn run_demo(mut config: Config) -> anyhow::Result<()> {
     config.refuse_open_writes()?;
     config.refuse_short_rollups()?;
+    Clock::System.read()?;
     let directory = tempfile::tempdir().context("cannot make a temporary directory")?;
     directory.path().clone_into(&mut config.storage.data);
     let stop = StopSignals::listen()?;

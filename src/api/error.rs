@@ -196,7 +196,7 @@ impl ResponseError for ApiError {
             | Self::Stopping(Stopping)
             | Self::Unreadable(_)
             | Self::NoCopy(_)
-            | Self::WriteFailed(WriteFailed::Unavailable) => StatusCode::SERVICE_UNAVAILABLE,
+            | Self::WriteFailed(WriteFailed::Unavailable | WriteFailed::Overtaken) => StatusCode::SERVICE_UNAVAILABLE,
             Self::WriteFailed(WriteFailed::Internal) | Self::Store(_) | Self::Internal => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }

@@ -156,7 +156,7 @@ async fn read_when_there_is_room(
 fn read(state: &State, form: Form, body: &[u8], lease: &mut Lease) -> Result<Vec<Object>, ApiError> {
     let plain = form.unpack(body, state.max_body_bytes, lease)?;
     let snapshot = state.store.snapshot()?;
-    let kept_from = snapshot.kept().events_from.max(state.retention.first_day(state.clock.now()));
+    let kept_from = snapshot.kept().events_from.max(state.retention.first_day());
     let choices = Arc::clone(snapshot.choices());
     drop(snapshot);
     let mut draft = Draft::new(&choices).keeping_from(kept_from);

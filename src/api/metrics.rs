@@ -54,16 +54,29 @@ fn readings(state: &State) -> Vec<Reading> {
             value: state.answers.kept() as f64,
         },
     ];
-    for (name, help, days) in [
-        ("retention_events_days", "For how many days events are kept; 0 means for ever.", state.retention.events_days),
-        (
-            "retention_rollups_days",
-            "For how many days rollups are kept; 0 means for ever.",
-            state.retention.rollups_days,
-        ),
-    ] {
-        readings.push(Reading { name, help, value: days as f64 });
-    }
+    let retention = state.retention.settings();
+    readings.extend([
+        Reading {
+            name: "retention_events_days",
+            help: "For how many days events are kept; 0 means for ever.",
+            value: retention.events_days as f64,
+        },
+        Reading {
+            name: "retention_rollups_days",
+            help: "For how many days rollups are kept; 0 means for ever.",
+            value: retention.rollups_days as f64,
+        },
+        Reading {
+            name: "retention_waiting_seconds",
+            help: "How much of the grace period is left before a clock or periods that would delete more take effect; 0 if none wait.",
+            value: state.retention.waiting().as_secs_f64(),
+        },
+        Reading {
+            name: "retention_clock_trusted",
+            help: "Whether the clock is close to the time that is expected: 1 or 0.",
+            value: f64::from(u8::from(state.retention.is_clock_trusted())),
+        },
+    ]);
     // While the disk fails, what it holds is not known.
     if let Ok(bytes) = state.store.file_bytes() {
         readings.push(Reading { name: "database_bytes", help: "Length of the database file.", value: bytes as f64 });

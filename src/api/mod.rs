@@ -43,7 +43,8 @@ use crate::config::Dialect;
 use crate::figures::Figures;
 use crate::store::Store;
 use crate::time::Clock;
-use crate::worker::{Queue, Readiness, Retention};
+use crate::worker::retention::RetentionGuard;
+use crate::worker::{Queue, Readiness};
 
 pub(crate) use answer::{Content, answer};
 pub(crate) use answers::Answers;
@@ -71,7 +72,7 @@ pub(crate) struct State {
     pub(crate) readiness: Arc<Readiness>,
     pub(crate) figures: Arc<Figures>,
     pub(crate) clock: Clock,
-    pub(crate) retention: Retention,
+    pub(crate) retention: Arc<RetentionGuard>,
     pub(crate) dialect: Dialect,
     /// Bounds an event body, unpacked.
     pub(crate) max_body_bytes: usize,

@@ -178,6 +178,10 @@ settings! {
         /// For how many days rollups are kept, and so numbers shown; 0 means for ever. At least as long as events.
         rollups_days: u64 = 0,
             flag "--retention-rollups-days" of "DAYS", variable "SCALE_METRICS_RETENTION_ROLLUPS_DAYS";
+
+        /// How long shorter periods, or a clock that jumped ahead, wait before anything is deleted by them, in hours.
+        grace_hours: u64 = 24,
+            flag "--retention-grace-hours" of "HOURS", variable "SCALE_METRICS_RETENTION_GRACE_HOURS";
     }
 
     /// How the read endpoints answer.

@@ -113,7 +113,7 @@ impl Config {
 
     /// Refuses to keep events for longer than what they add up to.
     pub fn refuse_short_rollups(&self) -> Result<(), ConfigError> {
-        let RetentionConfig { events_days, rollups_days } = self.retention;
+        let RetentionConfig { events_days, rollups_days, .. } = self.retention;
         let is_short = rollups_days > 0 && (events_days == 0 || events_days > rollups_days);
         if is_short { Err(ConfigError::ShortRollups) } else { Ok(()) }
     }

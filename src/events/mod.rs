@@ -16,7 +16,7 @@ use std::num::NonZeroU64;
 
 use utoipa::ToSchema;
 
-use crate::time::Timestamp;
+use crate::time::{Date, Timestamp};
 pub use choice::{Choice, Choices, ErrorCategory, ErrorDefinition, JobType, Strike};
 pub use contribution::{Contribution, IngestCount, IngestObservation, JobCount, JobTime, Partition};
 
@@ -112,6 +112,12 @@ impl Object {
             Self::Event(Event::JobExecution(_)) => Kind::JobExecution,
             Self::Event(Event::Ingest(_)) => Kind::Ingest,
         }
+    }
+
+    /// Whether it is an event that ended before a day.
+    pub fn ended_before(&self, day: Date) -> bool {
+        let Self::Event(event) = self else { return false };
+        event.ended().is_some_and(|ended| ended < day.start())
     }
 
     /// How much memory it takes until it is stored, in bytes, about: itself, and as much again for what is looked up and sorted

@@ -18,15 +18,6 @@ use crate::events::{ChoiceId, Event, EventKey};
 use crate::rollup::{Rollup, RollupKey, Scope};
 use crate::time::Date;
 
-/// The first key of the blocks of a date; those of events without a home come before all.
-fn first_block(days: u32) -> BlockKey {
-    BlockKey { days, choice: u64::from(days == 0), kind: 0, lower: 0 }
-}
-
-fn first_day(days: u32) -> DayKey {
-    DayKey { days, choice: 0, metrics: 0 }
-}
-
 fn date(days: u32) -> Result<Date, Corrupt> {
     Date::from_days(days).ok_or(Corrupt("a date is wrong"))
 }
@@ -43,8 +34,10 @@ impl Snapshot {
             let (blocks, rollups) = (self.table(tables::BLOCKS)?, self.table(tables::ROLLUPS)?);
             let mut next = Some(0);
             while let Some(days) = next {
-                let block = blocks.range(first_block(days)..)?.next().transpose()?.map(|(key, _)| key.value().days);
-                let rollup = rollups.range(first_day(days)..)?.next().transpose()?.map(|(key, _)| key.value().days);
+                let block =
+                    blocks.range(BlockKey::first_of(days)..)?.next().transpose()?.map(|(key, _)| key.value().days);
+                let rollup =
+                    rollups.range(DayKey::first_of(days)..)?.next().transpose()?.map(|(key, _)| key.value().days);
                 let found = block.into_iter().chain(rollup).min();
                 dates.extend(found.map(date).transpose()?);
                 next = found.map(|days| days + 1);
@@ -64,8 +57,8 @@ impl Snapshot {
     ) -> Result<(), StoreError> {
         self.guard().run(|| {
             let (start, end) = match of {
-                Some(date) => (first_block(date.days()), first_block(date.days() + 1)),
-                None => (BlockKey { days: 0, choice: 0, kind: 0, lower: 0 }, first_block(0)),
+                Some(date) => (BlockKey::first_of(date.days()), BlockKey::first_of(date.days() + 1)),
+                None => (BlockKey::HOMELESS, BlockKey::first_of(0)),
             };
             for row in self.table(tables::BLOCKS)?.range(start..end)? {
                 let (key, block) = row?;
@@ -83,7 +76,7 @@ impl Snapshot {
         self.guard().run(|| {
             let mut rollups = BTreeMap::new();
             let days = date.days();
-            for row in self.table(tables::ROLLUPS)?.range(first_day(days)..first_day(days + 1))? {
+            for row in self.table(tables::ROLLUPS)?.range(DayKey::first_of(days)..DayKey::first_of(days + 1))? {
                 let (key, row) = row?;
                 let DayKey { choice: id, metrics, .. } = key.value();
                 let metrics = CATALOG.iter().find(|known| known.id as u8 == metrics);
@@ -106,8 +99,8 @@ impl Snapshot {
         self.guard().run(|| {
             let mut found = Forgettable::default();
             let (mut event_days, mut rollup_days) = (BTreeSet::new(), BTreeSet::new());
-            let events_end = first_block(kept.events_from.days());
-            for row in self.table(tables::BLOCKS)?.range(..events_end.max(first_block(0)))? {
+            let events_end = BlockKey::first_of(kept.events_from.days());
+            for row in self.table(tables::BLOCKS)?.range(..events_end.max(BlockKey::first_of(0)))? {
                 let (key, block) = row?;
                 let (place, kind) = home_of(key.value())?;
                 let events = decode_events(place, kind, block.value())?;
@@ -115,7 +108,7 @@ impl Snapshot {
                 found.events += events.iter().filter(is_old).count() as u64;
                 event_days.extend(place.map(|(date, _)| date));
             }
-            for row in self.table(tables::ROLLUPS)?.range(..first_day(kept.rollups_from.days()))? {
+            for row in self.table(tables::ROLLUPS)?.range(..DayKey::first_of(kept.rollups_from.days()))? {
                 rollup_days.insert(row?.0.value().days);
                 found.rollups += 1;
             }
@@ -170,6 +163,11 @@ impl<'a> Index<'a> {
 
     /// Whether the index says that an event is kept where it belongs.
     pub fn names(&mut self, event: &Event) -> Result<bool, StoreError> {
+        Ok(self.find(event)? == Indexed::Here)
+    }
+
+    /// Where the index says that an event is kept.
+    pub fn find(&mut self, event: &Event) -> Result<Indexed, StoreError> {
         self.snapshot.guard().run(|| {
             let EventKey { kind, id } = event.key();
             let key = PageKey { page: id >> 8, kind: kind as u8 };
@@ -179,10 +177,25 @@ impl<'a> Index<'a> {
                 self.page = Some((key, page));
             }
             let home = event.home().map(|partition| (partition.date, partition.choice));
-            let low = id.to_le_bytes()[0];
-            Ok(self.page.as_ref().is_some_and(|(_, page)| page.get(low) == Some(home)))
+            let place = self.page.as_ref().and_then(|(_, page)| page.get(id.to_le_bytes()[0]));
+            Ok(match place {
+                Some(place) if place == home => Indexed::Here,
+                Some(_) => Indexed::Elsewhere,
+                None => Indexed::Nowhere,
+            })
         })
     }
+}
+
+/// Where the index says that an event is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Indexed {
+    /// Where it belongs.
+    Here,
+    /// In another place: an event with the same key was stored there later.
+    Elsewhere,
+    /// The index does not name it.
+    Nowhere,
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ mod definitions;
 pub(crate) mod fuzz;
 mod index_pages;
 mod observers;
+mod retention;
 mod rollup_rows;
 mod snapshot;
 mod tables;
@@ -35,12 +36,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::RwLock;
 use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable};
 
-pub use audit::{Forgettable, Index};
+pub use audit::{Forgettable, Index, Indexed};
 pub use batch::{Batch, Change, Homeless, StoredEvents, StoredRollups};
 pub use codec::Corrupt;
 pub use copy::Copy;
 pub use observers::{Observers, Read};
 pub use redb::StorageBackend;
+pub use retention::{Retention, RetentionRecord};
 pub use snapshot::{Kept, Snapshot, Wanted};
 
 use damage::{Guard, guarded};

@@ -11,7 +11,8 @@ pub(super) const FORMAT: u64 = 1;
 
 /// `format` → the number above; `version` → how often rollups or definitions changed; `choices` → by which version the
 /// definitions last changed; `events_from`, `rollups_from` → the first day whose events or rollups are kept, in days since
-/// 1970: what is older and still there is on its way out.
+/// 1970: what is older and still there is on its way out; the keys that begin with `clock_`, `agreed_` and `waiting_` → what
+/// `retention.rs` remembers of the clock and the periods, all absent in files of earlier versions of this program.
 pub(super) const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 /// [`META`]'s key of the format.
 pub(super) const META_FORMAT: &str = "format";
@@ -23,6 +24,23 @@ pub(super) const META_CHOICES: &str = "choices";
 pub(super) const META_EVENTS_FROM: &str = "events_from";
 /// [`META`]'s key of the first day whose rollups are kept.
 pub(super) const META_ROLLUPS_FROM: &str = "rollups_from";
+
+/// [`META`]'s key of the time that was trusted last, in microseconds since 1970.
+pub(super) const META_CLOCK_TRUSTED: &str = "clock_trusted_us";
+/// [`META`]'s key of what the clock showed then, in microseconds since 1970.
+pub(super) const META_CLOCK_SEEN: &str = "clock_seen_us";
+/// [`META`]'s key of how long the clock had run undisturbed then, in microseconds.
+pub(super) const META_CLOCK_STEADY: &str = "clock_steady_us";
+/// [`META`]'s key of the days for which events are kept, as it is in force; 0 or absent means for ever.
+pub(super) const META_AGREED_EVENTS: &str = "agreed_events_days";
+/// [`META`]'s key of the days for which rollups are kept, as it is in force; 0 or absent means for ever.
+pub(super) const META_AGREED_ROLLUPS: &str = "agreed_rollups_days";
+/// [`META`]'s key of the days for which events are to be kept after the grace period; absent if nothing waits for it.
+pub(super) const META_WAITING_EVENTS: &str = "waiting_events_days";
+/// [`META`]'s key of the days for which rollups are to be kept then.
+pub(super) const META_WAITING_ROLLUPS: &str = "waiting_rollups_days";
+/// [`META`]'s key of how much of the grace period is over, in microseconds.
+pub(super) const META_WAITED: &str = "waiting_waited_us";
 
 /// Declares a key of so many bytes. Every field is written with its highest byte first, so that keys are ordered as their
 /// bytes are; comparing bytes is what most of looking a key up consists of.
@@ -102,6 +120,16 @@ key! {
     }
 }
 
+impl BlockKey {
+    /// The first key of the blocks of a date. Those of events without a home come before the blocks of all dates.
+    pub(super) fn first_of(days: u32) -> Self {
+        Self { days, choice: u64::from(days == 0), kind: 0, lower: 0 }
+    }
+
+    /// The first key of the blocks of events without a home.
+    pub(super) const HOMELESS: Self = Self { days: 0, choice: 0, kind: 0, lower: 0 };
+}
+
 /// Blocks of events, ordered by id. The events of a kind that end on one date of one choice stand in consecutive blocks; those
 /// that have no such home yet stand under date 0 and choice 0. An id is in the block with the greatest lower bound that
 /// does not exceed it. The date comes first because events come in the order of time: what is written together stands
@@ -127,6 +155,13 @@ key! {
         days: u32,
         choice: u64,
         metrics: u8,
+    }
+}
+
+impl DayKey {
+    /// The first key of the rollups of a date.
+    pub(super) fn first_of(days: u32) -> Self {
+        Self { days, choice: 0, metrics: 0 }
     }
 }
 

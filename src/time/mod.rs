@@ -14,8 +14,10 @@ use std::num::NonZeroU64;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Instant, SystemTime};
 
 use chrono::{DateTime, Months, NaiveDate};
+use parking_lot::Mutex;
 
 use text::Scanner;
 
@@ -126,6 +128,12 @@ impl Date {
     /// Days since 1970-01-01.
     pub fn days(self) -> u32 {
         self.0
+    }
+
+    /// The day so many days later; the last day of all if that lies beyond it.
+    #[must_use]
+    pub fn plus_days(self, days: u32) -> Self {
+        Self(self.0.saturating_add(days).min(Self::MAX.0))
     }
 
     /// Its first microsecond.
@@ -243,39 +251,101 @@ impl FromStr for Duration {
     }
 }
 
-/// Where the program learns what time it is: a test owns a fixed one. Clones of a fixed clock share their time.
+/// The system's clock shows a time that the program cannot use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ClockError {
+    /// Before 1970.
+    #[error("the system clock shows a time before 1970-01-01; set it and start again")]
+    Early,
+    /// After 9999.
+    #[error("the system clock shows a time after 9999-12-31; set it and start again")]
+    Late,
+}
+
+/// The source of the current time. Tests own a fixed clock; its clones share their time.
 #[derive(Debug, Clone)]
 pub enum Clock {
-    /// The machine's.
+    /// The system's clock.
     System,
-    /// Stands still until it is set; microseconds since 1970.
-    Fixed(Arc<AtomicU64>),
+    /// A clock that stands still until a test moves it.
+    Fixed(Arc<FixedClock>),
+}
+
+/// The time that a fixed clock shows.
+#[derive(Debug)]
+pub struct FixedClock {
+    /// Microseconds since 1970.
+    wall_us: AtomicU64,
+    /// Microseconds that have passed.
+    steady_us: AtomicU64,
 }
 
 impl Clock {
     /// A clock that stands at `now`.
     pub fn fixed(now: Timestamp) -> Self {
-        Self::Fixed(Arc::new(AtomicU64::new(now.micros())))
+        Self::Fixed(Arc::new(FixedClock { wall_us: AtomicU64::new(now.micros()), steady_us: AtomicU64::new(0) }))
     }
 
-    /// Moves a fixed clock; the system's is not ours to set.
+    /// Sets a fixed clock to another time, as an operator sets the clock of a machine: no time passes.
     pub fn set(&self, now: Timestamp) {
-        if let Self::Fixed(us) = self {
-            us.store(now.micros(), Ordering::SeqCst);
+        if let Self::Fixed(clock) = self {
+            clock.wall_us.store(now.micros(), Ordering::SeqCst);
         }
     }
 
-    /// The current time, kept within what a [`Timestamp`] can say.
+    /// Lets time pass on a fixed clock.
+    pub fn pass(&self, time: std::time::Duration) {
+        if let Self::Fixed(clock) = self {
+            let us = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+            clock.wall_us.fetch_add(us, Ordering::SeqCst);
+            clock.steady_us.fetch_add(us, Ordering::SeqCst);
+        }
+    }
+
+    /// The current time; before 1970 or after 9999, the nearest time that a [`Timestamp`] can hold.
     pub fn now(&self) -> Timestamp {
+        self.read().unwrap_or_else(|error| match error {
+            ClockError::Early => Timestamp::MIN,
+            ClockError::Late => Timestamp::MAX,
+        })
+    }
+
+    /// The current time, if it is one that the program can use.
+    pub fn read(&self) -> Result<Timestamp, ClockError> {
+        let us = match self {
+            Self::System => {
+                let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_err(|_| ClockError::Early)?;
+                u64::try_from(since.as_micros()).map_err(|_| ClockError::Late)?
+            }
+            Self::Fixed(clock) => clock.wall_us.load(Ordering::SeqCst),
+        };
+        Timestamp::from_micros(us).ok_or(ClockError::Late)
+    }
+
+    /// The time that has passed since some moment of this process. Setting the clock does not change it.
+    ///
+    /// The system's clock has to be read at least once an hour: a longer time between two readings counts as an hour, so that
+    /// a monotonic clock that jumps (as under some sandboxes) does not pass for time that went by.
+    pub fn steady(&self) -> std::time::Duration {
         match self {
             Self::System => {
-                let us = u64::try_from(chrono::Utc::now().timestamp_micros()).unwrap_or(0);
-                Timestamp::from_micros(us).unwrap_or(Timestamp::MAX)
+                let mut steady = STEADY.lock();
+                let now = Instant::now();
+                let (at, passed) = steady.unwrap_or((now, std::time::Duration::ZERO));
+                let passed = passed + now.saturating_duration_since(at).min(MAX_STEADY_STEP);
+                *steady = Some((now, passed));
+                passed
             }
-            Self::Fixed(us) => Timestamp::at(us.load(Ordering::SeqCst)),
+            Self::Fixed(clock) => std::time::Duration::from_micros(clock.steady_us.load(Ordering::SeqCst)),
         }
     }
 }
+
+/// The longest time between two readings of the steady clock that is believed.
+const MAX_STEADY_STEP: std::time::Duration = std::time::Duration::from_hours(1);
+
+/// When the steady clock was read last, and what it showed.
+static STEADY: Mutex<Option<(Instant, std::time::Duration)>> = Mutex::new(None);
 
 #[cfg(test)]
 mod tests {

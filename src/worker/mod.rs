@@ -16,6 +16,7 @@ pub mod group;
 mod parked;
 mod queue;
 pub mod rebuild;
+pub mod reopen;
 pub mod retention;
 
 use std::ops::ControlFlow;
@@ -141,6 +142,12 @@ impl RollupTask {
     /// Works until the queue is closed and empty.
     pub fn run(mut self) {
         while self.step() == Progress::Worked {}
+        if self.tried.is_none()
+            && let Err(error) = self.expiry.record(&self.store)
+        {
+            // The next start finds the record of an hour ago.
+            tracing::debug!(error = chain(&error), "the time of the last run was not recorded");
+        }
     }
 
     /// Waits for requests, commits a group of them and answers each; or does what an order asks for. While requests are set
@@ -151,7 +158,7 @@ impl RollupTask {
         if self.tried.is_some_and(|tried| tried.elapsed() >= PAUSE) {
             self.pause();
         }
-        let until_expiry = self.expiry.wait().filter(|_| self.tried.is_none());
+        let until_expiry = self.tried.is_none().then(|| self.expiry.wait());
         if until_expiry == Some(Duration::ZERO) {
             self.expire();
         }
@@ -220,7 +227,7 @@ impl RollupTask {
         Progress::Worked
     }
 
-    /// Forgets a little of what is too old.
+    /// Deletes a little of what is too old.
     pub fn expire(&mut self) {
         let stepped = self.expiry.step(&self.store).and_then(|taken| Ok((taken, self.store.snapshot()?.kept())));
         match stepped {
@@ -307,7 +314,7 @@ impl RollupTask {
                     return answer(requests_of(pending), receipts.into_iter().map(Ok).collect());
                 }
                 Ok(ControlFlow::Break(causes)) => causes,
-                Err(WriteFailed::Internal) if objects.len() > 1 => {
+                Err(WriteFailed::Internal | WriteFailed::Overtaken) if objects.len() > 1 => {
                     // Which of them it is: each alone, whatever it costs.
                     let alone = objects.chunks(1).map(|request| self.commit_alone(request)).collect();
                     drop(objects);
@@ -340,7 +347,8 @@ impl RollupTask {
     }
 
     /// One commit. Breaks off, and nothing is stored, if some of the requests take out what would cost too much to find again.
-    /// [`WriteFailed::Internal`] is the fault of one of the requests, or of what is stored for it.
+    /// [`WriteFailed::Internal`] is the fault of one of the requests, or of what is stored for it; [`WriteFailed::Overtaken`]
+    /// that of one of the requests.
     fn commit(
         &mut self,
         requests: &[Vec<Object>],
@@ -349,9 +357,17 @@ impl RollupTask {
         if self.tried.is_some() {
             return Err(WriteFailed::Unavailable);
         }
+        let mut is_overtaken = false;
         let mut write = || {
             self.recover()?;
-            self.store.write_if(|batch| group::apply_within(batch, requests, &mut self.extremes, &mut budget))
+            self.store.write_if(|batch| {
+                let events_from = batch.kept().events_from;
+                is_overtaken = requests.iter().flatten().any(|object| object.ended_before(events_from));
+                if is_overtaken {
+                    return Ok(ControlFlow::Break(Causes::default()));
+                }
+                group::apply_within(batch, requests, &mut self.extremes, &mut budget)
+            })
         };
         let began = Instant::now();
         let written = catch_unwind(AssertUnwindSafe(&mut write));
@@ -367,6 +383,7 @@ impl RollupTask {
                 self.unsettled = true;
                 Ok(ControlFlow::Continue(receipts))
             }
+            Ok(Ok(ControlFlow::Break(_))) if is_overtaken => Err(WriteFailed::Overtaken),
             Ok(Ok(ControlFlow::Break(causes))) => Ok(ControlFlow::Break(causes)),
             Ok(Err(StoreError::Corrupt(damage))) => {
                 tracing::error!(%damage, "a request could not be stored");

@@ -43,6 +43,10 @@ pub enum WriteFailed {
     /// The database cannot be written at the moment.
     #[error("the database cannot be written; try again")]
     Unavailable,
+    /// Days of its events were forgotten after it was checked, so they might be counted twice. When it is posted again, the
+    /// answer says which events are too old.
+    #[error("the retention has just moved past some of these events; try again")]
+    Overtaken,
     /// Something is wrong in the program or with what is stored.
     #[error("internal error")]
     Internal,

@@ -34,7 +34,7 @@ use scale_metrics::figures::Figures;
 use scale_metrics::store::{Opening, Store, StoreError};
 use scale_metrics::time::{Clock, Date};
 use scale_metrics::worker::extremes::Limits;
-use scale_metrics::worker::retention::Expiry;
+use scale_metrics::worker::retention::{Expiry, RetentionGuard};
 use scale_metrics::worker::{
     Order, Progress, Queue, Readiness, Receipt, Request, Retention, RollupTask, Taken, WriteFailed,
 };
@@ -49,6 +49,9 @@ use model::{Model, Stored};
 const FIRST_DAY: u32 = 16_436;
 /// How many seeds run if nobody says otherwise.
 const SEEDS: u64 = 250;
+const DAY: Duration = Duration::from_hours(24);
+/// How far a clock may be ahead and still be believed.
+const LEEWAY_DAYS: u32 = 2;
 
 type Answer<T> = oneshot::Receiver<Result<T, WriteFailed>>;
 
@@ -57,6 +60,7 @@ struct Server {
     store: Arc<Store>,
     queue: Arc<Queue>,
     readiness: Arc<Readiness>,
+    guard: Arc<RetentionGuard>,
     task: RollupTask,
 }
 
@@ -66,9 +70,14 @@ type Counts = BTreeMap<&'static str, u64>;
 struct Simulation {
     rng: Rng,
     disk: Disk,
+    /// What day it is, whatever the clock says.
     day: u32,
     clock: Clock,
+    /// The periods that are meant.
     retention: Retention,
+    /// The periods that the settings say.
+    settings: Retention,
+    grace: Duration,
     opening: Opening,
     server: Option<Server>,
     /// The database could be read when the disk was broken last.
@@ -96,6 +105,9 @@ impl Simulation {
         let mut simulation = Self {
             disk: Disk::new(rng.u64(..)),
             day: FIRST_DAY,
+            settings: retention,
+            // One that is over now and then, and one that never is.
+            grace: DAY * [3, 10_000][rng.usize(..2)],
             clock: Clock::fixed(Date::from_days(FIRST_DAY).unwrap().hour_start(12)),
             retention,
             opening: Opening { cache_bytes: [0, 32 << 10, 1 << 20][rng.usize(..3)], verify: rng.bool() },
@@ -165,7 +177,8 @@ impl Simulation {
                 self.log.push("pause".to_owned());
                 self.server().task.work(Taken::Nothing);
             }
-            60..66 => self.expire(),
+            60..64 => self.expire(),
+            64..66 => self.set_clock(),
             66..70 => self.rebuild(),
             70..73 => self.reopen_in_order(),
             73..77 => {
@@ -227,9 +240,8 @@ impl Simulation {
 
     /// Reads and checks a request as the server does: its objects, or `None` if it is refused.
     fn draft(&mut self, objects: &[Value]) -> Result<Option<Vec<Object>>, StoreError> {
-        let (retention, now) = (self.retention, self.clock.now());
         let snapshot = self.server().store.snapshot()?;
-        let kept_from = snapshot.kept().events_from.max(retention.first_day(now));
+        let kept_from = snapshot.kept().events_from.max(self.server().guard.first_day());
         let choices = Arc::clone(snapshot.choices());
         let mut draft = Draft::new(&choices).keeping_from(kept_from);
         wire::read_json(json!(objects).to_string().as_bytes(), |object| draft.take(object)).unwrap();
@@ -355,30 +367,55 @@ impl Simulation {
         }
     }
 
-    /// Moves the clock on, and lets the task forget a little.
+    /// Lets time pass, and the task forget a little.
     fn expire(&mut self) {
         // Nothing is set aside for a day.
         self.slices(usize::MAX);
         if self.rng.bool() {
-            self.day += self.rng.u32(1..3);
-            self.clock.set(Date::from_days(self.day).unwrap().hour_start(12));
+            let days = self.rng.u32(1..3);
+            self.day += days;
+            self.clock.pass(DAY * days);
         }
         self.log.push(format!("expire on day {}", self.day));
-        let (retention, now) = (self.retention, self.clock.now());
         for _ in 0..self.rng.u8(1..4) {
             self.server().task.expire();
-            let states = self.candidates.iter().map(|before| {
-                let mut after = before.clone();
-                let kept = retention.kept(now, before.kept);
-                if kept != before.kept {
-                    after.keep(kept);
-                }
-                after
-            });
-            let states = states.collect();
-            self.may_be(states);
+            self.forget();
         }
         self.count("steps of expiry", 1);
+    }
+
+    /// What the task's decision may have done to what is stored. It must be one that neither a wrong clock nor settings that
+    /// were wrong for a while can bring about.
+    fn forget(&mut self) {
+        let guard = &self.server().guard;
+        let (cut_offs, now) = (guard.cut_offs(), guard.now());
+        if self.grace > DAY * 1_000 {
+            let latest = Date::from_days(self.day + LEEWAY_DAYS).unwrap().hour_start(12);
+            assert!(now <= latest, "on day {} it was believed to be {now}", self.day);
+            let most = self.retention.cut_offs(latest);
+            assert!(cut_offs.events_from <= most.events_from, "{cut_offs:?} on day {}", self.day);
+            assert!(cut_offs.rollups_from <= most.rollups_from, "{cut_offs:?} on day {}", self.day);
+        }
+        let states = self.candidates.iter().map(|before| {
+            let mut after = before.clone();
+            after.forget(cut_offs);
+            after
+        });
+        let states = states.collect();
+        self.may_be(states);
+    }
+
+    /// Sets the clock wrong, or right again.
+    fn set_clock(&mut self) {
+        let day = match self.rng.u8(..5) {
+            0 => self.day + 30_000,
+            1 => self.day + 45,
+            2 => self.day - 20,
+            _ => self.day,
+        };
+        self.log.push(format!("the clock is set to day {day}"));
+        self.clock.set(Date::from_days(day).unwrap().hour_start(12));
+        self.count("the clock was set", 1);
     }
 
     /// Has the rollups of a day computed anew: there must be nothing to put right.
@@ -452,17 +489,28 @@ impl Simulation {
                 }
             }
         };
+        // Where nothing is stored, nothing can be lost, and settings take effect at once.
+        if self.candidates.iter().all(|model| !model.events.is_empty()) {
+            let mistake = Retention { events_days: 1, rollups_days: 1 };
+            self.settings = if self.rng.u8(..4) == 0 { mistake } else { self.retention };
+        }
         let queue = Arc::new(Queue::new(usize::MAX));
         let readiness = Arc::new(Readiness::default());
+        let guard = Arc::new(RetentionGuard::new(self.settings, self.grace, self.clock.clone()));
         let task = RollupTask::new(
             Arc::clone(&store),
             Arc::clone(&queue),
             Arc::clone(&readiness),
             Arc::new(Figures::default()),
-            Expiry::new(self.retention, self.clock.clone()),
+            Expiry::new(Arc::clone(&guard)),
         )
         .with_limits(self.limits);
-        self.server = Some(Server { store, queue, readiness, task });
+        self.server = Some(Server { store, queue, readiness, guard, task });
+        self.server().task.expire();
+        self.forget();
+        if self.disk.has_crashed() {
+            self.restart();
+        }
     }
 
     /// On a disk that works, two pauses are enough for the task to be ready again.
@@ -627,4 +675,32 @@ fn a_seed_runs_the_same_way_twice() {
     for seed in 0..3 {
         assert_eq!(simulate(seed), simulate(seed));
     }
+}
+
+/// Its events were not forgotten when it was checked, and are when it is stored: it would be counted once more.
+#[test]
+fn a_request_that_the_retention_overtakes_is_not_stored() {
+    let mut simulation = Simulation::new(0);
+    simulation.settings = Retention { events_days: 3, rollups_days: 0 };
+    simulation.reopen_in_order();
+    let job = |id: u64, day: &str| json!({"kind": "job", "id": id, "job_type": 1, "status": "COMPLETED", "ended": format!("{day}T00:00:00Z")});
+    simulation.post(vec![vec![job(1, "2015-01-01")]]);
+    let checked = simulation.draft(&[job(1, "2015-01-01")]).unwrap().unwrap();
+    simulation.clock.pass(DAY * 10);
+    simulation.server().task.expire();
+    assert_eq!(simulation.draft(&[job(1, "2015-01-01")]).unwrap(), None);
+    let other = simulation.draft(&[job(2, "2015-01-11")]).unwrap().unwrap();
+    let server = simulation.server();
+    let answers = [checked, other].map(|objects| {
+        let (reply, answer) = oneshot::channel();
+        server.queue.push(Request { objects, lease: server.queue.lease(), reply }).unwrap();
+        answer
+    });
+    let taken = server.queue.take(8 << 20, Some(Duration::ZERO));
+    server.task.work(taken);
+    let [checked, other] = answers.map(|mut answer| answer.try_recv().unwrap());
+    assert_eq!(checked, Err(WriteFailed::Overtaken));
+    assert_eq!(other.map(|receipt| receipt.created), Ok(1));
+    let stored = Stored::read(&server.store.snapshot().unwrap()).unwrap();
+    assert_eq!(stored.events(), 1);
 }

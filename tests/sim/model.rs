@@ -72,8 +72,20 @@ impl Model {
         receipt
     }
 
+    /// Forgets what is older than the cut-offs. The marks move past the last days that have something to forget.
+    pub(crate) fn forget(&mut self, cut_offs: Kept) {
+        let past = |date: Date| Date::from_days(date.days() + 1).unwrap();
+        let rollups = self.rollups();
+        let homes = self.events.values().filter_map(Event::home).map(|home| home.date);
+        let last_events = homes.filter(|date| *date < cut_offs.events_from).max();
+        let last_rollups = rollups.keys().map(|key| key.date).filter(|date| *date < cut_offs.rollups_from).max();
+        let events_from = last_events.map_or(self.kept.events_from, past).max(self.kept.events_from);
+        let rollups_from = last_rollups.map_or(self.kept.rollups_from, past).max(self.kept.rollups_from);
+        self.keep(Kept { events_from, rollups_from: rollups_from.min(events_from) });
+    }
+
     /// Forgets what is no longer kept; the numbers of forgotten events stay as they are.
-    pub(crate) fn keep(&mut self, kept: Kept) {
+    fn keep(&mut self, kept: Kept) {
         let rollups = self.rollups();
         self.frozen = rollups.into_iter().filter(|(key, _)| key.date < kept.events_from).collect();
         self.events.retain(|_, event| event.ended().is_none_or(|ended| ended.date() >= kept.events_from));
@@ -101,6 +113,11 @@ impl Model {
 }
 
 impl Stored {
+    /// How many events there are.
+    pub(crate) fn events(&self) -> usize {
+        self.events.len()
+    }
+
     /// Reads everything. The same event twice is an error of the program, and found here.
     pub(crate) fn read(snapshot: &Snapshot) -> Result<Self, StoreError> {
         let kept = snapshot.kept();

@@ -26,7 +26,7 @@ pub struct StoredEvents<'txn> {
     /// Blocks that are not written yet.
     rows: Rows<BlockKey>,
     /// Events that ended before are forgotten, whether they are still there or not.
-    kept_from: Date,
+    pub(super) kept_from: Date,
 }
 
 /// What happens to one event: it comes, or takes the place of the stored one of the same key.

@@ -65,9 +65,22 @@ impl TestServer {
         self.app = Some(app);
     }
 
-    /// Moves the clock.
+    /// Lets time pass until `now`, or sets the clock back to it.
     pub(crate) fn set_now(&self, now: &str) {
+        let (before, now) = (self.clock.now(), timestamp(now));
+        self.clock.pass(Duration::from_micros(now.since(before)));
+        self.clock.set(now);
+    }
+
+    /// Sets the clock, as an operator or a broken time server does: no time passes.
+    pub(crate) fn set_clock(&self, now: &str) {
         self.clock.set(timestamp(now));
+    }
+
+    /// Stops the server in order and starts it again with other settings.
+    pub(crate) fn restart_with(&mut self, change: impl FnOnce(&mut Config)) {
+        change(&mut self.config);
+        self.restart();
     }
 }
 

@@ -1,0 +1,227 @@
+//! What the database remembers of retention, and what it holds that is older than a cut-off.
+//!
+//! Three things are kept apart. The *marks* ([`Kept`]) say which days were forgotten; they protect from counting an event
+//! twice. The [`RetentionRecord`] says what is agreed: which time was trusted last, and for how many days things are kept. A
+//! *cut-off* is computed from these two whenever it is needed, and never stored.
+//!
+//! Not here: when a cut-off takes effect (`worker::retention`), how rows are removed (`batch/expiry.rs`).
+
+use std::time::Duration;
+
+use redb::ReadableTable;
+
+use super::snapshot::{Kept, Snapshot};
+use super::tables::{self, BlockKey, DayKey, TotalKey};
+use super::{Corrupt, StoreError};
+use crate::catalog::CATALOG;
+use crate::time::{Date, Timestamp};
+
+/// Retention periods in days; 0 means for ever.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Retention {
+    /// How long events are kept after they ended.
+    pub events_days: u64,
+    /// How long rollups are kept; at least as long as events.
+    pub rollups_days: u64,
+}
+
+impl Retention {
+    /// The first day whose events are accepted.
+    pub fn first_day(self, now: Timestamp) -> Date {
+        first_day(self.events_days, now)
+    }
+
+    /// The first days that are kept. They lie a day before the first day that is accepted: a request that was checked just
+    /// before midnight still finds the stored events of its days.
+    pub fn cut_offs(self, now: Timestamp) -> Kept {
+        let kept_from = |days: u64| if days == 0 { Date::MIN } else { first_day(days.saturating_add(1), now) };
+        let events_from = kept_from(self.events_days);
+        Kept { events_from, rollups_from: kept_from(self.rollups_days).min(events_from) }
+    }
+
+    /// For each kind, the longer period of the two.
+    #[must_use]
+    pub fn longest(self, other: Self) -> Self {
+        let longest = |a: u64, b: u64| if a == 0 || b == 0 { 0 } else { a.max(b) };
+        Self {
+            events_days: longest(self.events_days, other.events_days),
+            rollups_days: longest(self.rollups_days, other.rollups_days),
+        }
+    }
+}
+
+/// The day so many days before today; the first of all for 0.
+fn first_day(days: u64, now: Timestamp) -> Date {
+    let today = now.date().days();
+    let days = u32::try_from(days).ok().filter(|&days| days > 0).and_then(|days| today.checked_sub(days));
+    days.and_then(Date::from_days).unwrap_or(Date::MIN)
+}
+
+/// What is agreed about clock and periods.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetentionRecord {
+    /// The time that was trusted when this was recorded.
+    pub trusted: Timestamp,
+    /// What the clock showed then.
+    pub seen: Timestamp,
+    /// How long the clock had run undisturbed, as far as that matters.
+    pub steady: Duration,
+    /// The periods in force.
+    pub agreed: Retention,
+    /// Shorter periods that wait for the end of the grace period, and how much of it is over.
+    pub waiting: Option<(Retention, Duration)>,
+}
+
+impl Snapshot {
+    /// What is agreed; `None` if nothing was ever recorded.
+    pub fn retention_record(&self) -> Result<Option<RetentionRecord>, StoreError> {
+        let meta = self.table(tables::META)?;
+        let number = |key| Ok::<_, StoreError>(meta.get(key)?.map(|number| number.value()));
+        let time = |key| {
+            let time = number(key)?.and_then(Timestamp::from_micros);
+            time.ok_or_else(|| StoreError::from(Corrupt("a time is wrong")))
+        };
+        let duration = |key| Ok::<_, StoreError>(Duration::from_micros(number(key)?.unwrap_or(0)));
+        let days = |events, rollups| {
+            let (events, rollups) = (number(events)?, number(rollups)?);
+            Ok::<_, StoreError>((
+                events.is_some(),
+                Retention { events_days: events.unwrap_or(0), rollups_days: rollups.unwrap_or(0) },
+            ))
+        };
+        if number(tables::META_CLOCK_TRUSTED)?.is_none() {
+            return Ok(None);
+        }
+        let waiting = match days(tables::META_WAITING_EVENTS, tables::META_WAITING_ROLLUPS)? {
+            (true, retention) => Some((retention, duration(tables::META_WAITED)?)),
+            (false, _) => None,
+        };
+        Ok(Some(RetentionRecord {
+            trusted: time(tables::META_CLOCK_TRUSTED)?,
+            seen: time(tables::META_CLOCK_SEEN)?,
+            steady: duration(tables::META_CLOCK_STEADY)?,
+            agreed: days(tables::META_AGREED_EVENTS, tables::META_AGREED_ROLLUPS)?.1,
+            waiting,
+        }))
+    }
+
+    /// Whether there are neither events nor rollups.
+    pub fn is_empty(&self) -> Result<bool, StoreError> {
+        Ok(self.table(tables::BLOCKS)?.first()?.is_none() && self.table(tables::TOTALS)?.first()?.is_none())
+    }
+
+    /// The last day up to `not_after` for which anything is stored.
+    pub fn newest_day(&self, not_after: Date) -> Result<Option<Date>, StoreError> {
+        let end = not_after.days() + 1;
+        let blocks = self.table(tables::BLOCKS)?;
+        let block = last_key(&blocks, BlockKey::first_of(0)..BlockKey::first_of(end))?.map(|key| key.days);
+        let totals = self.table(tables::TOTALS)?;
+        let total = last_total(&totals, 0, end)?;
+        let newest = block.into_iter().chain(total).max();
+        newest.map(|days| Date::from_days(days).ok_or_else(|| Corrupt("a date is wrong").into())).transpose()
+    }
+
+    /// The marks when these cut-offs have taken effect: no mark moves further than past the last day that has something to
+    /// forget, and none ever moves back.
+    pub fn marks(&self, cut_offs: Kept) -> Result<Kept, StoreError> {
+        let Kept { mut events_from, mut rollups_from } = self.kept();
+        if cut_offs.events_from > events_from {
+            let range = BlockKey::first_of(events_from.days())..BlockKey::first_of(cut_offs.events_from.days());
+            if let Some(last) = last_key(&self.table(tables::BLOCKS)?, range)? {
+                events_from = date(last.days)?.plus_days(1);
+            }
+        }
+        if cut_offs.rollups_from > rollups_from {
+            let (start, end) = (rollups_from.days(), cut_offs.rollups_from.days());
+            let rollup = last_key(&self.table(tables::ROLLUPS)?, DayKey::first_of(start)..DayKey::first_of(end))?
+                .map(|key| key.days);
+            let last = rollup.into_iter().chain(last_total(&self.table(tables::TOTALS)?, start, end)?).max();
+            if let Some(last) = last {
+                // Days whose events are kept keep their rollups.
+                rollups_from = date(last)?.plus_days(1).min(events_from);
+            }
+        }
+        Ok(Kept { events_from, rollups_from })
+    }
+}
+
+fn date(days: u32) -> Result<Date, Corrupt> {
+    Date::from_days(days).ok_or(Corrupt("a date is wrong"))
+}
+
+/// The last key of a range.
+fn last_key<K>(table: &impl ReadableTable<K, &'static [u8]>, range: std::ops::Range<K>) -> Result<Option<K>, StoreError>
+where
+    K: redb::Key + for<'k> redb::Value<SelfType<'k> = K> + PartialOrd + 'static,
+{
+    if range.start >= range.end {
+        return Ok(None);
+    }
+    Ok(table.range(range)?.next_back().transpose()?.map(|(key, _)| key.value()))
+}
+
+/// The last day of a range of days that has a rollup of all choices together.
+fn last_total(
+    totals: &impl ReadableTable<TotalKey, &'static [u8]>,
+    start: u32,
+    end: u32,
+) -> Result<Option<u32>, StoreError> {
+    let mut last = None;
+    for metrics in CATALOG.iter().map(|metrics| metrics.id as u8) {
+        let range = TotalKey { metrics, days: start }..TotalKey { metrics, days: end };
+        last = last.max(last_key(totals, range)?.map(|key| key.days));
+    }
+    Ok(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Opening, Store};
+
+    fn date(text: &str) -> Date {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn days_are_refused_a_day_before_they_are_forgotten() {
+        let now: Timestamp = "2015-03-10T23:59:59Z".parse().unwrap();
+        let week = Retention { events_days: 7, rollups_days: 30 };
+        assert_eq!(week.first_day(now), date("2015-03-03"));
+        assert_eq!(week.cut_offs(now), Kept { events_from: date("2015-03-02"), rollups_from: date("2015-02-07") });
+        let month = Retention { events_days: 30, rollups_days: 0 };
+        assert_eq!(month.cut_offs(now), Kept { events_from: date("2015-02-07"), rollups_from: Date::MIN });
+        let all = Kept { events_from: Date::MIN, rollups_from: Date::MIN };
+        for for_ever in [Retention::default(), Retention { events_days: u64::MAX, rollups_days: u64::MAX - 1 }] {
+            assert_eq!((for_ever.cut_offs(now), for_ever.first_day(now)), (all, Date::MIN));
+        }
+        let both = Retention { events_days: 7, rollups_days: 7 };
+        assert_eq!(both.cut_offs(now).rollups_from, both.cut_offs(now).events_from);
+    }
+
+    #[test]
+    fn zero_is_the_longest_period() {
+        let retention = |events_days, rollups_days| Retention { events_days, rollups_days };
+        assert_eq!(retention(7, 0).longest(retention(30, 60)), retention(30, 0));
+        assert_eq!(retention(0, 0).longest(retention(30, 60)), retention(0, 0));
+    }
+
+    #[test]
+    fn what_is_recorded_is_read_again_and_a_file_without_it_has_none() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path(), Opening::verified(1 << 20)).unwrap();
+        let read = || store.snapshot().unwrap().retention_record().unwrap();
+        assert_eq!(read(), None);
+        let record = RetentionRecord {
+            trusted: "2015-01-01T00:00:00.000001Z".parse().unwrap(),
+            seen: "2099-01-01T00:00:00Z".parse().unwrap(),
+            steady: Duration::from_micros(7),
+            agreed: Retention { events_days: 30, rollups_days: 0 },
+            waiting: Some((Retention { events_days: 0, rollups_days: 9 }, Duration::from_hours(3))),
+        };
+        for record in [record, RetentionRecord { waiting: None, ..record }] {
+            store.write(|batch| batch.record_retention(&record)).unwrap();
+            assert_eq!(read(), Some(record));
+        }
+    }
+}

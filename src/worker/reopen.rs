@@ -1,0 +1,361 @@
+//! Opening days again that were forgotten: the way back after a wrong clock or wrong settings.
+//!
+//! A mark says that days before it are forgotten. Moving it back is safe for a day without numbers, and for a day whose events
+//! are all still in the file: both are as if they had never been forgotten. A day whose numbers come from events that are gone
+//! is another matter. Whoever posts those events again would count them twice, so opening such a day means to compute its
+//! numbers anew from the events that are left, and has to be asked for.
+//!
+//! Not here: when days are forgotten (`worker::retention`).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::events::{Event, EventKey};
+use crate::rollup::{Rollup, RollupKey, Scope};
+use crate::store::{Index, Indexed, Kept, Retention, Snapshot, Store, StoreError};
+use crate::time::Date;
+
+/// What opening some days again does.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Reopening {
+    /// The events that show again.
+    pub events: u64,
+    /// Their days.
+    pub event_days: u64,
+    /// The days whose numbers come from events that are gone. Their numbers are computed anew from the events that are left.
+    pub lossy_days: Vec<Date>,
+    /// Earlier days whose numbers show again, without their events.
+    pub rollup_days: u64,
+}
+
+/// A forgotten day, if it was opened again.
+struct Day {
+    /// How many events show again.
+    events: u64,
+    /// Events that were posted again later and are kept elsewhere: they are counted there.
+    superseded: BTreeSet<EventKey>,
+    /// Events that the index does not name.
+    unindexed: Vec<Event>,
+    /// The numbers come from events that are gone.
+    is_lossy: bool,
+    /// The rollups that change, and what they become.
+    rollups: Vec<(RollupKey, Rollup)>,
+}
+
+/// Finds out what opening the days from `from` on does.
+pub fn examine(store: &Store, from: Date) -> Result<Reopening, StoreError> {
+    let snapshot = store.snapshot()?;
+    let mut reopening = Reopening::default();
+    for date in forgotten_days(&snapshot, from)? {
+        let day = Day::read(&snapshot, date)?;
+        reopening.events += day.events;
+        reopening.event_days += u64::from(day.events > 0);
+        reopening.lossy_days.extend(day.is_lossy.then_some(date));
+    }
+    reopening.rollup_days = whole_days_before(&snapshot, from)?.len() as u64;
+    Ok(reopening)
+}
+
+/// Opens the days from `from` on again. The settings have to wait for the grace period from then on, since they may be what
+/// forgot these days. Nobody else may write meanwhile. If it breaks off, some of the days are open, the latest first.
+pub fn reopen(store: &Store, from: Date) -> Result<(), StoreError> {
+    let snapshot = store.snapshot()?;
+    let (kept, days) = (snapshot.kept(), forgotten_days(&snapshot, from)?);
+    let numbers_from = whole_days_before(&snapshot, from)?.last().copied();
+    let record = snapshot.retention_record()?;
+    drop(snapshot);
+    if let Some(mut record) = record {
+        (record.agreed, record.waiting) = (Retention::default(), None);
+        store.write(|batch| batch.record_retention(&record))?;
+    }
+    let until = |date: Date| Kept { events_from: date, rollups_from: kept.rollups_from.min(date) };
+    for &date in days.iter().rev() {
+        let mut day = Day::read(&store.snapshot()?, date)?;
+        store.write(|batch| {
+            batch.take_of_date(date, &day.superseded)?;
+            batch.events.index(&mut day.unindexed)?;
+            for (key, rollup) in &day.rollups {
+                batch.rollups.put(*key, rollup)?;
+            }
+            batch.keep(until(date))
+        })?;
+    }
+    let events_from = kept.events_from.min(from);
+    let rollups_from = numbers_from.unwrap_or(events_from).min(kept.rollups_from);
+    store.write(|batch| batch.keep(Kept { events_from, rollups_from }))
+}
+
+/// The days from `from` on that are forgotten and for which something is stored.
+fn forgotten_days(snapshot: &Snapshot, from: Date) -> Result<Vec<Date>, StoreError> {
+    let end = snapshot.kept().events_from;
+    Ok(if from < end { snapshot.dates()?.range(from..end).copied().collect() } else { Vec::new() })
+}
+
+/// The days right before `from` whose numbers were hidden and are whole, latest first. A day that has lost some of its rows
+/// ends them.
+fn whole_days_before(snapshot: &Snapshot, from: Date) -> Result<Vec<Date>, StoreError> {
+    let mut days = Vec::new();
+    if from >= snapshot.kept().rollups_from {
+        return Ok(days);
+    }
+    for &date in snapshot.dates()?.range(..from).rev() {
+        let rollups = snapshot.rollups_of(date)?;
+        let (all, choices) = rollups.into_iter().partition::<BTreeMap<_, _>, _>(|(key, _)| key.scope == Scope::All);
+        if together(&choices) != all {
+            break;
+        }
+        days.push(date);
+    }
+    Ok(days)
+}
+
+impl Day {
+    fn read(snapshot: &Snapshot, date: Date) -> Result<Self, StoreError> {
+        let mut index = Index::of(snapshot);
+        let (mut left, mut counted) = (BTreeMap::new(), BTreeMap::new());
+        let (mut events, mut superseded, mut unindexed) = (0, BTreeSet::new(), Vec::new());
+        snapshot.events(Some(date), |event| {
+            fold(&mut counted, event);
+            match index.find(event)? {
+                Indexed::Elsewhere => {
+                    superseded.insert(event.key());
+                    return Ok(());
+                }
+                Indexed::Nowhere => unindexed.push(event.clone()),
+                Indexed::Here => {}
+            }
+            events += 1;
+            fold(&mut left, event);
+            Ok(())
+        })?;
+        for rollups in [&mut left, &mut counted] {
+            let all = together(rollups);
+            rollups.extend(all);
+        }
+        let stored = snapshot.rollups_of(date)?;
+        let are_hidden = date < snapshot.kept().rollups_from;
+        let is_explained = |(key, rollup): (&RollupKey, &Rollup)| counted.get(key) == Some(rollup);
+        // Where rows are being deleted, only those that are there have to fit.
+        let is_lossy = !stored.iter().all(is_explained) || (!are_hidden && stored.len() != counted.len());
+        let keys: BTreeSet<_> = left.keys().chain(stored.keys()).copied().collect();
+        let changes = keys.into_iter().filter(|key| left.get(key) != stored.get(key));
+        let rollups = changes.map(|key| (key, left.get(&key).cloned().unwrap_or_default())).collect();
+        Ok(Self { events, superseded, unindexed, is_lossy, rollups })
+    }
+}
+
+/// Folds an event into the rollups of choices that count it.
+fn fold(rollups: &mut BTreeMap<RollupKey, Rollup>, event: &Event) {
+    for contribution in event.contributions().iter().flatten() {
+        let rollup = rollups.entry(contribution.partition.rollup()).or_default();
+        rollup.hour_mut(contribution.hour).fold(contribution);
+    }
+}
+
+/// The rollups of all choices together, from those of each.
+fn together(choices: &BTreeMap<RollupKey, Rollup>) -> BTreeMap<RollupKey, Rollup> {
+    let mut all: BTreeMap<RollupKey, Rollup> = BTreeMap::new();
+    for (&key, rollup) in choices {
+        all.entry(RollupKey { scope: Scope::All, ..key }).or_default().merge(rollup);
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::catalog::MetricsTypeId;
+    use crate::check;
+    use crate::events::request::Draft;
+    use crate::events::wire;
+    use crate::store::Opening;
+    use crate::worker::group;
+
+    const DEFINITIONS: &str = r#"
+        {"kind": "job_type", "id": 1, "name": "a", "version": "1"}
+        {"kind": "job_type", "id": 2, "name": "b", "version": "1"}
+        {"kind": "error", "id": 5, "name": "lost", "category": "SYSTEM", "is_builtin": true}
+    "#;
+    const DAYS: [&str; 4] = ["2026-11-01", "2026-11-02", "2026-11-03", "2026-11-04"];
+
+    /// Each day has two jobs and an execution that failed.
+    fn store() -> (TempDir, Store) {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path(), Opening::verified(1 << 20)).unwrap();
+        post(&store, DEFINITIONS);
+        for (day, number) in DAYS.iter().zip(1..) {
+            post(&store, &(job(number, 1, day) + &job(100 + number, 2, day) + &execution(number, day)));
+        }
+        (directory, store)
+    }
+
+    fn job(id: u64, job_type: u64, day: &str) -> String {
+        format!(
+            "{{\"kind\": \"job\", \"id\": {id}, \"job_type\": {job_type}, \"status\": \"COMPLETED\", \"ended\": \"{day}T01:00:00Z\"}}\n"
+        )
+    }
+
+    fn execution(id: u64, day: &str) -> String {
+        format!(
+            "{{\"kind\": \"job_execution\", \"id\": {id}, \"job_type\": 1, \"status\": \"FAILED\", \"error\": 5, \"ended\": \"{day}T02:00:00Z\"}}\n"
+        )
+    }
+
+    fn post(store: &Store, lines: &str) {
+        let snapshot = store.snapshot().unwrap();
+        let mut draft = Draft::new(snapshot.choices()).keeping_from(snapshot.kept().events_from);
+        wire::read_ndjson(lines.as_bytes(), |object| draft.take(object)).unwrap();
+        let objects = draft.finish().unwrap();
+        store.write(|batch| group::apply(batch, &[objects])).unwrap();
+    }
+
+    fn date(text: &str) -> Date {
+        text.parse().unwrap()
+    }
+
+    /// Hides days as a clock in 2099 does, and deletes the first blocks and rollups.
+    fn forget(store: &Store, rollups_from: &str, blocks: usize, rollups: usize) {
+        let kept = Kept { events_from: date("2099-01-01"), rollups_from: date(rollups_from) };
+        store
+            .write(|batch| {
+                batch.keep(kept)?;
+                batch.take_events(kept.events_from, blocks)?;
+                batch.take_rollups(kept.rollups_from, rollups)
+            })
+            .unwrap();
+    }
+
+    /// The jobs of all days that are counted, as they show.
+    fn jobs(store: &Store) -> Vec<u64> {
+        let snapshot = store.snapshot().unwrap();
+        let count = |day: &str| {
+            let key = RollupKey { date: date(day), metrics: MetricsTypeId::JobTypes, scope: Scope::All };
+            let rollups = snapshot.rollups_of(key.date).unwrap();
+            let rollup = rollups.get(&key).filter(|_| key.date >= snapshot.kept().rollups_from);
+            rollup.map_or(0, |rollup| (0..24).map(|hour| rollup.hour(hour).map_or(0, |it| it.counters[0])).sum())
+        };
+        DAYS.iter().map(|day| count(day)).collect()
+    }
+
+    /// Nothing is wrong, and so many events are kept.
+    #[track_caller]
+    fn assert_fits(store: &Store, events: u64) {
+        let report = check::run(store, false).unwrap();
+        assert_eq!((report.problems, report.events), (Vec::new(), events));
+        for day in DAYS {
+            let snapshot = store.snapshot().unwrap();
+            if date(day) >= snapshot.kept().rollups_from {
+                let (all, choices) = snapshot
+                    .rollups_of(date(day))
+                    .unwrap()
+                    .into_iter()
+                    .partition(|(key, _): &(RollupKey, Rollup)| key.scope == Scope::All);
+                let (all, choices): (BTreeMap<_, _>, BTreeMap<_, _>) = (all, choices);
+                assert_eq!(together(&choices), all, "{day}");
+            }
+        }
+    }
+
+    #[test]
+    fn days_that_were_only_hidden_show_again_as_they_were() {
+        for rollups_from in ["1970-01-01", "2099-01-01"] {
+            let (_directory, store) = store();
+            forget(&store, rollups_from, 0, 0);
+            assert_fits(&store, 0);
+            let found = examine(&store, date(DAYS[1])).unwrap();
+            let rollup_days = u64::from(rollups_from == "2099-01-01");
+            assert_eq!(found, Reopening { events: 9, event_days: 3, lossy_days: Vec::new(), rollup_days });
+            reopen(&store, date(DAYS[1])).unwrap();
+            assert_eq!(store.snapshot().unwrap().kept().events_from, date(DAYS[1]));
+            assert_fits(&store, 9);
+            assert_eq!(jobs(&store), [2, 2, 2, 2]);
+            reopen(&store, Date::MIN).unwrap();
+            assert_fits(&store, 12);
+            assert_eq!(jobs(&store), [2, 2, 2, 2]);
+            // They can be corrected again, and are found by their ids.
+            post(&store, &(job(1, 1, DAYS[3]) + &job(2, 1, DAYS[1])));
+            assert_fits(&store, 12);
+            assert_eq!(jobs(&store), [1, 2, 2, 3]);
+        }
+    }
+
+    #[test]
+    fn days_without_numbers_open_without_loss() {
+        let (_directory, store) = store();
+        forget(&store, "1970-01-01", usize::MAX, 0);
+        let from = date("2026-11-05");
+        assert_eq!(examine(&store, from).unwrap(), Reopening::default());
+        reopen(&store, from).unwrap();
+        post(&store, &job(50, 1, "2026-11-05"));
+        assert_fits(&store, 1);
+        assert_eq!(jobs(&store), [2, 2, 2, 2]);
+    }
+
+    #[test]
+    fn days_whose_events_are_gone_have_the_numbers_of_those_that_are_left() {
+        let (_directory, store) = store();
+        // A day has three blocks: of each job type and of executions.
+        forget(&store, "1970-01-01", 4, 0);
+        let found = examine(&store, Date::MIN).unwrap();
+        let lossy_days = vec![date(DAYS[0]), date(DAYS[1])];
+        assert_eq!(found, Reopening { events: 8, event_days: 3, lossy_days, rollup_days: 0 });
+        assert_eq!(examine(&store, date(DAYS[2])).unwrap().lossy_days, []);
+        reopen(&store, Date::MIN).unwrap();
+        assert_fits(&store, 8);
+        assert_eq!(jobs(&store), [0, 1, 2, 2]);
+        // Posted again, everything counts once.
+        for (day, number) in DAYS.iter().zip(1..) {
+            post(&store, &(job(number, 1, day) + &job(100 + number, 2, day) + &execution(number, day)));
+        }
+        assert_fits(&store, 12);
+        assert_eq!(jobs(&store), [2, 2, 2, 2]);
+    }
+
+    #[test]
+    fn numbers_that_were_hidden_and_are_being_deleted_come_back_from_the_events_or_whole() {
+        for rollups in 0..20 {
+            let (_directory, store) = store();
+            forget(&store, "2099-01-01", 3, rollups);
+            let found = examine(&store, date(DAYS[1])).unwrap();
+            assert_eq!((found.events, found.lossy_days), (9, Vec::new()));
+            reopen(&store, date(DAYS[1])).unwrap();
+            assert_fits(&store, 9);
+            // The first day's events are gone: its numbers show again only if none of them is missing.
+            let first_day = if rollups == 0 { 2 } else { 0 };
+            assert_eq!(found.rollup_days, u64::from(rollups == 0));
+            assert_eq!(jobs(&store), [first_day, 2, 2, 2], "{rollups}");
+        }
+    }
+
+    #[test]
+    fn an_event_that_was_posted_again_meanwhile_is_counted_where_it_is_now() {
+        let (_directory, store) = store();
+        forget(&store, "1970-01-01", 0, 0);
+        post(&store, &job(2, 1, "2099-01-01"));
+        let found = examine(&store, Date::MIN).unwrap();
+        assert_eq!(found, Reopening { events: 11, event_days: 4, lossy_days: Vec::new(), rollup_days: 0 });
+        reopen(&store, Date::MIN).unwrap();
+        assert_fits(&store, 12);
+        assert_eq!(jobs(&store), [2, 1, 2, 2]);
+    }
+
+    #[test]
+    fn what_a_repaired_index_does_not_name_is_named_again() {
+        let (_directory, store) = store();
+        forget(&store, "1970-01-01", 0, 0);
+        store.write(|batch| batch.events.clear_index()).unwrap();
+        reopen(&store, date(DAYS[2])).unwrap();
+        assert_fits(&store, 6);
+    }
+
+    #[test]
+    fn a_day_that_is_not_forgotten_changes_nothing() {
+        let (_directory, store) = store();
+        let before = store.snapshot().unwrap().kept();
+        assert_eq!(examine(&store, date(DAYS[1])).unwrap(), Reopening::default());
+        reopen(&store, date(DAYS[1])).unwrap();
+        assert_eq!(store.snapshot().unwrap().kept(), before);
+        assert_fits(&store, 12);
+    }
+}

@@ -1,0 +1,140 @@
+//! Deleting what is older than the settings of `[retention]` allow.
+//!
+//! A day is forgotten as a whole: first it is hidden, by one small commit that moves a mark; then its rows are deleted in small
+//! steps between requests. Forgotten events leave their numbers in the rollups. They can no longer be corrected, and posting one
+//! again would count it twice, so it is refused. It is refused a day before it is forgotten: a request that was checked before
+//! midnight finds the stored events still there.
+//!
+//! Which days that are, [`RetentionGuard`] decides. A mark moves only past days that had something to delete, so a mark says
+//! what was forgotten, and not what the clock or the settings said at some time.
+//!
+//! Not here: opening forgotten days again (`worker::reopen`).
+
+mod guard;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::store::{Homeless, Kept, Store, StoreError};
+use crate::time::Date;
+
+pub use crate::store::Retention;
+pub use guard::{Decision, RetentionGuard};
+
+/// How many blocks of events a step deletes: some ten milliseconds.
+const STEP_BLOCKS: usize = 256;
+/// How many rollups a step deletes.
+const STEP_ROLLUPS: usize = 2_000;
+
+/// The pause between steps while there is more to delete.
+const BETWEEN_STEPS: Duration = Duration::from_millis(20);
+/// The pause between looks whether there is something to delete.
+const BETWEEN_LOOKS: Duration = Duration::from_mins(1);
+
+/// What a step deleted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// Events.
+    pub events: u64,
+    /// Rollups of a choice or of all.
+    pub rollups: u64,
+}
+
+/// Deletes what is too old, step by step.
+#[derive(Debug)]
+pub struct Expiry {
+    guard: Arc<RetentionGuard>,
+    /// When to look next.
+    due: Instant,
+    /// There may be something to delete.
+    pending: bool,
+    /// The cut-offs of the last step.
+    cut_offs: Option<Kept>,
+    /// How far the events without a home were looked through; `None` when that is done.
+    homeless: Option<Homeless>,
+}
+
+impl Expiry {
+    /// Deletes what the guard lets go.
+    pub fn new(guard: Arc<RetentionGuard>) -> Self {
+        Self { guard, due: Instant::now(), pending: true, cut_offs: None, homeless: Some(Homeless::default()) }
+    }
+
+    /// The time until the next step.
+    pub fn wait(&self) -> Duration {
+        self.due.saturating_duration_since(Instant::now())
+    }
+
+    /// Does the next step; returns what it deleted.
+    pub fn step(&mut self, store: &Store) -> Result<Taken, StoreError> {
+        let result = self.try_step(store);
+        let pause = if self.pending && result.is_ok() { BETWEEN_STEPS } else { BETWEEN_LOOKS };
+        self.due = Instant::now() + pause;
+        result
+    }
+
+    /// Whether there is nothing to delete at the moment.
+    pub fn is_done(&self) -> bool {
+        !self.pending
+    }
+
+    /// Records what is known about the clock, for the next start.
+    pub fn record(&self, store: &Store) -> Result<(), StoreError> {
+        let Some(record) = self.guard.record() else { return Ok(()) };
+        store.write(|batch| batch.record_retention(&record))?;
+        self.guard.recorded();
+        Ok(())
+    }
+
+    fn try_step(&mut self, store: &Store) -> Result<Taken, StoreError> {
+        let snapshot = store.snapshot()?;
+        let Decision { cut_offs, record } = self.guard.look(&snapshot)?;
+        let (before, kept) = (snapshot.kept(), snapshot.marks(cut_offs)?);
+        drop(snapshot);
+        if self.cut_offs.is_none() && before.events_from > self.guard.now().date().plus_days(1) {
+            tracing::warn!(
+                "events of days before {} are refused, since a clock that was ahead deleted or hid them; `scale-metrics expire \
+                 --reopen` opens days again",
+                before.events_from,
+            );
+        }
+        if self.cut_offs != Some(cut_offs) {
+            self.cut_offs = Some(cut_offs);
+            self.pending = true;
+            self.homeless = Some(Homeless::default());
+        }
+        // Days are hidden whose events are stored, and that is done once.
+        self.pending &= cut_offs.events_from > Date::MIN;
+        self.pending |= kept != before;
+        if !self.pending && record.is_none() {
+            return Ok(Taken::default());
+        }
+        let (taken, homeless) = store.write(|batch| {
+            if let Some(record) = record {
+                batch.record_retention(&record)?;
+            }
+            if !self.pending {
+                return Ok((Taken::default(), self.homeless));
+            }
+            if kept != before {
+                batch.keep(kept)?;
+            }
+            // What lies between a cut-off and a mark was hidden by another clock or other settings, and stays.
+            let mut taken = Taken {
+                events: batch.take_events(cut_offs.events_from, STEP_BLOCKS)?,
+                rollups: batch.take_rollups(cut_offs.rollups_from, STEP_ROLLUPS)?,
+            };
+            let mut homeless = self.homeless;
+            if let (0, Some(from)) = (taken.events, homeless) {
+                (taken.events, homeless) = batch.take_homeless(from, cut_offs.events_from, STEP_BLOCKS)?;
+            }
+            Ok::<_, StoreError>((taken, homeless))
+        })?;
+        if record.is_some() {
+            self.guard.recorded();
+        }
+        self.homeless = homeless;
+        self.pending &= taken != Taken::default() || homeless.is_some();
+        Ok(taken)
+    }
+}
