@@ -40,7 +40,7 @@ fn readings(state: &State) -> Vec<Reading> {
         },
         Reading {
             name: "answer_bytes",
-            help: "Memory that answers with plot data hold, kept or on their way.",
+            help: "Memory that answers about metrics hold, kept or on their way.",
             value: state.answers.bytes() as f64,
         },
         Reading {

@@ -47,6 +47,7 @@ pub(crate) async fn observe(
     if status.is_server_error() {
         let error = response.response().error().and_then(|error| error.as_error::<ApiError>());
         line.error = error.map(ApiError::cause);
+        line.is_given_up = matches!(error, Some(ApiError::ClientGone));
     }
     let route = route_of(response.request().path());
     state.figures.count_request(route, known(&line.method), status.as_str(), line.started.elapsed());
@@ -96,6 +97,8 @@ struct Line {
     left: u64,
     /// What the client is not told.
     error: Option<String>,
+    /// The client has closed the connection, so the status says nothing of the server.
+    is_given_up: bool,
     /// Of the connection that the request came by.
     phase: Option<Phase>,
 }
@@ -117,6 +120,7 @@ impl Line {
             bytes: 0,
             left: u64::MAX,
             error: None,
+            is_given_up: false,
             phase,
         }
     }
@@ -164,7 +168,7 @@ impl Drop for Line {
         self.phase.iter().for_each(Phase::end);
         let level = match self.status {
             Some(StatusCode::INTERNAL_SERVER_ERROR) => LogLevel::Error,
-            Some(status) if status.is_server_error() => LogLevel::Warn,
+            Some(status) if status.is_server_error() && !self.is_given_up => LogLevel::Warn,
             _ => LogLevel::Info,
         };
         say_request(

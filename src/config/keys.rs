@@ -190,7 +190,7 @@ settings! {
         dialect: Dialect = Dialect::Documented,
             flag "--dialect" of "DIALECT", variable "SCALE_METRICS_DIALECT";
 
-        /// How much memory the answers with plot data may take together, in bytes, until they are sent; one of them at
+        /// How much memory the answers about metrics may take together, in bytes, until they are sent; one of them at
         /// most half of it.
         answer_bytes: usize = 512 << 20,
             flag "--answer-bytes" of "BYTES", variable "SCALE_METRICS_ANSWER_BYTES";
