@@ -62,7 +62,8 @@ impl Query {
         let (first, last) = self.range.dates();
         let buckets =
             (last.days() - first.days() + 1) as usize * if self.resolution == Resolution::Hour { 24 } else { 1 };
-        buckets.saturating_mul(self.selection.scopes().len()).saturating_mul(self.columns.len())
+        let scopes = if let Selection::Choices(ids) = &self.selection { ids.len() } else { 1 };
+        buckets.saturating_mul(scopes).saturating_mul(self.columns.len())
     }
 
     /// The parts of an aggregate that its columns show.

@@ -21,6 +21,7 @@ mod openapi;
 mod oracle;
 mod packaging;
 mod paging;
+mod parameter_names;
 mod params;
 mod pictures;
 mod pipelining;
