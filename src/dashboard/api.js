@@ -1,6 +1,8 @@
 // Asking the server, with the token that the reader gave, if the server wants one.
 
 const TOKEN = "scale-metrics-token";
+/** Where the server's paths begin: `/`, or behind what a proxy puts before them. */
+export const ROOT = new URL("..", import.meta.url).pathname;
 /** Answers that are kept to see whether anything changed. */
 const KEPT = 200;
 
@@ -64,12 +66,12 @@ export async function read(path, form = "json") {
 /** The path of what a metrics type answers. */
 export function path(type, endpoint, parameters) {
   const query = new URLSearchParams(parameters);
-  return `/v6/metrics/${encodeURIComponent(type)}/${endpoint}?${query}`;
+  return `${ROOT}v6/metrics/${encodeURIComponent(type)}/${endpoint}?${query}`;
 }
 
 /** All choices of a metrics type, and its columns and groups. */
 export function details(type) {
-  return read(`/v6/metrics/${encodeURIComponent(type)}/`);
+  return read(`${ROOT}v6/metrics/${encodeURIComponent(type)}/`);
 }
 
 /** Plot data, all columns' worth. */

@@ -92,7 +92,8 @@ function bodies(content) {
 }
 
 function curl(method, path, operation) {
-  const url = `${location.origin}${path.replace("{name}", resolved(operation.parameters?.[0]?.schema)?.enum?.[0])}`;
+  const root = new URL("../..", location.href).href.slice(0, -1);
+  const url = `${root}${path.replace("{name}", resolved(operation.parameters?.[0]?.schema)?.enum?.[0])}`;
   const json = operation.requestBody?.content["application/json"].example;
   if (!json) return `curl -s ${method === "get" ? "" : `-X ${method.toUpperCase()} `}'${url}'`;
   return `curl -s -H 'Content-Type: application/json' --data '${JSON.stringify(json)}' '${url}'`;
@@ -153,7 +154,7 @@ function open() {
 async function show() {
   const place = document.getElementById("document");
   try {
-    whole = await (await fetch("/v6/openapi.json")).json();
+    whole = await (await fetch("../openapi.json")).json();
     const all = Object.entries(whole.paths).flatMap(([path, item]) => {
       return METHODS.filter((method) => item[method]).map((method) => [method, path, item[method]]);
     });

@@ -1,6 +1,6 @@
 // The explorer: any columns of a metrics type, of all choices together or of some, over any time.
 
-import { details, hasToken, path, read, save } from "./api.js";
+import { ROOT, details, hasToken, path, read, save } from "./api.js";
 import { Chart } from "./chart.js";
 import { h, note } from "./dom.js";
 import { picker } from "./picker.js";
@@ -63,7 +63,7 @@ export function explorer(view) {
     const state = current();
     const asked = rangeOf(state, FALLBACK);
     range.update(asked, chart.geometry);
-    const all = (await read("/v6/metrics/")).results;
+    const all = (await read(`${ROOT}v6/metrics/`)).results;
     const type = all.some(({ name }) => name === state.get("type")) ? state.get("type") : "job-types";
     const known = await details(type);
     if (!isCurrent()) return;

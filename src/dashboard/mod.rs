@@ -1,5 +1,10 @@
 //! The pages for people: `GET /` the overview, `GET /explorer/` any columns, `GET /v6/docs/` the interface. They read the same
 //! endpoints as everybody else, and have no build step: what stands here is what is sent.
+//!
+//! All addresses are relative, so that the pages work behind a proxy which puts a prefix before every path. In HTML, `{root}`
+//! stands for the way from the page to the root; scripts find the root from their own address (`api.js`).
+
+use std::sync::Arc;
 
 use actix_web::http::header;
 use actix_web::web::ServiceConfig;
@@ -42,14 +47,28 @@ const ASSETS: [(&str, &str, &str); 19] = [
 /// Adds the pages and their assets.
 pub(crate) fn routes(config: &mut ServiceConfig) {
     for (path, media_type, text) in ASSETS {
-        config.service(readable(path, async move |request| asset(&request, media_type, text)));
+        let text: Arc<str> =
+            if media_type == HTML { text.replace("{root}", &root_from(path)).into() } else { text.into() };
+        let serve = move |request: HttpRequest| {
+            let text = Arc::clone(&text);
+            async move { asset(&request, media_type, &text) }
+        };
+        config.service(readable(path, serve));
     }
     for page in PAGES.into_iter().filter(|page| *page != "/") {
         config.service(slashless(page));
     }
 }
 
-fn asset(request: &HttpRequest, media_type: &'static str, text: &'static str) -> HttpResponse {
+/// The relative address of the root for a page at `path`, which ends with a slash.
+fn root_from(path: &str) -> String {
+    match path.matches('/').count() - 1 {
+        0 => "./".to_owned(),
+        depth => "../".repeat(depth),
+    }
+}
+
+fn asset(request: &HttpRequest, media_type: &'static str, text: &str) -> HttpResponse {
     let mut response = answer(request, Content { media_type, body: text.as_bytes().to_vec() });
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_SECURITY_POLICY, header::HeaderValue::from_static(POLICY));

@@ -1,7 +1,7 @@
 // The overview: for each metrics type how much there was, what became of it, where the time went, and whether that is worse
 // than in the period before; and a table of its choices, the worst first.
 
-import { Failure, details, path, plotData, read } from "./api.js";
+import { Failure, ROOT, details, path, plotData, read } from "./api.js";
 import { Chart } from "./chart.js";
 import { calmly, h, name, note, svg } from "./dom.js";
 import { capital, duration, exact, instant, percent, sentence } from "./format.js";
@@ -133,7 +133,7 @@ async function isEmpty() {
 }
 
 function emptyState() {
-  const post = `curl -X POST ${location.origin}/v6/events/ -H 'Content-Type: application/x-ndjson' --data-binary @- <<'END'
+  const post = `curl -X POST ${location.origin}${ROOT}v6/events/ -H 'Content-Type: application/x-ndjson' --data-binary @- <<'END'
 {"kind": "job_type", "id": 1, "name": "my-job", "version": "1.0", "title": "My Job"}
 {"kind": "job", "id": 1, "job_type": 1, "status": "COMPLETED", "ended": "${new Date().toISOString().slice(0, 19)}Z"}
 END`;
@@ -143,8 +143,8 @@ END`;
     h("p", {}, "Once something is posted, this page shows how much ran and how it ended, what fails, and where the time goes. Post a first job:"),
     h("pre", { tabindex: "0" }, h("code", {}, post)),
     h("p", {}, "Or bring in what you have:"),
-    h("pre", { tabindex: "0" }, h("code", {}, `scale-metrics import events.ndjson --url ${location.origin}`)),
-    h("p", {}, "To look around first, start a server with sample events: ", h("code", {}, "scale-metrics demo"), ". What an event looks like is told in ", h("a", { href: "/v6/docs/" }, "the interface"), "."),
+    h("pre", { tabindex: "0" }, h("code", {}, `scale-metrics import events.ndjson --url ${location.origin}${ROOT.slice(0, -1)}`)),
+    h("p", {}, "To look around first, start a server with sample events: ", h("code", {}, "scale-metrics demo"), ". What an event looks like is told in ", h("a", { href: `${ROOT}v6/docs/` }, "the interface"), "."),
   );
 }
 
@@ -324,7 +324,7 @@ class ChoicesTable {
       if (worse !== undefined && before !== null) parts.push(trend(form, of(values), of(before), worse, true));
       return h("td", {}, parts);
     });
-    return h("tr", {}, h("th", { scope: "row" }, h("a", { href: `/explorer/?${query}` }, name(titleOf(choice)))), spark, cells);
+    return h("tr", {}, h("th", { scope: "row" }, h("a", { href: `${ROOT}explorer/?${query}` }, name(titleOf(choice)))), spark, cells);
   }
 
   #showPages({ count, next, previous }, page) {

@@ -8,7 +8,10 @@ mod docs_page;
 mod explorer;
 mod harness;
 mod looks;
+#[path = "../it/support/nginx.rs"]
+mod nginx;
 mod overview;
+mod prefix;
 mod server;
 mod support;
 mod views;
