@@ -36,7 +36,10 @@ pub struct Token {
     hash: [u8; 32],
 }
 
-/// What stands in the place of a hash where it is not to be seen.
+/// How many hexadecimal digits the secret of a token has that this program makes.
+pub const SECRET_DIGITS: usize = 64;
+
+/// What stands in the place of a secret where it is not to be seen.
 pub const MASK: &str = "***";
 
 /// Why a text describes no token.
@@ -57,7 +60,7 @@ impl Token {
     /// Makes a new token of that name; `None` if the name is empty or has a colon, a comma or white space in it, or there is
     /// no scope. Returns the secret, which nobody can find out later, and what is to be known of it.
     pub fn make(name: &str, scopes: &[Scope]) -> Option<(String, Self)> {
-        let mut random = [0; 32];
+        let mut random = [0; SECRET_DIGITS / 2];
         getrandom::fill(&mut random).expect("the system has random numbers");
         let secret = hexadecimal(&random);
         let token = Self { name: name.to_owned(), scopes: scopes.to_vec(), hash: hash(secret.as_bytes()) };
@@ -140,16 +143,23 @@ impl Access {
         if self.tokens.is_empty() || scope == Scope::Read && self.public_read {
             return Ok(());
         }
-        let hash = hash(secret.ok_or(Denied::NoToken)?);
-        // All are compared, to the end, whatever is found on the way.
-        let mut known = None;
-        for token in &self.tokens {
-            if bool::from(token.hash.ct_eq(&hash)) {
-                known = Some(token);
-            }
-        }
-        let token = known.ok_or(Denied::NoToken)?;
-        if token.scopes.contains(&scope) { Ok(()) } else { Err(Denied::NoScope(scope)) }
+        let (is_known, has_scope) = self.find(secret.ok_or(Denied::NoToken)?, scope);
+        if has_scope { Ok(()) } else { Err(if is_known { Denied::NoScope(scope) } else { Denied::NoToken }) }
+    }
+
+    /// Whether that is one of the tokens. It takes as long for any text of that length.
+    pub fn knows(&self, secret: &[u8]) -> bool {
+        !self.tokens.is_empty() && self.find(secret, Scope::Read).0
+    }
+
+    /// Whether there is a token with that secret, and whether it has the scope: one that is listed several times has the scopes
+    /// of all its entries. All are compared, to the end, whatever is found on the way.
+    fn find(&self, secret: &[u8], scope: Scope) -> (bool, bool) {
+        let hash = hash(secret);
+        self.tokens.iter().fold((false, false), |(is_known, has_scope), token| {
+            let is_it = bool::from(token.hash.ct_eq(&hash));
+            (is_known | is_it, has_scope | (is_it & token.scopes.contains(&scope)))
+        })
     }
 }
 
@@ -190,6 +200,23 @@ mod tests {
         let access = Access::new(vec![token], false);
         assert_eq!(access.check(Some(b"abc"), Scope::Read), Ok(()));
         assert_eq!(access.check(Some(b"abd"), Scope::Read), Err(Denied::NoToken));
+    }
+
+    #[test]
+    fn a_token_that_is_listed_several_times_has_all_its_scopes() {
+        let (secret, write) = Token::make("a", &[Scope::Write]).unwrap();
+        let read = Token { name: "b".to_owned(), scopes: vec![Scope::Read], hash: write.hash };
+        let (_, other) = Token::make("c", &[Scope::Admin]).unwrap();
+        for tokens in [[&write, &read, &other], [&other, &read, &write], [&read, &other, &write]] {
+            let access = Access::new(tokens.map(Clone::clone).to_vec(), false);
+            for (scope, expected) in
+                [(Scope::Read, Ok(())), (Scope::Write, Ok(())), (Scope::Admin, Err(Denied::NoScope(Scope::Admin)))]
+            {
+                assert_eq!(access.check(Some(secret.as_bytes()), scope), expected);
+            }
+            assert!(access.knows(secret.as_bytes()) && !access.knows(&secret.as_bytes()[1..]));
+        }
+        assert!(!Access::default().knows(b""));
     }
 
     #[test]

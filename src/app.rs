@@ -20,7 +20,7 @@ use actix_web::{App as Routes, Error};
 use tokio::sync::Semaphore;
 
 use crate::access::Access;
-use crate::api::{self, Answers, Connection, Exports, State};
+use crate::api::{self, Answers, Connection, Exports, State, WriteGuard};
 use crate::config::{Config, RetentionConfig, WebOrigin};
 use crate::dashboard;
 use crate::figures::Figures;
@@ -81,11 +81,15 @@ impl App {
         let workers = thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let connections = Connections { workers, most: config.server.max_connections, stall };
         let origins = config.server.cors_origins;
+        // Without either, the server listens on loopback, and that is all that keeps others from writing.
+        let is_only_loopback = config.access.tokens.is_empty() && !config.server.allow_open_writes;
+        let write_guard = WriteGuard::new(origins.clone(), is_only_loopback);
         let readiness = Arc::<Readiness>::default();
         let figures = Arc::<Figures>::default();
         let state = Data::new(State {
             address,
             access: Access::new(config.access.tokens, config.access.public_read),
+            write_guard,
             store: Arc::clone(&store),
             queue: Arc::clone(&queue),
             answers: Answers::new(

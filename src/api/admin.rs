@@ -60,7 +60,7 @@ impl Difference {
 
 /// One day after the other, each as an order of its own, so that requests are stored in between.
 pub(super) async fn rebuild(request: HttpRequest, state: Data<State>) -> Result<HttpResponse, ApiError> {
-    state.allow(&request, access::Scope::Admin)?;
+    state.allow_writing(&request, access::Scope::Admin)?;
     let range = super::parameters(&request)?.time_range(state.clock.now())?;
     let (first, last) = range.dates();
     let (dates, kept) = super::read_off_thread(&state, move |state| {

@@ -21,7 +21,7 @@ use crate::worker::{Stopping, WriteFailed, chain};
 #[derive(Serialize, ToSchema)]
 pub(super) struct Refusal {
     /// What was wrong, for people.
-    detail: String,
+    pub(super) detail: String,
 }
 
 /// Why a request was refused whose body is JSON.
@@ -77,6 +77,17 @@ pub(crate) enum ApiError {
     MethodNotAllowed(Method),
     #[error(transparent)]
     Denied(#[from] Denied),
+    /// The request comes from a web page that may not write.
+    #[error(
+        "a page of the origin {0:?} may not write (hint: server.cors_origins lists the origins that may; programs send no Origin)"
+    )]
+    ForeignOrigin(String),
+    /// The server was found by a name that anybody may have lead to it.
+    #[error(
+        "without tokens nobody may write by the host name {0:?} (hint: ask for 127.0.0.1 or localhost, or have the proxy do so; \
+         configure access.tokens; or set server.allow_open_writes = true)"
+    )]
+    ForeignHost(String),
     #[error(transparent)]
     NotJson(#[from] NotJson),
     #[error("the body cannot be read: {0}")]
@@ -183,7 +194,7 @@ impl ResponseError for ApiError {
             | Self::AnswerTooLarge(_) => StatusCode::BAD_REQUEST,
             Self::InvalidPage | Self::NotFound => StatusCode::NOT_FOUND,
             Self::Denied(Denied::NoToken) => StatusCode::UNAUTHORIZED,
-            Self::Denied(Denied::NoScope(_)) => StatusCode::FORBIDDEN,
+            Self::Denied(Denied::NoScope(_)) | Self::ForeignOrigin(_) | Self::ForeignHost(_) => StatusCode::FORBIDDEN,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTimeout(_) | Self::BodyTooSlow(_) => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,

@@ -42,6 +42,9 @@ const LARGE_BYTES: usize = 1 << 20;
 /// What is packed has so many times its size, most often.
 const USUAL_PACKING: usize = 16;
 
+/// The buffer of a body that arrives grows by at least this part of it.
+const SPARE_PART: usize = 4;
+
 /// How much of a body is unpacked at a time, in bytes.
 pub(super) const UNPACK_STEP: usize = 64 << 10;
 
@@ -76,12 +79,16 @@ pub(super) async fn post(
     state: Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     let mut lease = state.queue.lease();
-    // The connection is given up to the body until that is there, or nobody waits for it any more.
     let phase = head.conn_data::<Phase>();
+    let wanted = match wanted(&head, &state) {
+        // The client sends no body unless it is told to, so there is nothing to read.
+        Err(error) if phase.is_some_and(Phase::expects_continue) => return Err(error),
+        wanted => wanted,
+    };
+    // The connection is given up to the body until that is there, or nobody waits for it any more.
     let is_chunked = head.headers().contains_key(header::TRANSFER_ENCODING);
     phase.inspect(|phase| phase.receive((!is_chunked).then(|| announced(&head).unwrap_or(0))));
-    let form = state.allow(&head, Scope::Write).and_then(|()| check_wait(&head)).and_then(|()| Form::of(&head));
-    let received = match form {
+    let received = match wanted {
         Ok(form) => receive(&head, form, &mut payload, &state, &mut lease).await.map(|body| (form, body)),
         Err(error) => Err(error),
     };
@@ -112,6 +119,18 @@ pub(super) const WAITS: &[(&str, bool)] = &[("true", true), ("false", false)];
 /// Refuses a `wait` that is none of its words.
 fn check_wait(head: &HttpRequest) -> Result<(), ApiError> {
     super::parameters(head)?.word("wait", WAITS).map(|_| ())
+}
+
+/// What the head alone says of whether the body is wanted.
+fn wanted(head: &HttpRequest, state: &State) -> Result<Form, ApiError> {
+    state.allow_writing(head, Scope::Write)?;
+    check_wait(head)?;
+    let form = Form::of(head)?;
+    let most = form.most_bytes(state.max_body_bytes);
+    if announced(head).is_some_and(|length| length > most as u64) {
+        return Err(ApiError::BodyTooLarge(state.max_body_bytes));
+    }
+    Ok(form)
 }
 
 /// Reads the objects of a body; where there is no room for all of them, once more as soon as there is. The lease holds what
@@ -208,6 +227,12 @@ impl Form {
         Ok(Self { gzip, lines })
     }
 
+    /// How many bytes a body may have as it comes, if it may have `limit` unpacked.
+    fn most_bytes(self, limit: usize) -> usize {
+        // What does not get smaller when it is packed gets a little larger; unpacked, it is counted again.
+        if self.gzip { limit.saturating_add(limit / 100 + 1024) } else { limit }
+    }
+
     /// The plain bytes of a body; never unpacks much more than `limit`, or than there is room for.
     pub(super) fn unpack<'a>(self, body: &'a [u8], limit: usize, lease: &mut Lease) -> Result<Cow<'a, [u8]>, ApiError> {
         if !self.gzip {
@@ -242,7 +267,7 @@ fn announced(head: &HttpRequest) -> Option<u64> {
     head.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// Reads a body within the configured size and time, as it comes and there is room for it. Only the time that the client is
+/// Reads a body that is wanted within the configured size and time, as it comes and there is room for it. Only the time that the client is
 /// waited for counts.
 async fn receive(
     head: &HttpRequest,
@@ -251,25 +276,24 @@ async fn receive(
     state: &State,
     lease: &mut Lease,
 ) -> Result<Vec<u8>, ApiError> {
-    let limit = state.max_body_bytes;
-    let too_large = || ApiError::BodyTooLarge(limit);
-    // What does not get smaller when it is packed gets a little larger; unpacked, it is counted again.
-    let most = if form.gzip { limit.saturating_add(limit / 100 + 1024) } else { limit };
-    let announced = announced(head).map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX));
-    if announced > most {
-        return Err(too_large());
-    }
-    // Room for what was announced costs nothing before it is filled.
-    let mut body = Vec::with_capacity(announced);
+    let most = form.most_bytes(state.max_body_bytes);
+    let announced = announced(head).map_or(most, |length| usize::try_from(length).unwrap_or(most));
+    let mut body = Vec::new();
     let mut waited = Duration::ZERO;
     loop {
         let began = Instant::now();
         let Some(chunk) = timely(state, body.len(), waited, next_chunk(payload)).await? else { return Ok(body) };
         waited += began.elapsed();
-        if body.len() + chunk.len() > most {
-            return Err(too_large());
+        let length = body.len() + chunk.len();
+        if length > most {
+            return Err(ApiError::BodyTooLarge(state.max_body_bytes));
         }
-        lease.hold_patiently(body.len() + chunk.len()).await?;
+        lease.hold_patiently(length).await?;
+        if length > body.capacity() {
+            // What a client announces and never sends takes no memory. A little more than there is keeps copying rare.
+            let capacity = (length + length / SPARE_PART).min(announced).max(length);
+            body.reserve_exact(capacity - body.len());
+        }
         body.extend_from_slice(&chunk);
     }
 }

@@ -6,6 +6,7 @@
 use std::io::{self, Write as _};
 use std::sync::Arc;
 
+use actix_web::body;
 use actix_web::http::Method;
 use actix_web::http::header::{self, ContentEncoding, HeaderName};
 use actix_web::web::{self, Bytes, Data};
@@ -44,9 +45,18 @@ pub(super) const TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-coun
 
 pub(super) async fn export(request: HttpRequest, state: Data<State>) -> Result<HttpResponse, ApiError> {
     state.allow(&request, Scope::Admin)?;
+    let is_packed = wants_gzip(&request);
+    let mut response = HttpResponse::Ok();
+    response
+        .content_type(NDJSON)
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .insert_header((header::VARY, "accept-encoding"));
+    if is_packed {
+        response.insert_header(ContentEncoding::Gzip);
+    }
     if request.method() == Method::HEAD {
-        // What there is to be counted is not worth a copy.
-        return Ok(HttpResponse::Ok().content_type(NDJSON).finish());
+        // What there is to be counted is not worth a copy. Of the body's length nothing is said, as with `GET`.
+        return Ok(response.body(body::None::new()));
     }
     // The copy is made to its end, also when the client is gone meanwhile.
     let permit = Arc::clone(&state.exports.0).try_acquire_owned().map_err(|_| ApiError::ManyExports)?;
@@ -57,7 +67,6 @@ pub(super) async fn export(request: HttpRequest, state: Data<State>) -> Result<H
         Ok(state.store.snapshot()?.copy(state.store.directory())?)
     });
     let copy = copy.await?;
-    let is_packed = wants_gzip(&request);
     let mut lines = Vec::new();
     let choices = write_choices(&mut lines, copy.choices());
     let total = choices + copy.events();
@@ -74,16 +83,7 @@ pub(super) async fn export(request: HttpRequest, state: Data<State>) -> Result<H
             Err(error) => Some((Err(io::Error::other(error)), None)),
         }
     });
-    let mut response = HttpResponse::Ok();
-    response
-        .content_type(NDJSON)
-        .insert_header((header::CACHE_CONTROL, "no-store"))
-        .insert_header((header::VARY, "accept-encoding"))
-        .insert_header((TOTAL_COUNT, total));
-    if is_packed {
-        response.insert_header(ContentEncoding::Gzip);
-    }
-    Ok(response.streaming(pieces))
+    Ok(response.insert_header((TOTAL_COUNT, total)).streaming(pieces))
 }
 
 /// An export on its way.

@@ -16,9 +16,11 @@ mod export;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzz;
 mod health;
+mod masking;
 mod metrics;
 mod observe;
 mod openapi;
+mod origin;
 mod page;
 mod params;
 mod v6;
@@ -51,9 +53,11 @@ pub(crate) use answers::Answers;
 pub(crate) use connection::Connection;
 pub(crate) use cors::cors;
 pub(crate) use error::ApiError;
+use error::Refusal;
 pub(crate) use export::Exports;
 pub(crate) use observe::observe;
 pub(crate) use openapi::DOCUMENT;
+pub(crate) use origin::WriteGuard;
 use params::{Known, Params};
 
 /// How long whoever reads waits for a database that failed to be open again.
@@ -66,6 +70,7 @@ pub(crate) struct State {
     /// Where the server listens.
     pub(crate) address: SocketAddr,
     pub(crate) access: Access,
+    pub(crate) write_guard: WriteGuard,
     pub(crate) store: Arc<Store>,
     pub(crate) queue: Arc<Queue>,
     pub(crate) answers: Answers,
@@ -90,6 +95,12 @@ impl State {
     /// Refuses a request whose token does not have the scope.
     fn allow(&self, request: &HttpRequest, scope: Scope) -> Result<(), ApiError> {
         Ok(self.access.check(secret(request), scope)?)
+    }
+
+    /// Refuses a request that changes something, if its token does not have the scope or if a web page sends it that may not write.
+    fn allow_writing(&self, request: &HttpRequest, scope: Scope) -> Result<(), ApiError> {
+        self.write_guard.check(request)?;
+        self.allow(request, scope)
     }
 
     /// What `read` finds in the store. When a write or a read has failed, the database fails whoever is reading, and the rollup
@@ -117,6 +128,8 @@ fn secret(request: &HttpRequest) -> Option<&[u8]> {
     let is_known = [b"bearer".as_slice(), b"token"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
     is_known.then(|| secret.trim_ascii())
 }
+
+const EVENTS: &str = "/v6/events/";
 
 /// A path of the interface.
 struct Endpoint {
@@ -161,7 +174,15 @@ const ENDPOINTS: &[Endpoint] = &[
             each_type(path, |path, metrics| readable(path, move |request, state| v6::totals(metrics, request, state)))
         },
     },
-    Endpoint { path: "/v6/events/", describe: openapi::post, serve: |path| vec![writable(path, events::post)] },
+    Endpoint {
+        path: EVENTS,
+        describe: openapi::post,
+        // Whoever posts without the slash means this: a redirect would have them send the body twice, if they follow it at all.
+        serve: |path| {
+            let slashless = web::resource(path.trim_end_matches('/')).route(web::post().to(events::post)).to(add_slash);
+            vec![writable(path, events::post), slashless]
+        },
+    },
     Endpoint { path: "/v6/export/", describe: openapi::export, serve: |path| vec![readable(path, export::export)] },
     Endpoint {
         path: "/v6/admin/rebuild/",
@@ -185,7 +206,7 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
             config.service(resource);
         }
     }
-    for endpoint in ENDPOINTS.iter().filter(|endpoint| endpoint.path.ends_with('/')) {
+    for endpoint in ENDPOINTS.iter().filter(|endpoint| endpoint.path.ends_with('/') && endpoint.path != EVENTS) {
         config.service(slashless(endpoint.path));
     }
     config.default_service(web::to(not_found));
@@ -218,7 +239,13 @@ static ROUTES: LazyLock<HashMap<String, Option<Known>>> = LazyLock::new(|| {
 
 /// What the figures call the route of a path: the path itself, if there is anything. Clients cannot make the figures grow.
 fn route_of(path: &str) -> &str {
-    if ROUTES.contains_key(path) { path } else { "other" }
+    if EVENTS.strip_suffix('/') == Some(path) {
+        EVENTS
+    } else if ROUTES.contains_key(path) {
+        path
+    } else {
+        "other"
+    }
 }
 
 /// The query parameters that the endpoint of a request knows; `None` where there is no endpoint.
@@ -271,11 +298,15 @@ pub(crate) fn slashless(path: &str) -> Resource {
     web::resource(path.trim_end_matches('/')).to(add_slash)
 }
 
-/// Sends the client to the path with its trailing slash, method and query kept.
+/// Sends the client to the path with its trailing slash, method and query kept. The location is relative to the last part of the
+/// path, so that whatever a proxy has before the path stays there, and begins so that it can name no other host.
 async fn add_slash(request: HttpRequest) -> HttpResponse {
     let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
-    let location = format!("{}/{query}", request.uri().path());
-    HttpResponse::build(StatusCode::PERMANENT_REDIRECT).insert_header((header::LOCATION, location)).finish()
+    let name = request.uri().path().rsplit('/').next().unwrap_or_default();
+    let detail = format!("This path ends with a slash: \"{name}/\".");
+    HttpResponse::build(StatusCode::PERMANENT_REDIRECT)
+        .insert_header((header::LOCATION, format!("./{name}/{query}")))
+        .json(Refusal { detail })
 }
 
 async fn not_found() -> Result<HttpResponse, ApiError> {

@@ -10,15 +10,16 @@ use std::time::{Duration, Instant};
 
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{self, HeaderName, HeaderValue};
-use actix_web::http::{Method, StatusCode};
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::{ConnectionType, Method, StatusCode, Version};
 use actix_web::middleware::Next;
 use actix_web::web::{Bytes, Data};
 use actix_web::{Error, HttpRequest};
 
 use super::connection::Phase;
 use super::params::{IGNORED_PARAMETERS, ignored};
-use super::{ApiError, State, known_parameters, route_of};
+use super::{ApiError, State, known_parameters, masking, route_of};
+use crate::access::Access;
 use crate::config::LogLevel;
 use crate::telemetry::{RequestLine, say_request};
 
@@ -31,16 +32,13 @@ const ID_BYTES: usize = 128;
 const POLICY: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
 const NO_SNIFFING: HeaderValue = HeaderValue::from_static("nosniff");
 
-/// How much of a path the log shows, in bytes.
-const SHOWN_BYTES: usize = 1_000;
-
 /// Passes a request on, and tells of it.
 pub(crate) async fn observe(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<Observed>, Error> {
     let state = request.app_data::<Data<State>>().expect("the state is there for all routes").clone();
-    let mut line = Line::of(&request);
+    let mut line = Line::of(&request, &state.access);
     let mut response = next.call(request).await?.map_into_boxed_body();
     let status = response.status();
     line.status = Some(status);
@@ -57,6 +55,17 @@ pub(crate) async fn observe(
         BodySize::Sized(_) | BodySize::Stream | BodySize::None => 0,
     };
     let ignored = ignored_parameters(response.request());
+    let is_stream = response.response().body().size() == BodySize::Stream;
+    let head = response.response_mut().head_mut();
+    if is_stream && line.version < Version::HTTP_11 {
+        // Such a client knows no chunks; for it, the end of the connection ends the body.
+        head.no_chunking(true);
+        head.set_connection_type(ConnectionType::Close);
+    }
+    if line.phase.as_ref().is_some_and(Phase::expects_continue) {
+        // The client may send the body or the next request now; nobody could tell which.
+        head.set_connection_type(ConnectionType::Close);
+    }
     let headers = response.headers_mut();
     if let Some(names) = ignored {
         headers.insert(IGNORED_PARAMETERS, names);
@@ -86,7 +95,9 @@ fn known(method: &Method) -> &str {
 struct Line {
     started: Instant,
     id: HeaderValue,
+    version: Version,
     method: Method,
+    shown_method: String,
     path: String,
     client: Option<IpAddr>,
     /// `None` until there is an answer.
@@ -104,17 +115,22 @@ struct Line {
 }
 
 impl Line {
-    fn of(request: &ServiceRequest) -> Self {
-        let chosen = request.headers().get(&REQUEST_ID).filter(|id| is_fit(id.as_bytes()));
+    fn of(request: &ServiceRequest, access: &Access) -> Self {
+        let chosen = request.headers().get(&REQUEST_ID).filter(|id| is_fit(id, access));
         let new = || HeaderValue::try_from(new_id()).expect("digits make a header");
         let path = request.uri().path_and_query().map_or("", |path| path.as_str());
         let phase = request.conn_data::<Phase>().cloned();
-        phase.iter().for_each(Phase::begin);
+        let may_expect = request.version() >= Version::HTTP_11 && has_body(request.headers());
+        if let Some(phase) = &phase {
+            phase.begin(may_expect);
+        }
         Self {
             started: Instant::now(),
             id: chosen.cloned().unwrap_or_else(new),
+            version: request.version(),
+            shown_method: masking::masked(request.method().as_str(), access).into_owned(),
             method: request.method().clone(),
-            path: shown(path),
+            path: masking::path(path, access),
             client: request.peer_addr().map(|address| address.ip()),
             status: None,
             bytes: 0,
@@ -126,41 +142,24 @@ impl Line {
     }
 }
 
+/// Whether a request comes with a body.
+fn has_body(headers: &HeaderMap) -> bool {
+    let is_empty = |length: &HeaderValue| length.as_bytes() == b"0";
+    headers.contains_key(header::TRANSFER_ENCODING)
+        || headers.get(header::CONTENT_LENGTH).is_some_and(|length| !is_empty(length))
+}
+
 /// An id for a request that has chosen none.
 pub(super) fn new_id() -> String {
     format!("{:016x}", fastrand::u64(..))
 }
 
-/// A path and its query as the log shows them: their beginning, and of what may be secret no more than its name.
-fn shown(path: &str) -> String {
-    let end = path.floor_char_boundary(SHOWN_BYTES);
-    let rest = if end < path.len() { "…" } else { "" };
-    let shown = &path[..end];
-    match shown.split_once('?') {
-        Some((path, query)) if query.split('&').any(is_secret) => {
-            let pairs = query.split('&').map(|pair| match pair.split_once('=') {
-                Some((name, _)) if is_secret(pair) => format!("{name}=***"),
-                _ => pair.to_owned(),
-            });
-            [path, "?", &pairs.collect::<Vec<_>>().join("&"), rest].concat()
-        }
-        _ => [shown, rest].concat(),
-    }
-}
-
-/// Whether a parameter may hold a token or something like it: contract, section 6. No endpoint knows such a parameter, and
-/// none has a name that anybody would escape.
-fn is_secret(pair: &str) -> bool {
-    const WORDS: [&[u8]; 5] = [b"token", b"secret", b"password", b"auth", b"key"];
-    let name = pair.split_once('=').map_or(pair, |(name, _)| name).as_bytes();
-    let has = |word: &[u8]| name.windows(word.len()).any(|part| part.eq_ignore_ascii_case(word));
-    name.contains(&b'%') || WORDS.iter().any(|word| has(word))
-}
-
-/// Whether a request may have that id.
-fn is_fit(id: &[u8]) -> bool {
-    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:/+=".contains(byte);
-    (1..=ID_BYTES).contains(&id.len()) && id.iter().all(is_plain)
+/// Whether a request may have that id: it is logged.
+fn is_fit(id: &HeaderValue, access: &Access) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:/+=".contains(&byte);
+    id.to_str().is_ok_and(|id| {
+        (1..=ID_BYTES).contains(&id.len()) && id.bytes().all(is_plain) && !masking::may_be_token(id, access)
+    })
 }
 
 impl Drop for Line {
@@ -174,7 +173,7 @@ impl Drop for Line {
         say_request(
             level,
             &RequestLine {
-                method: self.method.as_str(),
+                method: &self.shown_method,
                 path: &self.path,
                 status: self.status.map(|status| status.as_u16()),
                 bytes: self.bytes,
@@ -218,23 +217,5 @@ impl MessageBody for Observed {
             Poll::Ready(Some(Err(_))) | Poll::Pending => {}
         }
         polled
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_long_path_is_cut_and_what_may_be_secret_is_left_out() {
-        assert_eq!(shown("/v6/metrics/?column=a&&started=P7D"), "/v6/metrics/?column=a&&started=P7D");
-        assert_eq!(
-            shown("/?a=1&Access_Token=s3cr&b&%74oken=s3cr&apiKey=&c=2"),
-            "/?a=1&Access_Token=***&b&%74oken=***&apiKey=***&c=2"
-        );
-        let long = format!("/?a={}ä", "x".repeat(SHOWN_BYTES - 5));
-        assert_eq!(shown(&long), format!("/?a={}…", "x".repeat(SHOWN_BYTES - 5)));
-        assert_eq!(shown(&format!("{long}&token=s3cr")), shown(&long));
-        assert_eq!(shown(&format!("/?token={long}")), "/?token=***…");
     }
 }

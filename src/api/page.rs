@@ -112,18 +112,29 @@ pub(super) fn address(request: &HttpRequest, listens_on: SocketAddr) -> String {
     format!("{scheme}://{}{}", host(request, listens_on), request.uri().path())
 }
 
-/// The host as the client, or the proxy between, calls it; where nobody does, or what they say is none, the address that the
-/// server listens on.
+/// The host as the client, or the proxy between, calls it: in `Forwarded` or `X-Forwarded-Host`, in an absolute request target,
+/// in `Host`. Where nobody does, or what they say is none, the address that the server listens on.
 fn host(request: &HttpRequest, listens_on: SocketAddr) -> String {
     let connection = request.connection_info();
     let host = connection.host();
+    let said = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
     // What the framework makes up where nobody says it.
-    let is_said = request.headers().get(header::HOST).is_some_and(|host| host.to_str().is_ok());
-    let is_made_up = host == request.app_config().host() && !is_said;
+    let is_made_up = host == request.app_config().host() && said.is_none();
+    if let Some(target) = request.uri().authority()
+        && (is_made_up || said == Some(host) || target.as_str() == host)
+    {
+        return without_user(target).to_owned();
+    }
     match host.parse::<Authority>() {
         Ok(_) if !is_made_up => host.to_owned(),
         Ok(_) | Err(_) => listens_on.to_string(),
     }
+}
+
+/// The host and the port of an authority, without who asks there.
+pub(super) fn without_user(authority: &Authority) -> &str {
+    let authority = authority.as_str();
+    authority.rsplit_once('@').map_or(authority, |(_, host)| host)
 }
 
 /// Makes absolute links to other pages of the same query.

@@ -3,10 +3,11 @@
 use std::fs;
 
 use scale_metrics::access::{Scope, Token};
+use scale_metrics::config::WebOrigin;
 use tempfile::TempDir;
 
 use crate::support::process::{FREE_PORT, Serving, program, refusal};
-use crate::support::{TestServer, job_type, to_ndjson, worked_example};
+use crate::support::{Client, TestServer, job_type, to_ndjson, worked_example};
 
 const SCOPES: [Scope; 3] = [Scope::Read, Scope::Write, Scope::Admin];
 
@@ -169,6 +170,128 @@ fn what_is_refused_is_not_stored_and_a_large_body_sees_the_refusal() {
     refused.assert_refused(403, &["write"]);
     let choices = server.send("GET", "/v6/metrics/job-types/", &headers[1..], b"").json()["choices"].take();
     assert_eq!(choices, serde_json::json!([]));
+}
+
+#[test]
+fn a_token_that_is_listed_twice_has_the_scopes_of_both_entries() {
+    let (secret, token) = Token::make("one", &[Scope::Write]).unwrap();
+    let again: Token = token.to_string().replace("one:write:", "other:read:").parse().unwrap();
+    for tokens in [[token.clone(), again.clone()], [again, token]] {
+        let server = TestServer::start_with(|config| config.access.tokens = tokens.to_vec());
+        let authorization = format!("Bearer {secret}");
+        assert_eq!(status(&server, "GET", "/v6/metrics/", Some(&authorization)), 200);
+        assert_eq!(status(&server, "POST", "/v6/events/", Some(&authorization)), 200);
+        assert_eq!(status(&server, "POST", "/v6/admin/rebuild/", Some(&authorization)), 403);
+    }
+}
+
+// Web pages.
+
+/// Everything that changes something.
+const WRITABLE: [&str; 3] = ["/v6/events/", "/v6/events", "/v6/admin/rebuild/"];
+
+/// The status and the detail of a post with these headers.
+fn post_with(server: &Client, path: &str, headers: &[(&str, &str)]) -> (u16, String) {
+    let headers = [&[("Content-Type", "application/json")], headers].concat();
+    let answer = server.send("POST", path, &headers, b"[]");
+    (answer.status, answer.text())
+}
+
+#[test]
+fn a_web_page_writes_only_where_its_origin_is_listed_tokens_or_none() {
+    let origin = |text: &str| WebOrigin::new(text).unwrap();
+    let (secret, token) = Token::make("all", &SCOPES).unwrap();
+    let authorization = format!("Bearer {secret}");
+    for tokens in [vec![], vec![token]] {
+        let start = |origins: &[WebOrigin]| {
+            TestServer::start_with(|config| {
+                config.access.tokens.clone_from(&tokens);
+                config.server.cors_origins = origins.to_vec();
+            })
+        };
+        let closed = start(&[]);
+        let listed = start(&[origin("https://example.org"), origin("http://localhost:3000")]);
+        let open = start(&[origin("*")]);
+        let own = closed.base().to_owned();
+        for path in WRITABLE {
+            for foreign in [
+                "https://evil.example",
+                "null",
+                "",
+                "https://example.org.evil.example",
+                "https://example.org:444",
+                &own,
+            ] {
+                let headers = [("Origin", foreign), ("Authorization", &authorization)];
+                for server in [&closed, &listed] {
+                    let (status, detail) = post_with(server, path, &headers);
+                    assert!(
+                        status == 403 && detail.contains("cors_origins"),
+                        "{path} from {foreign:?}: {status} {detail}"
+                    );
+                }
+                assert_eq!(post_with(&open, path, &headers).0, 200, "{path} from {foreign:?}");
+                // It is not told whether the token is right.
+                assert_eq!(post_with(&closed, path, &headers[..1]).0, 403);
+            }
+            for known in ["https://example.org", "http://localhost:3000"] {
+                let headers = [("Origin", known), ("Authorization", &authorization)];
+                assert_eq!(post_with(&listed, path, &headers).0, 200, "{path} from {known}");
+                assert_eq!(post_with(&closed, path, &headers).0, 403, "{path} from {known}");
+            }
+            assert_eq!(post_with(&closed, path, &[("Authorization", &authorization)]).0, 200, "{path}");
+        }
+        // Whoever reads is told nothing by the browser, and stays free to be any page's picture.
+        let headers = [("Origin", "https://evil.example"), ("Authorization", &authorization)];
+        assert_eq!(closed.send("GET", "/v6/metrics/", &headers, b"").status, 200);
+    }
+    let server = TestServer::start();
+    let twice = "POST /v6/admin/rebuild/ HTTP/1.1\r\nHost: x\r\nOrigin: https://example.org\r\nOrigin: https://evil.example\r\n\
+                 Content-Length: 0\r\nConnection: close\r\n\r\n";
+    assert!(server.raw(twice).starts_with("HTTP/1.1 403 "));
+}
+
+#[test]
+fn without_tokens_nobody_writes_by_a_name_that_may_be_somebodys_domain() {
+    let open = TestServer::start();
+    let (_, token) = Token::make("all", &SCOPES).unwrap();
+    let guarded = TestServer::start_with(|config| config.access.tokens = vec![token]);
+    let permitted = TestServer::start_with(|config| config.server.allow_open_writes = true);
+    for path in WRITABLE {
+        for host in
+            ["evil.example", "evil.example:8080", "127.0.0.1.evil.example", "localhost.evil.example", "evil.example."]
+        {
+            let (status, detail) = post_with(&open, path, &[("Host", host)]);
+            assert!(status == 403 && detail.contains("access.tokens") && detail.contains(host), "{status} {detail}");
+            // A page could set these.
+            for more in ["X-Forwarded-Host", "Forwarded"] {
+                let headers =
+                    [("Host", host), (more, if more == "Forwarded" { "host=localhost" } else { "localhost" })];
+                assert_eq!(post_with(&open, path, &headers).0, 403, "{more}");
+            }
+            assert_eq!(post_with(&permitted, path, &[("Host", host)]).0, 200);
+            assert_eq!(post_with(&guarded, path, &[("Host", host)]).0, 401, "tokens are enough");
+        }
+        for host in [
+            "localhost",
+            "LOCALHOST:1",
+            "127.0.0.1:80",
+            "[::1]:80",
+            "10.0.0.7",
+            "x",
+            "scale-metrics:8080",
+            "a.localhost",
+        ] {
+            assert_eq!(post_with(&open, path, &[("Host", host)]).0, 200, "{path} of {host}");
+        }
+    }
+    let absolute = "POST http://evil.example/v6/admin/rebuild/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\
+                    Connection: close\r\n\r\n";
+    assert!(open.raw(absolute).starts_with("HTTP/1.1 403 "));
+    assert!(open.raw("POST /v6/admin/rebuild/ HTTP/1.0\r\nContent-Length: 0\r\n\r\n").starts_with("HTTP/1.0 200 "));
+    // A proxy passes its public name on; reading by it goes on, with links that begin with it.
+    let page = open.send("GET", "/v6/metrics/?page_size=1", &[("Host", "metrics.example.org")], b"").json();
+    assert_eq!(page["next"], "http://metrics.example.org/v6/metrics/?page_size=1&page=2");
 }
 
 /// Runs `scale-metrics token`; the secret and the line for the configuration.

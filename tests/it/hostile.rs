@@ -328,6 +328,38 @@ fn a_body_whose_chunks_are_broken_is_told_so() {
     assert_serves(&server);
 }
 
+/// The memory that a process has addresses for, used or not, in bytes.
+#[cfg(target_os = "linux")]
+fn mapped(server: &Serving) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.child.id())).unwrap();
+    let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmSize:")?.strip_suffix("kB")).unwrap();
+    kilobytes.trim().parse::<u64>().unwrap() << 10
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn what_a_client_announces_takes_no_memory_before_it_comes() {
+    const LARGEST: u64 = 64 << 20;
+    const CLIENTS: u64 = 100;
+    let directory = TempDir::new().unwrap();
+    let server = serve(&directory, &["--body-least-bytes-s", "0"]);
+    server.client.accept(&[]);
+    let before = mapped(&server);
+    let head = format!(
+        "POST /v6/events/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {LARGEST}\r\n\r\n["
+    );
+    let connections = (0..CLIENTS).map(|_| {
+        let mut connection = server.client.connect();
+        connection.write_all(head.as_bytes()).unwrap();
+        connection
+    });
+    let connections: Vec<_> = connections.collect();
+    server.client.wait_for_room_taken(CLIENTS);
+    let grown = mapped(&server).saturating_sub(before);
+    assert!(grown < CLIENTS * LARGEST / 4, "{grown}");
+    drop(connections);
+}
+
 #[test]
 fn pages_of_other_origins_may_use_it_only_where_the_settings_say_so() {
     let ask = |server: &Client, method: &str, origin: &str| {

@@ -45,12 +45,14 @@ fn assert_not_found(answer: &Answer) {
     assert_eq!(answer.json(), json!({"detail": "Not found."}));
 }
 
-/// Asserts a permanent redirect and returns the path and query it leads to.
+/// Asserts a permanent redirect and returns the path and query that it leads to from `path`. The location has to be relative to
+/// the last part of that, so that it holds behind a proxy that has a prefix before all paths.
 #[track_caller]
-fn redirected(server: &TestServer, answer: &Answer) -> String {
-    assert!(matches!(answer.status, 301 | 308), "{}: {}", answer.status, answer.text());
-    let location = answer.header("location").unwrap();
-    location.strip_prefix(server.base()).unwrap_or(location).to_owned()
+fn redirected(path: &str, answer: &Answer) -> String {
+    assert_eq!(answer.status, 308, "{}", answer.text());
+    let location = answer.header("location").unwrap().strip_prefix("./").expect("it is relative");
+    let path = path.split_once('?').map_or(path, |(path, _)| path);
+    format!("{}/{location}", path.rsplit_once('/').unwrap().0)
 }
 
 // HEAD.
@@ -102,9 +104,13 @@ fn a_path_without_its_trailing_slash_redirects_to_the_one_with_it() {
     let server = TestServer::start();
     for path in [LIST, DETAILS, PLOT, "/v6/metrics/ingests/", "/v6/metrics/errors/plot-data/"] {
         for method in ["GET", "HEAD"] {
-            let answer = server.send(method, path.trim_end_matches('/'), &[], b"");
-            let target = redirected(&server, &answer);
+            let slashless = path.trim_end_matches('/');
+            let answer = server.send(method, slashless, &[], b"");
+            let target = redirected(slashless, &answer);
             assert_eq!(target, path, "{method}");
+            if method == "GET" {
+                answer.assert_refused(308, &["ends with a slash"]);
+            }
             assert_eq!(server.send(method, &target, &[], b"").status, 200);
         }
     }
@@ -115,8 +121,8 @@ fn a_redirect_keeps_the_query() {
     let server = server_with_worked_example();
     let query =
         "?column=total_count&choice_id=1&choice_id=1&started=2015-01-01T00:00:00%2B01:00&&name=a%26b+c&page_size=";
-    let answer = server.get(&format!("{}{query}", PLOT.trim_end_matches('/')));
-    let target = redirected(&server, &answer);
+    let slashless = format!("{}{query}", PLOT.trim_end_matches('/'));
+    let target = redirected(&slashless, &server.get(&slashless));
     assert_eq!(target, format!("{PLOT}{query}"));
     assert_eq!(server.get(&target).status, 200);
 }
@@ -124,22 +130,51 @@ fn a_redirect_keeps_the_query() {
 #[test]
 fn a_redirect_does_not_lead_to_another_server() {
     let server = TestServer::start();
-    for path in ["//example.org", "//example.org/v6/metrics", "/v6//example.org/x"] {
+    for path in [
+        "//example.org",
+        "//example.org/v6/metrics",
+        "/v6//example.org/x",
+        "http://example.org/v6/metrics",
+        "/v6/metrics?//example.org",
+        "/v6/%6detrics",
+        "/v6/metrics/job-types/..//example.org",
+        "/\\example.org",
+    ] {
         let answer = server.raw(format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"));
         let location =
             answer.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("location: ").map(str::to_owned));
         if let Some(location) = location {
-            assert!(!location.starts_with("//"), "{path} leads to {location}");
+            assert!(
+                location.starts_with("./") && location[2..].starts_with(|c| c != '/'),
+                "{path} leads to {location}"
+            );
         }
     }
 }
 
 #[test]
-fn a_post_without_its_trailing_slash_is_sent_on_with_its_body() {
+fn a_post_of_events_without_its_trailing_slash_is_taken_as_it_is() {
     let server = TestServer::start();
-    let answer = server.send("POST", "/v6/events", &[("Content-Type", "application/json")], b"[]");
-    assert_eq!(answer.status, 308, "301 would have clients come back with GET");
-    assert_eq!(redirected(&server, &answer), "/v6/events/");
+    let headers = [("Content-Type", "application/json")];
+    let body = serde_json::to_vec(&worked_example()).unwrap();
+    let answer = server.send("POST", "/v6/events?wait=true", &headers, &body);
+    assert_eq!((answer.status, &answer.json()["created"]), (200, &json!(12)), "{}", answer.text());
+    server.send("POST", "/v6/events", &[], b"[]").assert_refused(415, &["content type"]);
+    // The other methods are sent on, as on all paths.
+    for method in ["GET", "PUT", "DELETE"] {
+        assert_eq!(redirected("/v6/events", &server.send(method, "/v6/events", &[], b"")), "/v6/events/", "{method}");
+    }
+    let figures = server.get("/metrics").text();
+    let counted = "scale_metrics_http_requests_total{method=\"POST\",route=\"/v6/events/\",status=\"200\"} 1";
+    assert!(figures.contains(counted), "{figures}");
+}
+
+#[test]
+fn another_post_without_its_trailing_slash_is_sent_on_with_its_body() {
+    let server = TestServer::start();
+    let answer = server.send("POST", "/v6/admin/rebuild", &[], b"");
+    answer.assert_refused(308, &["rebuild/"]);
+    assert_eq!(redirected("/v6/admin/rebuild", &answer), "/v6/admin/rebuild/", "301 would have it come back with GET");
 }
 
 #[test]
@@ -167,7 +202,7 @@ fn an_unknown_path_without_a_slash_is_not_found_in_the_end() {
     for path in ["/nothing", "/v6/nothing", "/v6/metrics/jobs", "/v6/metrics/job-types/other"] {
         let mut answer = server.get(path);
         if answer.status != 404 {
-            answer = server.get(&redirected(&server, &answer));
+            answer = server.get(&redirected(path, &answer));
         }
         assert_not_found(&answer);
     }
@@ -453,10 +488,18 @@ fn pages_allow_nothing_but_what_this_server_sends() {
         );
         // Whatever a page names, this server has, and shows as what it is.
         let text = answer.text();
-        let named = text.split(['"', '\'']).filter(|part| part.starts_with("/assets/") || part.starts_with("/favicon"));
-        let named: Vec<_> = named.collect();
-        assert!(named.len() >= 3, "{named:?}");
-        for asset in named {
+        let addresses: Vec<_> = text.split(['"', '\'']).filter(|part| part.starts_with(['.', '/'])).collect();
+        let is_asset = |address: &&&str| address.contains("assets/") || address.contains("favicon");
+        assert!(addresses.iter().filter(is_asset).count() >= 3, "{addresses:?}");
+        for address in &addresses {
+            // As many steps up as the page is deep, and no more: what a proxy has before the path stays.
+            let root = if page == "/" { "./".to_owned() } else { "../".repeat(page.matches('/').count() - 1) };
+            let rest = address.strip_prefix(&root).unwrap_or_else(|| panic!("{address} on {page}"));
+            assert!(!rest.starts_with(['.', '/']), "{address} on {page}");
+            assert_eq!(server.get(&format!("/{rest}")).status, 200, "{address}");
+        }
+        for asset in addresses.iter().filter(is_asset) {
+            let asset = &format!("/{}", asset.trim_start_matches("../").trim_start_matches("./"));
             let answer = server.get(asset);
             assert_eq!(answer.status, 200, "{asset}");
             assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{asset}");

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 mod access;
+mod behind_nginx;
 mod check;
 mod cli;
 mod completions;
@@ -12,6 +13,7 @@ mod docs;
 mod events_in;
 mod export;
 mod extremes;
+mod framing;
 mod hostile;
 mod http_rules;
 mod kept_answers;

@@ -5,7 +5,9 @@
 use std::collections::BTreeMap;
 use std::io::Write as _;
 
+use scale_metrics::access::{Scope, Token};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
 use crate::support::process::{FREE_PORT, Serving, program};
@@ -204,6 +206,60 @@ fn the_log_has_one_line_a_request() {
     assert!(requests[0].contains(first) && requests[0].contains(" request_id=chosen"), "{}", requests[0]);
     assert!(requests[2].contains(r#" path="/a\"{}" status=404 "#), "{}", requests[2]);
     assert!(lines.iter().all(|line| line.starts_with("20") && line.contains("Z  INFO ")), "{lines:#?}");
+}
+
+#[test]
+fn tokens_are_never_logged_wherever_in_a_request_they_stand() {
+    let directory = TempDir::new().unwrap();
+    let (made, token) = Token::make("made", &[Scope::Read]).unwrap();
+    // Another program's, of which only the hash is known here.
+    let chosen = "correct/horse+battery==".to_owned();
+    let hash = Sha256::digest(&chosen).iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
+    let tokens = format!("{token},chosen:write:{hash}");
+    let arguments =
+        ["serve", "--listen", FREE_PORT, "--log-format", "json", "--log-level", "debug", "--tokens", &tokens];
+    let server = Serving::start(&mut program(directory.path(), &arguments));
+    let client = &server.client;
+    let mut sent = 0;
+    for secret in [&made, &chosen, &Token::make("unknown", &[Scope::Read]).unwrap().0] {
+        let escaped = secret.bytes().map(|byte| format!("%{byte:02x}")).collect::<Vec<_>>().concat();
+        let encoded: String = form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+        for secret in [secret, &escaped, &encoded] {
+            for path in [
+                "/TOKEN",
+                "/v6/metrics/TOKEN/",
+                "/v6/metrics/job-types/TOKEN",
+                "/v6/metrics/?page=TOKEN",
+                "/v6/metrics/?TOKEN",
+                "/v6/metrics/?TOKEN=1",
+                "/v6/metrics/job-types/plot-data/?column=TOKEN&started=TOKEN",
+                "/v6/metrics/?q=Bearer%20TOKEN",
+            ] {
+                let authorization = format!("Bearer {secret}");
+                let headers =
+                    [("X-Request-Id", secret.as_str()), ("Authorization", &authorization), ("Referer", secret)];
+                let answer = client.send("GET", &path.replace("TOKEN", secret), &headers, b"");
+                assert_ne!(answer.header("x-request-id"), Some(secret.as_str()));
+                sent += 1;
+            }
+        }
+        // A method is made of letters.
+        client.raw(format!("{made} / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"));
+        client.raw(format!("GET http://{made}@x/{made} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"));
+        client.send("POST", "/v6/events/", &[("Content-Type", secret), ("Origin", secret)], secret.as_bytes());
+        sent += 3;
+    }
+    let figures = client.send("GET", "/metrics", &[("Authorization", &format!("Bearer {made}"))], b"");
+    assert_eq!(figures.status, 200);
+    let log = server.end_for_log();
+    assert_eq!(log.lines().filter(|line| line.contains("\"request\"")).count(), sent + 1, "{log}");
+    for text in [log.to_lowercase(), figures.text().to_lowercase()] {
+        assert!(!text.contains(&made) && !text.contains("horse") && !text.contains("%68%6f%72%73%65"), "{text}");
+        // Not even a part of one that looks so.
+        let longest = text.split(|letter: char| !letter.is_ascii_hexdigit()).map(str::len).max().unwrap();
+        assert!(longest < 64, "{text}");
+    }
+    assert!(log.contains("\"path\":\"/v6/metrics/?q=***\""), "{log}");
 }
 
 #[test]

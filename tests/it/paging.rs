@@ -177,6 +177,28 @@ fn links_lead_to_the_host_that_was_asked() {
 }
 
 #[test]
+fn an_absolute_target_names_the_host_whatever_host_says() {
+    let server = TestServer::start();
+    let next = |target: &str, headers: &str| {
+        let answer =
+            server.raw(format!("GET {target}/v6/metrics/?page_size=1 HTTP/1.1\r\n{headers}Connection: close\r\n\r\n"));
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        let body: Value = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
+        body["next"].as_str().unwrap().to_owned()
+    };
+    let rest = "/v6/metrics/?page_size=1&page=2";
+    let host = "Host: other.example:1\r\n";
+    assert_eq!(next("http://metrics.example.org:8080", host), format!("http://metrics.example.org:8080{rest}"));
+    assert_eq!(next("https://metrics.example.org", host), format!("https://metrics.example.org{rest}"));
+    assert_eq!(next("http://user:password@metrics.example.org", host), format!("http://metrics.example.org{rest}"));
+    // A proxy between says how it was asked itself.
+    let forwarded = format!("{host}X-Forwarded-Host: front.example\r\n");
+    assert_eq!(next("http://metrics.example.org", &forwarded), format!("http://front.example{rest}"));
+    let old = server.raw("GET http://metrics.example.org/v6/metrics/?page_size=1 HTTP/1.0\r\n\r\n");
+    assert!(old.contains(&format!("\"http://metrics.example.org{rest}\"")), "{old}");
+}
+
+#[test]
 fn links_lead_to_where_the_server_listens_if_no_host_was_asked() {
     let server = TestServer::start();
     let expected =

@@ -1,34 +1,130 @@
-//! Where the head of a request ends.
+//! Where the head of a request ends, and which of its options the framework must not see.
+//!
+//! The framework acts on three options by itself, each in a way that breaks requests here:
+//!
+//! | header | option | what the framework would do |
+//! | --- | --- | --- |
+//! | `Connection` | `upgrade` | answer `connection: upgrade` and end the connection |
+//! | `Upgrade` | `websocket` | take all that follows for the body |
+//! | `Expect` | `100-continue` | send `100 Continue` before it is known whether the body is wanted |
+//!
+//! So the last byte of such an option is replaced while the head passes, which makes it an unknown option: those are ignored.
+//! All else in the header keeps its meaning, such as `close` in `Connection: upgrade, close`. One byte for another keeps every
+//! length, and needs no more of the head than has come: an option that only begins so (`upgrades`) is unknown before and after.
+//! Removing the headers would mean to hold heads back until they are complete.
+//!
+//! Whether the client waits for `100 Continue` is noted for the [connection](super::Connection), which sends it.
+
+/// A header that names options, separated by commas, and the one that is replaced.
+#[derive(Debug, PartialEq, Eq)]
+struct Field {
+    /// In lower case, with its colon. The first letters differ.
+    name: &'static [u8],
+    /// In lower case.
+    option: &'static [u8],
+}
+
+const CONNECTION: Field = Field { name: b"connection:", option: b"upgrade" };
+const UPGRADE: Field = Field { name: b"upgrade:", option: b"websocket" };
+const EXPECT: Field = Field { name: b"expect:", option: b"100-continue" };
+
+/// What the last byte of an option is replaced with. None of the options ends so.
+const REPLACEMENT: u8 = b'_';
 
 /// Looks for the ends of heads in bytes that come piece by piece: behind the first empty line. Lines may end without a carriage
 /// return, as they may for the framework.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Default)]
 pub(super) struct Heads {
-    /// The line that has begun is empty so far.
-    is_empty: bool,
+    line: Line,
+    /// The client waits for `100 Continue`.
+    expects_continue: bool,
 }
 
-impl Default for Heads {
-    /// At the beginning of a line.
-    fn default() -> Self {
-        Self { is_empty: true }
-    }
+/// What the line is that has begun.
+#[derive(Debug, Default, Clone, Copy)]
+enum Line {
+    /// Empty so far.
+    #[default]
+    Empty,
+    /// So many bytes of a name.
+    Name(&'static Field, usize),
+    /// The value of the header, between options.
+    Between(&'static Field),
+    /// So many bytes of the option.
+    Option(&'static Field, usize),
+    /// In another option.
+    Other(&'static Field),
+    /// A line that is of no interest.
+    Passed,
 }
 
 impl Heads {
-    /// How far the head reaches in the next bytes, and whether it ends there: if not, it is all of them.
-    pub(super) fn end_in(&mut self, bytes: &[u8]) -> (usize, bool) {
-        let is_nothing = |line: &[u8]| line.is_empty() || line == b"\r";
-        let mut start = 0;
-        for end in memchr::memchr_iter(b'\n', bytes) {
-            if self.is_empty && is_nothing(&bytes[start..end]) {
-                return (end + 1, true);
+    /// How far the head reaches in the next bytes, and whether it ends there: if not, it is all of them. Replaces what the
+    /// framework must not see of the head.
+    pub(super) fn pass(&mut self, bytes: &mut [u8]) -> (usize, bool) {
+        let mut place = 0;
+        while place < bytes.len() {
+            if matches!(self.line, Line::Passed) {
+                match memchr::memchr(b'\n', &bytes[place..]) {
+                    Some(rest) => place += rest,
+                    None => break,
+                }
             }
-            self.is_empty = true;
-            start = end + 1;
+            let byte = &mut bytes[place];
+            place += 1;
+            if *byte == b'\n' {
+                if matches!(self.line, Line::Empty) {
+                    return (place, true);
+                }
+                self.line = Line::Empty;
+            } else {
+                self.line = self.line.behind(*byte);
+                if let Line::Option(field, seen) = self.line
+                    && seen == field.option.len()
+                {
+                    *byte = REPLACEMENT;
+                    self.expects_continue |= *field == EXPECT;
+                    self.line = Line::Other(field);
+                }
+            }
         }
-        self.is_empty &= is_nothing(&bytes[start..]);
         (bytes.len(), false)
+    }
+
+    /// Whether the client waits for `100 Continue` by the head that ended last. To be asked once a head.
+    pub(super) fn take_expectation(&mut self) -> bool {
+        std::mem::take(&mut self.expects_continue)
+    }
+}
+
+impl Line {
+    /// Behind the next byte, which ends no line.
+    fn behind(self, byte: u8) -> Self {
+        let letter = byte.to_ascii_lowercase();
+        match self {
+            Self::Empty => match letter {
+                b'\r' => Self::Empty,
+                b'c' => Self::Name(&CONNECTION, 1),
+                b'u' => Self::Name(&UPGRADE, 1),
+                b'e' => Self::Name(&EXPECT, 1),
+                _ => Self::Passed,
+            },
+            Self::Name(field, seen) if letter == field.name[seen] => {
+                if seen + 1 == field.name.len() {
+                    Self::Between(field)
+                } else {
+                    Self::Name(field, seen + 1)
+                }
+            }
+            Self::Name(..) | Self::Passed => Self::Passed,
+            Self::Between(field) | Self::Option(field, _) | Self::Other(field) if letter == b',' => {
+                Self::Between(field)
+            }
+            Self::Between(field) if letter == b' ' || letter == b'\t' => Self::Between(field),
+            Self::Between(field) if letter == field.option[0] => Self::Option(field, 1),
+            Self::Option(field, seen) if letter == field.option[seen] => Self::Option(field, seen + 1),
+            Self::Between(field) | Self::Option(field, _) | Self::Other(field) => Self::Other(field),
+        }
     }
 }
 
@@ -36,19 +132,20 @@ impl Heads {
 mod tests {
     use super::*;
 
-    /// The heads of a text that comes in pieces of so many bytes.
+    /// The heads of a text that comes in pieces of so many bytes, as they are passed on.
     fn cut(text: &str, piece: usize) -> Vec<String> {
         let mut heads = Heads::default();
         let mut cut = vec![String::new()];
-        for mut bytes in text.as_bytes().chunks(piece) {
+        let mut text = text.as_bytes().to_vec();
+        for mut bytes in text.chunks_mut(piece) {
             while !bytes.is_empty() {
-                let (end, is_end) = heads.end_in(bytes);
-                cut.last_mut().unwrap().push_str(str::from_utf8(&bytes[..end]).unwrap());
-                // The state is the same behind an end as at the beginning.
+                let (end, is_end) = heads.pass(bytes);
+                let (passed, rest) = bytes.split_at_mut(end);
+                cut.last_mut().unwrap().push_str(str::from_utf8(passed).unwrap());
                 if is_end {
                     cut.push(String::new());
                 }
-                bytes = &bytes[end..];
+                bytes = rest;
             }
         }
         cut
@@ -72,8 +169,66 @@ mod tests {
     #[test]
     fn a_piece_is_never_empty() {
         for bytes in ["\r\n", "\n", "x", "\r"] {
-            assert_eq!(Heads::default().end_in(bytes.as_bytes()), (bytes.len(), bytes.ends_with('\n')));
+            assert_eq!(Heads::default().pass(&mut bytes.as_bytes().to_vec()), (bytes.len(), bytes.ends_with('\n')));
         }
-        assert_eq!(Heads::default().end_in(b"\r\nGET"), (2, true));
+        assert_eq!(Heads::default().pass(&mut b"\r\nGET".to_vec()), (2, true));
+    }
+
+    #[test]
+    fn options_that_the_framework_would_act_on_are_replaced_wherever_they_are_cut() {
+        for (sent, passed) in [
+            ("Connection: upgrade", "Connection: upgrad_"),
+            ("CONNECTION:UpGrAdE", "CONNECTION:UpGrAd_"),
+            ("connection:\t keep-alive,Upgrade , HTTP2-Settings", "connection:\t keep-alive,Upgrad_ , HTTP2-Settings"),
+            ("Connection: close, upgrade,upgrade", "Connection: close, upgrad_,upgrad_"),
+            ("Connection: upgrade\r\nConnection: upgrade", "Connection: upgrad_\r\nConnection: upgrad_"),
+            ("Connection: ,, upgrade", "Connection: ,, upgrad_"),
+            ("Upgrade: websocket", "Upgrade: websocke_"),
+            ("upgrade: WebSocket", "upgrade: WebSocke_"),
+            ("Expect: 100-Continue", "Expect: 100-Continu_"),
+            ("Expect: a=b, 100-continue", "Expect: a=b, 100-continu_"),
+        ] {
+            let head = |headers: &str| format!("POST /v6/events/ HTTP/1.1\r\nHost: x\r\n{headers}\r\nA: b\r\n\r\n");
+            let (sent, passed) = (head(sent), head(passed));
+            for piece in 1..=sent.len() {
+                assert_eq!(cut(&sent, piece), [&passed, ""], "in pieces of {piece}");
+            }
+        }
+    }
+
+    #[test]
+    fn all_else_passes_as_it_is() {
+        for headers in [
+            "Connection: close",
+            "Connection: keep-alive, upgrad",
+            "Connection: x-upgrade, x upgrade",
+            "X-Connection: upgrade",
+            "Connection-Upgrade: upgrade",
+            "Connection : upgrade",
+            " Connection: upgrade",
+            "Upgrade: h2c",
+            "Upgrade-Insecure-Requests: 1",
+            "Cookie: upgrade, websocket, 100-continue",
+            "Expect: 99-continue",
+            "Expectation: 100-continue",
+            "A: b\rConnection: upgrade",
+        ] {
+            let sent = format!("GET /?Connection:upgrade HTTP/1.1\r\n{headers}\r\n\r\n");
+            for piece in 1..=sent.len() {
+                assert_eq!(cut(&sent, piece), [&sent, ""], "in pieces of {piece}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_expectation_is_of_one_head_only() {
+        let mut heads = Heads::default();
+        let expects = |heads: &mut Heads, head: &str| {
+            assert_eq!(heads.pass(&mut head.as_bytes().to_vec()), (head.len(), true));
+            heads.take_expectation()
+        };
+        assert!(expects(&mut heads, "POST / HTTP/1.1\r\nexpect: 100-continue\r\nHost: x\r\n\r\n"));
+        assert!(!expects(&mut heads, "POST / HTTP/1.1\r\nHost: x\r\n\r\n"));
+        assert!(!expects(&mut heads, "GET / HTTP/1.1\r\nX-Expect: 100-continue\r\n\r\n"));
     }
 }

@@ -11,6 +11,9 @@
 //! ([`Chunks`]). In between, whoever sends much gives way to the others. Of a client that does not take its answers, nothing is
 //! read.
 //!
+//! The framework would switch protocols, which nothing here can, and send `100 Continue` for every body. So it does not see the
+//! options that ask for that ([`heads`]). `100 Continue` is sent here, when a handler wants the body and none of it has come.
+//!
 //! A request that is worked on may take as long as it likes, and its body has to be read; so the connection shares its
 //! [`Phase`] with the requests that come by it. How long a body may take to arrive is told in `events`.
 
@@ -47,6 +50,9 @@ const LEAST_SENT: usize = 16 << 10;
 #[cfg(target_os = "linux")]
 const UNSENT: u32 = 128 << 10;
 
+/// Tells a client that its body is wanted.
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
 /// How much is read at once where no body comes, in bytes.
 const PIECE: usize = 8 << 10;
 
@@ -56,6 +62,8 @@ pub(crate) struct Phase(Rc<Shared>);
 
 struct Shared {
     stage: Cell<Stage>,
+    /// The client waits for `100 Continue` before it sends the body.
+    expects_continue: Cell<bool>,
     /// Who would read on in another stage.
     reader: Cell<Option<Waker>>,
     /// Whether somebody wants to know that the client closes the connection while a request is worked on.
@@ -78,15 +86,24 @@ impl Phase {
     fn waiting() -> Self {
         Self(Rc::new(Shared {
             stage: Cell::new(Stage::Waiting(Instant::now())),
+            expects_continue: Cell::default(),
             reader: Cell::default(),
             is_watched: Cell::default(),
             is_closed: Cell::default(),
         }))
     }
 
-    /// There is a request.
-    pub(super) fn begin(&self) {
+    /// There is a request. `may_expect` says whether it may have the client wait for `100 Continue`.
+    pub(super) fn begin(&self, may_expect: bool) {
+        if !may_expect {
+            self.0.expects_continue.set(false);
+        }
         self.enter(Stage::Working);
+    }
+
+    /// Whether the client sends no body unless it is told that the body is wanted.
+    pub(super) fn expects_continue(&self) -> bool {
+        self.0.expects_continue.get()
     }
 
     /// Its body is wanted, which has so many bytes; `None` if it ends where it says so itself.
@@ -146,6 +163,8 @@ pub(crate) struct Connection {
     blocked: Option<Blocked>,
     /// What goes out in place of a refusal of the framework, and how much of it is out.
     refusal: Option<(Vec<u8>, usize)>,
+    /// What is still to be sent of [`CONTINUE`].
+    interim: &'static [u8],
 }
 
 /// The client does not take all that is sent at the moment.
@@ -174,6 +193,7 @@ impl Connection {
             gives_way: false,
             blocked: None,
             refusal: None,
+            interim: &[],
         })
     }
 
@@ -198,6 +218,14 @@ impl Connection {
             // For the framework it ends too early, and whoever wants it hears of that.
             return Poll::Ready(Ok(()));
         }
+        // Whoever sent some of the body already waits for nothing.
+        if matches!(self.phase.0.stage.get(), Stage::Receiving(_))
+            && self.phase.0.expects_continue.take()
+            && self.ahead.is_empty()
+        {
+            self.interim = CONTINUE;
+        }
+        ready!(self.send_interim(context))?;
         if self.ahead.is_empty() {
             let before = buffer.filled().len();
             if buffer.remaining() <= PIECE || matches!(self.phase.0.stage.get(), Stage::Receiving(_)) {
@@ -210,13 +238,14 @@ impl Connection {
                 self.gives_way = read == PIECE;
                 buffer.advance(read);
             }
-            let end = before + self.portion(&buffer.filled()[before..]);
+            let end = before + self.portion(&mut buffer.filled_mut()[before..]);
             self.ahead.extend_from_slice(&buffer.filled()[end..]);
             self.gives_way |= !self.ahead.is_empty();
             buffer.set_filled(end);
         } else {
             let mut ahead = mem::take(&mut self.ahead);
-            let end = self.portion(&ahead[..ahead.len().min(buffer.remaining())]);
+            let most = ahead.len().min(buffer.remaining());
+            let end = self.portion(&mut ahead[..most]);
             buffer.put_slice(&ahead[..end]);
             if end < ahead.len() {
                 ahead.drain(..end);
@@ -227,8 +256,8 @@ impl Connection {
         Poll::Ready(Ok(()))
     }
 
-    /// How much the framework may have of these bytes, which come next.
-    fn portion(&mut self, bytes: &[u8]) -> usize {
+    /// How much the framework may have of these bytes, which come next. Replaces what it must not see of a head.
+    fn portion(&mut self, bytes: &mut [u8]) -> usize {
         match self.phase.0.stage.get() {
             Stage::Receiving(Some(left)) => {
                 let portion = usize::try_from(left).map_or(bytes.len(), |left| bytes.len().min(left));
@@ -244,16 +273,32 @@ impl Connection {
             }
             Stage::Waiting(_) | Stage::Working => {
                 self.chunks = Chunks::Start;
-                let (portion, is_end) = self.heads.end_in(bytes);
-                // First it is told whether a body comes.
-                self.gives_way |= is_end;
+                let (portion, is_end) = self.heads.pass(bytes);
+                if is_end {
+                    self.phase.0.expects_continue.set(self.heads.take_expectation());
+                    // First it is told whether a body comes.
+                    self.gives_way = true;
+                }
                 portion
             }
         }
     }
 
+    /// Sends what is left of an interim answer. It goes straight to the socket: when a body is read, all of the answer before
+    /// it is out, since nothing is read while the client does not take that.
+    fn send_interim(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.interim.is_empty() {
+            match ready!(Pin::new(&mut self.socket).poll_write(context, self.interim))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                sent => self.interim = &self.interim[sent..],
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
     /// Sends some of `bytes`; instead of a refusal of the framework's, the same with a body.
     fn send(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        ready!(self.send_interim(context))?;
         if self.refusal.is_none()
             && let Stage::Waiting(since) = self.phase.0.stage.get()
         {

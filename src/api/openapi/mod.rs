@@ -65,7 +65,8 @@ fn make() -> OpenApi {
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some(
             "Metrics of processing clusters: events in, daily and hourly rollups, the v6 metrics services out.\n\n\
-             `HEAD` works wherever `GET` does. A path without its trailing slash redirects to the one with it. Answers are \
+             `HEAD` works wherever `GET` does. A path without its trailing slash redirects to the one with it, but `POST \
+             /v6/events` is taken as it is. A writing request with an `Origin` that the settings do not list gets `403`. Answers are \
              compressed when asked for. A parameter of the query that is empty or `null` counts as not given, and `name[]` is \
              `name`. Parameters that are not known are ignored, and the header `X-Ignored-Parameters` of the answer names \
              them; but names that are easily mistaken for a known one, such as `columns` or `start`, are refused with `400` and \

@@ -18,7 +18,7 @@ use crate::api::error::Refusal;
 const REFUSALS: [(StatusCode, &str, &str); 9] = [
     (StatusCode::BAD_REQUEST, "BadRequest", "A parameter is wrong, and `detail` says what it may be."),
     (StatusCode::UNAUTHORIZED, "Unauthorized", "No token, or a wrong one."),
-    (StatusCode::FORBIDDEN, "Forbidden", "The token does not have the scope."),
+    (StatusCode::FORBIDDEN, "Forbidden", "The token does not have the scope, or a web page may not write."),
     (StatusCode::NOT_FOUND, "NotFound", "There is no such path, metrics type or page."),
     (StatusCode::REQUEST_TIMEOUT, "RequestTimeout", "The body did not arrive within the configured time."),
     (StatusCode::PAYLOAD_TOO_LARGE, "PayloadTooLarge", "The body, unpacked, is larger than the configured size."),
