@@ -28,6 +28,9 @@ use crate::store::{Snapshot, Store};
 /// Plain bodies up to this size are compressed on the async threads.
 const SMALL_BYTES: usize = 64 << 10;
 
+/// Compressing a larger body is long: some hundred milliseconds.
+const LONG_BYTES: usize = 16 << 20;
+
 /// An answer may take at most this part of what all of them may take together.
 const LARGEST_PART: usize = 2;
 
@@ -198,6 +201,8 @@ impl Answers {
             kept.insert(place, Kept { version, answer: Arc::clone(&answer) });
             Ok(answer)
         };
+        // A client that closes only its half of the connection may well wait for what takes milliseconds.
+        let client = client.filter(|_| size == Size::Long);
         unless_gone(client, self.jobs.wait(&key, version, size, found, compute)).await
     }
 
@@ -216,7 +221,8 @@ impl Answers {
         }
         let key = Key::Packed(plain.hash());
         if plain.len() > SMALL_BYTES {
-            let packed = unless_gone(request.conn_data::<Phase>(), self.pack_apart(key, plain)).await?;
+            let client = request.conn_data::<Phase>().filter(|_| plain.len() > LONG_BYTES);
+            let packed = unless_gone(client, self.pack_apart(key, plain)).await?;
             return Ok(packed.respond());
         }
         let packed = match self.find(&key, 0).await {

@@ -434,10 +434,14 @@ fn what_a_client_that_is_gone_has_asked_for_is_not_computed_on() {
     }
     // Others get what they ask for, and small questions of clients that say no more are answered.
     assert_eq!(server.get("/v6/metrics/job-types/plot-data/?name=one").status, 200);
-    let mut connection = server.connect();
-    write!(connection, "GET /v6/metrics/ HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
-    connection.shutdown(std::net::Shutdown::Write).unwrap();
-    assert_eq!(status_of(&rest(connection)), Some(200));
+    for question in
+        ["", "job-types/", "job-types/plot-data/", "job-types/totals/?started=2014-02-01", "job-types/plot.svg"]
+    {
+        let mut connection = server.connect();
+        write!(connection, "GET /v6/metrics/{question} HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n").unwrap();
+        connection.shutdown(std::net::Shutdown::Write).unwrap();
+        assert_eq!(status_of(&rest(connection)), Some(200), "{question}");
+    }
 }
 
 #[test]
