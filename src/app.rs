@@ -20,7 +20,7 @@ use actix_web::{App as Routes, Error};
 use tokio::sync::Semaphore;
 
 use crate::access::Access;
-use crate::api::{self, Answers, Connection, Exports, State, WriteGuard};
+use crate::api::{self, Answers, Connection, Exports, Rebuilds, State, WriteGuard};
 use crate::config::{Config, RetentionConfig, WebOrigin};
 use crate::dashboard;
 use crate::figures::Figures;
@@ -110,6 +110,7 @@ impl App {
             body_least_bytes_s: config.server.body_least_bytes_s,
             readers: Semaphore::new(workers),
             exports: Exports::default(),
+            rebuilds: Rebuilds::default(),
         });
         let mut task = RollupTask::new(
             Arc::clone(&store),

@@ -1,14 +1,15 @@
 //! `check`: does everything that is stored fit together?
 //!
 //! The file is verified by the database itself; then, date by date, every rollup is computed anew from the events and compared
-//! with the stored one, and every event is looked up in the index. So the check needs the memory of one date at a time. Days whose
-//! events are forgotten cannot be checked.
+//! with the stored one, every event is looked up in the index, and every block has to hold the ids that its key says. Blocks are
+//! read one by one, so the check needs the memory of the rollups of one date at a time. Days whose events are forgotten
+//! cannot be checked.
 
 use std::fmt;
 
 use crate::progress::{Progress, Unit};
 use crate::rollup::{RollupKey, Scope};
-use crate::store::{Store, StoreError};
+use crate::store::{EventCursor, Store, StoreError};
 use crate::time::Date;
 use crate::worker::rebuild::rebuild;
 
@@ -39,6 +40,8 @@ pub enum Problem {
     NotIndexed(u64),
     /// The index names so many events more than there are.
     IndexedTooMany(u64),
+    /// So many events stand in blocks whose lower bounds say that they are elsewhere. Nothing can be posted that replaces them.
+    Misplaced(u64),
 }
 
 impl fmt::Display for Problem {
@@ -56,6 +59,11 @@ impl fmt::Display for Problem {
             }
             Self::NotIndexed(count) => write!(f, "{count} events are not where the index says"),
             Self::IndexedTooMany(count) => write!(f, "the index names {count} events that are not there"),
+            Self::Misplaced(count) => write!(
+                f,
+                "{count} events are in blocks that they do not belong into, so that they cannot be replaced; \
+                 export everything and import it into a new directory"
+            ),
         }
     }
 }
@@ -78,16 +86,20 @@ pub fn run(store: &Store, repair: bool) -> Result<Report, StoreError> {
     let days: Vec<_> = [None].into_iter().chain(snapshot.dates()?.range(events_from..).copied().map(Some)).collect();
     drop(snapshot);
     let mut progress = Progress::new(Some(days.len() as u64), Unit::Count);
-    let (mut events, mut lost) = (0, 0);
+    let (mut events, mut lost, mut misplaced) = (0, 0, 0);
     for (done, &day) in days.iter().enumerate() {
         progress.set(done as u64, || format!("checked {events} events"));
         let examined = rebuild(store, day, repair)?;
         events += examined.events;
         lost += examined.unindexed;
+        misplaced += examined.misplaced;
         report.rollups += examined.rollups;
         report.problems.extend(examined.wrong.into_iter().map(|(key, hours)| Problem::Rollup { key, hours }));
     }
     report.events = events;
+    if misplaced > 0 {
+        report.problems.push(Problem::Misplaced(misplaced));
+    }
     if lost > 0 {
         report.problems.push(Problem::NotIndexed(lost));
     }
@@ -101,16 +113,22 @@ pub fn run(store: &Store, repair: bool) -> Result<Report, StoreError> {
     Ok(report)
 }
 
+/// How many blocks of events are in memory while the index is written anew: some 50 MB.
+const INDEXED_BLOCKS: usize = 1_024;
+
 /// Writes the index anew. If that breaks off, the next repair finds what is missing.
 fn rebuild_index(store: &Store, days: &[Option<Date>]) -> Result<(), StoreError> {
     store.write(|batch| batch.events.clear_index())?;
     for &day in days {
-        let mut events = Vec::new();
-        store.snapshot()?.events(day, |event| {
-            events.push(event.clone());
-            Ok(())
-        })?;
-        store.write(|batch| batch.events.index(&mut events))?;
+        let mut from = Some(EventCursor::start(day));
+        while let Some(next) = from {
+            let mut events = Vec::new();
+            from = store.snapshot()?.events_from(day, next, INDEXED_BLOCKS, |event, _| {
+                events.push(event.clone());
+                Ok(())
+            })?;
+            store.write(|batch| batch.events.index(&mut events))?;
+        }
     }
     Ok(())
 }

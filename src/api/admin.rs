@@ -1,9 +1,10 @@
-//! `POST /v6/admin/rebuild/`: the rollups of a range of days, computed anew from their events while everything goes on.
+//! `POST /v6/admin/rebuild/`: the rollups of a range of days, computed anew from their events while everything goes on. One at a
+//! time; whoever asks meanwhile hears that, rather than wait for hours behind somebody's mistake.
 
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use utoipa::ToSchema;
 
 use super::openapi::TypeName;
@@ -16,6 +17,16 @@ use crate::worker::{Order, WriteFailed};
 
 /// The most differences that are listed.
 const MOST_DIFFERENCES: usize = 100;
+
+/// Who rebuilds.
+#[derive(Debug)]
+pub(crate) struct Rebuilds(Semaphore);
+
+impl Default for Rebuilds {
+    fn default() -> Self {
+        Self(Semaphore::new(1))
+    }
+}
 
 /// What a rebuild did.
 #[derive(Debug, Default, Serialize, ToSchema)]
@@ -58,10 +69,11 @@ impl Difference {
     }
 }
 
-/// One day after the other, each as an order of its own, so that requests are stored in between.
+/// One day after the other, each as an order of its own. If the client goes, the day at hand is given up.
 pub(super) async fn rebuild(request: HttpRequest, state: Data<State>) -> Result<HttpResponse, ApiError> {
     state.allow_writing(&request, access::Scope::Admin)?;
     let range = super::parameters(&request)?.time_range(state.clock.now())?;
+    let _permit = state.rebuilds.0.try_acquire().map_err(|_| ApiError::RebuildRuns)?;
     let (first, last) = range.dates();
     let (dates, kept) = super::read_off_thread(&state, move |state| {
         let snapshot = state.store.snapshot()?;

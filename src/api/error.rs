@@ -123,6 +123,8 @@ pub(crate) enum ApiError {
     Picture(#[from] Impossible),
     #[error("too many exports run already; try again")]
     ManyExports,
+    #[error("another rebuild runs already; try again when it is done")]
+    RebuildRuns,
     #[error(transparent)]
     Full(#[from] Full),
     #[error(transparent)]
@@ -203,6 +205,7 @@ impl ResponseError for ApiError {
             | Self::Busy
             | Self::AnswerTimeout(_)
             | Self::ClientGone
+            | Self::RebuildRuns
             | Self::Full(_)
             | Self::Stopping(Stopping)
             | Self::Unreadable(_)

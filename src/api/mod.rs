@@ -48,6 +48,7 @@ use crate::time::Clock;
 use crate::worker::retention::RetentionGuard;
 use crate::worker::{Queue, Readiness};
 
+pub(crate) use admin::Rebuilds;
 pub(crate) use answer::{Content, answer};
 pub(crate) use answers::Answers;
 pub(crate) use connection::Connection;
@@ -89,6 +90,7 @@ pub(crate) struct State {
     pub(crate) readers: Semaphore,
     /// The exports that may still begin.
     pub(crate) exports: Exports,
+    pub(crate) rebuilds: Rebuilds,
 }
 
 impl State {

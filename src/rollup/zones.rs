@@ -267,14 +267,16 @@ impl ZoneMap {
 }
 
 impl Aggregate {
-    /// Which of its lost extremes are lost for all that these values say: not those that somebody else still holds.
+    /// Which of its lost extremes are lost for all that these values say: not those that somebody else still holds, and none
+    /// of a distribution from which everything has gone since.
     pub fn still_lost(&self, lost: LostExtremes, ranges: &Ranges) -> LostExtremes {
         let mut still = lost;
         for (place, (distribution, range)) in self.distributions.iter().zip(ranges).enumerate() {
-            if let Some((min, max)) = range {
-                still.min &= !(u8::from(*min == distribution.min) << place);
-                still.max &= !(u8::from(*max == distribution.max) << place);
-            }
+            let is_empty = distribution.n == 0;
+            let (min_held, max_held) =
+                range.map_or((false, false), |(min, max)| (min == distribution.min, max == distribution.max));
+            still.min &= !(u8::from(is_empty || min_held) << place);
+            still.max &= !(u8::from(is_empty || max_held) << place);
         }
         still
     }

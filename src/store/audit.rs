@@ -26,6 +26,37 @@ fn choice(id: u64) -> Result<ChoiceId, Corrupt> {
     ChoiceId::new(id).ok_or(Corrupt("the id of a choice is wrong"))
 }
 
+fn rollup_key(date: Date, DayKey { choice: id, metrics, .. }: DayKey) -> Result<RollupKey, Corrupt> {
+    let metrics = CATALOG.iter().find(|known| known.id as u8 == metrics);
+    let metrics = metrics.ok_or(Corrupt("a rollup has an unknown type"))?.id;
+    Ok(RollupKey { date, metrics, scope: Scope::Choice(choice(id)?) })
+}
+
+/// Rollups by their names.
+type Rollups = BTreeMap<RollupKey, Rollup>;
+
+/// A place among the events of a date, in the order of their blocks.
+#[derive(Debug, Clone, Copy)]
+pub struct EventCursor(BlockKey);
+
+impl EventCursor {
+    /// Before all events that are kept under a date, or of those that are kept under none.
+    pub fn start(of: Option<Date>) -> Self {
+        Self(of.map_or(BlockKey::HOMELESS, |date| BlockKey::first_of(date.days())))
+    }
+
+    fn end(of: Option<Date>) -> BlockKey {
+        BlockKey::first_of(of.map_or(0, |date| date.days() + 1))
+    }
+
+    /// Whether an event of that date stands before this place.
+    pub fn has_passed(&self, event: &Event) -> bool {
+        let EventKey { kind, id } = event.key();
+        let (days, choice) = event.home().map_or((0, 0), |home| (home.date.days(), home.choice.get()));
+        BlockKey { days, choice, kind: kind as u8, lower: id } < self.0
+    }
+}
+
 impl Snapshot {
     /// All dates for which anything is stored, in order.
     pub fn dates(&self) -> Result<BTreeSet<Date>, StoreError> {
@@ -71,27 +102,88 @@ impl Snapshot {
         })
     }
 
-    /// The rollups of a date.
-    pub fn rollups_of(&self, date: Date) -> Result<BTreeMap<RollupKey, Rollup>, StoreError> {
+    /// Visits the events that are kept under a date, or those that are kept under none, of so many blocks from a place on; each
+    /// with whether its block is the one that its id belongs into. Returns the place to go on from, if there are more. That
+    /// is good in later states, too: the events before it are those that were visited, unless they came or went since.
+    pub fn events_from(
+        &self,
+        of: Option<Date>,
+        from: EventCursor,
+        most_blocks: usize,
+        mut visit: impl FnMut(&Event, bool) -> Result<(), StoreError>,
+    ) -> Result<Option<EventCursor>, StoreError> {
         self.guard().run(|| {
-            let mut rollups = BTreeMap::new();
-            let days = date.days();
-            for row in self.table(tables::ROLLUPS)?.range(DayKey::first_of(days)..DayKey::first_of(days + 1))? {
-                let (key, row) = row?;
-                let DayKey { choice: id, metrics, .. } = key.value();
-                let metrics = CATALOG.iter().find(|known| known.id as u8 == metrics);
-                let metrics = metrics.ok_or(Corrupt("a rollup has an unknown type"))?.id;
-                let scope = Scope::Choice(choice(id)?);
-                rollups.insert(RollupKey { date, metrics, scope }, decode_rollup(row.value())?);
+            let blocks = self.table(tables::BLOCKS)?;
+            let end = EventCursor::end(of);
+            let EventCursor(from) = from;
+            // Where blocks have moved, the event that comes next is in one that begins before.
+            let begins = match blocks.get(from)? {
+                Some(_) => None,
+                None => blocks.range(BlockKey { lower: 0, ..from }..from)?.next_back().transpose()?,
+            };
+            let begins = begins.map_or(from, |(key, _)| key.value());
+            let mut rows = blocks.range(begins..end)?.peekable();
+            for _ in 0..most_blocks {
+                let Some(row) = rows.next() else { return Ok(None) };
+                let (key, block) = row?;
+                let key = key.value();
+                let (place, kind) = home_of(key)?;
+                let next = match rows.peek() {
+                    Some(Ok((next, _))) => Some(next.value()),
+                    Some(Err(_)) | None => None,
+                };
+                let behind = next.filter(|next| BlockKey { lower: 0, ..*next } == BlockKey { lower: 0, ..key });
+                let ids = key.lower..behind.map_or(u64::MAX, |next| next.lower);
+                for event in decode_events(place, kind, block.value())? {
+                    let id = event.key().id;
+                    if key == from || (BlockKey { lower: id, ..key }) >= from {
+                        visit(&event, ids.contains(&id))?;
+                    }
+                }
             }
+            rows.next().transpose().map(|row| row.map(|(key, _)| EventCursor(key.value()))).map_err(StoreError::from)
+        })
+    }
+
+    /// The rollups of choices on a date, from a number on: so many rows, but all of each choice. Returns the number to go on from,
+    /// if there are more.
+    pub fn rollups_from(&self, date: Date, from: u64, most: usize) -> Result<(Rollups, Option<u64>), StoreError> {
+        self.guard().run(|| {
+            let mut rollups = Rollups::new();
+            let mut last = from;
+            let start = DayKey { choice: from, ..DayKey::first_of(date.days()) };
+            for row in self.table(tables::ROLLUPS)?.range(start..DayKey::first_of(date.days() + 1))? {
+                let (key, row) = row?;
+                let DayKey { choice: id, .. } = key.value();
+                if rollups.len() >= most && id != last {
+                    return Ok((rollups, Some(id)));
+                }
+                last = id;
+                rollups.insert(rollup_key(date, key.value())?, decode_rollup(row.value())?);
+            }
+            Ok((rollups, None))
+        })
+    }
+
+    /// The rollups of all choices together on a date.
+    pub fn totals_of(&self, date: Date) -> Result<Rollups, StoreError> {
+        self.guard().run(|| {
+            let mut rollups = Rollups::new();
             let totals = self.table(tables::TOTALS)?;
             for metrics in CATALOG.iter().map(|metrics| metrics.id) {
-                if let Some(row) = totals.get(tables::TotalKey { metrics: metrics as u8, days })? {
+                if let Some(row) = totals.get(tables::TotalKey { metrics: metrics as u8, days: date.days() })? {
                     rollups.insert(RollupKey { date, metrics, scope: Scope::All }, decode_rollup(row.value())?);
                 }
             }
             Ok(rollups)
         })
+    }
+
+    /// The rollups of a date.
+    pub fn rollups_of(&self, date: Date) -> Result<Rollups, StoreError> {
+        let (mut rollups, _) = self.rollups_from(date, 0, usize::MAX)?;
+        rollups.extend(self.totals_of(date)?);
+        Ok(rollups)
     }
 
     /// What would go if that was kept.
@@ -259,5 +351,32 @@ mod tests {
         assert_eq!(problems, [check::Problem::NotIndexed(2)]);
         assert_eq!(named(&store), ([true, true, true], 3));
         assert_eq!(check::run(&store, false).expect("it is read").problems, []);
+    }
+
+    #[test]
+    fn events_in_blocks_that_they_do_not_belong_into_are_found() {
+        // Two full blocks and a bit: 1 to 128, 129 to 256, 257 to 300.
+        for (wrong, right, misplaced) in [(100, 129, 29), (200, 129, 71), (280, 257, 23), (5, 0, 4)] {
+            let directory = tempfile::tempdir().expect("a directory");
+            let store = Store::open(directory.path(), Opening::verified(1 << 20)).expect("it opens");
+            let objects = (1..=300).map(|id| Object::Event(job(id, Some("2015-01-01T00:00:00Z")))).collect();
+            store.write(|batch| group::apply(batch, &[objects])).expect("it is stored");
+            assert_eq!(check::run(&store, false).expect("it is read").problems, []);
+            store.close();
+            let database = Database::create(directory.path().join(FILE)).expect("it opens");
+            let transaction = database.begin_write().expect("it begins");
+            {
+                let mut blocks = transaction.open_table(tables::BLOCKS).expect("it is there");
+                let key = |lower| BlockKey { days: 16_436, choice: 1, kind: EventKind::Job as u8, lower };
+                let row = blocks.remove(key(right)).expect("it is read").expect("it is there").value().to_vec();
+                blocks.insert(key(wrong), &*row).expect("it is stored");
+            }
+            transaction.commit().expect("it is stored");
+            database.close().expect("it closes");
+            let store = Store::open(directory.path(), Opening::verified(1 << 20)).expect("it opens");
+            let report = check::run(&store, false).expect("it is read");
+            assert_eq!(report.problems, [check::Problem::Misplaced(misplaced)], "a block from {wrong}, not {right}");
+            assert_eq!(report.events, 300);
+        }
     }
 }

@@ -36,7 +36,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::RwLock;
 use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable};
 
-pub use audit::{Forgettable, Index, Indexed};
+pub use audit::{EventCursor, Forgettable, Index, Indexed};
 pub use batch::{Batch, Change, Homeless, StoredEvents, StoredRollups};
 pub use codec::Corrupt;
 pub use copy::Copy;

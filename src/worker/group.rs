@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use super::extremes::{Budget, ExtremesCache, Wanted};
+use super::rebuild::Journal;
 use crate::catalog::MetricsTypeId;
 use crate::events::contribution::DISTRIBUTIONS;
 use crate::events::{Choice, Choices, Event, EventKey, Kind, Object, Partition};
@@ -112,7 +113,7 @@ impl Applied {
 /// Stores the objects of some requests, in order; a receipt for each. Every choice that an event names must be known.
 pub fn apply(batch: &mut Batch<'_>, requests: &[Vec<Object>]) -> Result<Applied, StoreError> {
     let mut extremes = ExtremesCache::default();
-    match apply_within(batch, requests, &mut extremes, &mut Budget::unlimited())? {
+    match apply_within(batch, requests, &mut extremes, &mut Budget::unlimited(), None)? {
         ControlFlow::Continue(applied) => Ok(applied),
         ControlFlow::Break(_) => unreachable!("nothing costs too much"),
     }
@@ -120,11 +121,13 @@ pub fn apply(batch: &mut Batch<'_>, requests: &[Vec<Object>]) -> Result<Applied,
 
 /// Like [`apply`], with what is known of extremes from before, and with a budget for reading what is not. When the batch is
 /// not committed, what is known has to be undone. Breaks off, so that it must not be committed, when that would cost too much.
+/// A journal takes in what changes.
 pub fn apply_within(
     batch: &mut Batch<'_>,
     requests: &[Vec<Object>],
     extremes: &mut ExtremesCache,
     budget: &mut Budget,
+    mut journal: Option<&mut Journal>,
 ) -> Result<ControlFlow<Causes, Applied>, StoreError> {
     let mut applied = Applied { receipts: vec![Receipt::default(); requests.len()], counts: Counts::default() };
     let mut definitions = Definitions::default();
@@ -147,7 +150,12 @@ pub fn apply_within(
     let changes = resolve(&events, &stored, &mut applied);
     budget.allow_for(changes.iter().filter(|change| change.before.is_some()).count());
     let mut moved = Moved::new(extremes, budget);
-    batch.events.replace(changes, |change| moved.add(change, &mut batch.rollups))?;
+    batch.events.replace(changes, |change| {
+        if let Some(journal) = journal.as_deref_mut() {
+            journal.note(change.before, change.after);
+        }
+        moved.add(change, &mut batch.rollups)
+    })?;
     match moved.finish(batch)? {
         ControlFlow::Continue(recomputed_hours) => applied.counts.recomputed_hours = recomputed_hours,
         ControlFlow::Break(wanted) => {

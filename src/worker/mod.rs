@@ -19,6 +19,7 @@ pub mod rebuild;
 pub mod reopen;
 pub mod retention;
 
+use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -35,6 +36,7 @@ pub use retention::Retention;
 use extremes::{Budget, ExtremesCache, Limits};
 use group::Causes;
 use parked::{Parked, Pending};
+use rebuild::Rebuild;
 use retention::Expiry;
 
 use crate::events::Object;
@@ -90,6 +92,11 @@ pub struct RollupTask {
     extremes: ExtremesCache,
     /// The requests that wait for something to be read.
     parked: Parked,
+    /// The orders that wait for their rebuild, and the one that is under way.
+    orders: VecDeque<Order>,
+    rebuild: Option<(Rebuild, Order)>,
+    /// The last slice was one of the rebuild.
+    rebuilt: bool,
     /// Something failed, and when it was last tried whether anything can be written; `None` while all is well.
     tried: Option<Instant>,
     /// Something was written since the file was settled.
@@ -115,6 +122,9 @@ impl RollupTask {
             expiry,
             extremes: ExtremesCache::default(),
             parked: Parked::default(),
+            orders: VecDeque::new(),
+            rebuild: None,
+            rebuilt: false,
             tried: None,
             unsettled: true,
             found_room: None,
@@ -175,17 +185,34 @@ impl RollupTask {
 
     /// Whether there is something to do in slices.
     pub fn is_busy(&self) -> bool {
-        !self.parked.is_empty()
+        !self.parked.is_empty() || self.rebuild.is_some() || !self.orders.is_empty()
     }
 
-    /// Does a slice of what takes long: reads for the requests that are set aside, and commits those that need nothing more.
+    /// Does a slice of what takes long: reads for the requests that are set aside, and commits those that need nothing more; or
+    /// goes on with a rebuild. Both take turns.
     pub fn slice(&mut self) {
         if self.tried.is_some() {
             while let Some(pending) = self.parked.take_first() {
                 answer(vec![pending.request], vec![Err(WriteFailed::Unavailable)]);
             }
+            let under_way = self.rebuild.take().map(|(_, order)| order);
+            for order in under_way.into_iter().chain(self.orders.drain(..)) {
+                // The client may have gone.
+                let _ = order.reply.send(Err(WriteFailed::Unavailable));
+            }
             return;
         }
+        let rebuilds = self.rebuild.is_some() || !self.orders.is_empty();
+        self.rebuilt = rebuilds && (self.parked.is_empty() || !self.rebuilt);
+        if self.rebuilt {
+            self.rebuild_slice();
+        } else {
+            self.read_slice();
+        }
+    }
+
+    /// Reads for the requests that are set aside, and commits those that need nothing more.
+    fn read_slice(&mut self) {
         let read = AssertUnwindSafe(|| {
             let snapshot = self.store.snapshot()?;
             let slice_cost = self.extremes.limits().slice_cost;
@@ -215,7 +242,7 @@ impl RollupTask {
                 let pending = requests.into_iter().map(|request| self.parked.admit(request)).collect();
                 self.commit_pending(pending);
             }
-            Taken::Order(order) => self.obey(order),
+            Taken::Order(order) => self.orders.push_back(order),
             Taken::Nothing => self.pause(),
             Taken::Closed => {
                 while self.is_busy() {
@@ -243,15 +270,22 @@ impl RollupTask {
         }
     }
 
-    /// Puts the rollups of a day right.
-    fn obey(&mut self, order: Order) {
-        let rebuilt = catch_unwind(AssertUnwindSafe(|| rebuild::rebuild(&self.store, Some(order.date), true)));
-        let result = match rebuilt {
-            Ok(Ok(examined)) => {
-                if !examined.wrong.is_empty() {
-                    self.unsettled = true;
-                    self.extremes.clear();
-                }
+    /// Goes on with putting the rollups of a day right. One that nobody waits for any more is given up.
+    fn rebuild_slice(&mut self) {
+        let next = || self.orders.pop_front().map(|order| (Rebuild::new(Some(order.date), true), order));
+        let Some((mut rebuild, order)) = self.rebuild.take().or_else(next) else { return };
+        if order.reply.is_closed() {
+            return;
+        }
+        let slice_cost = self.extremes.limits().slice_cost;
+        let slice = catch_unwind(AssertUnwindSafe(|| rebuild.slice(&self.store, &mut self.extremes, slice_cost)));
+        let result = match slice {
+            Ok(Ok(None)) => {
+                self.rebuild = Some((rebuild, order));
+                return;
+            }
+            Ok(Ok(Some(examined))) => {
+                self.unsettled |= !examined.wrong.is_empty();
                 Ok(examined)
             }
             Ok(Err(StoreError::Corrupt(damage))) => {
@@ -264,6 +298,9 @@ impl RollupTask {
             }
             Err(_) => Err(WriteFailed::Internal),
         };
+        if result.is_err() {
+            self.extremes.clear();
+        }
         // The client may have gone.
         let _ = order.reply.send(result);
     }
@@ -358,6 +395,7 @@ impl RollupTask {
             return Err(WriteFailed::Unavailable);
         }
         let mut is_overtaken = false;
+        let mut journal = self.rebuild.as_ref().map(|(rebuild, _)| rebuild.journal());
         let mut write = || {
             self.recover()?;
             self.store.write_if(|batch| {
@@ -366,13 +404,18 @@ impl RollupTask {
                 if is_overtaken {
                     return Ok(ControlFlow::Break(Causes::default()));
                 }
-                group::apply_within(batch, requests, &mut self.extremes, &mut budget)
+                group::apply_within(batch, requests, &mut self.extremes, &mut budget, journal.as_mut())
             })
         };
         let began = Instant::now();
         let written = catch_unwind(AssertUnwindSafe(&mut write));
         match &written {
-            Ok(Ok(ControlFlow::Continue(_))) => self.extremes.keep(),
+            Ok(Ok(ControlFlow::Continue(_))) => {
+                self.extremes.keep();
+                if let Some(((rebuild, _), journal)) = self.rebuild.as_mut().zip(journal) {
+                    rebuild.follow(journal);
+                }
+            }
             Ok(Ok(ControlFlow::Break(_))) => self.extremes.undo(),
             Ok(Err(_)) | Err(_) => self.extremes.clear(),
         }

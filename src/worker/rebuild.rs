@@ -1,10 +1,30 @@
 //! Computing the rollups of a day anew from its events, to see whether they are right, or to put them right.
+//!
+//! A heavy day takes seconds, and the rollup task is the only writer. So a [`Rebuild`] goes in slices, between which others
+//! commit. It reads the events in the order of their blocks; what others change of events that it has read, it is told
+//! ([`Journal`]) and follows, and the rest it will read. So what it has computed is right for every state, up to where it has
+//! come. Then it compares the rollups in slices, too: one that is right stays right with every commit. Those that are wrong
+//! are stored in the end, choices first, then all choices together.
+//!
+//! Following a change may lose an extreme, as in a commit. These are found again the same way (`extremes`).
+//!
+//! Not here: which days there are (`api::admin`, `check`), when slices run (`RollupTask`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::rollup::{Rollup, RollupKey, Scope};
-use crate::store::{Index, Store, StoreError};
+use super::extremes::{Budget, ExtremesCache};
+use crate::catalog::MetricsTypeId;
+use crate::events::{ChoiceId, Contribution, Event};
+use crate::rollup::{LostExtremes, Rollup, RollupKey, Scope};
+use crate::store::{Batch, EventCursor, Index, Observers, Snapshot, Store, StoreError};
 use crate::time::Date;
+
+/// What a block of events costs, in the unit of [`super::extremes::Limits`]: all its events are counted twice and looked up.
+const BLOCK_COST: usize = 128;
+/// What comparing a rollup costs, in the same unit.
+const ROLLUP_COST: usize = 16;
+/// How much is done at a time where nobody waits: enough that beginning anew does not count.
+const WHOLE: usize = 1 << 22;
 
 /// What was found on one day.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -13,63 +33,326 @@ pub struct Examined {
     pub events: u64,
     /// How many of them the index does not name where they are.
     pub unindexed: u64,
+    /// How many of them are in a block that is not theirs by its lower bound, so that nobody finds them.
+    pub misplaced: u64,
     /// How many rollups there should be.
     pub rollups: u64,
     /// The rollups that were not what the events add up to, ordered, each with the hours that differed.
     pub wrong: Vec<(RollupKey, Vec<u8>)>,
 }
 
-/// Computes the rollups of a day, or of the events without one, which have none; if `repair`, stores those that were wrong.
-/// Nobody else may write meanwhile. A day whose events are forgotten is left alone.
-pub fn rebuild(store: &Store, day: Option<Date>, repair: bool) -> Result<Examined, StoreError> {
-    let snapshot = store.snapshot()?;
-    let mut examined = Examined::default();
-    if day.is_some_and(|date| date < snapshot.kept().events_from) {
-        return Ok(examined);
-    }
-    let mut index = Index::of(&snapshot);
-    let mut expected: BTreeMap<RollupKey, Rollup> = BTreeMap::new();
-    snapshot.events(day, |event| {
-        examined.events += 1;
-        examined.unindexed += u64::from(!index.names(event)?);
-        for contribution in event.contributions().iter().flatten() {
-            let rollup = expected.entry(contribution.partition.rollup()).or_default();
-            rollup.hour_mut(contribution.hour).fold(contribution);
-        }
-        Ok(())
-    })?;
-    let mut totals: BTreeMap<RollupKey, Rollup> = BTreeMap::new();
-    for (&key, rollup) in &expected {
-        totals.entry(RollupKey { scope: Scope::All, ..key }).or_default().merge(rollup);
-    }
-    expected.extend(totals);
-    examined.rollups = expected.len() as u64;
-    let stored = day.map_or_else(|| Ok(BTreeMap::new()), |date| snapshot.rollups_of(date))?;
-    drop(snapshot);
-    examined.wrong = differences(&expected, &stored);
-    if repair && !examined.wrong.is_empty() {
-        let nothing = Rollup::default();
-        store.write(|batch| {
-            let mut wrong = examined.wrong.iter();
-            wrong.try_for_each(|(key, _)| batch.rollups.put(*key, expected.get(key).unwrap_or(&nothing)))
-        })?;
-    }
-    Ok(examined)
+/// The changes that a commit makes to the events of a day.
+#[derive(Debug)]
+pub struct Journal {
+    day: Option<Date>,
+    /// The events, and whether each comes or goes.
+    changes: Vec<(bool, Event)>,
 }
 
-/// Which rollups differ, and in which hours; ordered by date, type and choice.
-fn differences(
-    expected: &BTreeMap<RollupKey, Rollup>,
-    stored: &BTreeMap<RollupKey, Rollup>,
-) -> Vec<(RollupKey, Vec<u8>)> {
-    let nothing = Rollup::default();
-    let mut wrong = BTreeMap::new();
-    for key in expected.keys().chain(stored.keys()) {
-        let [expected, stored] = [expected, stored].map(|rollups| rollups.get(key).unwrap_or(&nothing));
-        if expected != stored {
-            let hours = (0..24).filter(|&hour| expected.hour(hour) != stored.hour(hour)).collect();
-            wrong.insert(*key, hours);
+impl Journal {
+    /// Takes in that one event takes the place of another.
+    pub fn note(&mut self, before: Option<&Event>, after: &Event) {
+        for (is_added, event) in [(false, before), (true, Some(after))] {
+            if let Some(event) = event.filter(|event| event.home().map(|home| home.date) == self.day) {
+                self.changes.push((is_added, event.clone()));
+            }
         }
     }
-    wrong.into_iter().collect()
+}
+
+/// The rollups of one day in the making.
+#[derive(Debug)]
+pub struct Rebuild {
+    day: Option<Date>,
+    repair: bool,
+    phase: Phase,
+    /// What the events add up to so far.
+    sums: BTreeMap<RollupKey, Sum>,
+    /// What was found so far; what is wrong in the order of choices.
+    examined: Examined,
+    /// A rollup whose observers are read, and from which id on.
+    reading: Option<(RollupKey, u64)>,
+    /// The rollups whose observers were read.
+    read: BTreeSet<RollupKey>,
+}
+
+/// How far a rebuild has come.
+#[derive(Debug)]
+enum Phase {
+    /// Reads events.
+    Events(EventCursor),
+    /// Compares the rollups of choices, from this number on.
+    Choices(u64),
+    /// Compares those of all choices together.
+    All,
+}
+
+/// A rollup in the making.
+#[derive(Debug, Default)]
+struct Sum {
+    rollup: Rollup,
+    /// The extremes that are not known, by hour.
+    lost: BTreeMap<u8, LostExtremes>,
+}
+
+impl Sum {
+    fn apply(&mut self, removed: &Rollup, added: &Rollup) {
+        for (hour, lost) in self.rollup.apply(removed, added) {
+            let all = self.lost.entry(hour).or_default();
+            *all = all.union(lost);
+        }
+    }
+
+    /// Finds the extremes that are not known. Returns whether the budget was enough.
+    fn find(
+        &mut self,
+        key: RollupKey,
+        observers: &mut impl Observers,
+        extremes: &mut ExtremesCache,
+        budget: &mut Budget,
+    ) -> Result<bool, StoreError> {
+        while let Some((&hour, &lost)) = self.lost.first_key_value() {
+            if self.rollup.hour(hour).is_some() {
+                let aggregate = self.rollup.hour_mut(hour);
+                if extremes.find(observers, (key, hour), lost, aggregate, 0, budget)?.is_some() {
+                    return Ok(false);
+                }
+            }
+            self.lost.remove(&hour);
+        }
+        Ok(true)
+    }
+}
+
+impl Rebuild {
+    /// The rollups of a day, or of the events without one, which have none; if `repair`, those that are wrong will be stored.
+    pub fn new(day: Option<Date>, repair: bool) -> Self {
+        Self {
+            day,
+            repair,
+            phase: Phase::Events(EventCursor::start(day)),
+            sums: BTreeMap::new(),
+            examined: Examined::default(),
+            reading: None,
+            read: BTreeSet::new(),
+        }
+    }
+
+    /// Where the next commit writes what it changes. Only if it took effect, [`follow`](Self::follow) has to be told.
+    pub fn journal(&self) -> Journal {
+        Journal { day: self.day, changes: Vec::new() }
+    }
+
+    /// Follows the changes of a commit.
+    pub fn follow(&mut self, journal: Journal) {
+        for (is_added, event) in journal.changes {
+            if let Phase::Events(cursor) = &self.phase
+                && !cursor.has_passed(&event)
+            {
+                continue;
+            }
+            self.examined.events = self.examined.events.wrapping_add_signed(if is_added { 1 } else { -1 });
+            for contribution in event.contributions().iter().flatten() {
+                let (nothing, mut one) = (Rollup::default(), Rollup::default());
+                one.hour_mut(contribution.hour).fold(contribution);
+                let (removed, added) = if is_added { (&nothing, &one) } else { (&one, &nothing) };
+                for key in keys_of(contribution) {
+                    self.sums.entry(key).or_default().apply(removed, added);
+                }
+            }
+        }
+    }
+
+    /// Goes on, at most for so much. Returns what was found when all is done. Nobody else may write meanwhile. A day whose
+    /// events are forgotten is left alone.
+    pub fn slice(
+        &mut self,
+        store: &Store,
+        extremes: &mut ExtremesCache,
+        most_cost: usize,
+    ) -> Result<Option<Examined>, StoreError> {
+        let snapshot = store.snapshot()?;
+        if self.day.is_some_and(|date| date < snapshot.kept().events_from) {
+            return Ok(Some(Examined::default()));
+        }
+        match self.phase {
+            Phase::Events(cursor) => {
+                let next = self.read_events(&snapshot, cursor, most_cost / BLOCK_COST)?;
+                self.phase = next.map_or(Phase::Choices(0), Phase::Events);
+            }
+            Phase::Choices(from) => {
+                let next = self.compare_choices(&snapshot, from, extremes, most_cost)?;
+                extremes.keep();
+                if let Some(next) = next {
+                    self.phase = Phase::Choices(next);
+                } else {
+                    drop(snapshot);
+                    self.repair(store, extremes, |scope| scope != Scope::All)?;
+                    self.phase = Phase::All;
+                }
+            }
+            Phase::All => {
+                let is_done = self.compare_all(&snapshot, extremes, most_cost)?;
+                extremes.keep();
+                if is_done {
+                    drop(snapshot);
+                    self.repair(store, extremes, |scope| scope == Scope::All)?;
+                    let mut examined = std::mem::take(&mut self.examined);
+                    examined.rollups = self.sums.values().filter(|sum| !sum.rollup.is_empty()).count() as u64;
+                    examined.wrong.sort_unstable();
+                    return Ok(Some(examined));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn read_events(
+        &mut self,
+        snapshot: &Snapshot,
+        from: EventCursor,
+        most_blocks: usize,
+    ) -> Result<Option<EventCursor>, StoreError> {
+        let mut index = Index::of(snapshot);
+        snapshot.events_from(self.day, from, most_blocks.max(1), |event, is_placed| {
+            self.examined.events += 1;
+            self.examined.unindexed += u64::from(!index.names(event)?);
+            self.examined.misplaced += u64::from(!is_placed);
+            for contribution in event.contributions().iter().flatten() {
+                for key in keys_of(contribution) {
+                    self.sums.entry(key).or_default().rollup.hour_mut(contribution.hour).fold(contribution);
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Compares the rollups of choices from a number on. Returns the number to go on from, if any is left.
+    fn compare_choices(
+        &mut self,
+        snapshot: &Snapshot,
+        from: u64,
+        extremes: &mut ExtremesCache,
+        most_cost: usize,
+    ) -> Result<Option<u64>, StoreError> {
+        let Some(date) = self.day else { return Ok(None) };
+        let most = (most_cost / ROLLUP_COST).max(1);
+        let (stored, next) = snapshot.rollups_from(date, from, most)?;
+        let mut keys: BTreeSet<(ChoiceId, MetricsTypeId)> = BTreeSet::new();
+        let expected = self.sums.keys().chain(stored.keys());
+        keys.extend(expected.filter_map(|key| match key.scope {
+            Scope::Choice(choice) if choice.get() >= from && next.is_none_or(|next| choice.get() < next) => {
+                Some((choice, key.metrics))
+            }
+            Scope::Choice(_) | Scope::All => None,
+        }));
+        let mut left = most_cost;
+        for (choice, metrics) in keys {
+            let key = RollupKey { date, metrics, scope: Scope::Choice(choice) };
+            if self.is_compared(key) {
+                continue;
+            }
+            if !self.compare(key, stored.get(&key), snapshot, extremes, &mut left)? {
+                return Ok(Some(from));
+            }
+        }
+        Ok(next)
+    }
+
+    /// Compares the rollups of all choices together. Returns whether that is done.
+    fn compare_all(
+        &mut self,
+        snapshot: &Snapshot,
+        extremes: &mut ExtremesCache,
+        most_cost: usize,
+    ) -> Result<bool, StoreError> {
+        let Some(date) = self.day else { return Ok(true) };
+        let stored = snapshot.totals_of(date)?;
+        let of_all = self.sums.keys().filter(|key| key.scope == Scope::All).copied();
+        let keys: BTreeSet<_> = of_all.chain(stored.keys().copied()).collect();
+        let mut left = most_cost;
+        for key in keys {
+            if !self.is_compared(key) && !self.compare(key, stored.get(&key), snapshot, extremes, &mut left)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether a rollup was found wrong already, in a slice that was broken off.
+    fn is_compared(&self, key: RollupKey) -> bool {
+        self.examined.wrong.iter().any(|(wrong, _)| *wrong == key)
+    }
+
+    /// Compares a rollup with what is stored. Returns whether it could be: else its observers have to be read first.
+    fn compare(
+        &mut self,
+        key: RollupKey,
+        stored: Option<&Rollup>,
+        snapshot: &Snapshot,
+        extremes: &mut ExtremesCache,
+        left: &mut usize,
+    ) -> Result<bool, StoreError> {
+        let sum = self.sums.entry(key).or_default();
+        if let Some((_, from)) = self.reading.filter(|(reading, _)| *reading == key) {
+            self.reading = extremes.read(&mut &*snapshot, key, from, left)?.map(|next| (key, next));
+            if self.reading.is_some() {
+                return Ok(false);
+            }
+            self.read.insert(key);
+        }
+        let mut budget = Budget::new(*left, 0, self.read.clone());
+        if !sum.find(key, &mut &*snapshot, extremes, &mut budget)? {
+            self.reading = Some((key, 0));
+            return Ok(false);
+        }
+        let nothing = Rollup::default();
+        let stored = stored.unwrap_or(&nothing);
+        if sum.rollup != *stored {
+            let hours = (0..24).filter(|&hour| sum.rollup.hour(hour) != stored.hour(hour)).collect();
+            self.examined.wrong.push((key, hours));
+        }
+        Ok(true)
+    }
+
+    /// Stores the rollups that were wrong.
+    fn repair(
+        &mut self,
+        store: &Store,
+        extremes: &mut ExtremesCache,
+        of: impl Fn(Scope) -> bool,
+    ) -> Result<(), StoreError> {
+        let wrong: Vec<_> = self.examined.wrong.iter().map(|(key, _)| *key).filter(|key| of(key.scope)).collect();
+        if !self.repair || wrong.is_empty() {
+            return Ok(());
+        }
+        let repaired = store.write(|batch: &mut Batch<'_>| {
+            for key in wrong {
+                let sum = self.sums.entry(key).or_default();
+                sum.find(key, batch, extremes, &mut Budget::unlimited())?;
+                batch.rollups.put(key, &sum.rollup)?;
+            }
+            Ok(())
+        });
+        // The rollups of choices are observers, too.
+        extremes.clear();
+        repaired
+    }
+}
+
+/// Its partition's rollup, and that of all choices together.
+fn keys_of(contribution: &Contribution) -> [RollupKey; 2] {
+    let key = contribution.partition.rollup();
+    [key, RollupKey { scope: Scope::All, ..key }]
+}
+
+/// Does all of a [`Rebuild`] at once. Nobody else may write meanwhile.
+pub fn rebuild(store: &Store, day: Option<Date>, repair: bool) -> Result<Examined, StoreError> {
+    let mut rebuild = Rebuild::new(day, repair);
+    let mut extremes = ExtremesCache::default();
+    loop {
+        if let Some(examined) = rebuild.slice(store, &mut extremes, WHOLE)? {
+            return Ok(examined);
+        }
+    }
 }

@@ -103,3 +103,28 @@ fn requests_are_stored_while_everything_is_rebuilt() {
     };
     assert_eq!([sum("completed_count"), sum("failed_count"), sum("total_count")], [19_020, 980, 20_000]);
 }
+
+#[test]
+fn one_rebuild_runs_at_a_time() {
+    let server = TestServer::start();
+    server.accept(&[job_type(1, "a")]);
+    let end = |n: u64| format!("20{:02}-{:02}-{:02}T00:00:00Z", n % 15, n % 12 + 1, n % 28 + 1);
+    server.accept(&(1..=3_000).map(|n| job(n, 1, "COMPLETED", &end(n))).collect::<Vec<_>>());
+    // Another one comes in time sooner or later, however fast or busy the machine is.
+    let refused = (0..1_000).find_map(|_| {
+        std::thread::scope(|threads| {
+            let one = threads.spawn(|| rebuild(&server, ""));
+            let mut refused = None;
+            while refused.is_none() && !one.is_finished() {
+                let other = server.send("POST", REBUILD, &[], b"");
+                refused = (other.status != 200).then_some(other);
+            }
+            // Unless the other one was first.
+            one.join().ok().and(refused)
+        })
+    });
+    let refused = refused.expect("two rebuilds never met");
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    refused.assert_refused(503, &["another rebuild", "try again"]);
+    assert_eq!(rebuild(&server, "")["different"], 0);
+}

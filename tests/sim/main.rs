@@ -36,7 +36,7 @@ use scale_metrics::time::{Clock, Date};
 use scale_metrics::worker::extremes::Limits;
 use scale_metrics::worker::retention::{Expiry, RetentionGuard};
 use scale_metrics::worker::{
-    Order, Progress, Queue, Readiness, Receipt, Request, Retention, RollupTask, Taken, WriteFailed,
+    Examined, Order, Progress, Queue, Readiness, Receipt, Request, Retention, RollupTask, Taken, WriteFailed,
 };
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
@@ -88,6 +88,8 @@ struct Simulation {
     limits: Limits,
     /// Requests that are set aside, in the order in which they were posted.
     parked: Vec<(Vec<Object>, Answer<Receipt>)>,
+    /// Rebuilds that are under way.
+    rebuilds: Vec<Answer<Examined>>,
     /// Requests from before, to be posted again.
     posted: Vec<Vec<Value>>,
     log: Vec<String>,
@@ -122,6 +124,7 @@ impl Simulation {
                 cached_bytes: [0, 4_096, 32 << 20][rng.usize(..3)],
             },
             parked: Vec::new(),
+            rebuilds: Vec::new(),
             posted: Vec::new(),
             log: Vec::new(),
             counts: Counts::new(),
@@ -179,9 +182,9 @@ impl Simulation {
             }
             60..64 => self.expire(),
             64..66 => self.set_clock(),
-            66..70 => self.rebuild(),
-            70..73 => self.reopen_in_order(),
-            73..77 => {
+            66..72 => self.rebuild(),
+            72..74 => self.reopen_in_order(),
+            74..77 => {
                 self.log.push("crash".to_owned());
                 self.disk.crash();
             }
@@ -304,6 +307,7 @@ impl Simulation {
             if Arc::ptr_eq(&queue, &self.server().queue) {
                 self.parked = parked;
             }
+            self.learn_rebuilt();
         }
         self.count("slices", done as u64);
     }
@@ -418,22 +422,45 @@ impl Simulation {
         self.count("the clock was set", 1);
     }
 
-    /// Has the rollups of a day computed anew: there must be nothing to put right.
+    /// Has the rollups of a day computed anew, while other steps go on.
     fn rebuild(&mut self) {
         let date = Date::from_days(self.day - self.rng.u32(..6)).unwrap();
+        self.rebuild_day(date);
+    }
+
+    fn rebuild_day(&mut self, date: Date) {
         self.log.push(format!("rebuild {}", date.days()));
-        let (reply, mut answer) = oneshot::channel();
+        let (reply, answer) = oneshot::channel();
         let server = self.server();
         server.queue.order(Order { date, reply }).unwrap();
         let taken = server.queue.take(1, Some(Duration::ZERO));
         server.task.work(taken);
-        match answer.try_recv().unwrap() {
-            Ok(examined) => {
-                assert_eq!((examined.wrong, examined.unindexed), (Vec::new(), 0), "a rollup was wrong");
-                self.count("days rebuilt", 1);
+        self.rebuilds.push(answer);
+    }
+
+    /// Takes in what rebuilds found: there must have been nothing to put right.
+    fn learn_rebuilt(&mut self) {
+        let mut rebuilt = 0;
+        self.rebuilds.retain_mut(|answer| match answer.try_recv() {
+            Ok(Ok(examined)) => {
+                assert_eq!(
+                    (examined.wrong, examined.unindexed, examined.misplaced),
+                    (Vec::new(), 0, 0),
+                    "something was wrong"
+                );
+                rebuilt += 1;
+                false
             }
-            Err(failed) => assert_eq!(failed, WriteFailed::Unavailable),
-        }
+            Ok(Err(failed)) => {
+                assert_eq!(failed, WriteFailed::Unavailable);
+                false
+            }
+            Err(empty) => {
+                assert_eq!(empty, TryRecvError::Empty, "an order is dropped without an answer");
+                true
+            }
+        });
+        self.count("days rebuilt", rebuilt);
     }
 
     fn reopen_in_order(&mut self) {
@@ -458,6 +485,7 @@ impl Simulation {
     fn end(&mut self) {
         self.server = None;
         self.parked.clear();
+        self.rebuilds.clear();
     }
 
     /// Starts again after a crash.
@@ -667,6 +695,27 @@ fn a_correction_that_needs_much_to_be_read_does_not_hold_up_others() {
         simulation.check();
     }
     assert!(simulation.counts["slices"] >= 1_000 / 128, "{:?}", simulation.counts);
+    simulation.audit();
+}
+
+/// Others commit between the slices of a rebuild: before the place where it has come, and behind it.
+#[test]
+fn a_rebuild_does_not_hold_up_others() {
+    let mut simulation = Simulation::new(0);
+    simulation.limits = Limits { slice_cost: 1, ..Limits::default() };
+    simulation.reopen_in_order();
+    let job = |id: u64, status: &str| json!({"kind": "job", "id": id, "job_type": id % 3 + 1, "status": status, "ended": "2015-01-01T05:59:59Z"});
+    simulation.post(vec![(1..=3_000).map(|id| job(id, "COMPLETED")).collect()]);
+    simulation.rebuild_day(Date::from_days(FIRST_DAY).unwrap());
+    let mut rounds = 0;
+    while !simulation.rebuilds.is_empty() {
+        rounds += 1;
+        simulation.slices(1);
+        simulation.post(vec![(0..10).map(|n| job(n * 300 + rounds, "FAILED")).collect()]);
+        simulation.check();
+    }
+    assert!(rounds > 3_000 / 128, "{rounds}");
+    assert_eq!(simulation.counts["days rebuilt"], 1);
     simulation.audit();
 }
 

@@ -51,7 +51,8 @@ pub(in crate::api) fn export() -> PathItem {
 /// `POST /v6/admin/rebuild/`
 pub(in crate::api) fn rebuild() -> PathItem {
     let description = "Computes the rollups of the days from `started` to `ended` anew from their events and stores those \
-                       that are not right, day by day between requests. Nothing differs unless something is broken.";
+                       that are not right, in slices between requests. One runs at a time, `503` meanwhile. Nothing differs unless \
+                       something is broken.";
     let operation = operation(TAG, "rebuildRollups", "Put the rollups of some days right", description);
     let ok = answer("What was found.", [("application/json", reference::<Rebuilt>())]);
     let operation = operation.parameters(Some(time_range())).response("200", ok);
