@@ -314,9 +314,9 @@ fn the_first_moments_of_time_are_like_any_others() {
         assert_eq!(period, (&json!("1970-01-01T00:00:00Z"), &json!("1970-01-01T01:00:00Z"), &json!(2)), "{query}");
         assert_eq!(answer["before"], Value::Null);
     }
-    // Where no time has passed, there is none to ask about; a server whose clock was never set still serves.
+    // The beginning of all time is its first bucket, also for a server whose clock was never set.
     server.set_now("1970-01-01T00:00:00Z");
-    server.get("/v6/metrics/job-types/plot-data/").assert_refused(400, &["ended", "1970-01-01T00:00:00Z"]);
+    assert_eq!(totals(&server, ""), expected(&[("1970-01-01T00:00:00", 3)]));
     let first_day = "ended=1970-01-01T00:00:00.000001Z";
     assert_eq!(totals(&server, first_day), expected(&[("1970-01-01T00:00:00", 3)]));
     server.accept(&[job(9, 1, "COMPLETED", "9999-12-31T23:59:59.999999Z")]);
