@@ -254,8 +254,11 @@ impl RollupTask {
         Progress::Worked
     }
 
-    /// Deletes a little of what is too old.
+    /// Deletes a little of what is too old. Does nothing while nothing can be written: a commit that fails ends all reading.
     pub fn expire(&mut self) {
+        if self.tried.is_some() {
+            return;
+        }
         let stepped = self.expiry.step(&self.store).and_then(|taken| Ok((taken, self.store.snapshot()?.kept())));
         match stepped {
             Ok((taken, kept)) => {
