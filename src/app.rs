@@ -31,8 +31,6 @@ use crate::worker::{Queue, Readiness, Retention, RollupTask};
 
 /// The module whose log tells of what is no HTTP, as errors; that has lines of ours.
 pub const REQUESTS_OF_FRAMEWORK: &str = "actix_http::h1";
-/// How long the head of a connection's first request may take.
-const FIRST_HEAD: Duration = Duration::from_secs(5);
 /// How long a client may take to close a connection.
 const CLOSE_WAITS: Duration = Duration::from_secs(1);
 
@@ -209,7 +207,8 @@ fn start_server(
                     })
                     // The framework's own timer runs while an answer still goes out, and would cut it off.
                     .keep_alive(KeepAlive::Os)
-                    .client_request_timeout(FIRST_HEAD)
+                    // The head of the first request: as long as that of any other.
+                    .client_request_timeout(stall)
                     .client_disconnect_timeout(CLOSE_WAITS)
                     .on_connect_ext(|connection: &Connection, data| _ = data.insert(connection.phase()))
                     .h1(routes);

@@ -9,7 +9,7 @@ use std::{env, thread};
 use serde_json::Value;
 
 /// A test that waits this long for an answer has found a server that hangs.
-const GIVE_UP: Duration = Duration::from_mins(1);
+const GIVE_UP: Duration = Duration::from_mins(10);
 
 /// Runs the server in a directory of its own until our end of the pipe is closed, however this process ends: the server
 /// that tests share is a static, which is never dropped.

@@ -5,17 +5,17 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use std::{fs, io, thread};
 
 use crate::poster::{Poster, definitions, look_through};
-use crate::server::{Client, SERVE, Server, program};
+use crate::server::{Client, GIVE_UP, SERVE, Server, program, wait_until};
 
-/// How long a server may take to find out that there is room again.
-const GIVE_UP: Duration = Duration::from_mins(1);
-/// How long somebody goes on posting to a full disk: the server tries more than once meanwhile whether it still is.
+/// How long somebody goes on posting to a full disk, at least: the server tries more than once meanwhile whether it still is.
 const STUBBORN: Duration = Duration::from_secs(3);
+/// How much is read meanwhile, at least.
+const READS: u64 = 10;
 /// So little that reading needs the disk.
 const CACHE: [&str; 2] = ["--cache-bytes", "10000"];
 
@@ -25,14 +25,15 @@ fn fill(server: &Server, trouble: &str, free: impl FnOnce(&Server)) -> Poster {
     let client = &server.client;
     let mut poster = Poster::growing(1);
     assert_eq!(client.post(&definitions(1)).unwrap().0, 200);
-    let filling = || {
+    let filling = |reads: &AtomicU64| {
         poster.post(client);
-        assert!(poster.acknowledged > 3, "it was full from the beginning");
+        assert!(poster.acknowledged() > 3, "it was full from the beginning");
         let (status, answer) = client.get("/readyz").unwrap();
         assert_eq!(status, 503, "{answer}");
         assert!(answer["detail"].as_str().unwrap().contains(trouble), "{answer}");
-        let began = Instant::now();
-        while began.elapsed() < STUBBORN {
+        let (began, read) = (Instant::now(), reads.load(Ordering::Relaxed));
+        while began.elapsed() < STUBBORN || reads.load(Ordering::Relaxed) < read + READS {
+            assert!(began.elapsed() < GIVE_UP, "hardly anything is read");
             poster.post(client);
         }
         free(server);
@@ -45,11 +46,7 @@ fn fill(server: &Server, trouble: &str, free: impl FnOnce(&Server)) -> Poster {
 
 /// Waits until a server has found out that there is room again.
 fn wait_until_ready(client: &Client) {
-    let began = Instant::now();
-    while client.get("/readyz").unwrap().0 != 200 {
-        assert!(began.elapsed() < GIVE_UP, "it does not come back: {:?}", client.get("/readyz"));
-        thread::sleep(Duration::from_millis(50));
-    }
+    wait_until("it comes back", || client.get("/readyz").unwrap().0 == 200);
 }
 
 /// Where a directory is seen from here that a server has mounted for itself.
@@ -57,30 +54,29 @@ fn seen_from_here(server: &Server, directory: &Path) -> PathBuf {
     Path::new("/proc").join(server.id().to_string()).join("root").join(directory.strip_prefix("/").unwrap())
 }
 
-/// Does something while somebody reads one question after the other, and gets an answer to each.
-fn while_reading(client: &Client, work: impl FnOnce()) {
+/// Does something while somebody reads one question after the other, and gets an answer to each; `work` sees to how many.
+fn while_reading(client: &Client, work: impl FnOnce(&AtomicU64)) {
     struct Over<'a>(&'a AtomicBool);
     impl Drop for Over<'_> {
         fn drop(&mut self) {
             self.0.store(true, Ordering::Relaxed);
         }
     }
-    let is_over = AtomicBool::new(false);
+    let (is_over, answers) = (AtomicBool::new(false), AtomicU64::new(0));
     thread::scope(|scope| {
         let _over = Over(&is_over);
         scope.spawn(|| {
-            let mut reads = 0;
             while !is_over.load(Ordering::Relaxed) {
-                reads += 1;
+                let reads = answers.load(Ordering::Relaxed) + 1;
                 // Nobody asked for just that time, so that no answer is kept for it.
                 let query = format!("choice_id=2&choice_id=3&ended=2015-01-05&started=PT{}H", 300_000 + reads);
                 let (status, answer) = client.get(&format!("/v6/metrics/job-types/plot-data/?{query}")).unwrap();
                 assert_eq!((status, &answer["count"]), (200, &31.into()), "{answer}");
+                answers.store(reads, Ordering::Relaxed);
             }
-            eprintln!("{reads} times read");
-            assert!(reads > 10, "hardly anything was read");
+            eprintln!("{answers:?} times read");
         });
-        work();
+        work(&answers);
     });
 }
 
@@ -88,9 +84,10 @@ fn while_reading(client: &Client, work: impl FnOnce()) {
 fn fill_and_look_through(server: Server, directory: &Path, free: impl FnOnce(&Server)) {
     let mut poster = fill(&server, "I/O error", free);
     let client = server.client.clone();
+    let (counter, before) = (poster.counter(), poster.acknowledged());
     thread::scope(|scope| {
         let posting = scope.spawn(|| poster.post(&client));
-        thread::sleep(Duration::from_millis(300));
+        wait_until("it is written again", || counter.load(Ordering::Relaxed) > before + 3);
         server.tell_to_stop();
         posting.join().unwrap();
     });

@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::{self, ScopedJoinHandle};
+use std::time::Instant;
 
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 use crate::linear::{Operation, Outcome, What, explain};
 use crate::number;
 use crate::random::Random;
-use crate::server::{Client, Server};
+use crate::server::{Client, Server, wait_until};
 
 const CLIENTS: usize = 5;
 const ROUNDS: usize = 6;
@@ -159,13 +160,22 @@ fn history(seed: u64) -> Vec<Operation> {
     let outcome = Outcome::Stored(server.client.post(&objects).unwrap().1);
     let mut history = vec![Operation { began, ended: start.elapsed(), what: What::Post { objects, outcome } }];
     for round in 0..ROUNDS {
+        let count = &AtomicUsize::new(0);
         thread::scope(|scope| {
-            for one in &mut many {
+            let clients = many.iter_mut().map(|one| {
                 let answers = &answers;
-                scope.spawn(move || (0..OPERATIONS).all(|_| one.operate(answers)));
-            }
+                scope.spawn(move || {
+                    (0..OPERATIONS).all(|_| {
+                        count.fetch_add(1, Ordering::Relaxed);
+                        one.operate(answers)
+                    })
+                })
+            });
+            let clients: Vec<_> = clients.collect();
             if round % 2 == 1 {
-                thread::sleep(Duration::from_millis(Random(seed + round as u64).below(30) as u64));
+                let enough = 1 + Random(seed + round as u64).below(CLIENTS * OPERATIONS);
+                let are_done = || clients.iter().all(ScopedJoinHandle::is_finished);
+                wait_until("operations begin", || count.load(Ordering::Relaxed) >= enough || are_done());
                 server.kill_now();
             }
         });

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::{fs, mem};
 
 use serde_json::{Value, json};
@@ -32,8 +34,8 @@ pub(crate) struct Poster {
     events: BTreeMap<(String, u64), Value>,
     /// What was sent and never answered.
     open: Option<Vec<Value>>,
-    /// How many requests were.
-    pub(crate) acknowledged: u64,
+    /// How many requests were; others look while it posts.
+    acknowledged: Arc<AtomicU64>,
 }
 
 impl Poster {
@@ -59,7 +61,7 @@ impl Poster {
             fresh: Vec::new(),
             events: BTreeMap::new(),
             open: None,
-            acknowledged: 0,
+            acknowledged: Arc::default(),
         }
     }
 
@@ -98,6 +100,16 @@ impl Poster {
         }
     }
 
+    /// How many requests were acknowledged.
+    pub(crate) fn acknowledged(&self) -> u64 {
+        self.acknowledged.load(Ordering::Relaxed)
+    }
+
+    /// The same, for whoever looks while it posts.
+    pub(crate) fn counter(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.acknowledged)
+    }
+
     /// Posts until the server is gone.
     pub(crate) fn post(&mut self, client: &Client) {
         loop {
@@ -105,7 +117,7 @@ impl Poster {
             match client.post(&request) {
                 Some((200, answer)) => {
                     assert_eq!(answer["accepted"], request.len());
-                    self.acknowledged += 1;
+                    self.acknowledged.fetch_add(1, Ordering::Relaxed);
                     self.fresh.extend(request);
                 }
                 // It is stopping, and says so.

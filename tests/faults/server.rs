@@ -4,18 +4,36 @@ use std::io::{self, BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{env, fs};
 
 use serde_json::Value;
 
-/// Whoever waits this long for an answer waits for something that hangs.
-const GIVE_UP: Duration = Duration::from_mins(2);
+/// Whoever waits this long for something waits for something that hangs. Far more than any machine needs, however busy.
+pub(crate) const GIVE_UP: Duration = Duration::from_mins(10);
+
+/// Limits for slow clients that no test meets by being slow itself.
+const PATIENT: [(&str, &str); 4] = [
+    ("SCALE_METRICS_STALL_TIMEOUT_S", "3600"),
+    ("SCALE_METRICS_BODY_TIMEOUT_S", "3600"),
+    ("SCALE_METRICS_ANSWER_TIMEOUT_S", "3600"),
+    ("SCALE_METRICS_BODY_LEAST_BYTES_S", "0"),
+];
+
+/// Waits until `is_so`, and fails with `what` if it never is.
+#[track_caller]
+pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < GIVE_UP, "waited {GIVE_UP:?} in vain: {what}");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
 
 /// The arguments of a server over `data` in its directory.
 pub(crate) const SERVE: [&str; 3] = ["serve", "--listen", "127.0.0.1:0"];
 
-/// The program with these arguments, run in `directory` and with no settings from outside.
+/// The program with these arguments, run in `directory`, with time for slow clients and with no settings from outside.
 pub(crate) fn program(directory: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_scale-metrics"));
     command.args(arguments).current_dir(directory).stdin(Stdio::null());
@@ -24,6 +42,7 @@ pub(crate) fn program(directory: &Path, arguments: &[&str]) -> Command {
             command.env_remove(name);
         }
     }
+    command.envs(PATIENT);
     command
 }
 

@@ -8,15 +8,15 @@ use std::path::Path;
 use std::process::{Output, Stdio};
 use std::sync::mpsc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::process::{FREE_PORT, Serving, program, refusal, until_address};
 use crate::support::{
-    Client, TestServer, builtin_error, failed_execution, gzip, ingest, job, job_type, strike, to_ndjson, with,
-    worked_example,
+    Client, TestServer, builtin_error, failed_execution, gzip, ingest, job, job_type, strike, to_ndjson, wait_until,
+    with, worked_example,
 };
 
 const JSON: [(&str, &str); 1] = [("Content-Type", "application/json")];
@@ -150,11 +150,7 @@ fn sigterm_stops_accepting_and_finishes_running_requests() {
     running.read_exact(&mut go_on).unwrap();
     assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n", "the request is running");
     server.signal("TERM");
-    let give_up = Instant::now() + Duration::from_mins(1);
-    while TcpStream::connect(address).is_ok() {
-        assert!(Instant::now() < give_up, "it still accepts connections");
-        thread::yield_now();
-    }
+    wait_until("it takes no more connections", || TcpStream::connect(address).is_err());
     running.write_all(&body).unwrap();
     let mut answer = [0; 12];
     running.read_exact(&mut answer).unwrap();

@@ -9,7 +9,8 @@ use std::thread;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Client, TestServer, builtin_error, error, execution, failed_execution, gunzip, job, job_type, to_ndjson, with,
+    Client, TestServer, builtin_error, error, execution, failed_execution, gunzip, job, job_type, to_ndjson,
+    wait_until, with,
 };
 
 const PLOT: &str = "/v6/metrics/job-types/plot-data/?started=2015-01-01&ended=2015-01-01T23:00:00Z";
@@ -325,9 +326,10 @@ fn clients_that_do_not_read_their_answers_take_room_from_others_only_while_they_
     // What takes little room still finds it.
     assert_eq!(server.plot("job-types", "column=total_count").len(), 1);
     drop(stalled);
-    let again = (0..100).find_map(|_| {
-        thread::sleep(std::time::Duration::from_millis(50));
-        Some(server.get(BY_HOUR)).filter(|answer| answer.status == 200)
+    let mut again = None;
+    wait_until("there is room again", || {
+        again = Some(server.get(BY_HOUR)).filter(|answer| answer.status == 200);
+        again.is_some()
     });
     assert_eq!(again.map(|answer| answer.body.len()), Some(whole.body.len()));
 }

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
 use crate::support::process::{FREE_PORT, Serving, program};
-use crate::support::{Client, TestServer, error, job, job_type, with, worked_example};
+use crate::support::{Client, TestServer, error, job, job_type, wait_until, with, worked_example};
 
 /// The figures by name and labels, as they are written.
 fn figures(client: &Client) -> BTreeMap<String, f64> {
@@ -265,7 +265,7 @@ fn tokens_are_never_logged_wherever_in_a_request_they_stand() {
 #[test]
 fn the_log_says_when_a_client_went_away() {
     let directory = TempDir::new().unwrap();
-    let arguments = ["serve", "--listen", FREE_PORT, "--log-format", "json", "--body-timeout-s", "1"];
+    let arguments = ["serve", "--listen", FREE_PORT, "--log-format", "json"];
     let server = Serving::start(&mut program(directory.path(), &arguments));
     let mut connection = server.client.connect();
     let head = "POST /v6/events/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n[";
@@ -297,7 +297,7 @@ fn the_health_command_tells_whether_a_server_is_ready() {
     let (code, said, complaint) = health(&["--url", &format!("{url}/elsewhere")]);
     assert!((code, said.as_str()) == (Some(1), "") && complaint.contains("404"), "{complaint}");
     server.signal("TERM");
-    while server.client.get("/readyz").status == 200 {}
+    wait_until("it says that it stops", || server.client.get("/readyz").status == 503);
     let (code, _, complaint) = health(&["--url", &url]);
     assert!(code == Some(1) && complaint.contains("503") && complaint.contains("is stopping"), "{complaint}");
     assert_eq!(server.end("TERM").code(), Some(0));

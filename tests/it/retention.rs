@@ -1,14 +1,14 @@
 //! How long events and numbers are kept.
 
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use scale_metrics::config::Config;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::process::{FREE_PORT, Serving, program, refusal};
-use crate::support::{Client, TestServer, builtin_error, failed_execution, ingest, job, job_type, strike};
+use crate::support::{Client, TestServer, builtin_error, failed_execution, ingest, job, job_type, strike, wait_until};
 
 /// Keeps events for 10 days and numbers for 20.
 fn ten_and_twenty(config: &mut Config) {
@@ -19,11 +19,7 @@ fn ten_and_twenty(config: &mut Config) {
 /// Waits until the figure has that value.
 fn wait_for(client: &Client, figure: &str, value: u64) {
     let line = format!("\nscale_metrics_{figure} {value}\n");
-    let start = Instant::now();
-    while !client.get("/metrics").text().contains(&line) {
-        assert!(start.elapsed() < Duration::from_mins(2), "it never came to {line}");
-        std::thread::yield_now();
-    }
+    wait_until(&line, || client.get("/metrics").text().contains(&line));
 }
 
 fn jobs_by_day(client: &Client) -> Vec<(String, u64)> {

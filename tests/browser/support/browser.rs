@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use super::page::{Page, Seen};
 
 /// Whoever waits this long in a test waits for something that does not come.
-pub(super) const GIVE_UP: Duration = Duration::from_mins(1);
+pub(super) const GIVE_UP: Duration = Duration::from_mins(10);
 
 /// Names another program than the first of [`PROGRAMS`] on the path.
 const VARIABLE: &str = "SCALE_METRICS_BROWSER";

@@ -88,7 +88,7 @@ impl Accessible {
 }
 
 /// A page of the browser that is closed at the end of the test. Whatever is waited for is waited for by looking again and
-/// again; after a minute the test fails and says what did not come.
+/// again; after ten minutes the test fails and says what did not come.
 pub(crate) struct Page {
     browser: &'static Browser,
     /// What it shares with no other page: cookies, storage, cache.

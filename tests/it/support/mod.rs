@@ -10,7 +10,8 @@ use std::future;
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::ops::Deref;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use flate2::Compression;
 use flate2::read::GzDecoder;
@@ -26,8 +27,12 @@ use ureq::http::{HeaderMap, Request};
 /// What the clock of a new [`TestServer`] shows; it stands still until [`TestServer::set_now`].
 pub(crate) const NOW: &str = "2015-02-01T00:00:00Z";
 
-/// A test that waits this long for an answer has found a server that hangs.
-const GIVE_UP: Duration = Duration::from_mins(2);
+/// A test that waits this long for something has found a server that hangs. Far more than any machine needs, however busy.
+pub(crate) const GIVE_UP: Duration = Duration::from_mins(10);
+
+/// How long a server waits for its clients unless a test is about that, in seconds: a test that the machine keeps from going on
+/// is not cut off as a client that is too slow.
+pub(crate) const PATIENCE_S: u64 = 3_600;
 
 /// The whole application on a free port, over its own directory and a clock that the test owns.
 pub(crate) struct TestServer {
@@ -45,12 +50,13 @@ impl TestServer {
         Self::start_with(|_| ())
     }
 
-    /// A server with an empty database and the settings that `change` makes of the built-in ones.
+    /// A server with an empty database and the settings that `change` makes of the built-in ones, [`patient`] ones.
     pub(crate) fn start_with(change: impl FnOnce(&mut Config)) -> Self {
         let data = TempDir::new().unwrap();
         let mut config = Config::default();
         config.server.listen = "127.0.0.1:0".parse().unwrap();
         config.storage.data = data.path().to_path_buf();
+        patient(&mut config);
         change(&mut config);
         let clock = Clock::fixed(timestamp(NOW));
         let app = App::start(config.clone(), clock.clone()).unwrap();
@@ -85,6 +91,24 @@ impl TestServer {
     }
 }
 
+/// Sets the limits for slow clients and long answers so that no test meets them because its machine is busy.
+fn patient(config: &mut Config) {
+    config.server.stall_timeout_s = PATIENCE_S;
+    config.server.body_timeout_s = PATIENCE_S;
+    config.server.body_least_bytes_s = 0;
+    config.api.answer_timeout_s = PATIENCE_S;
+}
+
+/// Waits until `is_so`, and fails with `what` if it never is.
+#[track_caller]
+pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < GIVE_UP, "waited {GIVE_UP:?} in vain: {what}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
 /// Stops in order.
 fn stop(app: App) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
@@ -103,7 +127,7 @@ impl Drop for TestServer {
     fn drop(&mut self) {
         if let Some(app) = self.app.take() {
             let stopped = stop(app);
-            assert!(stopped.is_ok() || std::thread::panicking(), "the server did not stop in order: {stopped:?}");
+            assert!(stopped.is_ok() || thread::panicking(), "the server did not stop in order: {stopped:?}");
         }
     }
 }
@@ -216,7 +240,7 @@ impl Client {
 
     /// Waits until bodies hold that much memory. Until then, a request that asks for room could have them wait.
     pub(crate) fn wait_for_room_taken(&self, bytes: u64) {
-        while self.room_taken() < bytes {}
+        wait_until(&format!("bodies hold {bytes} bytes"), || self.room_taken() >= bytes);
     }
 
     /// The `results` of a type's plot data; `query` comes without its question mark.

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::{self, JoinHandle};
 
-use super::Client;
+use super::{Client, PATIENCE_S};
 
 /// Where a server listens that shall pick a port itself.
 pub(crate) const FREE_PORT: &str = "127.0.0.1:0";
@@ -31,8 +31,13 @@ pub(crate) struct Serving {
 }
 
 impl Serving {
-    /// Starts `command` and waits until it says where it listens.
+    /// Starts `command` and waits until it says where it listens. What its flags leave open waits long for slow clients, as
+    /// [`super::patient`] does.
     pub(crate) fn start(command: &mut Command) -> Self {
+        for variable in ["STALL_TIMEOUT_S", "BODY_TIMEOUT_S", "ANSWER_TIMEOUT_S"] {
+            command.env(format!("SCALE_METRICS_{variable}"), PATIENCE_S.to_string());
+        }
+        command.env("SCALE_METRICS_BODY_LEAST_BYTES_S", "0");
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
         match until_listening(&mut log) {

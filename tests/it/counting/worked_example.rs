@@ -1,0 +1,92 @@
+//! The worked example of the contract, section 8, in full.
+
+use serde_json::{Value, json};
+
+use super::DAY;
+use crate::support::{TestServer, worked_example};
+
+#[test]
+fn the_worked_example_by_day() {
+    let server = TestServer::start();
+    server.accept(&worked_example());
+    let expected = [
+        ("completed_count", 2),
+        ("failed_count", 3),
+        ("canceled_count", 1),
+        ("total_count", 6),
+        ("error_system_count", 1),
+        ("error_data_count", 1),
+        ("error_algorithm_count", 1),
+        ("queue_time_sum", 8404),
+        ("queue_time_min", 602),
+        ("queue_time_max", 7802),
+        ("queue_time_avg", 4202),
+        ("pre_time_sum", 7560),
+        ("pre_time_min", 2156),
+        ("pre_time_max", 5404),
+        ("pre_time_avg", 3780),
+        ("job_time_sum", 9610),
+        ("job_time_min", 3002),
+        ("job_time_max", 6608),
+        ("job_time_avg", 4805),
+        ("post_time_sum", 12014),
+        ("post_time_min", 4202),
+        ("post_time_max", 7812),
+        ("post_time_avg", 6007),
+        ("run_time_sum", 70870),
+        ("run_time_min", 21014),
+        ("run_time_max", 49856),
+        ("run_time_avg", 35435),
+        ("stage_time_sum", 41686),
+        ("stage_time_min", 11654),
+        ("stage_time_max", 30032),
+        ("stage_time_avg", 20843),
+    ];
+    let expected = expected.map(|(column, value)| (column, json!([{ "datetime": DAY, "value": value }])));
+    assert_plot(&server, "", &expected);
+    assert_plot(&server, "choice_id=1", &expected);
+}
+
+#[test]
+fn the_worked_example_by_hour() {
+    let server = TestServer::start();
+    server.accept(&worked_example());
+    let counts = [
+        ("completed_count", 2),
+        ("failed_count", 3),
+        ("canceled_count", 1),
+        ("total_count", 6),
+        ("error_system_count", 1),
+        ("error_data_count", 1),
+        ("error_algorithm_count", 1),
+    ];
+    let measures = [
+        (["queue_time_sum", "queue_time_min", "queue_time_max", "queue_time_avg"], 602, 7802),
+        (["pre_time_sum", "pre_time_min", "pre_time_max", "pre_time_avg"], 2156, 5404),
+        (["job_time_sum", "job_time_min", "job_time_max", "job_time_avg"], 3002, 6608),
+        (["post_time_sum", "post_time_min", "post_time_max", "post_time_avg"], 4202, 7812),
+        (["run_time_sum", "run_time_min", "run_time_max", "run_time_avg"], 21014, 49856),
+        (["stage_time_sum", "stage_time_min", "stage_time_max", "stage_time_avg"], 11654, 30032),
+    ];
+    let at = |time: &str, value: u64| json!({ "datetime": format!("2015-01-01T{time}"), "value": value });
+    let mut expected = Vec::new();
+    for (column, value) in counts {
+        expected.push((column, json!([at("00:00:00", value), at("06:00:00", 0), at("16:00:00", 0)])));
+    }
+    for (columns, first, second) in measures {
+        for column in columns {
+            expected.push((column, json!([at("06:00:00", first), at("16:00:00", second)])));
+        }
+    }
+    assert_plot(&server, "resolution=hour", &expected);
+    assert_plot(&server, "resolution=hour&choice_id=1", &expected);
+}
+
+/// Asserts names, order and values of all columns of job types.
+#[track_caller]
+fn assert_plot(server: &TestServer, query: &str, expected: &[(&str, Value)]) {
+    let results = server.plot("job-types", query);
+    let shown: Vec<(&str, Value)> =
+        results.iter().map(|result| (result["column"]["name"].as_str().unwrap(), result["values"].clone())).collect();
+    assert_eq!(shown, expected, "{query}");
+}
