@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, reason = "what the command was asked for")]
 #![expect(clippy::cast_precision_loss, reason = "figures for people")]
 
+mod corrections;
 mod run;
 #[path = "../support/mod.rs"]
 mod support;
@@ -48,6 +49,9 @@ struct Options {
     /// Also measure a start after `kill -9` and one after a stop in order
     #[arg(long, conflicts_with = "url")]
     restart: bool,
+    /// Measure corrections of a day with so many executions instead, and another client's posts beside them
+    #[arg(long, value_name = "EXECUTIONS", conflicts_with = "url")]
+    corrections: Option<u64>,
     /// Write the choices and the batches to files in this new directory instead
     #[arg(long, value_name = "DIR")]
     dump: Option<PathBuf>,
@@ -89,6 +93,12 @@ fn measure_own(events: &Events, options: &Options) -> anyhow::Result<()> {
     let before = Size::of_files_in(&data)?;
     let (server, _) = Server::start(&data, &[])?;
     let process = server.process();
+    if let Some(executions) = options.corrections {
+        corrections::measure(&server, executions)?;
+        let memory = process.memory()?;
+        println!("memory     {} MiB now, {} MiB at most", memory.now >> 20, memory.peak >> 20);
+        return server.stop();
+    }
     let run = Run::over(server.address, Some(&process), events, options)?;
     run.print(options);
     let created = run.posted.receipt.created.max(1) as f64;

@@ -55,7 +55,8 @@ impl Requests {
         requests
     }
 
-    fn push(&mut self, body: &[u8], events: u64) {
+    /// Adds a request with that body of so many lines.
+    pub(crate) fn push(&mut self, body: &[u8], events: u64) {
         let start = self.bytes.len();
         write!(
             self.bytes,
