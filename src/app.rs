@@ -1,4 +1,8 @@
-//! The composition root: opens the store, starts the rollup task and the server, stops them in order.
+//! The composition root: starts the server, opens the store, starts the rollup task, stops them in order.
+//!
+//! The address is bound first, so that nothing is made on disk where that fails, and the server answers while the database is
+//! opened, which takes long where a large file is verified. That happens on the thread of the rollup task. Both threads are
+//! supervised: when one ends by itself, readiness says so at once, whoever waits gets an answer, and [`App::failed`] returns.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -18,13 +22,16 @@ use actix_web::rt::net::TcpStream;
 use actix_web::web::Data;
 use actix_web::{App as Routes, Error};
 use tokio::sync::Semaphore;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::access::Access;
 use crate::api::{self, Answers, Connection, Exports, Rebuilds, State, WriteGuard};
 use crate::config::{Config, RetentionConfig, WebOrigin};
 use crate::dashboard;
+use crate::descriptors;
 use crate::figures::Figures;
 use crate::store::{Store, StoreError};
+use crate::supervision::supervise;
 use crate::time::Clock;
 use crate::worker::retention::{Expiry, RetentionGuard};
 use crate::worker::{Queue, Readiness, Retention, RollupTask};
@@ -53,6 +60,15 @@ pub enum StartError {
     Server(#[source] io::Error),
 }
 
+/// What the threads tell.
+#[derive(Debug)]
+enum Event {
+    /// The database is open, or cannot be opened.
+    Opened(Result<(), StoreError>),
+    /// A thread has ended that must not.
+    Ended(String),
+}
+
 /// The running program.
 pub struct App {
     address: SocketAddr,
@@ -61,17 +77,40 @@ pub struct App {
     readiness: Arc<Readiness>,
     server: ServerHandle,
     server_thread: JoinHandle<io::Result<()>>,
-    task_thread: JoinHandle<()>,
+    task_thread: JoinHandle<io::Result<()>>,
+    events: UnboundedReceiver<Event>,
 }
 
 impl App {
-    /// Starts everything; the server answers when this returns.
+    /// Starts everything; the server takes reads and writes when this returns.
     pub fn start(config: Config, clock: Clock) -> Result<Self, StartError> {
-        let store = Arc::new(Store::open(&config.storage.data, config.storage.opening())?);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(StartError::Server)?;
+        let mut app = Self::begin(config, clock)?;
+        runtime.block_on(async {
+            match app.opened().await {
+                Ok(()) => Ok(app),
+                Err(error) => {
+                    app.abandon().await;
+                    Err(error)
+                }
+            }
+        })
+    }
+
+    /// Starts everything; when this returns, the server answers, and the database is being opened.
+    pub fn begin(config: Config, clock: Clock) -> Result<Self, StartError> {
+        let store = Store::unopened(&config.storage.data, config.storage.opening());
+        Self::begin_with(store, config, clock)
+    }
+
+    /// As [`begin`](Self::begin), with a store that is not open yet.
+    pub fn begin_with(store: Store, config: Config, clock: Clock) -> Result<Self, StartError> {
         let listen = config.server.listen;
         let listen_error = |source| StartError::Listen { address: listen, source };
         let listener = TcpListener::bind(listen).map_err(listen_error)?;
         let address = listener.local_addr().map_err(listen_error)?;
+        descriptors::make_room(config.server.max_connections);
+        let store = Arc::new(store);
         let queue = Arc::new(Queue::new(config.server.queue_bytes));
         let retention = Arc::new(retention_guard(&config, clock.clone()));
         // A clock cannot go on for any number of seconds; a day is as good as for ever.
@@ -83,6 +122,7 @@ impl App {
         let is_only_loopback = config.access.tokens.is_empty() && !config.server.allow_open_writes;
         let write_guard = WriteGuard::new(origins.clone(), is_only_loopback);
         let readiness = Arc::<Readiness>::default();
+        readiness.opening(store.open_progress());
         let figures = Arc::<Figures>::default();
         let state = Data::new(State {
             address,
@@ -110,21 +150,60 @@ impl App {
             exports: Exports::default(),
             rebuilds: Rebuilds::default(),
         });
-        let mut task = RollupTask::new(
+        let (tell, events) = unbounded_channel();
+        let watch = Watch { readiness: Arc::clone(&readiness), queue: Arc::clone(&queue), tell };
+        let (server, server_thread) =
+            start_server(listener, state, connections, origins, watch.clone()).map_err(StartError::Server)?;
+        let task = RollupTask::new(
             Arc::clone(&store),
             Arc::clone(&queue),
             Arc::clone(&readiness),
             figures,
             Expiry::new(retention),
         );
-        // Before anybody asks whether anything can be written, or posts what may be too old.
-        task.find_room();
-        task.expire();
-        let (server, server_thread) =
-            start_server(listener, state, connections, origins).map_err(StartError::Server)?;
-        let task_thread =
-            thread::Builder::new().name("rollup-task".to_owned()).spawn(|| task.run()).map_err(StartError::Server)?;
-        Ok(Self { address, store, queue, readiness, server, server_thread, task_thread })
+        let work = {
+            let (store, readiness, tell) = (Arc::clone(&store), Arc::clone(&readiness), watch.tell.clone());
+            move || {
+                open_and_run(&store, task, &readiness, &tell);
+                Ok(())
+            }
+        };
+        let task_thread = supervise("rollup-task", work, move |error| watch.ended("rollup-task", error))
+            .map_err(StartError::Server)?;
+        Ok(Self { address, store, queue, readiness, server, server_thread, task_thread, events })
+    }
+
+    /// Waits until the database is open, and reads and writes are taken. To be called until it has returned once. Where this
+    /// fails, [`abandon`](Self::abandon) is all that is left.
+    pub async fn opened(&mut self) -> Result<(), StartError> {
+        match self.events.recv().await {
+            Some(Event::Opened(opened)) => Ok(opened?),
+            Some(Event::Ended(reason)) => Err(StartError::Server(io::Error::other(reason))),
+            None => Err(StartError::Server(io::Error::other("all threads have ended"))),
+        }
+    }
+
+    /// How far opening the database has come, for people.
+    pub fn open_progress(&self) -> String {
+        self.store.open_progress().to_string()
+    }
+
+    /// Waits until a thread ends that must not, after the database was [`opened`](Self::opened); returns why.
+    pub async fn failed(&mut self) -> io::Error {
+        loop {
+            match self.events.recv().await {
+                Some(Event::Ended(reason)) => return io::Error::other(reason),
+                Some(Event::Opened(_)) => {}
+                None => return io::Error::other("all threads have ended"),
+            }
+        }
+    }
+
+    /// Ends while the database is being opened, or after that failed: nobody waits for the database, which is as a crash leaves it.
+    pub async fn abandon(self) {
+        self.announce_stop();
+        self.queue.give_up();
+        self.server.stop(false).await;
     }
 
     /// Where it listens, with the real port.
@@ -147,18 +226,61 @@ impl App {
     pub async fn stop(self, hurry: impl Future<Output = ()>) -> io::Result<()> {
         self.announce_stop();
         let served = tokio::select! {
-            () = self.server.stop(true) => {
-                self.server_thread.join().unwrap_or_else(|_| Err(io::Error::other("the server panicked")))
-            }
+            () = self.server.stop(true) => join(self.server_thread),
             () = hurry => {
                 tracing::warn!("running requests are broken off");
                 Ok(())
             }
         };
         self.queue.close();
-        let wrote = self.task_thread.join().map_err(|_| io::Error::other("the rollup task panicked"));
+        let wrote = join(self.task_thread);
         self.store.close();
         served.and(wrote)
+    }
+}
+
+/// The end of a supervised thread.
+fn join(thread: JoinHandle<io::Result<()>>) -> io::Result<()> {
+    // It catches its own panics.
+    thread.join().unwrap_or_else(|_| Err(io::Error::other("a thread panicked at its end")))
+}
+
+/// Opens the database, then works until the queue is closed and empty. Does not wait for anybody to hear that it is open.
+fn open_and_run(store: &Store, mut task: RollupTask, readiness: &Readiness, tell: &UnboundedSender<Event>) {
+    let opened = store.open_first();
+    let is_open = opened.is_ok();
+    if is_open {
+        // Before anybody asks whether anything can be written, or posts what may be too old.
+        task.find_room();
+        task.expire();
+        readiness.opened();
+    }
+    // Whoever ran the program may be gone.
+    let _ = tell.send(Event::Opened(opened));
+    if is_open {
+        task.run();
+    }
+}
+
+/// What has to be done when a thread ends.
+#[derive(Clone)]
+struct Watch {
+    readiness: Arc<Readiness>,
+    queue: Arc<Queue>,
+    tell: UnboundedSender<Event>,
+}
+
+impl Watch {
+    /// A thread has ended. While the server is not stopping, nobody told it to.
+    fn ended(&self, name: &str, error: Option<&io::Error>) {
+        if error.is_none() && (self.readiness.is_stopping() || self.readiness.is_opening()) {
+            return;
+        }
+        let reason = error.map_or_else(|| format!("the thread `{name}` ended"), ToString::to_string);
+        self.readiness.end(&reason);
+        self.queue.give_up();
+        // Whoever ran the program may be gone.
+        let _ = self.tell.send(Event::Ended(reason));
     }
 }
 
@@ -185,6 +307,7 @@ fn start_server(
     state: Data<State>,
     Connections { workers, most, stall }: Connections,
     origins: Vec<WebOrigin>,
+    watch: Watch,
 ) -> io::Result<(ServerHandle, JoinHandle<io::Result<()>>)> {
     let (started, handle) = mpsc::channel();
     let serve = move || {
@@ -223,12 +346,9 @@ fn start_server(
             server.await
         })
     };
-    let thread = thread::Builder::new().name("http".to_owned()).spawn(serve)?;
+    let thread = supervise("http", serve, move |error| watch.ended("http", error))?;
     match handle.recv() {
         Ok(handle) => Ok((handle, thread)),
-        Err(_) => Err(thread.join().map_or_else(
-            |_| io::Error::other("the server panicked"),
-            |result| result.err().unwrap_or_else(|| io::Error::other("the server ended at once")),
-        )),
+        Err(_) => Err(join(thread).err().unwrap_or_else(|| io::Error::other("the server ended at once"))),
     }
 }

@@ -269,9 +269,7 @@ fn execute(cli: Cli, has_url_flag: bool) -> anyhow::Result<()> {
             Clock::System.read()?;
             let stop = StopSignals::listen()?;
             let delay = Duration::from_secs(config.server.stop_delay_s);
-            let app = App::start(config, Clock::System)?;
-            tracing::info!(target: telemetry::WHERE, "listening on http://{}", app.address());
-            stop.wait_and_stop(app, delay)
+            stop.serve(App::begin(config, Clock::System)?, delay)
         }
         Command::Demo => run_demo(config),
         Command::Import { files, url, token } => {
@@ -526,20 +524,84 @@ impl StopSignals {
         Ok(Self { runtime, signals: Signals { terminate, interrupt } })
     }
 
+    /// Opens the database, then serves; see [`wait_and_stop`](Self::wait_and_stop). Told to stop before the database is open, it ends
+    /// at once.
+    fn serve(mut self, mut app: App, delay: Duration) -> anyhow::Result<()> {
+        let is_open = self.runtime.block_on(async {
+            tokio::select! {
+                opened = open_and_tell(&mut app) => opened.map(|()| true),
+                name = self.signals.told() => {
+                    tracing::info!("{name}: stopping; the database is not open yet");
+                    Ok(false)
+                }
+            }
+        });
+        match is_open {
+            Ok(true) => return self.wait_and_stop(app, delay),
+            Ok(false) => tracing::info!("stopped"),
+            Err(_) => {}
+        }
+        self.runtime.block_on(app.abandon());
+        Ok(is_open.map(drop)?)
+    }
+
     /// Serves until the process is told to stop, says so and goes on for the delay; then stops in order. Told again, it ends the
-    /// delay, or does not wait for running requests any longer.
-    fn wait_and_stop(self, app: App, delay: Duration) -> anyhow::Result<()> {
+    /// delay, or does not wait for running requests any longer. A thread that ends by itself is an error.
+    fn wait_and_stop(self, mut app: App, delay: Duration) -> anyhow::Result<()> {
         let Self { runtime, mut signals } = self;
-        runtime.block_on(async {
-            let name = signals.told().await;
-            tracing::info!("{name}: stopping");
-            app.announce_stop();
-            // Told again or not, it stops now.
-            let _ = timeout(delay, signals.told()).await;
-            app.stop(signals.told_again()).await
+        let failure = runtime.block_on(async {
+            tokio::select! {
+                name = signals.told() => {
+                    tracing::info!("{name}: stopping");
+                    app.announce_stop();
+                    // Told again or not, it stops now.
+                    let _ = timeout(delay, signals.told()).await;
+                    app.stop(signals.told_again()).await.map(|()| None)
+                }
+                failure = app.failed() => {
+                    tracing::error!(error = %failure, "the server cannot go on");
+                    // What else goes wrong on the way out says less than how it began.
+                    let _ = app.stop(sleep(LAST_ANSWERS)).await;
+                    Ok(Some(failure))
+                }
+            }
         })?;
+        if let Some(failure) = failure {
+            return Err(failure).context("the server cannot go on, and has to be started again");
+        }
         tracing::info!("stopped");
         Ok(())
+    }
+}
+
+/// How long opening the database takes before the server says where it listens all the same.
+const QUICK_OPENING: Duration = Duration::from_secs(1);
+/// How often the log says how far opening has come.
+const TELL_OPENING: Duration = Duration::from_secs(10);
+/// How long running requests may take when the server cannot go on.
+const LAST_ANSWERS: Duration = Duration::from_secs(5);
+
+/// Waits until the database is open. Says where the server listens then, so that whoever waits for that line can post; if it takes
+/// longer, earlier, and now and then how far it has come.
+async fn open_and_tell(app: &mut App) -> Result<(), StartError> {
+    let address = app.address();
+    let listening = || tracing::info!(target: telemetry::WHERE, "listening on http://{address}");
+    let mut patience = QUICK_OPENING;
+    loop {
+        if let Ok(opened) = timeout(patience, app.opened()).await {
+            opened?;
+            if patience == QUICK_OPENING {
+                listening();
+            } else {
+                tracing::info!("the database is open");
+            }
+            return Ok(());
+        }
+        if patience == QUICK_OPENING {
+            listening();
+        }
+        patience = TELL_OPENING;
+        tracing::info!("{}", app.open_progress());
     }
 }
 

@@ -18,6 +18,44 @@ pub const MEDIA_TYPE: &str = prometheus::TEXT_FORMAT;
 /// From half a millisecond to ten seconds.
 const SECONDS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
+/// What can fail with the database beside a commit of requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StorageOperation {
+    /// Taking away what is too old.
+    Expiry,
+    /// Looking whether the file is still there.
+    File,
+    /// Reading what the requests that are set aside need.
+    Read,
+    /// Computing the rollups of a day anew.
+    Rebuild,
+    /// Opening the database again and trying to write, after a failure.
+    Recovery,
+    /// Looking for room beside the database.
+    Room,
+    /// Leaving the file so that it opens at once after a crash.
+    Settle,
+}
+
+impl StorageOperation {
+    /// All of them.
+    pub const ALL: [Self; 7] =
+        [Self::Expiry, Self::File, Self::Read, Self::Rebuild, Self::Recovery, Self::Room, Self::Settle];
+
+    /// Its name as a label.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Expiry => "expiry",
+            Self::File => "file",
+            Self::Read => "read",
+            Self::Rebuild => "rebuild",
+            Self::Recovery => "recovery",
+            Self::Room => "room",
+            Self::Settle => "settle",
+        }
+    }
+}
+
 /// The counters and histograms of one server.
 #[derive(Debug)]
 pub struct Figures {
@@ -30,6 +68,7 @@ pub struct Figures {
     commit_seconds: Histogram,
     /// Groups of requests that could not be committed.
     pub commit_failures: IntCounter,
+    storage_failures: IntCounterVec,
     /// Rollups that were written.
     pub rollups: IntCounter,
     /// Hours whose smallest or largest observations were found again in the events.
@@ -59,6 +98,15 @@ impl Default for Figures {
         let counters =
             |name, help, labels| register(&registry, IntCounterVec::new(Opts::new(name, help), labels).expect(VALID));
         let seconds = |name, help| HistogramOpts::new(name, help).buckets(SECONDS.to_vec());
+        let storage_failures = counters(
+            "scale_metrics_storage_failures_total",
+            "What else failed with the database, by what was done.",
+            &["operation"],
+        );
+        for operation in StorageOperation::ALL {
+            // So that it is there, as 0.
+            let _ = storage_failures.with_label_values(&[operation.name()]);
+        }
         Self {
             requests: counters(
                 "scale_metrics_http_requests_total",
@@ -94,6 +142,7 @@ impl Default for Figures {
                 .expect(VALID),
             ),
             commit_failures: counter("scale_metrics_commit_failures_total", "Commits that failed."),
+            storage_failures,
             rollups: counter(
                 "scale_metrics_rollups_written_total",
                 "Rollups that were written: days of a choice or of all.",
@@ -158,6 +207,11 @@ impl Figures {
     /// Counts a commit that took that time.
     pub fn count_commit(&self, took: Duration) {
         self.commit_seconds.observe(took.as_secs_f64());
+    }
+
+    /// Counts something other than a commit of requests that failed with the database.
+    pub fn count_storage_failure(&self, operation: StorageOperation) {
+        self.storage_failures.with_label_values(&[operation.name()]).inc();
     }
 
     /// All figures as text, with what was looked at just now.

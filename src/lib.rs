@@ -3,6 +3,7 @@
 //! A layer calls any layer below it, none above:
 //!
 //! - [`cli`], [`config`], [`telemetry`], [`app`]: arguments, settings, logs; what starts and stops the server
+//! - `supervision`, `descriptors`: threads that must not end by themselves; how many connections the system allows
 //! - [`check`], [`demo`], [`export`], [`import`]: whether all that is stored fits together; sample events; events into files
 //!   and from them; [`progress`]: how far they have come; [`health`]: whether a running server is ready
 //! - `api`, `dashboard`: the HTTP interface, the page
@@ -27,6 +28,7 @@ pub mod cli;
 pub mod config;
 mod dashboard;
 pub mod demo;
+mod descriptors;
 pub mod events;
 pub mod export;
 pub mod figures;
@@ -41,6 +43,7 @@ pub mod plot;
 pub mod progress;
 pub mod rollup;
 pub mod store;
+mod supervision;
 pub mod telemetry;
 pub mod time;
 pub mod worker;

@@ -88,7 +88,7 @@ pub(super) async fn rebuild(request: HttpRequest, state: Data<State>) -> Result<
         }
         let (reply, answer) = oneshot::channel();
         state.queue.order(Order { date, reply })?;
-        let examined = answer.await.unwrap_or(Err(WriteFailed::Internal))?;
+        let examined = answer.await.unwrap_or(Err(WriteFailed::Unavailable))?;
         rebuilt.events += examined.events;
         rebuilt.rollups += examined.rollups;
         rebuilt.different += examined.wrong.len() as u64;

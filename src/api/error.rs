@@ -153,7 +153,10 @@ impl ApiError {
 
     /// Whether it is the database's fault, and over when that is open again.
     pub(crate) fn may_pass(&self) -> bool {
-        if let Self::Shared(error) = self { error.may_pass() } else { matches!(self, Self::Unreadable(_)) }
+        if let Self::Shared(error) = self {
+            return error.may_pass();
+        }
+        matches!(self, Self::Unreadable(error) if !matches!(error, StoreError::Displaced { .. }))
     }
 
     /// What the log says of it: more than the client is told.
@@ -171,7 +174,9 @@ impl ApiError {
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Database(_) | StoreError::Damaged(_) | StoreError::Closed => Self::Unreadable(error),
+            StoreError::Database(_) | StoreError::Damaged(_) | StoreError::Displaced { .. } | StoreError::Closed => {
+                Self::Unreadable(error)
+            }
             StoreError::Directory { .. } => Self::NoCopy(error),
             StoreError::InUse(_)
             | StoreError::Open { .. }

@@ -103,13 +103,14 @@ pub(super) async fn post(
         }
     };
     phase.inspect(|phase| phase.received());
+    state.wait_until_open().await?;
     let (objects, lease) = read_when_there_is_room(&state, form, body, lease).await?;
     if objects.is_empty() {
         return Ok(HttpResponse::Ok().json(Accepted::from(Receipt::default())));
     }
     let (reply, answer) = oneshot::channel();
     state.queue.push(Request { objects, lease, reply })?;
-    let receipt = answer.await.unwrap_or(Err(WriteFailed::Internal))?;
+    let receipt = answer.await.unwrap_or(Err(WriteFailed::Unavailable))?;
     Ok(HttpResponse::Ok().json(Accepted::from(receipt)))
 }
 

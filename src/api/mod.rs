@@ -43,7 +43,7 @@ use crate::access::{Access, Scope};
 use crate::catalog::{CATALOG, MetricsType};
 use crate::config::Dialect;
 use crate::figures::Figures;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use crate::time::Clock;
 use crate::worker::retention::RetentionGuard;
 use crate::worker::{Queue, Readiness};
@@ -61,7 +61,7 @@ pub(crate) use openapi::DOCUMENT;
 pub(crate) use origin::WriteGuard;
 use params::{Known, Params};
 
-/// How long whoever reads waits for a database that failed to be open again.
+/// How long a request waits for a database to be open, at the start or after a failure.
 const REOPEN_PATIENCE: Duration = Duration::from_secs(5);
 /// How often they look.
 const REOPEN_LOOK: Duration = Duration::from_millis(10);
@@ -112,14 +112,31 @@ impl State {
         if !found.as_ref().is_err_and(ApiError::may_pass) {
             return found;
         }
+        if self.wait_until_usable().await { read().await } else { found }
+    }
+
+    /// Waits for some seconds until the server has started; not while it stops.
+    async fn wait_until_open(&self) -> Result<(), ApiError> {
         let began = Instant::now();
-        while !self.store.is_usable() {
-            if began.elapsed() > REOPEN_PATIENCE {
-                return found;
+        while self.readiness.is_opening() {
+            if began.elapsed() > REOPEN_PATIENCE || self.readiness.is_stopping() {
+                return Err(StoreError::Closed.into());
             }
             sleep(REOPEN_LOOK).await;
         }
-        read().await
+        Ok(())
+    }
+
+    /// Waits for some seconds until the database is open again; not while the server stops. Returns whether it is.
+    async fn wait_until_usable(&self) -> bool {
+        let began = Instant::now();
+        while !self.store.is_usable() {
+            if began.elapsed() > REOPEN_PATIENCE || self.readiness.is_stopping() {
+                return false;
+            }
+            sleep(REOPEN_LOOK).await;
+        }
+        true
     }
 }
 

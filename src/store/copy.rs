@@ -40,11 +40,16 @@ pub(super) fn home_of(key: BlockKey) -> Result<(Place, EventKind), Corrupt> {
 }
 
 impl Snapshot {
-    /// Copies everything that was posted into a file without a name in that directory.
+    /// Copies everything that was posted into a file without a name in that directory; in that for temporary files where it is
+    /// gone, as then the open database may be all that is left.
     pub fn copy(&self, directory: &Path) -> Result<Copy, StoreError> {
         self.guard().run(|| {
             let failed = |source| StoreError::Directory { path: directory.to_owned(), source };
-            let mut out = BufWriter::with_capacity(1 << 20, tempfile::tempfile_in(directory).map_err(failed)?);
+            let file = match tempfile::tempfile_in(directory) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => tempfile::tempfile(),
+                file => file,
+            };
+            let mut out = BufWriter::with_capacity(1 << 20, file.map_err(failed)?);
             let (mut events, mut blocks) = (0, 0);
             for row in self.table(tables::BLOCKS)?.iter()? {
                 let (key, block) = row?;

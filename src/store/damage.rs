@@ -37,6 +37,12 @@ impl Guard {
         result
     }
 
+    /// From now on the content of the file is not trusted: it has to be verified when it is opened again.
+    pub(super) fn distrust(&self) {
+        self.damaged.store(true, Ordering::Relaxed);
+        self.failed.store(true, Ordering::Relaxed);
+    }
+
     /// Whether `redb` found that the file is damaged, or panicked.
     pub(super) fn has_met_damage(&self) -> bool {
         self.damaged.load(Ordering::Relaxed)

@@ -13,6 +13,7 @@ mod codec;
 mod copy;
 mod damage;
 mod definitions;
+mod file;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzz;
 mod index_pages;
@@ -40,6 +41,7 @@ pub use audit::{EventCursor, Forgettable, Index, Indexed};
 pub use batch::{Batch, Change, Homeless, StoredEvents, StoredRollups};
 pub use codec::Corrupt;
 pub use copy::Copy;
+pub use file::{Displacement, OpenProgress};
 pub use observers::{Observers, Read};
 pub use redb::StorageBackend;
 pub use retention::{Retention, RetentionRecord};
@@ -47,6 +49,7 @@ pub use snapshot::{Kept, Snapshot, Wanted};
 
 use damage::{Guard, guarded};
 use definitions::RecentDefinitions;
+use file::DatabaseFile;
 use tables::DefinitionKey;
 
 use crate::catalog::MetricsTypeId;
@@ -90,6 +93,14 @@ pub enum StoreError {
         found: u64,
         /// The newest format that is known here.
         known: u64,
+    },
+    /// The file is no longer the one that was opened: what was written to it may be lost at the next start.
+    #[error("the database file `{}` {displacement}", .path.display())]
+    Displaced {
+        /// Where it was opened.
+        path: PathBuf,
+        /// What happened to it.
+        displacement: Displacement,
     },
     /// A copy of the events cannot be read again.
     #[error("a copy of the events cannot be read")]
@@ -151,7 +162,10 @@ impl Opening {
 type Opener = dyn Fn(&redb::Builder) -> Result<Database, DatabaseError> + Send + Sync;
 
 /// What the bytes of the database are on.
-struct Medium(Box<Opener>);
+enum Medium {
+    File(DatabaseFile),
+    Other(Box<Opener>),
+}
 
 impl fmt::Debug for Medium {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -172,7 +186,7 @@ pub struct Store {
     path: PathBuf,
     medium: Medium,
     opening: Opening,
-    /// `None` while it is closed after a failure. Locked for writing only to close and open it again.
+    /// `None` before it is opened, and while it is closed after a failure. Locked for writing only to close and open it again.
     open: RwLock<Option<Open>>,
     /// The file is damaged, or was.
     distrusted: AtomicBool,
@@ -182,14 +196,7 @@ pub struct Store {
 impl Store {
     /// Opens the database in a directory; makes both if they are missing.
     pub fn open(directory: &Path, opening: Opening) -> Result<Self, StoreError> {
-        let failed = |source| StoreError::Directory { path: directory.to_owned(), source };
-        make_directory(directory).map_err(failed)?;
-        let path = directory.join(FILE);
-        if !path.try_exists().map_err(failed)? {
-            make_file(directory, &path)?;
-        }
-        let file = path.clone();
-        Self::new(path, opening, Medium(Box::new(move |builder| builder.open(&file))))
+        Self::unopened(directory, opening).opened()
     }
 
     /// Opens the database on something else than a file: on what `medium` gives, which is asked whenever the database is
@@ -200,17 +207,78 @@ impl Store {
         opening: Opening,
         medium: impl Fn() -> io::Result<B> + Send + Sync + 'static,
     ) -> Result<Self, StoreError> {
+        Self::unopened_on(directory, opening, medium).opened()
+    }
+
+    /// The database in a directory, before [`open_first`](Self::open_first): nothing is read or made so far.
+    pub fn unopened(directory: &Path, opening: Opening) -> Self {
+        let path = directory.join(FILE);
+        Self::new(path.clone(), opening, Medium::File(DatabaseFile::new(path)))
+    }
+
+    /// As [`on`](Self::on), before [`open_first`](Self::open_first).
+    pub fn unopened_on<B: StorageBackend>(
+        directory: &Path,
+        opening: Opening,
+        medium: impl Fn() -> io::Result<B> + Send + Sync + 'static,
+    ) -> Self {
         let medium = move |builder: &redb::Builder| {
             builder.create_with_backend(medium().map_err(|error| DatabaseError::Storage(error.into()))?)
         };
-        Self::new(directory.join(FILE), opening, Medium(Box::new(medium)))
+        Self::new(directory.join(FILE), opening, Medium::Other(Box::new(medium)))
     }
 
-    fn new(path: PathBuf, opening: Opening, medium: Medium) -> Result<Self, StoreError> {
+    fn new(path: PathBuf, opening: Opening, medium: Medium) -> Self {
         let (distrusted, choices) = (AtomicBool::new(false), RecentDefinitions::default());
-        let store = Self { path, medium, opening, open: RwLock::default(), distrusted, choices };
-        *store.open.write() = Some(store.open_database(opening)?);
-        Ok(store)
+        Self { path, medium, opening, open: RwLock::default(), distrusted, choices }
+    }
+
+    fn opened(self) -> Result<Self, StoreError> {
+        self.open_first()?;
+        Ok(self)
+    }
+
+    /// Opens the database for the first time; makes the directory and the file if they are missing. Until this returns, reading
+    /// fails with [`StoreError::Closed`].
+    pub fn open_first(&self) -> Result<(), StoreError> {
+        let mut open = self.open.write();
+        if matches!(self.medium, Medium::File(_)) {
+            let directory = self.directory();
+            let failed = |source| StoreError::Directory { path: directory.to_owned(), source };
+            make_directory(directory).map_err(failed)?;
+            if !self.path.try_exists().map_err(failed)? {
+                make_file(directory, &self.path)?;
+            }
+        }
+        *open = Some(self.open_database(self.opening)?);
+        Ok(())
+    }
+
+    /// How far opening the database has come; how much was read is known of files only.
+    pub fn open_progress(&self) -> Arc<OpenProgress> {
+        match &self.medium {
+            Medium::File(file) => Arc::clone(file.progress()),
+            Medium::Other(_) => Arc::default(),
+        }
+    }
+
+    /// Whether the file that was opened is still at its path, with all that was written to it. [`StoreError::Displaced`] if not: then
+    /// nothing is acknowledged, and if its content is no longer ours, nothing is read either.
+    pub fn check_file(&self) -> Result<(), StoreError> {
+        let open = self.open.read();
+        self.check_file_of(open.as_ref())
+    }
+
+    fn check_file_of(&self, open: Option<&Open>) -> Result<(), StoreError> {
+        let Medium::File(file) = &self.medium else { return Ok(()) };
+        let checked = file.check();
+        if file.is_sealed()
+            && let Some(open) = open
+        {
+            // Where it comes back, all of it is verified.
+            open.guard.distrust();
+        }
+        checked
     }
 
     /// Opens the database, and reads the definitions, so that no reader has to.
@@ -229,6 +297,10 @@ impl Store {
     pub fn snapshot(&self) -> Result<Snapshot, StoreError> {
         let open = self.open.try_read().ok_or(StoreError::Closed)?;
         let open = open.as_ref().ok_or(StoreError::Closed)?;
+        if let Medium::File(file) = &self.medium {
+            // Otherwise, old pages from memory and others' from the file would make up a state that never was.
+            file.refuse_if_sealed()?;
+        }
         open.guard.run(|| self.snapshot_of(open))
     }
 
@@ -252,6 +324,7 @@ impl Store {
         let open = self.open.read();
         let open = open.as_ref().ok_or(StoreError::Closed)?;
         open.guard.run(|| {
+            self.check_file_of(Some(open))?;
             let transaction = open.database.begin_write()?;
             let choices = Arc::clone(self.snapshot_of(open)?.choices());
             let mut batch = Batch::new(&transaction, choices)?;
@@ -263,6 +336,8 @@ impl Store {
             }
             let definitions = batch.finish()?;
             self.choices.commit(definitions, || Ok(transaction.commit()?))?;
+            // It may have been moved since; then nobody may be told that this is stored.
+            self.check_file_of(Some(open))?;
             Ok(result)
         })
     }
@@ -273,9 +348,11 @@ impl Store {
     }
 
     /// Closes the database and opens it again: the way out after a failure. What is stored can be read from then on, whether
-    /// anything can be written or not. Where `redb` met damage, all of the file is verified first.
+    /// anything can be written or not. Where `redb` met damage, all of the file is verified first. Only the file that was open
+    /// before is opened: where that is not at its path any more, what is open stays open.
     pub fn reopen(&self) -> Result<(), StoreError> {
         let mut open = self.open.write();
+        self.check_file_of(open.as_ref())?;
         if open.as_ref().is_some_and(|open| open.guard.has_met_damage()) {
             self.distrusted.store(true, Ordering::Relaxed);
         }
@@ -289,8 +366,9 @@ impl Store {
     /// has to succeed. Asking for room first keeps a full disk from failing that commit, which would end all reading until the
     /// database is opened again.
     pub fn try_writing(&self) -> Result<(), StoreError> {
+        self.check_file()?;
         self.find_room()?;
-        self.open.read().as_ref().ok_or(StoreError::Closed)?.commit_nothing(false)
+        self.commit_nothing(false)
     }
 
     /// Whether there is room beside the database. What else may be wrong with the directory, the database may not mind.
@@ -311,7 +389,16 @@ impl Store {
     /// Leaves the file so that it opens at once even after a crash, until the next write: what that needs is written with
     /// this commit. Costs about as much as the commit of a small request; the more so, the larger the file.
     pub fn settle(&self) -> Result<(), StoreError> {
-        self.open.read().as_ref().ok_or(StoreError::Closed)?.commit_nothing(true)
+        self.commit_nothing(true)
+    }
+
+    /// A commit that changes nothing, but has to be written.
+    fn commit_nothing(&self, quick_repair: bool) -> Result<(), StoreError> {
+        let open = self.open.read();
+        let open = open.as_ref().ok_or(StoreError::Closed)?;
+        self.check_file_of(Some(open))?;
+        open.commit_nothing(quick_repair)?;
+        self.check_file_of(Some(open))
     }
 
     /// Lets the database verify its file. Returns whether all was well; if not, it was mended as far as possible.
@@ -339,7 +426,12 @@ impl Store {
 
     /// Closes the database, so that another process may open it. Reading and writing fail from then on.
     pub fn close(&self) {
-        close_database(self.open.write().take());
+        let mut open = self.open.write();
+        // What others put into the file is not written over.
+        if let Err(error) = self.check_file_of(open.as_ref()) {
+            tracing::warn!("while it was open, {error}");
+        }
+        close_database(open.take());
     }
 }
 
@@ -348,7 +440,10 @@ impl Open {
         guarded(|| {
             let mut builder = redb::Builder::new();
             builder.set_cache_size(opening.cache_bytes).set_check_integrity_on_open(opening.verify);
-            let database = (medium.0)(&builder).map_err(|error| StoreError::open(path, error.into()))?;
+            let database = match medium {
+                Medium::File(file) => file.open(&builder)?,
+                Medium::Other(open) => open(&builder).map_err(|error| StoreError::open(path, error.into()))?,
+            };
             prepare_format(&database, path)?;
             Ok(Self { database, guard: Arc::default() })
         })

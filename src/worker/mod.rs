@@ -40,8 +40,8 @@ use rebuild::Rebuild;
 use retention::Expiry;
 
 use crate::events::Object;
-use crate::figures::Figures;
-use crate::store::{Store, StoreError};
+use crate::figures::{Figures, StorageOperation};
+use crate::store::{OpenProgress, Store, StoreError};
 
 /// The most memory that the requests of one commit take together, unless a single request is larger: some 60,000 events.
 const GROUP_BYTES: usize = 16 << 20;
@@ -66,14 +66,46 @@ pub enum Progress {
 pub struct Readiness {
     /// Why nothing can be written at the moment; `None` while all is well.
     trouble: Mutex<Option<String>>,
+    /// How far opening the database has come, until it is open.
+    opening: Mutex<Option<Arc<OpenProgress>>>,
+    /// Why nothing will be written any more: a thread ended that must not.
+    ended: Mutex<Option<String>>,
     stopping: AtomicBool,
 }
 
 impl Readiness {
     /// Why the server cannot take writes; none if it can.
     pub fn reasons(&self) -> Vec<String> {
-        let stopping = self.stopping.load(Ordering::Relaxed).then(|| Stopping.to_string());
-        self.trouble.lock().clone().into_iter().chain(stopping).collect()
+        let stopping = self.is_stopping().then(|| Stopping.to_string());
+        let opening = self.opening.lock().as_ref().map(ToString::to_string);
+        let trouble = self.trouble.lock().clone();
+        let ended = self.ended.lock().clone();
+        opening.into_iter().chain(trouble).chain(ended).chain(stopping).collect()
+    }
+
+    /// The database is being opened, and has come so far.
+    pub fn opening(&self, progress: Arc<OpenProgress>) {
+        *self.opening.lock() = Some(progress);
+    }
+
+    /// The database is open.
+    pub fn opened(&self) {
+        *self.opening.lock() = None;
+    }
+
+    /// Whether the database is being opened for the first time.
+    pub fn is_opening(&self) -> bool {
+        self.opening.lock().is_some()
+    }
+
+    /// From now on nothing can be written, until the process starts again.
+    pub fn end(&self, reason: &str) {
+        self.ended.lock().get_or_insert_with(|| reason.to_owned());
+    }
+
+    /// Whether the server is stopping.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
     }
 
     /// From now on the server is stopping.
@@ -145,7 +177,7 @@ impl RollupTask {
         }
         match self.store.find_room() {
             Ok(()) => self.found_room = Some(Instant::now()),
-            Err(error) => self.failed(&error),
+            Err(error) => self.failed(StorageOperation::Room, &error),
         }
     }
 
@@ -221,7 +253,7 @@ impl RollupTask {
         match catch_unwind(read) {
             Ok(Ok(ready)) => self.commit_pending(ready),
             Ok(Err(StoreError::Corrupt(damage))) => self.give_up(&damage.to_string()),
-            Ok(Err(error)) => self.failed(&error),
+            Ok(Err(error)) => self.failed(StorageOperation::Read, &error),
             Err(_) => self.give_up("a panic"),
         }
     }
@@ -254,12 +286,20 @@ impl RollupTask {
         Progress::Worked
     }
 
-    /// Deletes a little of what is too old. Does nothing while nothing can be written: a commit that fails ends all reading.
+    /// Deletes a little of what is too old. Does nothing while nothing can be written: a commit that fails ends all reading. A
+    /// panic fails this step, but not the server: nothing that it leaves half done is committed, and requests need none of it.
     pub fn expire(&mut self) {
         if self.tried.is_some() {
             return;
         }
-        let stepped = self.expiry.step(&self.store).and_then(|taken| Ok((taken, self.store.snapshot()?.kept())));
+        let step = || self.expiry.step(&self.store).and_then(|taken| Ok((taken, self.store.snapshot()?.kept())));
+        let Ok(stepped) = catch_unwind(AssertUnwindSafe(step)) else {
+            // The panic's own message is logged already.
+            self.figures.count_storage_failure(StorageOperation::Expiry);
+            tracing::error!(error = "a panic", "what is too old cannot be deleted; it is tried again in a minute");
+            self.expiry.postpone();
+            return;
+        };
         match stepped {
             Ok((taken, kept)) => {
                 self.unsettled |= taken != retention::Taken::default();
@@ -268,8 +308,11 @@ impl RollupTask {
                 self.figures.expired_events.inc_by(taken.events);
                 self.figures.expired_rollups.inc_by(taken.rollups);
             }
-            Err(StoreError::Corrupt(damage)) => tracing::error!(%damage, "what is too old cannot be taken away"),
-            Err(error) => self.failed(&error),
+            Err(StoreError::Corrupt(damage)) => {
+                self.figures.count_storage_failure(StorageOperation::Expiry);
+                tracing::error!(%damage, "what is too old cannot be taken away");
+            }
+            Err(error) => self.failed(StorageOperation::Expiry, &error),
         }
     }
 
@@ -296,7 +339,7 @@ impl RollupTask {
                 Err(WriteFailed::Internal)
             }
             Ok(Err(error)) => {
-                self.failed(&error);
+                self.failed(StorageOperation::Rebuild, &error);
                 Err(WriteFailed::Unavailable)
             }
             Err(_) => Err(WriteFailed::Internal),
@@ -308,16 +351,22 @@ impl RollupTask {
         let _ = order.reply.send(result);
     }
 
-    /// Uses the time that nobody asks for anything.
+    /// Uses the time that nobody asks for anything. A panic in here ends the task: whether the database can still be
+    /// used is unknown then, and starting again finds out.
     fn pause(&mut self) {
-        let used = match self.recover() {
-            Ok(()) if std::mem::take(&mut self.unsettled) => self.store.settle(),
-            recovered => recovered,
-        };
-        match used {
-            Ok(()) => self.find_room(),
-            Err(error) => self.failed(&error),
+        if let Err(error) = self.recover() {
+            return self.failed(StorageOperation::Recovery, &error);
         }
+        // Somebody may have moved it meanwhile.
+        if let Err(error) = self.store.check_file() {
+            return self.failed(StorageOperation::File, &error);
+        }
+        if std::mem::take(&mut self.unsettled)
+            && let Err(error) = self.store.settle()
+        {
+            return self.failed(StorageOperation::Settle, &error);
+        }
+        self.find_room();
     }
 
     /// If something failed, be it while somebody read: opens the database again, and finds out whether it can be written.
@@ -436,7 +485,8 @@ impl RollupTask {
                 Err(WriteFailed::Internal)
             }
             Ok(Err(error)) => {
-                self.failed(&error);
+                self.figures.commit_failures.inc();
+                self.unwritable(&error);
                 Err(WriteFailed::Unavailable)
             }
             // The panic's own message is logged already; its unfinished transaction is gone with the stack.
@@ -444,9 +494,14 @@ impl RollupTask {
         }
     }
 
-    /// A write failed: what is stored can be read again at once, if the database can be opened.
-    fn failed(&mut self, error: &StoreError) {
-        self.figures.commit_failures.inc();
+    /// Something other than a commit of requests failed.
+    fn failed(&mut self, operation: StorageOperation, error: &StoreError) {
+        self.figures.count_storage_failure(operation);
+        self.unwritable(error);
+    }
+
+    /// Nothing can be written: what is stored can be read again at once, if the database can be opened.
+    fn unwritable(&mut self, error: &StoreError) {
         self.unready(&chain(error));
         let is_open = matches!(error, StoreError::Database(_) | StoreError::Damaged(_));
         if is_open && let Err(error) = self.store.reopen() {

@@ -178,6 +178,23 @@ impl Queue {
         Taken::Requests(taken)
     }
 
+    /// Refuses what comes from now on and answers what waits, since nobody will take it any more.
+    pub fn give_up(&self) {
+        let (lanes, orders) = {
+            let mut waiting = self.waiting.lock();
+            waiting.closed = true;
+            (std::mem::take(&mut waiting.lanes), std::mem::take(&mut waiting.orders))
+        };
+        self.changed.notify_all();
+        for request in lanes.into_iter().flatten() {
+            // The client may have gone.
+            let _ = request.reply.send(Err(WriteFailed::Unavailable));
+        }
+        for order in orders {
+            let _ = order.reply.send(Err(WriteFailed::Unavailable));
+        }
+    }
+
     /// Refuses what comes from now on; what waits will still be taken.
     pub fn close(&self) {
         self.waiting.lock().closed = true;

@@ -1,5 +1,5 @@
-//! What happens to the program by no fault of its own: it is killed, its disk is full, its file is damaged,
-//! many use it at once, it is besieged.
+//! What happens to the program by no fault of its own: it is killed, its disk is full, its file is damaged or
+//! moved, many use it at once, it is besieged.
 //!
 //! Short forms run with all tests; the variables named in `docs/testing.md` make them long.
 
@@ -10,6 +10,7 @@ mod disk;
 mod kills;
 mod linear;
 mod many;
+mod moved;
 #[path = "../it/oracle.rs"]
 #[allow(dead_code, reason = "nobody asks for totals here")]
 mod oracle;

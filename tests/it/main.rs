@@ -33,6 +33,8 @@ mod readme;
 mod rebuild;
 mod retention;
 mod settings;
+mod starting;
+mod supervision;
 mod support;
 mod tidy;
 mod totals;

@@ -73,6 +73,11 @@ impl Expiry {
         result
     }
 
+    /// Waits as long as after a step that failed.
+    pub(super) fn postpone(&mut self) {
+        self.due = Instant::now() + BETWEEN_LOOKS;
+    }
+
     /// Whether there is nothing to delete at the moment.
     pub fn is_done(&self) -> bool {
         !self.pending

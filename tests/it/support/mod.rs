@@ -3,6 +3,7 @@
 //!
 //! Not here: what the right answers are; each test says that itself.
 
+pub(crate) mod medium;
 pub(crate) mod nginx;
 pub(crate) mod process;
 

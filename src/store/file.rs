@@ -1,0 +1,355 @@
+//! The file of the database: whether it is still the one that was opened, and how much of it was read.
+//!
+//! The system lets a process go on writing to a file that others delete, move, replace or truncate, and whatever is acknowledged
+//! then is lost at the next start. So the store asks [`DatabaseFile::check`] before it writes, and again before it
+//! acknowledges. The check compares device, inode and length of what stands at the path, device and inode of the directory, and
+//! the header of the file with what this process wrote there last: a backup that is copied over the file keeps its inode.
+//! Modification times would find that as well, but `touch` and network file systems change them, too.
+//!
+//! | what happened | reading | writing to the open file |
+//! | --- | --- | --- |
+//! | moved, deleted or replaced | goes on: the open file is whole | only what closes it in order |
+//! | truncated or overwritten | refused: old and new pages would mix | refused, so that nothing is written into others' bytes |
+//!
+//! Not here: damage within the file (`damage`), when the database is opened again (`worker`).
+
+use std::fmt;
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io;
+use std::ops::Bound;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use redb::backends::FileBackend;
+use redb::{BackendError, Database, DatabaseError, StorageBackend};
+
+use super::StoreError;
+
+/// The part of the file in front that changes with every commit. It is compared as a whole, whatever it means.
+const HEADER_BYTES: usize = 320;
+
+/// What `redb` is told of a file whose content is no longer ours.
+const TAMPERED: &str = "the file was truncated or overwritten by another program";
+
+/// In which way a database file is no longer the one that was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Displacement {
+    /// Nothing stands at its path.
+    #[error("was deleted or moved; move it back, or restart to begin with an empty one")]
+    Missing,
+    /// Another file stands at its path.
+    #[error("was replaced by another file; restart to use that one, or move the first one back")]
+    Replaced,
+    /// Its directory is another one.
+    #[error("is in another directory than before; restart to use it there, or move the first directory back")]
+    OtherDirectory,
+    /// Its end is gone.
+    #[error("was truncated from {known} to {found} bytes; restore a backup and restart")]
+    Truncated {
+        /// Its length as this process left it.
+        known: u64,
+        /// Its length now.
+        found: u64,
+    },
+    /// Somebody else wrote to it.
+    #[error("was overwritten by another program; restart to use what it holds now")]
+    Overwritten,
+}
+
+impl Displacement {
+    /// Whether the bytes of the open file are others now.
+    fn is_of_content(self) -> bool {
+        matches!(self, Self::Truncated { .. } | Self::Overwritten)
+    }
+}
+
+/// How far opening the database has come.
+#[derive(Debug, Default)]
+pub struct OpenProgress {
+    /// Bytes read so far. Some are read more than once.
+    read: AtomicU64,
+    /// The length of the file; 0 before it is known.
+    total: AtomicU64,
+}
+
+impl OpenProgress {
+    fn begin(&self, total: u64) {
+        self.read.store(0, Ordering::Relaxed);
+        self.total.store(total, Ordering::Relaxed);
+    }
+}
+
+impl fmt::Display for OpenProgress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const MEGABYTE: u64 = 1_000_000;
+        let (read, total) = (self.read.load(Ordering::Relaxed), self.total.load(Ordering::Relaxed));
+        f.write_str("opening the database")?;
+        if total == 0 {
+            return Ok(());
+        }
+        write!(f, ": read {} of {} MB", read.min(total) / MEGABYTE, total.div_ceil(MEGABYTE))
+    }
+}
+
+/// Tells a file or directory from all others that exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Identity {
+    device: u64,
+    inode: u64,
+}
+
+impl From<&Metadata> for Identity {
+    fn from(metadata: &Metadata) -> Self {
+        Self { device: metadata.dev(), inode: metadata.ino() }
+    }
+}
+
+/// Where the database is kept, and the file there once it was opened.
+#[derive(Debug)]
+pub(super) struct DatabaseFile {
+    path: PathBuf,
+    /// What was opened last; kept while the database is closed after a failure.
+    opened: Mutex<Option<Arc<OpenedFile>>>,
+    /// The content of what was opened last is no longer what this process wrote.
+    sealed: AtomicBool,
+    progress: Arc<OpenProgress>,
+}
+
+/// A file that was opened, and what this process knows of it.
+#[derive(Debug)]
+struct OpenedFile {
+    backend: FileBackend,
+    identity: Identity,
+    directory: Identity,
+    /// Keeps the inode of the directory from being used again.
+    _directory: Option<File>,
+    /// The length that it was given last; 0 while the database is not open yet, since another process may change it until then.
+    length: AtomicU64,
+    /// The front as it was written last; `None` when a write of it failed.
+    header: Mutex<Option<[u8; HEADER_BYTES]>>,
+    /// Its content is no longer ours: it is neither read nor written.
+    sealed: AtomicBool,
+    progress: Arc<OpenProgress>,
+}
+
+impl DatabaseFile {
+    /// A file that is not opened yet.
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self { path, opened: Mutex::default(), sealed: AtomicBool::new(false), progress: Arc::default() }
+    }
+
+    /// How far opening has come.
+    pub(super) fn progress(&self) -> &Arc<OpenProgress> {
+        &self.progress
+    }
+
+    /// Opens the database in the file, which must exist; after the first time, only in the same file.
+    pub(super) fn open(&self, builder: &redb::Builder) -> Result<Database, StoreError> {
+        let failed = |error: DatabaseError| StoreError::open(&self.path, error.into());
+        let io_failed = |error: io::Error| failed(DatabaseError::Storage(error.into()));
+        let opened = Arc::new(OpenedFile::open(&self.path, Arc::clone(&self.progress)).map_err(io_failed)?);
+        {
+            let mut before = self.opened.lock();
+            if before.as_ref().is_some_and(|before| before.identity != opened.identity) {
+                return Err(self.displaced(Displacement::Replaced));
+            }
+            *before = Some(Arc::clone(&opened));
+        }
+        let database = builder.create_with_backend(Backend(Arc::clone(&opened))).map_err(failed)?;
+        // Until it was locked, another process may have written to it.
+        opened.learn().map_err(io_failed)?;
+        self.sealed.store(false, Ordering::Relaxed);
+        Ok(database)
+    }
+
+    /// Whether the file that was opened is still at its path, with all that was written to it; also before it is opened.
+    pub(super) fn check(&self) -> Result<(), StoreError> {
+        let Some(opened) = self.opened.lock().clone() else { return Ok(()) };
+        let found = opened.displacement(&self.path);
+        let found =
+            found.map_err(|source| StoreError::Directory { path: directory_of(&self.path).to_owned(), source })?;
+        let Some(displacement) = found else { return Ok(()) };
+        if displacement.is_of_content() {
+            opened.sealed.store(true, Ordering::Relaxed);
+            self.sealed.store(true, Ordering::Relaxed);
+        }
+        Err(self.displaced(displacement))
+    }
+
+    /// Whether the content is no longer what this process wrote, as far as the last check found.
+    pub(super) fn is_sealed(&self) -> bool {
+        self.sealed.load(Ordering::Relaxed)
+    }
+
+    /// An error if [`is_sealed`](Self::is_sealed).
+    pub(super) fn refuse_if_sealed(&self) -> Result<(), StoreError> {
+        if self.is_sealed() { Err(self.displaced(Displacement::Overwritten)) } else { Ok(()) }
+    }
+
+    fn displaced(&self, displacement: Displacement) -> StoreError {
+        StoreError::Displaced { path: self.path.clone(), displacement }
+    }
+}
+
+fn directory_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+impl OpenedFile {
+    fn open(path: &Path, progress: Arc<OpenProgress>) -> io::Result<Self> {
+        let file = OpenOptions::new().read(true).write(true).open(path)?;
+        let metadata = file.metadata()?;
+        if metadata.len() == 0 {
+            // `redb` would make a new database of it.
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the file is empty"));
+        }
+        let directory = directory_of(path);
+        progress.begin(metadata.len());
+        Ok(Self {
+            backend: FileBackend::new(file).map_err(io::Error::other)?,
+            identity: Identity::from(&metadata),
+            directory: Identity::from(&fs::metadata(directory)?),
+            _directory: File::open(directory).ok(),
+            length: AtomicU64::new(0),
+            header: Mutex::default(),
+            sealed: AtomicBool::new(false),
+            progress,
+        })
+    }
+
+    /// Takes what the file holds now for what this process wrote.
+    fn learn(&self) -> io::Result<()> {
+        let mut header = self.header.lock();
+        self.length.store(self.backend.len()?, Ordering::Relaxed);
+        *header = self.read_header()?;
+        Ok(())
+    }
+
+    /// The front of the file; `None` if it is shorter.
+    fn read_header(&self) -> io::Result<Option<[u8; HEADER_BYTES]>> {
+        let mut header = [0; HEADER_BYTES];
+        match self.backend.read(0, &mut header) {
+            Ok(()) => Ok(Some(header)),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What has become of the file.
+    fn displacement(&self, path: &Path) -> io::Result<Option<Displacement>> {
+        let (file, directory) = match (fs::metadata(path), fs::metadata(directory_of(path))) {
+            (Ok(file), Ok(directory)) => (file, directory),
+            (Err(error), _) | (_, Err(error)) => {
+                let is_gone = matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
+                return if is_gone { Ok(Some(Displacement::Missing)) } else { Err(error) };
+            }
+        };
+        if Identity::from(&file) != self.identity {
+            return Ok(Some(Displacement::Replaced));
+        }
+        if Identity::from(&directory) != self.directory {
+            return Ok(Some(Displacement::OtherDirectory));
+        }
+        let (known, found) = (self.length.load(Ordering::Relaxed), file.len());
+        if found < known {
+            return Ok(Some(Displacement::Truncated { known, found }));
+        }
+        // Held, so that no write of ours comes between.
+        let header = self.header.lock();
+        let is_ours = header.is_none() || *header == self.read_header()?;
+        Ok((!is_ours).then_some(Displacement::Overwritten))
+    }
+
+    fn refuse_if_sealed(&self) -> io::Result<()> {
+        if self.sealed.load(Ordering::Relaxed) {
+            return Err(io::Error::other(TAMPERED));
+        }
+        Ok(())
+    }
+}
+
+/// What `redb` reads and writes: the file, watched.
+#[derive(Debug)]
+struct Backend(Arc<OpenedFile>);
+
+impl StorageBackend for Backend {
+    fn len(&self) -> io::Result<u64> {
+        self.0.backend.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.0.refuse_if_sealed()?;
+        self.0.backend.read(offset, out)?;
+        self.0.progress.read.fetch_add(out.len() as u64, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn set_len(&self, length: u64) -> io::Result<()> {
+        self.0.refuse_if_sealed()?;
+        if length < self.0.length.load(Ordering::Relaxed) {
+            // Where cutting it fails, it may be shorter all the same.
+            self.0.length.store(length, Ordering::Relaxed);
+        }
+        self.0.backend.set_len(length)?;
+        self.0.length.store(length, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.refuse_if_sealed()?;
+        self.0.backend.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.0.refuse_if_sealed()?;
+        // A write behind its end would hide that it was truncated.
+        if self.0.backend.len()? < self.0.length.load(Ordering::Relaxed) {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, TAMPERED));
+        }
+        let start = usize::try_from(offset).ok().filter(|&start| start < HEADER_BYTES);
+        let Some(start) = start else { return self.0.backend.write(offset, data) };
+        let mut header = self.0.header.lock();
+        let before = header.take();
+        self.0.backend.write(offset, data)?;
+        let end = HEADER_BYTES.min(start + data.len());
+        *header = before.map(|mut header| {
+            header[start..end].copy_from_slice(&data[..end - start]);
+            header
+        });
+        Ok(())
+    }
+
+    fn close(&self) -> io::Result<()> {
+        self.0.backend.close()
+    }
+
+    fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.0.backend.try_lock_range(start, end)
+    }
+
+    fn try_lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.0.backend.try_lock_shared_range(start, end)
+    }
+
+    fn lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.0.backend.lock_range(start, end)
+    }
+
+    fn lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.0.backend.lock_shared_range(start, end)
+    }
+
+    fn query_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.0.backend.query_lock_range(start, end)
+    }
+
+    fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.0.backend.unlock_range(start, end)
+    }
+}
