@@ -2,8 +2,15 @@
 --
 --     psql -XqAt -v ON_ERROR_STOP=1 -v since=-infinity -f events.sql "$SCALE_DATABASE_URL" | scale-metrics import --url … -
 --
+-- With `-v kept_from=2024-05-01`, what ended before that is left out: a server with a retention refuses it, and all that stands
+-- beside it in the same request.
+--
 -- It only reads, in one snapshot. For the tables of Scale 6; docs/scale.md tells what goes where.
 \set FETCH_COUNT 10000
+\if :{?kept_from}
+\else
+\set kept_from -infinity
+\endif
 SET TIME ZONE 'UTC';
 BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
 
@@ -33,7 +40,7 @@ SELECT json_strip_nulls(json_build_object(
     'last_modified', last_modified))
 FROM job
 WHERE last_modified >= :'since'::timestamptz
-    AND (ended IS NOT NULL OR status NOT IN ('COMPLETED', 'FAILED', 'CANCELED'))
+    AND (ended >= :'kept_from'::timestamptz OR status NOT IN ('COMPLETED', 'FAILED', 'CANCELED'))
 ORDER BY last_modified, id;
 
 -- Executions that have ended; Scale writes their row once, at the end.
@@ -47,6 +54,7 @@ SELECT json_strip_nulls(json_build_object(
             AND task->>'started' IS NOT NULL AND task->>'ended' IS NOT NULL)))
 FROM job_exe_end
 WHERE created >= :'since'::timestamptz
+    AND ended >= :'kept_from'::timestamptz
 ORDER BY created, job_exe_id;
 
 SELECT json_strip_nulls(json_build_object(
@@ -55,7 +63,7 @@ SELECT json_strip_nulls(json_build_object(
     'ingest_started', ingest_started, 'ingest_ended', ingest_ended, 'last_modified', last_modified))
 FROM ingest
 WHERE last_modified >= :'since'::timestamptz
-    AND (ingest_ended IS NOT NULL OR status NOT IN ('DEFERRED', 'INGESTED', 'ERRORED', 'DUPLICATE'))
+    AND (ingest_ended >= :'kept_from'::timestamptz OR status NOT IN ('DEFERRED', 'INGESTED', 'ERRORED', 'DUPLICATE'))
 ORDER BY last_modified, id;
 
 COMMIT;

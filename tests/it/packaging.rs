@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::completions::{commands, flags, output_of};
 use crate::support::process::program;
-use crate::support::{TestServer, builtin_error, failed_execution, ingest, strike, with, worked_example};
+use crate::support::{TestServer, builtin_error, failed_execution, ingest, job_type, strike, with, worked_example};
 
 const DASHBOARD: &str = "packaging/grafana/dashboards/scale-metrics.json";
 const DATA_SOURCE: &str = "packaging/grafana/provisioning/datasources/scale-metrics.yaml";
@@ -95,6 +95,7 @@ fn every_request_of_the_dashboard_is_answered_with_what_it_shows() {
                     &answer["results"][0]["values"]
                 }
                 "choices" => &answer["choices"],
+                "results" => &answer["results"],
                 // The job types, whose name and version are put together.
                 selector => {
                     assert!(selector.contains("$choice.title") && selector.contains("$choice.version"), "{selector}");
@@ -107,11 +108,32 @@ fn every_request_of_the_dashboard_is_answered_with_what_it_shows() {
             assert!(!rows.is_empty(), "{url} shows nothing");
             for column in query["columns"].as_array().unwrap() {
                 let selector = column["selector"].as_str().unwrap();
-                assert!(rows.iter().all(|row| !row[selector].is_null()), "{url} has no `{selector}`");
+                let value = |row: &Value| selector.split('.').fold(row.clone(), |value, name| value[name].clone());
+                assert!(rows.iter().all(|row| !value(row).is_null()), "{url} has no `{selector}`");
             }
         }
     }
     assert_eq!(asked, BTreeSet::from(["errors", "ingests", "job-types"].map(str::to_owned)));
+}
+
+#[test]
+fn a_single_error_is_among_the_top_errors() {
+    let server = TestServer::start();
+    server.accept(&[
+        job_type(1, "one"),
+        builtin_error(8, "lonely", "DATA"),
+        failed_execution(1, 1, 8, "2015-01-01T00:00:00Z"),
+    ]);
+    let dashboard: Value = serde_json::from_str(&read(DASHBOARD)).unwrap();
+    let panels = dashboard["panels"].as_array().unwrap();
+    let top = panels.iter().find(|panel| panel["title"] == "Top errors").unwrap();
+    let target = &top["targets"][0];
+    let rows = server.get(&filled_in(target["url"].as_str().unwrap(), "null", "day")).json();
+    let rows = rows[target["root_selector"].as_str().unwrap()].as_array().unwrap();
+    let selectors = target["columns"].as_array().unwrap().iter().map(|column| column["selector"].as_str().unwrap());
+    let shown: Vec<_> =
+        selectors.map(|name| rows[0].pointer(&format!("/{}", name.replace('.', "/"))).unwrap()).collect();
+    assert_eq!((rows.len(), json!(shown)), (1, json!(["lonely", "DATA", 1])));
 }
 
 #[test]
@@ -324,4 +346,17 @@ fn the_image_has_every_target_that_the_manifest_names() {
         assert!(recipe.contains(&format!("COPY tests/{target} tests/{target}\n")), "{target} is not copied");
         assert!(ignored.contains(&format!("!tests/{target}\n")), "{target} does not go to the builder");
     }
+}
+
+#[test]
+fn what_ended_before_the_retention_can_be_left_out_of_scales_events() {
+    let sql = read("packaging/scale/events.sql");
+    // What ends and is refused when it is too old. What has not ended is of no day.
+    for (table, end) in [("job", "ended"), ("job_exe_end", "ended"), ("ingest", "ingest_ended")] {
+        let (_, condition) = sql.split_once(&format!("FROM {table}\nWHERE")).unwrap();
+        let condition = condition.split("ORDER BY").next().unwrap();
+        assert!(condition.contains(&format!("{end} >= :'kept_from'::timestamptz")), "{table}: {condition}");
+    }
+    assert!(sql.contains("\\if :{?kept_from}\n\\else\n\\set kept_from -infinity\n"), "it need not be given");
+    assert!(typed(&read("docs/scale.md")).iter().any(|line| line.contains("psql") && line.contains("-v kept_from=")));
 }
