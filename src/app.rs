@@ -48,7 +48,7 @@ pub enum StartError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}")]
+    #[error("cannot listen on {address}{}", hint(source))]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -67,6 +67,15 @@ enum Event {
     Opened(Result<(), StoreError>),
     /// A thread has ended that must not.
     Ended(String),
+}
+
+/// What to do about an address that another program has.
+fn hint(source: &io::Error) -> &'static str {
+    if source.kind() == io::ErrorKind::AddrInUse {
+        "; if another scale-metrics runs there, `--listen 127.0.0.1:0` takes a free port"
+    } else {
+        ""
+    }
 }
 
 /// The running program.
