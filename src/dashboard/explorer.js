@@ -3,7 +3,7 @@
 import { ROOT, details, hasToken, path, read, save } from "./api.js";
 import { Chart } from "./chart.js";
 import { h, note } from "./dom.js";
-import { picker } from "./picker.js";
+import { picker, titlesOf } from "./picker.js";
 import { rangeBar, rangeOf, zoom } from "./range.js";
 import { change, current } from "./state.js";
 
@@ -84,7 +84,7 @@ export function explorer(view) {
       ...shown.map((name) => ["column", name]), ...ids.map((id) => ["choice_id", String(id)]),
       ...asked.parameters, ["resolution", asked.resolution],
     ];
-    summary.textContent = `${known.title}, ${ids.length === 0 ? "all together" : ids.length === 1 ? "one choice" : `${ids.length} choices`}, ${asked.title}, by ${asked.resolution}`;
+    summary.textContent = `${known.title}, ${ids.length === 0 ? "all together" : ids.length === 1 ? titlesOf(known.choices).get(ids[0]) ?? "one choice" : `${ids.length} choices`}, ${asked.title}, by ${asked.resolution}`;
     const unknown = [...new Set(state.keys())].filter((name) => !KNOWN.includes(name));
     ignored.hidden = unknown.length === 0;
     ignored.textContent = `Ignored, since the explorer knows no such parameters: ${unknown.join(", ")}`;

@@ -5,7 +5,7 @@ import { Failure, ROOT, details, path, plotData, read } from "./api.js";
 import { Chart } from "./chart.js";
 import { calmly, h, name, note, svg } from "./dom.js";
 import { capital, duration, exact, instant, percent, sentence } from "./format.js";
-import { isMeant, titleOf } from "./picker.js";
+import { isMeant, titlesOf } from "./picker.js";
 import { rangeBar, rangeOf, zoom } from "./range.js";
 import { change, current } from "./state.js";
 import { number, rate, trend } from "./trend.js";
@@ -109,7 +109,8 @@ export function overview(view) {
   const range = rangeBar();
   const sections = SECTIONS.map((spec) => new Section(spec));
   const empty = emptyState();
-  const body = h("div", { class: "sections" }, sections.map(({ element }) => element));
+  const elsewhere = h("div", { id: "elsewhere" });
+  const body = h("div", { class: "sections" }, elsewhere, sections.map(({ element }) => element));
   const head = h("div", { class: "head" }, h("h1", {}, "Overview"), range.element);
   return async (isCurrent) => {
     const state = current();
@@ -120,10 +121,29 @@ export function overview(view) {
     if (!isCurrent()) return;
     const known = answers.find((answer) => answer !== null);
     if (known) range.update(asked, { from: instant(known.started), to: instant(known.ended) });
+    const isQuiet = answers.every((answer) => answer === null || Object.values(answer.all.values).every((value) => !value));
     const hasNothing = answers.every((answer) => answer?.count === 0) && (await isEmpty());
+    const days = isQuiet && !hasNothing && known ? await daysWithData() : null;
+    if (!isCurrent()) return;
+    elsewhere.replaceChildren(...(days === null ? [] : [pointTo(days)]));
     if (hasNothing === empty.isConnected && body.isConnected !== hasNothing) return;
     view.replaceChildren(...(hasNothing ? [empty] : [head, body]));
   };
+}
+
+/** The first and the last day on which anything ended, or null. */
+async function daysWithData() {
+  const all = await Promise.all(SECTIONS.map(({ type }) => plotData(type, [["column", "total_count"], ["resolution", "day"], ["ended", "9999-12-31"]])));
+  const series = all.map(({ results }) => results[0]).filter(({ min_x: first }) => first !== null);
+  if (series.length === 0) return null;
+  return [series.map(({ min_x: first }) => first).sort()[0], series.map(({ max_x: last }) => last).sort().at(-1)];
+}
+
+/** Says that there is nothing in this range, and leads to where there is. */
+function pointTo([first, last]) {
+  const show = () => change({ range: null, started: `${first}T00:00`, ended: `${last}T23:59` });
+  return h("p", { class: "elsewhere", role: "status" }, `Nothing ended in this range. There is data from ${first} to ${last}. `,
+    h("button", { type: "button", onclick: show }, "Show it"));
 }
 
 /** Whether nothing was ever posted. */
@@ -189,7 +209,7 @@ class Section {
     const { spec } = this;
     const keys = [...new Set([...spec.tiles, ...spec.table].flatMap(({ order }) => order?.split("/") ?? [])
       .concat(spec.charts.flatMap(({ columns, parts }) => (parts ? columns : []))))];
-    const parameters = [...keys.map((key) => ["column", key]), ...range.parameters, ["against", range.against]];
+    const parameters = [...keys.map((key) => ["column", key]), ...range.elapsed, ["against", range.against]];
     try {
       const [all, rows] = await this.table.read(parameters, state);
       this.problem.replaceChildren();
@@ -301,7 +321,8 @@ class ChoicesTable {
     this.#showPages(totals, Number(state.get(this.keys.page) ?? 1));
     const focused = this.body.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
     this.sparks = new Map();
-    const rows = totals.results.map((result) => this.#row(result, range, state));
+    const titles = titlesOf(totals.results.map(({ choice }) => choice));
+    const rows = totals.results.map((result) => this.#row(result, titles, state));
     if (rows.length === 0) {
       const none = this.search.value === "" ? "Nothing ended in this range or before it." : "Nothing is called so.";
       rows.push(h("tr", {}, h("td", { colspan: this.heads.length, class: "note" }, none)));
@@ -311,7 +332,7 @@ class ChoicesTable {
     await this.#sparks(totals, range);
   }
 
-  #row({ choice, values, before }, range, state) {
+  #row({ choice, values, before }, titles, state) {
     const query = new URLSearchParams([["type", this.spec.type], ["choice_id", choice.id]]);
     for (const key of this.spec.charts[0].columns) query.append("column", key);
     query.append("kind", this.spec.charts[0].kind);
@@ -324,7 +345,7 @@ class ChoicesTable {
       if (worse !== undefined && before !== null) parts.push(trend(form, of(values), of(before), worse, true));
       return h("td", {}, parts);
     });
-    return h("tr", {}, h("th", { scope: "row" }, h("a", { href: `${ROOT}explorer/?${query}` }, name(titleOf(choice)))), spark, cells);
+    return h("tr", {}, h("th", { scope: "row" }, h("a", { href: `${ROOT}explorer/?${query}` }, name(titles.get(choice.id)))), spark, cells);
   }
 
   #showPages({ count, next, previous }, page) {

@@ -10,6 +10,19 @@ export function titleOf(choice) {
   return choice.version ? `${choice.title} ${choice.version}` : choice.title;
 }
 
+/** What each choice is called so that no two are called the same, by id: where titles are equal, with the name or else the id. */
+export function titlesOf(choices) {
+  const count = (texts) => texts.reduce((counts, text) => counts.set(text, (counts.get(text) ?? 0) + 1), new Map());
+  const titles = choices.map(titleOf);
+  const withNames = choices.map((choice, place) => `${titles[place]} (${choice.name})`);
+  const [sameTitles, sameNames] = [count(titles), count(withNames)];
+  return new Map(choices.map((choice, place) => {
+    if (sameTitles.get(titles[place]) === 1) return [choice.id, titles[place]];
+    const isTold = choice.name !== choice.title && sameNames.get(withNames[place]) === 1;
+    return [choice.id, isTold ? withNames[place] : `${titles[place]} (id ${choice.id})`];
+  }));
+}
+
 /** Whether a choice is meant by what was typed: every word is somewhere in its names. */
 export function isMeant(choice, typed) {
   const text = `${choice.id} ${choice.title} ${choice.name} ${choice.version ?? ""} ${choice.category ?? ""}`.toLowerCase();
@@ -93,7 +106,7 @@ export function picker({ label, pick }) {
     element,
     update(all, ids) {
       [choices, chosen] = [all, ids];
-      const titles = new Map(all.map((choice) => [choice.id, titleOf(choice)]));
+      const titles = titlesOf(all);
       chips.replaceChildren(...ids.map((id) => {
         const title = titles.get(id) ?? `Unknown: ${id}`;
         return h("li", {}, h("bdi", { class: "name", title }, title),

@@ -4,7 +4,8 @@ import { h } from "./dom.js";
 import { instant, minute } from "./format.js";
 import { change } from "./state.js";
 
-const HOUR_MS = 3_600_000;
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
 const DAY_MS = 24 * HOUR_MS;
 /** Up to this length, hours tell more than days. */
 const HOURLY_MS = 3 * DAY_MS;
@@ -20,10 +21,10 @@ const PRESETS = [
 
 /**
  * The range that the state names, or else `fallback`:
- * `parameters` for the API, `resolution`, `against` (how much earlier the period begins that it is compared with), and
+ * `parameters` for the API, `elapsed` (the same without what is still to come), `resolution`, `against` (how much earlier the period begins that it is compared with), and
  * `title`.
  */
-export function rangeOf(state, fallback) {
+export function rangeOf(state, fallback, now = Date.now()) {
   const asked = state.get("resolution");
   const resolution = (length_ms) => (["hour", "day"].includes(asked) ? asked : length_ms <= HOURLY_MS ? "hour" : "day");
   const [started, ended] = ["started", "ended"].map((name) => instant(state.get(name) ?? ""));
@@ -32,18 +33,21 @@ export function rangeOf(state, fallback) {
     return {
       name: null,
       parameters: [["started", minute(started)], ["ended", minute(ended)]],
+      // What is not over yet is compared with as much of the time before: 17 hours of a day with 17 hours.
+      elapsed: [["started", minute(started)], ["ended", minute(started + MINUTE_MS <= now && now < ended ? now : ended)]],
       resolution: resolution(ended - started),
       against: `PT${hours}H`,
       title: "the range",
     };
   }
   const preset = PRESETS.find(({ name }) => name === state.get("range")) ?? PRESETS.find(({ name }) => name === fallback);
-  const isHours = preset.ms <= HOURLY_MS;
-  // Days are whole ones, so that no bar is of a part of a day but the last.
-  const first = new Date(Math.floor(Date.now() / DAY_MS) * DAY_MS - preset.ms + DAY_MS).toISOString().slice(0, 10);
+  const bucket_ms = preset.ms <= HOURLY_MS ? HOUR_MS : DAY_MS;
+  // Hours and days are whole ones, so that no bar is of a part of one but the last, and the last one ends now: 24 bars are 24 h.
+  const parameters = [["started", minute(Math.floor(now / bucket_ms) * bucket_ms - preset.ms + bucket_ms)]];
   return {
     name: preset.name,
-    parameters: [["started", isHours ? preset.name : first]],
+    parameters,
+    elapsed: parameters,
     resolution: resolution(preset.ms),
     against: preset.name,
     title: `last ${preset.title}`,

@@ -1,10 +1,16 @@
 // Whether something has become more or less than in the period before, and whether that is bad.
 
 import { h } from "./dom.js";
-import { exact, exactly, inUnits, percent } from "./format.js";
+import { exactly, inUnits, percent } from "./format.js";
 
 /** Less of a change than this is none. */
 const SAME = 0.005;
+/** A rise by more than this is told by what it was before: "158 times" says more of how little there was. */
+const MANY = 9.995;
+/** Fewer than so many are no base for a percentage: 3 after 2 are not "▲ 50 %". */
+const FEW = 10;
+
+const isTiny = (form, before) => form === "count" && before < FEW;
 
 /** A number as it is shown, by its form: `rate`, or the units of a column. */
 export function shown(form, value) {
@@ -37,7 +43,7 @@ export function trend(form, now, before, worse, isShort = false) {
   const kind = worse === null ? "" : direction === worse ? "worse" : "better";
   const amount = difference === Infinity ? "from none" : form === "rate"
     ? `${Math.abs(difference * 100).toFixed(1)} ${isShort ? "pp" : "points"}`
-    : difference >= 9.995 ? `${exact(Math.round(difference + 1))} times` : `${Math.round(Math.abs(difference) * 100)} %`;
+    : isTiny(form, before) || difference >= MANY ? `from ${shown(form, before)}` : `${Math.round(Math.abs(difference) * 100)} %`;
   const arrow = h("span", { "aria-hidden": "true" }, direction === "up" ? "▲" : "▼");
   const spoken = h("span", { class: "spoken" }, `${direction} ${kind === "" ? "" : `(${kind}) `}`);
   return h("span", { class: `trend ${kind}`, title }, arrow, spoken, ` ${amount}`);

@@ -145,9 +145,10 @@ pub fn draw(drawing: &Drawing, query: &Query, plot: &Plot<'_>, choices: &Choices
     };
     let mut body = String::new();
     picture.write_marks(&mut body, rows());
-    picture.write_texts(&mut body, query.metrics.describe().title, rows().next().is_none());
+    let title = series::title(query, choices, with_ids);
+    picture.write_texts(&mut body, &title, rows().next().is_none());
     let description = describe(query, choices, span, drawing.kind, &picture.shown, &largest);
-    picture.whole(&body, query.metrics.describe().title, &description, &all)
+    picture.whole(&body, &title, &description, &all)
 }
 
 /// The time of a picture: from the beginning that was asked for, or else that of the values, to the end that was asked for.
@@ -229,7 +230,9 @@ impl Picture<'_> {
         )
         .expect(TAKEN);
         escape(&mut svg, &self.series(all));
-        write!(svg, r#""><title id="title-{id}">{title}</title><desc id="desc-{id}">"#).expect(TAKEN);
+        write!(svg, r#""><title id="title-{id}">"#).expect(TAKEN);
+        escape(&mut svg, title);
+        write!(svg, r#"</title><desc id="desc-{id}">"#).expect(TAKEN);
         escape(&mut svg, description);
         svg.push_str("</desc>");
         svg.push_str(body);

@@ -9,6 +9,8 @@ use crate::rollup::Scope;
 
 /// How many letters a name has in the legend at most.
 const NAME_LETTERS: usize = 40;
+/// How many letters of a choice's name are shown before its id, so that the legend has room for both.
+const SAME_LETTERS: usize = 12;
 /// How many letters of a title or version are taken at most: they may be as long as a body.
 const TITLE_LETTERS: usize = 200;
 
@@ -47,9 +49,16 @@ pub fn keys(query: &Query, with_ids: bool) -> Vec<String> {
 
 /// All series of a query, as people call them.
 pub(super) fn all(query: &Query, choices: &Choices, with_ids: bool) -> Vec<Series> {
-    let title = |column: &Column, scope| match choice(query, choices, scope) {
-        Some(choice) if with_ids => format!("{} · {choice}", column.title),
-        Some(_) | None => column.title.clone(),
+    let names: Vec<_> = scopes(query).iter().map(|&scope| choice(query, choices, scope)).collect();
+    let title = |column: &Column, scope| match (choice(query, choices, scope), scope) {
+        // Choices may have the same title; each of these series shows whose it is.
+        (Some(choice), Scope::Choice(id))
+            if with_ids && names.iter().flatten().filter(|name| **name == choice).count() > 1 =>
+        {
+            format!("{} · {} (id {})", column.title, shorten(&choice, SAME_LETTERS), id.get())
+        }
+        (Some(choice), _) if with_ids => format!("{} · {choice}", column.title),
+        _ => column.title.clone(),
     };
     pairs(query, &scopes(query))
         .zip(keys(query, with_ids))
@@ -59,6 +68,18 @@ pub(super) fn all(query: &Query, choices: &Choices, with_ids: bool) -> Vec<Serie
             Series { number, key, name: shorten(&title, NAME_LETTERS), title, units: column.units }
         })
         .collect()
+}
+
+/// The title of a picture: the metrics type, and the choice where there is one whose series do not name it.
+pub(super) fn title(query: &Query, choices: &Choices, with_ids: bool) -> String {
+    let title = query.metrics.describe().title;
+    match query.selection.scopes().as_slice() {
+        &[scope] if !with_ids => match choice(query, choices, scope) {
+            Some(choice) => format!("{title} · {}", shorten(&choice, NAME_LETTERS)),
+            None => title.to_owned(),
+        },
+        _ => title.to_owned(),
+    }
 }
 
 /// Whose values there are, for people.

@@ -8,6 +8,7 @@ mod docs_page;
 mod explorer;
 mod harness;
 mod looks;
+mod misleading;
 #[path = "../it/support/nginx.rs"]
 mod nginx;
 mod overview;

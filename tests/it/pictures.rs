@@ -435,3 +435,29 @@ fn parameters_that_are_empty_count_as_not_given() {
         Picture::of(&server, &format!("{TWO}&kind=&width=&height=null&theme=&legend=&hidden=&format=pdf&page=7"));
     assert_eq!(empty.0, plain);
 }
+
+#[test]
+fn a_picture_of_one_choice_says_which_and_equal_titles_have_ids() {
+    let server = TestServer::start();
+    server.accept(&[
+        json!({"kind": "strike", "id": 1, "name": "one", "title": "North & South"}),
+        json!({"kind": "strike", "id": 2, "name": "two", "title": "North & South"}),
+        json!({"kind": "ingest", "id": 1, "strike": 1, "status": "INGESTED", "ingest_ended": "2015-01-01T00:00:00Z"}),
+    ]);
+    let picture = |query: &str| {
+        let answer = server.get(&format!("/v6/metrics/ingests/plot.svg?column=total_count&{query}"));
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.text()
+    };
+    let of_one = picture("choice_id=1");
+    assert_eq!(of_one.matches(">Ingests · North &amp; South<").count(), 2, "the title, seen and heard: {of_one}");
+    let of_all = picture("");
+    assert_eq!(of_all.matches(">Ingests<").count(), 2, "{of_all}");
+    let of_both = picture("choice_id=1&choice_id=2");
+    for id in [1, 2] {
+        assert!(
+            of_both.contains(&format!("North &amp; South (id {id})")) || of_both.contains(&format!("… (id {id})")),
+            "{of_both}"
+        );
+    }
+}
