@@ -149,6 +149,11 @@ struct TwoTargets;
 #[error("there is no database in `{}`", .0.display())]
 struct NoDatabase(PathBuf);
 
+/// Standard output cannot be written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot print")]
+struct NotPrinted(#[source] io::Error);
+
 /// The clock is not believed.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error(
@@ -211,6 +216,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     telemetry::flush();
     match result {
         Ok(()) => ExitCode::SUCCESS,
+        // Whoever read standard output has seen enough, such as `head`.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&format!("error: {}", chain(error.as_ref())));
             ExitCode::from(if cannot_start(&error) { CANNOT_START } else { FAILED })
@@ -218,9 +225,18 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "what a command has to say, also where logging never started")]
+/// Prints a line on standard error, also where logging never started. If that is closed or full, the exit status still tells.
 fn complain(line: &str) {
-    eprintln!("{line}");
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Whether standard output was closed by its reader.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.is::<NotPrinted>()
+        && error
+            .chain()
+            .filter_map(|cause| cause.downcast_ref::<io::Error>())
+            .any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
 }
 
 fn cannot_start(error: &anyhow::Error) -> bool {
@@ -258,7 +274,7 @@ fn execute(cli: Cli, has_url_flag: bool) -> anyhow::Result<()> {
     warn_of_unknown_variables();
     outlive_file_limits().context("cannot handle signals")?;
     if cli.print_config {
-        return write!(io::stdout(), "{settings}").context("cannot print the settings");
+        return Ok(write!(io::stdout(), "{settings}").map_err(NotPrinted)?);
     }
     let flags = TargetFlags { url: has_url_flag, data: settings.is_flag("--data") };
     let config = settings.config;
@@ -365,7 +381,7 @@ fn warn_of_unknown_variables() {
 fn print_completions(shell: Shell) -> anyhow::Result<()> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "scale-metrics", &mut script);
-    io::stdout().write_all(&script).context("the script could not be written")
+    Ok(io::stdout().write_all(&script).map_err(NotPrinted)?)
 }
 
 /// The database in the data directory, which must be there.
@@ -497,7 +513,7 @@ fn run_demo(mut config: Config) -> anyhow::Result<()> {
 
 /// Prints what the command was asked for.
 fn print(text: &str) -> anyhow::Result<()> {
-    writeln!(io::stdout(), "{text}").context("cannot print")
+    Ok(writeln!(io::stdout(), "{text}").map_err(NotPrinted)?)
 }
 
 /// Within how long a second signal says the same as the first.
@@ -512,6 +528,8 @@ struct StopSignals {
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    /// The terminal is closed; `None` where that was ignored from the start, as `nohup` does.
+    hangup: Option<Signal>,
 }
 
 impl StopSignals {
@@ -520,8 +538,9 @@ impl StopSignals {
         let context = runtime.enter();
         let terminate = signal(SignalKind::terminate())?;
         let interrupt = signal(SignalKind::interrupt())?;
+        let hangup = if ignores_hangup() { None } else { Some(signal(SignalKind::hangup())?) };
         drop(context);
-        Ok(Self { runtime, signals: Signals { terminate, interrupt } })
+        Ok(Self { runtime, signals: Signals { terminate, interrupt, hangup } })
     }
 
     /// Opens the database, then serves; see [`wait_and_stop`](Self::wait_and_stop). Told to stop before the database is open, it ends
@@ -605,12 +624,21 @@ async fn open_and_tell(app: &mut App) -> Result<(), StartError> {
     }
 }
 
+/// Whether the process was started with SIGHUP ignored. Where the system does not say, it was not.
+fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    ignored & (1 << (libc::SIGHUP - 1)) != 0
+}
+
 impl Signals {
     /// The name of the signal by which the process is told to stop.
     async fn told(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
+            Some(()) = async { self.hangup.as_mut()?.recv().await } => "SIGHUP",
         }
     }
 

@@ -101,7 +101,7 @@ impl Input {
     fn ask(address: String, token: Option<&str>) -> Result<Self, ExportError> {
         let unreachable =
             |error: ureq::Error| ExportError::Unreachable { address: address.clone(), detail: error.to_string() };
-        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        let agent: ureq::Agent = crate::client::config(&address).build().into();
         let mut request = agent.get(&address).header("Accept-Encoding", "gzip");
         if let Some(token) = token {
             request = request.header("Authorization", format!("Bearer {token}"));

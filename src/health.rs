@@ -42,7 +42,7 @@ pub fn url_of(listen: SocketAddr) -> String {
 /// Asks the server at `url` whether it is ready.
 pub fn check(url: &str) -> Result<(), HealthError> {
     let address = format!("{url}/readyz");
-    let agent = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).build();
+    let agent = crate::client::config(url).timeout_global(Some(PATIENCE)).build();
     let agent: ureq::Agent = agent.into();
     let answer = agent.get(&address).call().and_then(|mut answer| {
         let said = answer.body_mut().read_to_string()?;

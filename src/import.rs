@@ -268,7 +268,7 @@ impl Sink {
     fn open(target: &Target) -> Result<Self, ImportError> {
         match target {
             Target::Server { url, token } => {
-                let agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+                let agent = crate::client::config(url).build().into();
                 let address = format!("{url}/v6/events/");
                 Ok(Self::Server(Server { agent, address, token: token.clone() }))
             }

@@ -25,6 +25,7 @@ pub mod app;
 pub mod catalog;
 pub mod check;
 pub mod cli;
+mod client;
 pub mod config;
 mod dashboard;
 pub mod demo;

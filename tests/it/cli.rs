@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -113,8 +113,8 @@ fn the_data_directory_is_made_if_missing_and_the_database_is_a_file_in_it() {
 }
 
 #[test]
-fn sigterm_and_sigint_exit_0() {
-    for signal in ["TERM", "INT"] {
+fn sigterm_sigint_and_sighup_exit_0() {
+    for signal in ["TERM", "INT", "HUP"] {
         let directory = TempDir::new().unwrap();
         let server = Serving::serve(directory.path());
         let mut idle = server.client.connect();
@@ -306,6 +306,56 @@ fn an_address_in_use_stops_the_start() {
     let address = first.client.address().to_string();
     let line = refusal(&mut program(directory.path(), &["serve", "--listen", &address, "--data", "other"]));
     assert!(line.contains(&address) && line.contains("--listen 127.0.0.1:0"), "{line}");
+}
+
+#[test]
+fn the_exit_status_is_the_same_where_standard_error_cannot_be_written() {
+    let directory = TempDir::new().unwrap();
+    fs::write(directory.path().join("occupied"), "not a directory").unwrap();
+    for (redirection, arguments, status) in [
+        ("2>/dev/full", "serve --listen 127.0.0.1:0 --data occupied", 2),
+        ("2>&-", "serve --listen 127.0.0.1:0 --data occupied", 2),
+        ("2>/dev/full", "no-such-command", 2),
+        ("2>/dev/full", "import --data data missing.ndjson", 1),
+        ("2>&-", "import --data data missing.ndjson", 1),
+    ] {
+        let mut shell = Command::new("sh");
+        let script = format!("exec \"$0\" {arguments} {redirection}");
+        shell.current_dir(directory.path()).args(["-c", &script, env!("CARGO_BIN_EXE_scale-metrics")]);
+        assert_eq!(shell.status().unwrap().code(), Some(status), "{arguments} {redirection}");
+    }
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_error() {
+    let directory = TempDir::new().unwrap();
+    for arguments in [&["openapi"][..], &["completions", "bash"], &["token", "x", "--scope", "read"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = program(directory.path(), arguments).stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
+        let output = output.wait_with_output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{arguments:?}");
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_server_on_this_machine_is_asked_directly_whatever_proxy_there_is() {
+    let directory = TempDir::new().unwrap();
+    let server = Serving::serve(directory.path());
+    fs::write(directory.path().join("events.ndjson"), to_ndjson(&many_jobs(3))).unwrap();
+    let url = format!("http://{}", server.client.address());
+    for arguments in [&["health"][..], &["import", "events.ndjson"], &["export"]] {
+        let mut command = program(directory.path(), arguments);
+        command.args(["--url", &url]);
+        for variable in ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
+            // Nothing listens there.
+            command.env(variable, "http://127.0.0.1:1");
+        }
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    assert_eq!(jobs_counted(&server.client), 3);
 }
 
 // import.

@@ -18,11 +18,10 @@ mod write;
 
 use std::fmt;
 
-use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::Object;
-use object::read_object;
+use object::{Culprit, read_object};
 use value::{Shape, Value, read_as_shape};
 pub use write::{write_choices, write_event};
 
@@ -62,20 +61,25 @@ pub enum NotJson {
 
 /// Reads an `application/json` body, one object or an array of them, and gives each object to `take`.
 pub fn read_json(body: &[u8], mut take: impl FnMut(Read)) -> Result<(), NotJson> {
-    let text = text_of(body)
+    let text = text_of(without_bom(body))
         .map_err(|(line, column)| NotJson::Body(format!("invalid utf-8 at line {line} column {column}")))?;
-    let mut json = serde_json::Deserializer::from_str(text);
     let is_array = text.trim_ascii_start().starts_with('[');
-    let read = if is_array {
-        json.deserialize_seq(Elements(&mut take))
-    } else {
-        Line::deserialize(&mut json).map(|Line(object)| take(object))
+    if !is_array {
+        return read_alone(text).map(take).map_err(|error| NotJson::Body(error.to_string()));
+    }
+    let mut json = serde_json::Deserializer::from_str(text);
+    let mut taken = 0;
+    let counted = &mut |object| {
+        taken += 1;
+        take(object);
     };
-    read.and_then(|()| json.end()).map_err(|error| NotJson::Body(error.to_string()))
+    let read = json.deserialize_seq(Elements(counted)).and_then(|()| json.end());
+    read.or_else(|error| read_apart(text, taken, &mut take).ok_or_else(|| NotJson::Body(error.to_string())))
 }
 
 /// Reads an `application/x-ndjson` body, an object a line, and gives each object to `take`. Blank lines are skipped.
 pub fn read_ndjson(body: &[u8], mut take: impl FnMut(Read)) -> Result<(), NotJson> {
+    let body = without_bom(body);
     let text = text_of(body)
         .map_err(|(line, column)| NotJson::Line { line, detail: format!("invalid utf-8 at column {column}") })?;
     let ends = memchr::memchr_iter(b'\n', body).chain([body.len()]);
@@ -86,14 +90,53 @@ pub fn read_ndjson(body: &[u8], mut take: impl FnMut(Read)) -> Result<(), NotJso
         if line.trim_ascii().is_empty() {
             continue;
         }
-        let Line(object) = serde_json::from_str(line).map_err(|error| {
+        take(read_alone(line).map_err(|error| {
             // The parser counts lines within what it is given, which is a single one.
             let detail = error.to_string().replace(" at line 1 column ", " at column ");
             NotJson::Line { line: place + 1, detail }
-        })?;
-        take(object);
+        })?);
     }
     Ok(())
+}
+
+/// Reads a text that is one object. JSON that the parser cannot represent, such as `1e400` or half of a surrogate pair, is a
+/// problem of the object.
+fn read_alone(text: &str) -> serde_json::Result<Read> {
+    serde_json::from_str(text).map(|Line(object)| object).or_else(|error| {
+        if serde_json::from_str::<IgnoredAny>(text).is_err() {
+            return Err(error);
+        }
+        let mut field = Culprit::default();
+        let found = serde_json::Deserializer::from_str(text).deserialize_map(&mut field).err().unwrap_or(error);
+        let detail = found.to_string();
+        let detail = detail.split(" at line ").next().unwrap_or_default();
+        Ok(Err(vec![Problem { field: field.name(), detail: format!("cannot be read: {detail}") }]))
+    })
+}
+
+/// Reads the elements of an array from number `from` on, each by itself, after reading them together has failed. Slower, but one
+/// that cannot be represented does not end it. `None` if the text is not JSON.
+fn read_apart(text: &str, from: usize, take: &mut impl FnMut(Read)) -> Option<()> {
+    let mut rest = text.trim_ascii_start().strip_prefix('[')?;
+    for place in 0.. {
+        let mut values = serde_json::Deserializer::from_str(rest).into_iter::<IgnoredAny>();
+        values.next()?.ok()?;
+        let (element, behind) = rest.split_at(values.byte_offset());
+        if place >= from {
+            take(read_alone(element).ok()?);
+        }
+        let behind = behind.trim_ascii_start();
+        if let Some(behind) = behind.strip_prefix(']') {
+            return behind.trim_ascii().is_empty().then_some(());
+        }
+        rest = behind.strip_prefix(',')?;
+    }
+    None
+}
+
+/// The body without the byte order mark that some programs write in front.
+fn without_bom(body: &[u8]) -> &[u8] {
+    body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
 }
 
 /// The text of a body, or where it is none: line and column, from 1. Looked at once, as a whole: that is faster than

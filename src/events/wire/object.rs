@@ -117,6 +117,40 @@ impl<'de> Deserialize<'de> for Key {
     }
 }
 
+/// Finds the field at which reading an object fails.
+#[derive(Default)]
+pub(super) struct Culprit(Option<Key>);
+
+impl Culprit {
+    /// The field's name; `None` if it is not in the value of a field.
+    pub(super) fn name(self) -> Option<String> {
+        self.0.map(|key| match key {
+            Key::Field(field) => field.name().to_owned(),
+            Key::Unknown(name) => name,
+        })
+    }
+}
+
+impl<'de> Visitor<'de> for &mut Culprit {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<(), A::Error> {
+        loop {
+            self.0 = None;
+            let Some(key) = object.next_key()? else { return Ok(()) };
+            if matches!(self.0.insert(key), Key::Field(Field::Tasks)) {
+                object.next_value::<Tasks>()?;
+            } else {
+                object.next_value::<Value<'_>>()?;
+            }
+        }
+    }
+}
+
 /// The fields of one object, before its kind has looked at them.
 struct Fields<'a> {
     values: [Value<'a>; Field::ALL.len()],

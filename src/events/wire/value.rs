@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::SHOWN_CHARS;
-use crate::events::Task;
+use crate::events::{MAX_ID, Task};
 
 /// A JSON value as far as any field needs it. `null` is the same as absent.
 #[derive(Debug, Clone)]
@@ -57,6 +57,15 @@ pub(super) trait Shape<'de>: Sized {
     }
 }
 
+/// A whole number from 0 to 2^53-1 that was written with a point or an exponent, as in `7.0` and `7e0`. Within this range such
+/// numbers are exact.
+fn whole(value: f64) -> Option<u64> {
+    #[expect(clippy::cast_precision_loss, reason = "up to 2^53 nothing is lost")]
+    let is_whole = (0.0..=MAX_ID as f64).contains(&value) && value.fract() == 0.0;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is whole and within bounds")]
+    is_whole.then_some(value as u64)
+}
+
 /// Reads any JSON value into its shape.
 pub(super) struct Any<S>(pub(super) PhantomData<S>);
 
@@ -84,7 +93,7 @@ impl<'de, S: Shape<'de>> Visitor<'de> for Any<S> {
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<S, E> {
-        Ok(S::value(Value::Number(value)))
+        Ok(S::value(whole(value).map_or(Value::Number(value), Value::Integer)))
     }
 
     fn visit_borrowed_str<E>(self, text: &'de str) -> Result<S, E> {

@@ -27,6 +27,60 @@ fn blank_lines_of_ndjson_are_skipped() {
 }
 
 #[test]
+fn a_byte_order_mark_in_front_is_skipped() {
+    let server = server();
+    let object = |id| format!("\u{feff}{}", job(id, 1, "FAILED", END));
+    assert_counts(&server.send("POST", EVENTS, &[JSON], object(1).as_bytes()), 1, 0, 0, 0);
+    assert_counts(&server.ndjson(&object(2)), 1, 0, 0, 0);
+    assert_counts(&server.ndjson("\u{feff}"), 0, 0, 0, 0);
+    assert_eq!(total_of_jobs(&server), 2);
+}
+
+#[test]
+fn whole_numbers_may_be_written_in_any_form() {
+    let server = server();
+    let body = |id: &str| format!(r#"{{"kind":"job","id":{id},"job_type":1.0,"status":"FAILED","ended":"{END}"}}"#);
+    assert_counts(&server.ndjson(&body("7")), 1, 0, 0, 0);
+    for same in ["7.0", "7e0", "70e-1", "0.7e1", "7.000E+0"] {
+        assert_counts(&server.ndjson(&body(same)), 0, 0, 1, 0);
+    }
+    assert_counts(&server.ndjson(&body("9007199254740991.0")), 1, 0, 0, 0);
+    for wrong in ["7.5", "0.0", "-7.0", "9007199254740992.0", "1e300", "1e-400"] {
+        assert_eq!(refused(&server.ndjson(&body(wrong))), BTreeSet::from([(0, Some("id".to_owned()))]), "{wrong}");
+    }
+}
+
+#[test]
+fn numbers_and_texts_that_nothing_can_hold_are_errors_of_their_object() {
+    let server = server();
+    let good = job(1, 1, "FAILED", END).to_string();
+    let huge = format!(r#"{{"kind":"job","id":1e400,"job_type":1,"status":"FAILED","ended":"{END}"}}"#);
+    let lone = r#"{"kind":"job_type","id":5,"version":"1","name":"\ud800"}"#;
+    let key = r#"{"kind":"strike","\udc00":1}"#;
+    let task = r#"{"kind":"job_execution","id":1,"job_type":1,"status":"RUNNING","tasks":[{"type":1e400}]}"#;
+    let objects = [&*good, &huge, lone, key, task, r#"{"kind":"job"}"#, &good];
+    let errors: BTreeSet<(u64, Option<String>)> = [
+        (1, Some("id")),
+        (2, Some("name")),
+        (3, None),
+        (4, Some("tasks")),
+        (5, Some("id")),
+        (5, Some("job_type")),
+        (5, Some("status")),
+    ]
+    .map(|(index, field): (u64, Option<&str>)| (index, field.map(str::to_owned)))
+    .into();
+    let array = format!(" [ {} ] ", objects.join(" , "));
+    assert_eq!(refused(&server.send("POST", EVENTS, &[JSON], array.as_bytes())), errors);
+    assert_eq!(refused(&server.ndjson(&objects.join("\n"))), errors);
+    let alone = refused(&server.send("POST", EVENTS, &[JSON], huge.as_bytes()));
+    assert_eq!(alone, BTreeSet::from([(0, Some("id".to_owned()))]));
+    let broken = format!("[{huge},\n{{x}}]");
+    server.send("POST", EVENTS, &[JSON], broken.as_bytes()).assert_refused(400, &["not JSON"]);
+    assert_eq!(total_of_jobs(&server), 0);
+}
+
+#[test]
 fn a_body_without_objects_is_fine_and_changes_nothing() {
     let server = server();
     let before = shown(&server);
