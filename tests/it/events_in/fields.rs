@@ -327,7 +327,7 @@ fn ids_are_integers_from_1_to_2_to_the_53_less_1() {
     }
     assert_eq!(choices(&server, "errors")[2]["id"], LARGEST_ID);
 
-    let wrong = ["0", "-1", "9007199254740992", "18446744073709551616", "1.0", "1.5", "1e0", "\"1\"", "true", "[1]"];
+    let wrong = ["0", "-1", "9007199254740992", "18446744073709551616", "0.0", "1.5", "1e-1", "\"1\"", "true", "[1]"];
     let ids: [(Value, &[&str]); 6] = [
         (job_type(1, "first"), &["id"]),
         (strike(1, "first"), &["id"]),
