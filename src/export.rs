@@ -8,10 +8,10 @@ use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use flate2::Compression;
-use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 
 use crate::events::wire::{write_choices, write_event};
+use crate::gunzip::Gunzip;
 use crate::import::Target;
 use crate::progress::{Progress, Unit};
 use crate::store::{Store, StoreError};
@@ -112,7 +112,7 @@ impl Input {
         match total {
             Some(total) if status == 200 => {
                 let body = answer.into_body().into_with_config().limit(u64::MAX).reader();
-                Ok(Self::Server { address, total, lines: Box::new(MultiGzDecoder::new(BufReader::new(body))) })
+                Ok(Self::Server { address, total, lines: Box::new(Gunzip::new(BufReader::new(body))) })
             }
             _ => {
                 let body = answer.body_mut().read_to_string().map_err(unreachable)?;

@@ -65,6 +65,8 @@ pub struct Figures {
     objects: IntCounterVec,
     /// Objects that were refused.
     pub invalid: IntCounter,
+    /// Events that end in the future.
+    pub future: IntCounter,
     commit_seconds: Histogram,
     /// Groups of requests that could not be committed.
     pub commit_failures: IntCounter,
@@ -132,6 +134,10 @@ impl Default for Figures {
             invalid: counter(
                 "scale_metrics_events_invalid_total",
                 "Objects that were refused; nothing of their requests was stored.",
+            ),
+            future: counter(
+                "scale_metrics_events_future_total",
+                "Events that were taken in and end more than five minutes after the server's now.",
             ),
             commit_seconds: register(
                 &registry,

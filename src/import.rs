@@ -11,13 +11,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use flate2::bufread::MultiGzDecoder;
 use serde::Deserialize;
 
+use crate::events::future;
 use crate::events::request::Draft;
 use crate::events::wire::{self, NotJson};
+use crate::gunzip::Gunzip;
 use crate::progress::{Progress, Unit};
 use crate::store::{Opening, Store, StoreError};
+use crate::time::Clock;
 use crate::worker::group::{self, Receipt};
 
 /// The most lines of a batch.
@@ -100,19 +102,25 @@ pub fn run(files: &[PathBuf], target: &Target, max_line_bytes: usize) -> Result<
     let sink = Sink::open(target)?;
     let sizes = sizes.into_iter().sum();
     let mut progress = Progress::new(sizes, Unit::Bytes);
-    let mut total = Receipt::default();
+    let mut total = Imported::default();
     let import = |file: &PathBuf| import_file(file, &sink, max_line_bytes, &mut progress, &mut total);
     let imported = files.iter().try_for_each(import);
     drop(progress);
-    if imported.is_err() && total.accepted() > 0 {
-        tracing::warn!(objects = total.accepted(), "what came before is stored");
+    let accepted = total.receipt.accepted();
+    if imported.is_err() && accepted > 0 {
+        tracing::warn!(objects = accepted, "what came before is stored");
     }
     imported?;
-    let Receipt { created, updated, unchanged, stale } = total;
-    let accepted = total.accepted();
+    let Imported { receipt: Receipt { created, updated, unchanged, stale }, future } = total;
     let files = files.len();
     let plural = if files == 1 { "" } else { "s" };
     tracing::info!(accepted, created, updated, unchanged, stale, "imported {files} file{plural}");
+    if future > 0 {
+        tracing::warn!(
+            future,
+            "{future} events end in the future: is the clock right, and do times without an offset mean UTC?"
+        );
+    }
     Ok(())
 }
 
@@ -134,7 +142,7 @@ fn import_file(
     sink: &Sink,
     max_line_bytes: usize,
     progress: &mut Progress,
-    total: &mut Receipt,
+    total: &mut Imported,
 ) -> Result<(), ImportError> {
     let unreadable = |source| ImportError::Unreadable { file: file.to_owned(), source };
     let read_bytes = Arc::new(AtomicU64::new(0));
@@ -159,15 +167,29 @@ fn import_file(
             batch.lines.push(line);
         }
         if !batch.lines.is_empty() && (is_end || batch.is_full()) {
-            let receipt = sink.store(&batch)?;
-            total.add(receipt);
+            total.add(sink.store(&batch)?);
             let read_bytes = done_before + read_bytes.load(Ordering::Relaxed);
-            progress.set(read_bytes, || format!("imported {} objects", total.accepted()));
+            progress.set(read_bytes, || format!("imported {} objects", total.receipt.accepted()));
             batch = Batch::new(file);
         }
         if is_end {
             return Ok(());
         }
+    }
+}
+
+/// What became of the lines.
+#[derive(Debug, Clone, Copy, Default)]
+struct Imported {
+    receipt: Receipt,
+    /// How many are events that end in the future.
+    future: u64,
+}
+
+impl Imported {
+    fn add(&mut self, other: Self) {
+        self.receipt.add(other.receipt);
+        self.future += other.future;
     }
 }
 
@@ -258,6 +280,8 @@ struct Mistake {
 
 #[derive(Deserialize)]
 struct Accepted {
+    #[serde(default)]
+    future: u64,
     created: u64,
     updated: u64,
     unchanged: u64,
@@ -278,7 +302,7 @@ impl Sink {
         }
     }
 
-    fn store(&self, batch: &Batch<'_>) -> Result<Receipt, ImportError> {
+    fn store(&self, batch: &Batch<'_>) -> Result<Imported, ImportError> {
         match self {
             Self::Server(server) => server.post(batch),
             Self::Store(store) => {
@@ -293,8 +317,9 @@ impl Sink {
                         mistakes.map(|(index, problem)| (*index, problem.field.as_deref(), problem.detail.as_str())),
                     )
                 })?;
+                let future = future::count(&objects, Clock::System.now());
                 let applied = store.write(|changes| group::apply(changes, &[objects])).map_err(ImportError::Store)?;
-                Ok(applied.receipts[0])
+                Ok(Imported { receipt: applied.receipts[0], future })
             }
         }
     }
@@ -302,7 +327,7 @@ impl Sink {
 
 impl Server {
     /// Posts a batch; asks again while the server does not answer or cannot write, which never counts anything twice.
-    fn post(&self, batch: &Batch<'_>) -> Result<Receipt, ImportError> {
+    fn post(&self, batch: &Batch<'_>) -> Result<Imported, ImportError> {
         let address = &self.address;
         let mut wait = Duration::from_millis(200);
         let mut last = String::new();
@@ -335,7 +360,7 @@ impl Server {
                 && let Some(halves) = batch.halves()
             {
                 // The server's limit is smaller than a batch here; a half that is stored alone is stored for good.
-                let mut receipt = Receipt::default();
+                let mut receipt = Imported::default();
                 for half in &halves {
                     receipt.add(self.post(half)?);
                 }
@@ -346,9 +371,9 @@ impl Server {
                 continue;
             }
             if status == 200
-                && let Ok(Accepted { created, updated, unchanged, stale }) = serde_json::from_str(&body)
+                && let Ok(Accepted { created, updated, unchanged, stale, future }) = serde_json::from_str(&body)
             {
-                return Ok(Receipt { created, updated, unchanged, stale });
+                return Ok(Imported { receipt: Receipt { created, updated, unchanged, stale }, future });
             }
             let refusal = serde_json::from_str(&body).unwrap_or(Refusal { detail: body, errors: Vec::new() });
             if !refusal.errors.is_empty() {
@@ -370,7 +395,7 @@ fn open(file: &Path, read_bytes: Arc<AtomicU64>) -> io::Result<Box<dyn BufRead>>
     let source: Box<dyn Read> = if is_stdin(file) { Box::new(io::stdin()) } else { Box::new(File::open(file)?) };
     let mut source = BufReader::with_capacity(1 << 16, Counted { source, read_bytes });
     let is_packed = source.fill_buf()?.starts_with(&[0x1f, 0x8b]);
-    Ok(if is_packed { Box::new(BufReader::new(MultiGzDecoder::new(source))) } else { Box::new(source) })
+    Ok(if is_packed { Box::new(BufReader::new(Gunzip::new(source))) } else { Box::new(source) })
 }
 
 /// Counts what is read.

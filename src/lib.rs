@@ -10,6 +10,7 @@
 //! - [`worker`]: the rollup task, the one writer
 //! - [`store`]: events, definitions and rollups on disk
 //! - [`access`]: who may do what
+//! - `gunzip`: unpacking what clients and files pack
 //! - [`memory`]: what requests may hold together
 //! - [`figures`]: what the server counts of itself
 //! - [`picture`]: plots as pictures
@@ -36,6 +37,7 @@ pub mod figures;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzz;
+mod gunzip;
 pub mod health;
 pub mod import;
 pub mod memory;

@@ -16,7 +16,6 @@ use actix_web::http::header;
 use actix_web::rt::time::timeout;
 use actix_web::web::{Bytes, Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use flate2::read::MultiGzDecoder;
 use futures_util::StreamExt;
 use serde::Serialize;
 use tokio::sync::oneshot;
@@ -25,9 +24,10 @@ use utoipa::ToSchema;
 use super::connection::Phase;
 use super::{ApiError, State};
 use crate::access::Scope;
-use crate::events::Object;
 use crate::events::request::Draft;
 use crate::events::wire::{self, NotJson};
+use crate::events::{Object, future};
+use crate::gunzip::Gunzip;
 use crate::memory::{Full, Lease};
 use crate::worker::{Receipt, Request, WriteFailed};
 
@@ -62,13 +62,22 @@ pub(super) struct Accepted {
     unchanged: u64,
     /// How many were older than what was there, and so ignored.
     stale: u64,
+    /// How many are events that end more than five minutes after the server's now, as where a clock or a time zone is wrong; left
+    /// out if there are none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    future: u64,
 }
 
-impl From<Receipt> for Accepted {
-    fn from(receipt: Receipt) -> Self {
+impl Accepted {
+    fn new(receipt: Receipt, future: u64) -> Self {
         let Receipt { created, updated, unchanged, stale } = receipt;
-        Self { accepted: receipt.accepted(), created, updated, unchanged, stale }
+        Self { accepted: receipt.accepted(), created, updated, unchanged, stale, future }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// Stores the objects of a body, all or none. Answers when they are synced to disk and show in every read, so `?wait=true`
@@ -106,12 +115,14 @@ pub(super) async fn post(
     state.wait_until_open().await?;
     let (objects, lease) = read_when_there_is_room(&state, form, body, lease).await?;
     if objects.is_empty() {
-        return Ok(HttpResponse::Ok().json(Accepted::from(Receipt::default())));
+        return Ok(HttpResponse::Ok().json(Accepted::new(Receipt::default(), 0)));
     }
+    let future = future::count(&objects, state.clock.now());
     let (reply, answer) = oneshot::channel();
     state.queue.push(Request { objects, lease, reply })?;
     let receipt = answer.await.unwrap_or(Err(WriteFailed::Unavailable))?;
-    Ok(HttpResponse::Ok().json(Accepted::from(receipt)))
+    state.figures.future.inc_by(future);
+    Ok(HttpResponse::Ok().json(Accepted::new(receipt, future)))
 }
 
 /// What `wait` may be. Either way the answer comes when everything shows.
@@ -240,7 +251,7 @@ impl Form {
             return Ok(Cow::Borrowed(body));
         }
         let mut plain = Vec::new();
-        let mut unpacked = MultiGzDecoder::new(body);
+        let mut unpacked = Gunzip::new(body);
         loop {
             // It grows by doubling; what it has grown to is held before it is filled.
             if plain.capacity() - plain.len() < UNPACK_STEP {

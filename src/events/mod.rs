@@ -8,6 +8,7 @@
 
 pub mod choice;
 pub mod contribution;
+pub mod future;
 pub mod request;
 pub mod shared_map;
 pub mod wire;

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::io::Write as _;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{END, EVENTS, GZIP, JSON, NDJSON, assert_counts, refused, server, server_with, shown, total_of_jobs};
-use crate::support::{TestServer, gzip, job, job_type, to_ndjson};
+use crate::support::{TestServer, gzip, ingest, job, job_type, to_ndjson};
 
 #[test]
 fn a_body_is_one_json_object_an_array_of_them_or_one_object_a_line() {
@@ -224,6 +224,48 @@ fn a_gzip_body_of_several_members_is_one_body() {
     let (left, right) = lines.as_bytes().split_at(lines.len() / 3);
     let body = [gzip(left), gzip(b""), gzip(right)].concat();
     assert_counts(&server.send("POST", EVENTS, &[NDJSON, GZIP], &body), 2, 0, 0, 0);
+}
+
+#[test]
+fn zeros_behind_a_gzip_body_are_padding() {
+    let server = server();
+    let body = gzip(to_ndjson(&[job(1, 1, "FAILED", END)]).as_bytes());
+    for zeros in [1, 8, 10_000] {
+        let padded = [&body[..], &vec![0; zeros]].concat();
+        assert_eq!(server.send("POST", EVENTS, &[NDJSON, GZIP], &padded).status, 200, "{zeros} zeros");
+        let more = [&padded[..], &body].concat();
+        server.send("POST", EVENTS, &[NDJSON, GZIP], &more).assert_refused(400, &["gzip"]);
+    }
+}
+
+#[test]
+fn a_byte_order_mark_before_a_body_is_passed_over() {
+    let server = server();
+    let mark = "\u{feff}";
+    let line = to_ndjson(&[job(1, 1, "FAILED", END)]);
+    assert_counts(&server.send("POST", EVENTS, &[NDJSON], format!("{mark}{line}").as_bytes()), 1, 0, 0, 0);
+    assert_counts(&server.send("POST", EVENTS, &[JSON], format!("{mark}[{line}]").as_bytes()), 0, 0, 1, 0);
+    assert_counts(&server.send("POST", EVENTS, &[JSON, GZIP], &gzip(format!("{mark}{line}").as_bytes())), 0, 0, 1, 0);
+}
+
+#[test]
+fn events_that_end_in_the_future_are_told() {
+    let server = server();
+    // It is 2015-02-01T00:00:00Z.
+    let at = |time: &str| format!("2015-02-01T00:{time}Z");
+    let failed = |id, time: &str| job(id, 1, "FAILED", &at(time));
+    let post = |events: &[Value]| server.post(events).json();
+    let objects = [failed(1, "05:00"), failed(2, "05:00.000001"), ingest(3, 1, "INGESTED", &at("06:00"))];
+    assert_eq!(
+        post(&objects),
+        json!({"accepted": 3, "created": 3, "updated": 0, "unchanged": 0, "stale": 0, "future": 2})
+    );
+    assert_eq!(post(&objects)["future"], 2, "it is said of a body, whatever becomes of its objects");
+    assert_eq!(post(&objects[..1]).get("future"), None);
+    let running = job(4, 1, "RUNNING", &at("09:00"));
+    assert_eq!(post(&[running]).get("future"), None, "it has not ended");
+    let figures = server.get("/metrics").text();
+    assert!(figures.contains("\nscale_metrics_events_future_total 4\n"), "{figures}");
 }
 
 #[test]
