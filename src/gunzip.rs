@@ -37,6 +37,9 @@ impl<R: BufRead> Read for Gunzip<R> {
                         self.0 = Place::Member(member);
                         return Ok(read);
                     }
+                    if member.header().is_none() {
+                        return Err(io::ErrorKind::UnexpectedEof.into());
+                    }
                     let mut behind = member.into_inner();
                     let next = behind.fill_buf()?.first().copied();
                     self.0 = match next {
@@ -100,6 +103,7 @@ mod tests {
             assert!(unpack(&[&two[..], b"x"].concat(), piece).is_err());
             assert!(unpack(&two[..two.len() - 1], piece).is_err());
             assert!(unpack(&zeros, piece).is_err());
+            assert!(unpack(b"", piece).is_err());
         }
     }
 }

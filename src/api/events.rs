@@ -64,7 +64,7 @@ pub(super) struct Accepted {
     stale: u64,
     /// How many are events that end more than five minutes after the server's now, as where a clock or a time zone is wrong; left
     /// out if there are none.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "is_zero")]
     future: u64,
 }
 

@@ -302,6 +302,9 @@ fn every_answer_that_goes_well_is_as_the_document_says() {
         check(TOTALS, &format!("{}?started=2015-01-02&against=P1D&order=-total_count", TOTALS.replace("{name}", name)));
     }
     document.assert_allows("post", EVENTS, &server.post(worked_example()));
+    let future = server.post(job(9, 1, "COMPLETED", "2099-01-01T00:00:00Z"));
+    assert_eq!(future.json()["future"], 1);
+    document.assert_allows("post", EVENTS, &future);
 }
 
 #[test]

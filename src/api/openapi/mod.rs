@@ -116,13 +116,17 @@ fn add<T: ToSchema>(schemas: &mut Vec<(String, RefOr<Schema>)>) {
     schemas.push((T::name().into_owned(), T::schema()));
 }
 
-/// The same schema; an object of an answer has all its fields, `null` or not, and no other.
+/// The fields that an answer may leave out.
+const LEFT_OUT: [&str; 1] = ["future"];
+
+/// The same schema; an object of an answer has all its fields, `null` or not, but for [`LEFT_OUT`], and no other.
 fn complete(mut schema: RefOr<Schema>) -> RefOr<Schema> {
     if let RefOr::T(Schema::Object(object)) = &mut schema
         && !object.properties.is_empty()
         && object.additional_properties.is_none()
     {
-        object.required = object.properties.keys().cloned().collect();
+        let is_always_there = |name: &&String| !LEFT_OUT.contains(&name.as_str());
+        object.required = object.properties.keys().filter(is_always_there).cloned().collect();
         object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
     }
     schema
