@@ -67,6 +67,9 @@ enum Command {
         /// The token that this server wants, with the scope `write`
         #[arg(long, value_name = "TOKEN", env = "SCALE_METRICS_TOKEN", hide_env_values = true, requires = "url")]
         token: Option<String>,
+        /// For how long to go on trying where this server does not answer or cannot write, in seconds
+        #[arg(long, value_name = "SECONDS", default_value_t = import::PATIENCE.as_secs())]
+        patience: u64,
     },
     /// Write all choices and events as NDJSON, for `import`
     ///
@@ -143,6 +146,13 @@ struct BadName;
 #[derive(Debug, thiserror::Error)]
 #[error("--url names a server and --data a directory: one of them is enough")]
 struct TwoTargets;
+
+/// Nobody said where events go, and the default directory has no database.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "nothing says where the events go (hint: --url http://HOST:PORT names a running server, --data DIR a directory)"
+)]
+struct NoTarget;
 
 /// There is nothing to check.
 #[derive(Debug, thiserror::Error)]
@@ -243,6 +253,7 @@ fn cannot_start(error: &anyhow::Error) -> bool {
     error.is::<ConfigError>()
         || error.is::<BadName>()
         || error.is::<TwoTargets>()
+        || error.is::<NoTarget>()
         || error.is::<NoDatabase>()
         || error.is::<StartError>()
         || error.is::<ClockError>()
@@ -269,14 +280,22 @@ fn execute(cli: Cli, has_url_flag: bool) -> anyhow::Result<()> {
     if let Some(Command::Completions { shell }) = cli.command {
         return print_completions(shell);
     }
-    let settings = Settings::load(&cli.overrides)?;
+    let (settings, ignored) = match Settings::load(&cli.overrides) {
+        // It may be another program's, and this command needs nothing of it.
+        Err(error) if !needs_file(&cli, has_url_flag) => (Settings::without_file(&cli.overrides)?, Some(error)),
+        loaded => (loaded?, None),
+    };
     telemetry::start(&settings.config.log, REQUESTS_OF_FRAMEWORK);
+    if let Some(error) = ignored {
+        tracing::warn!("./config.toml is not used: {}", chain(&error));
+    }
     warn_of_unknown_variables();
     outlive_file_limits().context("cannot handle signals")?;
     if cli.print_config {
         return Ok(write!(io::stdout(), "{settings}").map_err(NotPrinted)?);
     }
     let flags = TargetFlags { url: has_url_flag, data: settings.is_flag("--data") };
+    let has_directory = settings.says("--data");
     let config = settings.config;
     match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => {
@@ -288,8 +307,15 @@ fn execute(cli: Cli, has_url_flag: bool) -> anyhow::Result<()> {
             stop.serve(App::begin(config, Clock::System)?, delay)
         }
         Command::Demo => run_demo(config),
-        Command::Import { files, url, token } => {
-            Ok(import::run(&files, &target(&config, flags, url, token)?, config.server.max_body_bytes)?)
+        Command::Import { files, url, token, patience } => {
+            let target = target(&config, flags, url, token)?;
+            if let Target::Directory { path, .. } = &target
+                && !has_directory
+                && !Store::exists(path).map_err(StartError::Store)?
+            {
+                return Err(NoTarget.into());
+            }
+            Ok(import::run(&files, &target, config.server.max_body_bytes, Duration::from_secs(patience))?)
         }
         Command::Export { url, token, output } => {
             Ok(export::run(&target(&config, flags, url, token)?, output.as_deref())?)
@@ -314,6 +340,23 @@ fn execute(cli: Cli, has_url_flag: bool) -> anyhow::Result<()> {
         }
         Command::Completions { shell } => print_completions(shell),
     }
+}
+
+/// Whether a command needs what `./config.toml` says, if that is there. One that is named has to be right in any case.
+fn needs_file(cli: &Cli, has_url_flag: bool) -> bool {
+    let is_client = match &cli.command {
+        Some(Command::Openapi | Command::Token { .. }) => true,
+        Some(Command::Import { .. } | Command::Export { .. } | Command::Health { .. }) => has_url_flag,
+        Some(
+            Command::Serve
+            | Command::Demo
+            | Command::Check { .. }
+            | Command::Expire { .. }
+            | Command::Completions { .. },
+        )
+        | None => false,
+    };
+    !is_client || cli.print_config || cli.overrides.names_file()
 }
 
 /// From now on a write beyond the largest size that a file may have fails, as on a full disk. Where nobody handles the signal

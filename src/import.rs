@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
@@ -26,8 +26,12 @@ use crate::worker::group::{self, Receipt};
 const BATCH_LINES: usize = 10_000;
 /// The size from which on a batch is sent, in bytes.
 const BATCH_BYTES: usize = 4 << 20;
-/// How often a server that does not answer, or cannot write just now, is asked again.
-const TRIES: u32 = 5;
+/// For how long a server that does not answer, or cannot write just now, is asked again: it may be starting, or its disk be full.
+pub const PATIENCE: Duration = Duration::from_mins(5);
+/// How long to wait before it is asked again for the first time; twice as long each time after.
+const FIRST_WAIT: Duration = Duration::from_millis(200);
+/// The longest wait, whatever `Retry-After` says.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// How many mistakes are shown.
 const SHOWN: usize = 10;
 
@@ -88,18 +92,24 @@ pub enum ImportError {
         detail: String,
     },
     /// The server does not answer, or cannot write.
-    #[error("no success after {TRIES} tries: {0}")]
-    Unreachable(String),
+    #[error("no success within {} s of trying: {last} (hint: --patience says for how long to try)", .patience.as_secs())]
+    Unreachable {
+        /// How long it was tried.
+        patience: Duration,
+        /// What happened last.
+        last: String,
+    },
     /// The database cannot be written.
     #[error("the events cannot be stored")]
     Store(#[source] StoreError),
 }
 
-/// Imports the files, in order. `max_line_bytes` bounds a line.
-pub fn run(files: &[PathBuf], target: &Target, max_line_bytes: usize) -> Result<(), ImportError> {
+/// Imports the files, in order. `max_line_bytes` bounds a line; a batch is tried for as long as `patience` where the server does
+/// not answer or cannot write.
+pub fn run(files: &[PathBuf], target: &Target, max_line_bytes: usize, patience: Duration) -> Result<(), ImportError> {
     // A name that is wrong is told before anything is imported, or a database made.
     let sizes: Vec<_> = files.iter().map(|file| size_of_input(file)).collect::<Result<_, _>>()?;
-    let sink = Sink::open(target)?;
+    let sink = Sink::open(target, patience)?;
     let sizes = sizes.into_iter().sum();
     let mut progress = Progress::new(sizes, Unit::Bytes);
     let mut total = Imported::default();
@@ -261,6 +271,8 @@ struct Server {
     agent: ureq::Agent,
     address: String,
     token: Option<String>,
+    /// For how long a batch is tried.
+    patience: Duration,
 }
 
 #[derive(Deserialize)]
@@ -289,12 +301,12 @@ struct Accepted {
 }
 
 impl Sink {
-    fn open(target: &Target) -> Result<Self, ImportError> {
+    fn open(target: &Target, patience: Duration) -> Result<Self, ImportError> {
         match target {
             Target::Server { url, token } => {
                 let agent = crate::client::config(url).build().into();
                 let address = format!("{url}/v6/events/");
-                Ok(Self::Server(Server { agent, address, token: token.clone() }))
+                Ok(Self::Server(Server { agent, address, token: token.clone(), patience }))
             }
             Target::Directory { path, opening } => {
                 Store::open(path, *opening).map(Self::Store).map_err(ImportError::Open)
@@ -329,12 +341,17 @@ impl Server {
     /// Posts a batch; asks again while the server does not answer or cannot write, which never counts anything twice.
     fn post(&self, batch: &Batch<'_>) -> Result<Imported, ImportError> {
         let address = &self.address;
-        let mut wait = Duration::from_millis(200);
-        let mut last = String::new();
-        for attempt in 0..TRIES {
-            if attempt > 0 {
+        let began = Instant::now();
+        let mut wait = FIRST_WAIT;
+        let mut last = None;
+        loop {
+            if let Some(last) = last.take() {
+                if began.elapsed() + wait > self.patience {
+                    return Err(ImportError::Unreachable { patience: self.patience, last });
+                }
+                tracing::debug!(error = last, "trying again in {} ms", wait.as_millis());
                 thread::sleep(wait);
-                wait *= 2;
+                wait = (2 * wait).min(LONGEST_WAIT);
             }
             let mut request = self.agent.post(address).content_type("application/x-ndjson");
             if let Some(token) = &self.token {
@@ -344,15 +361,18 @@ impl Server {
             let mut answer = match answer {
                 Ok(answer) => answer,
                 Err(error) => {
-                    last = format!("{address}: {error}");
+                    last = Some(format!("{address}: {error}"));
                     continue;
                 }
             };
+            if let Some(asked) = retry_after(&answer) {
+                wait = wait.max(asked).min(LONGEST_WAIT);
+            }
             let status = answer.status().as_u16();
             let body = match answer.body_mut().read_to_string() {
                 Ok(body) => body,
                 Err(error) => {
-                    last = format!("{address}: {error}");
+                    last = Some(format!("{address}: {error}"));
                     continue;
                 }
             };
@@ -367,7 +387,7 @@ impl Server {
                 return Ok(receipt);
             }
             if status >= 500 || status == 429 || status == 408 {
-                last = format!("{address}: {status} {body}");
+                last = Some(format!("{address}: {status} {body}"));
                 continue;
             }
             if status == 200
@@ -386,8 +406,12 @@ impl Server {
             batch.read(|_| ())?;
             return Err(ImportError::Refused { status, place: batch.place(0), detail: refusal.detail });
         }
-        Err(ImportError::Unreachable(last))
     }
+}
+
+/// How long the server asks to be left alone, if it says so in seconds.
+fn retry_after<B>(answer: &ureq::http::Response<B>) -> Option<Duration> {
+    answer.headers().get("Retry-After")?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
 }
 
 /// Opens a file, or standard input for `-`; unpacks it if it is packed. `read_bytes` counts what was read of it.

@@ -24,15 +24,28 @@ impl Settings {
             Err(error) if error.kind() == ErrorKind::NotFound && named_by == Origin::Default => {}
             Err(source) => return Err(ConfigError::Unreadable { path: path.to_owned(), named_by, source }),
         }
+        settings.override_with(overrides)?;
+        Ok(settings)
+    }
+
+    /// The same, without any file.
+    pub fn without_file(overrides: &Overrides) -> Result<Self, ConfigError> {
+        let mut settings = Self { config: Config::default(), origins: BTreeMap::new() };
+        settings.override_with(overrides)?;
+        Ok(settings)
+    }
+
+    /// Takes in what flags and variables say.
+    fn override_with(&mut self, overrides: &Overrides) -> Result<(), ConfigError> {
         for (key, text, origin) in &overrides.settings {
             let result = match text.to_str() {
-                Some(text) => settings.set(key, origin.clone(), Written::Text(text)),
+                Some(text) => self.set(key, origin.clone(), Written::Text(text)),
                 None => Err(Problem::new("must be UTF-8")),
             };
             let shown = format!("{:?}", text.to_string_lossy());
             result.map_err(|problem| problem.refuse(key, origin.clone(), &shown))?;
         }
-        Ok(settings)
+        Ok(())
     }
 
     /// Reads a value and notes where it comes from.

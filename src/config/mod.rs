@@ -92,6 +92,11 @@ pub enum ConfigError {
 }
 
 impl Settings {
+    /// Whether anybody says what the setting of that flag is, rather than leaving it at its default.
+    pub fn says(&self, flag: &str) -> bool {
+        self.origins.contains_key(flag)
+    }
+
     /// Whether the setting of that flag was given on the command line.
     pub fn is_flag(&self, flag: &str) -> bool {
         matches!(self.origins.get(flag), Some(Origin::Flag(_)))

@@ -19,6 +19,13 @@ pub struct Overrides {
     pub(super) settings: Vec<(&'static Key, OsString, Origin)>,
 }
 
+impl Overrides {
+    /// Whether a file is named.
+    pub fn names_file(&self) -> bool {
+        self.file.is_some()
+    }
+}
+
 const FILE_FLAG: &str = "--config";
 const FILE_VARIABLE: &str = "SCALE_METRICS_CONFIG";
 

@@ -5,17 +5,23 @@ use serde_json::Value;
 use crate::events::wire::{self, NotJson, Read, write_choices, write_event};
 use crate::events::{Choices, MAX_ID, Object};
 
+/// A body without the mark that it may begin with.
+fn unmarked(body: &[u8]) -> &[u8] {
+    body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body)
+}
+
 pub(super) fn check_json(body: &[u8]) {
     let mut objects = Vec::new();
     let read = wire::read_json(body, |object| objects.push(object));
-    let plain = serde_json::from_slice(body).map(|value| if let Value::Array(array) = value { array.len() } else { 1 });
+    let plain = serde_json::from_slice(unmarked(body))
+        .map(|value| if let Value::Array(array) = value { array.len() } else { 1 });
     check(&read, &objects, plain.ok());
 }
 
 pub(super) fn check_ndjson(body: &[u8]) {
     let mut objects = Vec::new();
     let read = wire::read_ndjson(body, |object| objects.push(object));
-    let lines = body.split(|&byte| byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
+    let lines = unmarked(body).split(|&byte| byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
     let plain = lines.map(serde_json::from_slice::<Value>).collect::<Result<Vec<_>, _>>();
     let is_text = str::from_utf8(body).is_ok();
     check(&read, &objects, plain.ok().filter(|_| is_text).map(|lines| lines.len()));
