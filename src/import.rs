@@ -3,6 +3,7 @@
 //! Files go in order, in batches of whole lines. A batch is stored whole or not at all, and one that is stored already
 //! changes nothing, so an import that failed can be run again. Mistakes are named by file and line.
 
+use std::cell::Cell;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -30,6 +31,10 @@ const BATCH_BYTES: usize = 4 << 20;
 pub const PATIENCE: Duration = Duration::from_mins(5);
 /// How long to wait before it is asked again for the first time; twice as long each time after.
 const FIRST_WAIT: Duration = Duration::from_millis(200);
+/// For how long a server is tried that has never answered: the address may be wrong.
+const UNREACHED: Duration = Duration::from_secs(10);
+/// Waits from this length on are told.
+const TOLD_FROM: Duration = Duration::from_secs(1);
 /// The longest wait, whatever `Retry-After` says.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// How many mistakes are shown.
@@ -273,6 +278,8 @@ struct Server {
     token: Option<String>,
     /// For how long a batch is tried.
     patience: Duration,
+    /// It has answered something.
+    was_reached: Cell<bool>,
 }
 
 #[derive(Deserialize)]
@@ -306,7 +313,13 @@ impl Sink {
             Target::Server { url, token } => {
                 let agent = crate::client::config(url).build().into();
                 let address = format!("{url}/v6/events/");
-                Ok(Self::Server(Server { agent, address, token: token.clone(), patience }))
+                Ok(Self::Server(Server {
+                    agent,
+                    address,
+                    token: token.clone(),
+                    patience,
+                    was_reached: Cell::new(false),
+                }))
             }
             Target::Directory { path, opening } => {
                 Store::open(path, *opening).map(Self::Store).map_err(ImportError::Open)
@@ -346,10 +359,13 @@ impl Server {
         let mut last = None;
         loop {
             if let Some(last) = last.take() {
-                if began.elapsed() + wait > self.patience {
-                    return Err(ImportError::Unreachable { patience: self.patience, last });
+                let patience = if self.was_reached.get() { self.patience } else { self.patience.min(UNREACHED) };
+                if began.elapsed() + wait > patience {
+                    return Err(ImportError::Unreachable { patience, last });
                 }
-                tracing::debug!(error = last, "trying again in {} ms", wait.as_millis());
+                if wait >= TOLD_FROM {
+                    tracing::warn!("trying again in {} s: {last}", wait.as_secs());
+                }
                 thread::sleep(wait);
                 wait = (2 * wait).min(LONGEST_WAIT);
             }
@@ -365,6 +381,7 @@ impl Server {
                     continue;
                 }
             };
+            self.was_reached.set(true);
             if let Some(asked) = retry_after(&answer) {
                 wait = wait.max(asked).min(LONGEST_WAIT);
             }

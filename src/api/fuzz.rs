@@ -28,7 +28,7 @@ const LIMIT: usize = 100_000;
 pub(crate) fn check_gzip(bytes: &[u8]) {
     // Zeros behind the end are taken, but nobody knows which of them belong to it.
     let end = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
-    let unpadded = (end..=bytes.len().min(end + 8)).map(|end| read(MultiGzDecoder::new(&bytes[..end])));
+    let unpadded = (end..=bytes.len().min(end + 16)).map(|end| read(MultiGzDecoder::new(&bytes[..end])));
     let all = unpadded.reduce(Result::or).expect("there is one at least");
     match (unpack(bytes), all) {
         (Ok(plain), Ok(all)) => assert_eq!(plain, all),

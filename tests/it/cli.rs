@@ -526,6 +526,75 @@ fn import_takes_a_last_line_without_its_end_and_windows_line_ends() {
 }
 
 #[test]
+fn import_makes_no_directory_that_nobody_named() {
+    let directory = TempDir::new().unwrap();
+    fs::write(directory.path().join("jobs.ndjson"), to_ndjson(&many_jobs(2))).unwrap();
+    let output = import(directory.path(), &["jobs.ndjson"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert_import_failed(&output, &["--url", "--data"]);
+    assert!(!directory.path().join("data").exists());
+    // Where the default directory has a database, or the settings name one, it is meant.
+    assert_imported(&import(directory.path(), &["jobs.ndjson", "--data", "data"]));
+    assert_imported(&import(directory.path(), &["jobs.ndjson"]));
+    fs::write(directory.path().join("config.toml"), "[storage]\ndata = \"named\"\n").unwrap();
+    assert_imported(&import(directory.path(), &["jobs.ndjson"]));
+    assert!(directory.path().join("named").exists());
+}
+
+#[test]
+fn commands_that_only_ask_a_server_do_without_a_config_toml_of_others() {
+    let directory = TempDir::new().unwrap();
+    let server = Serving::serve(directory.path());
+    let url = server.client.base().to_owned();
+    fs::write(directory.path().join("jobs.ndjson"), to_ndjson(&many_jobs(2))).unwrap();
+    fs::write(directory.path().join("config.toml"), "[tool.other]\nx = 1\n").unwrap();
+    let output = import(directory.path(), &["jobs.ndjson", "--url", &url]);
+    assert_imported(&output);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("config.toml is not used"));
+    for command in [vec!["health", "--url", &url], vec!["export", "--url", &url], vec!["openapi"]] {
+        let output = program(directory.path(), &command).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{command:?}: {output:?}");
+    }
+    // Whoever names a file means it, and a server stands on what it says.
+    let named = [&["jobs.ndjson", "--url", &url, "--config", "config.toml"][..]].concat();
+    assert_eq!(import(directory.path(), &named).status.code(), Some(2));
+    assert!(refusal(&mut program(directory.path(), &["serve", "--listen", FREE_PORT])).contains("config.toml"));
+}
+
+#[test]
+fn import_asks_again_when_the_server_says_that_it_may() {
+    // Two refusals with `Retry-After`, then a success.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let server = thread::spawn(move || {
+        let busy =
+            "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}";
+        let receipt = r#"{"accepted":1,"created":1,"updated":0,"unchanged":0,"stale":0}"#;
+        let good =
+            format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{receipt}", receipt.len());
+        let mut times = Vec::new();
+        for answer in [busy, busy, &good] {
+            let (mut connection, _) = listener.accept().unwrap();
+            times.push(std::time::Instant::now());
+            let mut request = Vec::new();
+            while !request.ends_with(b"}\n") {
+                let mut piece = [0; 1024];
+                let read = connection.read(&mut piece).unwrap();
+                assert_ne!(read, 0);
+                request.extend_from_slice(&piece[..read]);
+            }
+            connection.write_all(answer.as_bytes()).unwrap();
+        }
+        times
+    });
+    let directory = TempDir::new().unwrap();
+    fs::write(directory.path().join("jobs.ndjson"), to_ndjson(&many_jobs(1)[..1])).unwrap();
+    assert_imported(&import(directory.path(), &["jobs.ndjson", "--url", &url]));
+    let times = server.join().unwrap();
+    assert!(times.windows(2).all(|pair| pair[1] - pair[0] >= Duration::from_secs(1)), "{times:?}");
+}
+
+#[test]
 fn importing_nothing_changes_nothing() {
     let directory = TempDir::new().unwrap();
     fs::write(directory.path().join("empty.ndjson"), "\n\n").unwrap();

@@ -10,6 +10,7 @@
 //! Not here: bodies and their encodings (`api::events`), whether the choices that an event names are known
 //! (`request`).
 
+mod hint;
 mod object;
 mod tasks;
 mod types;
@@ -21,6 +22,7 @@ use std::fmt;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::Object;
+use hint::{Expected, hint};
 use object::{Culprit, read_object};
 use value::{Shape, Value, read_as_shape};
 pub use write::{write_choices, write_event};
@@ -59,8 +61,23 @@ pub enum NotJson {
     },
 }
 
+impl NotJson {
+    /// The same with what may help, if anything.
+    fn with_hint(self, hint: Option<&str>) -> Self {
+        let Some(hint) = hint else { return self };
+        match self {
+            Self::Body(detail) => Self::Body(format!("{detail} (hint: {hint})")),
+            Self::Line { line, detail } => Self::Line { line, detail: format!("{detail} (hint: {hint})") },
+        }
+    }
+}
+
 /// Reads an `application/json` body, one object or an array of them, and gives each object to `take`.
-pub fn read_json(body: &[u8], mut take: impl FnMut(Read)) -> Result<(), NotJson> {
+pub fn read_json(body: &[u8], take: impl FnMut(Read)) -> Result<(), NotJson> {
+    parse_json(body, take).map_err(|error| error.with_hint(hint(body, Expected::Json)))
+}
+
+fn parse_json(body: &[u8], mut take: impl FnMut(Read)) -> Result<(), NotJson> {
     let text = text_of(without_bom(body))
         .map_err(|(line, column)| NotJson::Body(format!("invalid utf-8 at line {line} column {column}")))?;
     let is_array = text.trim_ascii_start().starts_with('[');
@@ -78,7 +95,11 @@ pub fn read_json(body: &[u8], mut take: impl FnMut(Read)) -> Result<(), NotJson>
 }
 
 /// Reads an `application/x-ndjson` body, an object a line, and gives each object to `take`. Blank lines are skipped.
-pub fn read_ndjson(body: &[u8], mut take: impl FnMut(Read)) -> Result<(), NotJson> {
+pub fn read_ndjson(body: &[u8], take: impl FnMut(Read)) -> Result<(), NotJson> {
+    parse_ndjson(body, take).map_err(|error| error.with_hint(hint(body, Expected::Lines)))
+}
+
+fn parse_ndjson(body: &[u8], mut take: impl FnMut(Read)) -> Result<(), NotJson> {
     let body = without_bom(body);
     let text = text_of(body)
         .map_err(|(line, column)| NotJson::Line { line, detail: format!("invalid utf-8 at column {column}") })?;
