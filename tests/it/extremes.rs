@@ -48,14 +48,25 @@ fn expected(buckets: &[(&str, u64)]) -> Vec<(String, u64)> {
 fn a_number_that_is_no_integer_of_64_bits_is_no_id_and_no_size_however_it_is_written() {
     let server = server();
     let ingest = with(ingest(7, 1, "INGESTED", END), json!({ "file_size": 7 })).to_string();
-    let wrong = ["-0", "0.0", "7.0", "1e3", "1E+0", "18446744073709551616", "99999999999999999999", "1e308", "1e-400"];
+    let wrong = [
+        "7.5",
+        "75e-1",
+        "-7.0",
+        "18446744073709551616",
+        "18446744073709551616.0",
+        "1e20",
+        "1e308",
+        "1e400",
+        "-1e400",
+        "1e-400",
+    ];
     for wrong in wrong {
         for field in ["id", "file_size"] {
             let body = ingest.replace(&format!("\"{field}\":7"), &format!("\"{field}\":{wrong}"));
             assert_eq!(fields(&post(&server, &body)), [field.to_owned()].into(), "{body}");
         }
     }
-    for wrong in ["1e400", "-1e400", "+7", "07", "0x7", "7_000", ".7", "7.", "Infinity"] {
+    for wrong in ["+7", "07", "0x7", "7_000", ".7", "7.", "Infinity"] {
         let body = ingest.replace("\"file_size\":7", &format!("\"file_size\":{wrong}"));
         post(&server, &body).assert_refused(400, &["the body is not JSON", "column"]);
     }
@@ -130,22 +141,25 @@ fn deep_values_that_nobody_asked_for_are_refused_with_the_object() {
 fn surrogates_mean_a_letter_in_pairs_only() {
     let server = server();
     let named = |name: &str| format!(r#"{{"kind": "strike", "id": 2, "name": "{name}"}}"#);
-    for name in ["\\ud800", "\\udc00", "\\ud800\\ud800", "\\udc00\\ud800", "\\ud800x", "\\ud83d\\n", "\\uD8"] {
-        post(&server, named(name)).assert_refused(400, &["the body is not JSON", "column"]);
-        server.ndjson(&named(name)).assert_refused(400, &["line 1 is not JSON"]);
+    for name in ["\\ud800", "\\udc00", "\\ud800\\ud800", "\\udc00\\ud800", "\\ud800x", "\\ud83d\\n"] {
+        for answer in [post(&server, named(name)), server.ndjson(&named(name))] {
+            assert_eq!(fields(&answer), ["name".to_owned()].into(), "{}", answer.text());
+        }
     }
+    post(&server, named("\\uD8")).assert_refused(400, &["the body is not JSON", "column"]);
+    server.ndjson(&named("\\uD8")).assert_refused(400, &["line 1 is not JSON"]);
     assert_eq!(post(&server, named("\\ud83d\\ude00\\uDBFF\\uDFFF")).status, 200);
     let name = server.get("/v6/metrics/ingests/").json()["choices"][1]["name"].clone();
     assert_eq!(name, "\u{1f600}\u{10ffff}");
 }
 
 #[test]
-fn a_byte_order_mark_is_no_json_in_front_and_a_letter_within() {
+fn a_byte_order_mark_is_skipped_in_front_and_a_letter_within() {
     let server = server();
     let body = strike(2, "\u{feff}").to_string();
-    post(&server, format!("\u{feff}{body}")).assert_refused(400, &["line 1 column 1"]);
+    post(&server, format!("\u{feff}\u{feff}{body}")).assert_refused(400, &["line 1 column 1"]);
     server.ndjson(&format!("{body}\n\u{feff}{body}")).assert_refused(400, &["line 2"]);
-    assert_eq!(post(&server, &body).status, 200);
+    assert_eq!(post(&server, format!("\u{feff}{body}")).status, 200);
     assert_eq!(server.get("/v6/metrics/ingests/").json()["choices"][1]["name"], "\u{feff}");
 }
 

@@ -10,6 +10,7 @@
 //! Not here: bodies and their encodings (`api::events`), whether the choices that an event names are known
 //! (`request`).
 
+mod exact;
 mod hint;
 mod object;
 mod tasks;
@@ -17,13 +18,11 @@ mod types;
 mod value;
 mod write;
 
-use std::fmt;
-
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{IgnoredAny, MapAccess};
 
 use super::Object;
 use hint::{Expected, hint};
-use object::{Culprit, read_object};
+use object::{IsRounded, Parsed, read_object};
 use value::{Shape, Value, read_as_shape};
 pub use write::{write_choices, write_event};
 
@@ -78,20 +77,32 @@ pub fn read_json(body: &[u8], take: impl FnMut(Read)) -> Result<(), NotJson> {
 }
 
 fn parse_json(body: &[u8], mut take: impl FnMut(Read)) -> Result<(), NotJson> {
-    let text = text_of(without_bom(body))
+    let text = text_of(body)
         .map_err(|(line, column)| NotJson::Body(format!("invalid utf-8 at line {line} column {column}")))?;
-    let is_array = text.trim_ascii_start().starts_with('[');
-    if !is_array {
-        return read_alone(text).map(take).map_err(|error| NotJson::Body(error.to_string()));
+    let mut rest = Rest { text, place: 0 };
+    if rest.next_byte() == Some(b'[') {
+        rest.place += 1;
+        let mut is_first = true;
+        loop {
+            match rest.next_byte() {
+                Some(b']') if is_first => break,
+                Some(b']') => return Err(rest.error("trailing comma")),
+                None if is_first => return Err(rest.error("EOF while parsing a list")),
+                _ => take(rest.element()?),
+            }
+            is_first = false;
+            match rest.next_byte() {
+                Some(b',') => rest.place += 1,
+                Some(b']') => break,
+                Some(_) => return Err(rest.error("expected `,` or `]`")),
+                None => return Err(rest.error("EOF while parsing a list")),
+            }
+        }
+        rest.place += 1;
+    } else {
+        take(rest.element()?);
     }
-    let mut json = serde_json::Deserializer::from_str(text);
-    let mut taken = 0;
-    let counted = &mut |object| {
-        taken += 1;
-        take(object);
-    };
-    let read = json.deserialize_seq(Elements(counted)).and_then(|()| json.end());
-    read.or_else(|error| read_apart(text, taken, &mut take).ok_or_else(|| NotJson::Body(error.to_string())))
+    if rest.next_byte().is_some() { Err(rest.error("trailing characters")) } else { Ok(()) }
 }
 
 /// Reads an `application/x-ndjson` body, an object a line, and gives each object to `take`. Blank lines are skipped.
@@ -100,10 +111,9 @@ pub fn read_ndjson(body: &[u8], take: impl FnMut(Read)) -> Result<(), NotJson> {
 }
 
 fn parse_ndjson(body: &[u8], mut take: impl FnMut(Read)) -> Result<(), NotJson> {
-    let body = without_bom(body);
     let text = text_of(body)
         .map_err(|(line, column)| NotJson::Line { line, detail: format!("invalid utf-8 at column {column}") })?;
-    let ends = memchr::memchr_iter(b'\n', body).chain([body.len()]);
+    let ends = memchr::memchr_iter(b'\n', text.as_bytes()).chain([text.len()]);
     let mut start = 0;
     for (place, end) in ends.enumerate() {
         let line = &text[start..end];
@@ -111,94 +121,103 @@ fn parse_ndjson(body: &[u8], mut take: impl FnMut(Read)) -> Result<(), NotJson> 
         if line.trim_ascii().is_empty() {
             continue;
         }
-        take(read_alone(line).map_err(|error| {
-            // The parser counts lines within what it is given, which is a single one.
-            let detail = error.to_string().replace(" at line 1 column ", " at column ");
-            NotJson::Line { line: place + 1, detail }
-        })?);
+        let object = match serde_json::from_str(line) {
+            Ok(Line(Ok(object))) => object,
+            Ok(Line(Err(IsRounded))) => exact::read(line),
+            // What only the values of fields are to blame for is well-formed all the same.
+            Err(_) => serde_json::from_str::<IgnoredAny>(line).map(|_| exact::read(line)).map_err(|error| {
+                // The parser counts lines within what it is given, which is a single one.
+                let detail = error.to_string().replace(" at line 1 column ", " at column ");
+                NotJson::Line { line: place + 1, detail }
+            })?,
+        };
+        take(object);
     }
     Ok(())
 }
 
-/// Reads a text that is one object. JSON that the parser cannot represent, such as `1e400` or half of a surrogate pair, is a
-/// problem of the object.
-fn read_alone(text: &str) -> serde_json::Result<Read> {
-    serde_json::from_str(text).map(|Line(object)| object).or_else(|error| {
-        if serde_json::from_str::<IgnoredAny>(text).is_err() {
-            return Err(error);
-        }
-        let mut field = Culprit::default();
-        let found = serde_json::Deserializer::from_str(text).deserialize_map(&mut field).err().unwrap_or(error);
-        let detail = found.to_string();
-        let detail = detail.split(" at line ").next().unwrap_or_default();
-        Ok(Err(vec![Problem { field: field.name(), detail: format!("cannot be read: {detail}") }]))
-    })
+/// What is left of a body.
+struct Rest<'a> {
+    text: &'a str,
+    place: usize,
 }
 
-/// Reads the elements of an array from number `from` on, each by itself, after reading them together has failed. Slower, but one
-/// that cannot be represented does not end it. `None` if the text is not JSON.
-fn read_apart(text: &str, from: usize, take: &mut impl FnMut(Read)) -> Option<()> {
-    let mut rest = text.trim_ascii_start().strip_prefix('[')?;
-    for place in 0.. {
-        let mut values = serde_json::Deserializer::from_str(rest).into_iter::<IgnoredAny>();
-        values.next()?.ok()?;
-        let (element, behind) = rest.split_at(values.byte_offset());
-        if place >= from {
-            take(read_alone(element).ok()?);
-        }
-        let behind = behind.trim_ascii_start();
-        if let Some(behind) = behind.strip_prefix(']') {
-            return behind.trim_ascii().is_empty().then_some(());
-        }
-        rest = behind.strip_prefix(',')?;
+impl Rest<'_> {
+    /// The next byte that is no white space, at the place from then on.
+    fn next_byte(&mut self) -> Option<u8> {
+        let is_blank = |byte: &u8| matches!(byte, b' ' | b'\n' | b'\t' | b'\r');
+        let rest = &self.text.as_bytes()[self.place..];
+        self.place += rest.iter().take_while(|byte| is_blank(byte)).count();
+        self.text.as_bytes().get(self.place).copied()
     }
-    None
+
+    /// Reads the value at the place.
+    fn element(&mut self) -> Result<Read, NotJson> {
+        let text = &self.text[self.place..];
+        let mut fast = serde_json::Deserializer::from_str(text).into_iter::<Line>();
+        let (read, length) = match fast.next() {
+            Some(Ok(Line(Ok(read)))) => (read, fast.byte_offset()),
+            Some(Ok(Line(Err(IsRounded)))) => (exact::read(&text[..fast.byte_offset()]), fast.byte_offset()),
+            None | Some(Err(_)) => {
+                let mut passed = serde_json::Deserializer::from_str(text).into_iter::<IgnoredAny>();
+                match passed.next() {
+                    Some(Ok(_)) => (exact::read(&text[..passed.byte_offset()]), passed.byte_offset()),
+                    Some(Err(error)) => return Err(self.error_in_element(&error)),
+                    None => return Err(self.error("EOF while parsing a value")),
+                }
+            }
+        };
+        self.place += length;
+        Ok(read)
+    }
+
+    /// That something is wrong at the place.
+    fn error(&self, what: &str) -> NotJson {
+        let (line, column) = position(&self.text.as_bytes()[..self.place]);
+        let column = if self.place < self.text.len() { column } else { column - 1 };
+        NotJson::Body(format!("{what} at line {line} column {column}"))
+    }
+
+    /// What the parser found wrong in what begins at the place, with the position in the whole body.
+    fn error_in_element(&self, error: &serde_json::Error) -> NotJson {
+        let (line, column) = position(&self.text.as_bytes()[..self.place]);
+        let column = if error.line() == 1 { column - 1 + error.column() } else { error.column() };
+        let said = error.to_string();
+        let what = said.rsplit_once(" at line ").map_or(said.as_str(), |(what, _)| what);
+        NotJson::Body(format!("{what} at line {} column {column}", line - 1 + error.line()))
+    }
 }
 
-/// The body without the byte order mark that some programs write in front.
-fn without_bom(body: &[u8]) -> &[u8] {
-    body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
+/// Line and column behind some bytes, from 1.
+fn position(before: &[u8]) -> (usize, usize) {
+    let lines = before.split(|&byte| byte == b'\n');
+    lines.fold((0, 1), |(lines, _), line| (lines + 1, line.len() + 1))
 }
 
 /// The text of a body, or where it is none: line and column, from 1. Looked at once, as a whole: that is faster than
 /// string by string.
 fn text_of(body: &[u8]) -> Result<&str, (usize, usize)> {
-    str::from_utf8(body).map_err(|error| {
-        let lines = body[..error.valid_up_to()].split(|&byte| byte == b'\n');
-        lines.fold((0, 1), |(lines, _), line| (lines + 1, line.len() + 1))
-    })
-}
-
-/// The elements of an array, given away one by one.
-struct Elements<'t, T>(&'t mut T);
-
-impl<'de, T: FnMut(Read)> Visitor<'de> for Elements<'_, T> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an array of objects")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<(), A::Error> {
-        while let Some(Line(object)) = array.next_element()? {
-            self.0(object);
-        }
-        Ok(())
-    }
+    let text = str::from_utf8(body).map_err(|error| position(&body[..error.valid_up_to()]))?;
+    // The mark that some tools begin a file with.
+    Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 
 read_as_shape!(Line);
 
 /// The value where one object should stand.
-struct Line(Read);
+struct Line(Result<Read, IsRounded>);
 
 impl<'de> Shape<'de> for Line {
     fn value(value: Value<'de>) -> Self {
-        Self(Err(vec![Problem { field: None, detail: format!("must be an object, {}", value.found()) }]))
+        if matches!(value, Value::Rounded) {
+            return Self(Err(IsRounded));
+        }
+        let detail = format!("must be an object, {}", value.found());
+        Self(Ok(Err(vec![Problem { field: None, detail }])))
     }
 
     fn object<A: MapAccess<'de>>(object: A) -> Result<Self, A::Error> {
-        read_object(object).map(Self)
+        read_object::<A, Parsed>(object).map(Self)
     }
 }
 
@@ -217,6 +236,89 @@ mod tests {
         assert_eq!(json(b"[{},\n\"ab\xff\"]"), told("the body is not JSON: invalid utf-8 at line 2 column 4"));
         assert_eq!(ndjson(b"{}\n\n\xff\n"), told("line 3 is not JSON: invalid utf-8 at column 1"));
         assert_eq!(ndjson(b"{}\n\n{}"), Ok(()));
+    }
+
+    #[test]
+    fn a_value_that_the_parser_cannot_hold_is_a_problem_of_its_object() {
+        let job = |id: &str| format!(r#"{{"kind":"job","id":{id},"job_type":1,"status":"QUEUED"}}"#);
+        let deep = format!("{}{}", "[".repeat(1_000), "]".repeat(1_000));
+        let objects = [
+            job("7.0"),
+            job("1e400"),
+            r#"{"kind":"strike","id":1,"name":"\ud800"}"#.to_owned(),
+            r#"{"kind":"strike","id":1,"name":"a","\udc00":1}"#.to_owned(),
+            r#"{"kind":"job_execution","id":1,"job_type":1,"status":"QUEUED","tasks":[1e400]}"#.to_owned(),
+            job(&deep),
+            "1e400".to_owned(),
+            "2.0".to_owned(),
+            job("8"),
+        ];
+        let expected = [
+            None,
+            Some((Some("id"), "must be an integer from 1 to 9007199254740991, not 1e400")),
+            Some((Some("name"), "must be a string, not a text with a lone surrogate (\\ud800 to \\udfff)")),
+            Some((None, "has a name with a lone surrogate (\\ud800 to \\udfff)")),
+            Some((Some("tasks"), "has a number that is too large, a text that is no Unicode, or too many levels")),
+            Some((Some("id"), "must be an integer from 1 to 9007199254740991, not an array")),
+            Some((None, "must be an object, not 1e400")),
+            Some((None, "must be an object, not 2")),
+            None,
+        ];
+        let first = |read: Read| read.err().map(|mut problems| problems.remove(0));
+        let array = format!("[{}]", objects.join(" ,\n"));
+        let (mut in_array, mut in_lines) = (Vec::new(), Vec::new());
+        read_json(array.as_bytes(), |read| in_array.push(first(read))).unwrap();
+        read_ndjson(objects.join("\n").as_bytes(), |read| in_lines.push(first(read))).unwrap();
+        for told in [in_array, in_lines] {
+            let told = told.iter().map(|it| it.as_ref().map(|it| (it.field.as_deref(), it.detail.as_str())));
+            assert_eq!(told.collect::<Vec<_>>(), expected);
+        }
+    }
+
+    #[test]
+    fn arrays_are_json_as_any_parser_has_it() {
+        for body in [
+            "",
+            " ",
+            "[",
+            "[]",
+            "[ ]",
+            "[,]",
+            "[{}",
+            "[{},",
+            "[{},]",
+            "[{} {}]",
+            "[]]",
+            "[] x",
+            "{}",
+            "{} {}",
+            "[{}\n,\n{]",
+            "[\n{},\n x]",
+            "[{\"a\":\n1 2}]",
+            "[nul]",
+            "[1e5,true]",
+            "[\"a\"]",
+            "[[],[{}]]",
+            "[{}}",
+            "\"a",
+            "[\"a",
+        ] {
+            let expected = serde_json::from_str::<serde_json::Value>(body);
+            match (parse_json(body.as_bytes(), |_| {}), expected) {
+                (Ok(()), Ok(_)) => {}
+                (Err(NotJson::Body(said)), Err(expected)) => assert_eq!(said, expected.to_string(), "{body:?}"),
+                (read, expected) => panic!("{body:?}: {read:?}, not {expected:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_in_front_is_passed_over() {
+        let mut count = 0;
+        read_json("\u{feff}[{}]".as_bytes(), |_| count += 1).unwrap();
+        read_ndjson("\u{feff}{}\n{}".as_bytes(), |_| count += 1).unwrap();
+        assert_eq!(count, 3);
+        assert!(read_ndjson("{}\n\u{feff}{}".as_bytes(), |_| {}).is_err());
     }
 
     #[test]

@@ -91,6 +91,8 @@ pub(super) enum Key {
     Field(Field),
     /// The beginning of it, if it is long.
     Unknown(String),
+    /// A name with half of a surrogate pair in it.
+    NoText,
 }
 
 impl<'de> Deserialize<'de> for Key {
@@ -117,37 +119,30 @@ impl<'de> Deserialize<'de> for Key {
     }
 }
 
-/// Finds the field at which reading an object fails.
-#[derive(Default)]
-pub(super) struct Culprit(Option<Key>);
-
-impl Culprit {
-    /// The field's name; `None` if it is not in the value of a field.
-    pub(super) fn name(self) -> Option<String> {
-        self.0.map(|key| match key {
-            Key::Field(field) => field.name().to_owned(),
-            Key::Unknown(name) => name,
-        })
-    }
+/// How the keys and values of an object are read.
+pub(super) trait FieldValue<'de> {
+    /// The next key.
+    fn key<A: MapAccess<'de>>(object: &mut A) -> Result<Option<Key>, A::Error>;
+    /// The value of the key.
+    fn read<A: MapAccess<'de>>(object: &mut A) -> Result<Value<'de>, A::Error>;
+    /// The value of `tasks`.
+    fn tasks<A: MapAccess<'de>>(object: &mut A) -> Result<Value<'de>, A::Error>;
 }
 
-impl<'de> Visitor<'de> for &mut Culprit {
-    type Value = ();
+/// As the parser makes them.
+pub(super) struct Parsed;
 
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
+impl<'de> FieldValue<'de> for Parsed {
+    fn key<A: MapAccess<'de>>(object: &mut A) -> Result<Option<Key>, A::Error> {
+        object.next_key()
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<(), A::Error> {
-        loop {
-            self.0 = None;
-            let Some(key) = object.next_key()? else { return Ok(()) };
-            if matches!(self.0.insert(key), Key::Field(Field::Tasks)) {
-                object.next_value::<Tasks>()?;
-            } else {
-                object.next_value::<Value<'_>>()?;
-            }
-        }
+    fn read<A: MapAccess<'de>>(object: &mut A) -> Result<Value<'de>, A::Error> {
+        object.next_value()
+    }
+
+    fn tasks<A: MapAccess<'de>>(object: &mut A) -> Result<Value<'de>, A::Error> {
+        Ok(object.next_value::<Tasks>()?.0)
     }
 }
 
@@ -161,33 +156,50 @@ struct Fields<'a> {
     problems: Vec<Problem>,
 }
 
+/// A number of the object was rounded, so it has to be read as it is written ([`super::exact`]).
+pub(super) struct IsRounded;
+
 /// Reads an object to its end: valid, or with its problems.
-pub(super) fn read_object<'de, A: MapAccess<'de>>(mut object: A) -> Result<Read, A::Error> {
+pub(super) fn read_object<'de, A: MapAccess<'de>, V: FieldValue<'de>>(
+    mut object: A,
+) -> Result<Result<Read, IsRounded>, A::Error> {
     let values = [const { Value::Absent }; Field::ALL.len()];
     let mut fields = Fields { values, given: 0, untouched: 0, problems: Vec::new() };
-    while let Some(key) = object.next_key()? {
+    let mut is_rounded = false;
+    while let Some(key) = V::key(&mut object)? {
         match key {
             Key::Field(field) => {
                 if fields.given & bit(field) != 0 {
                     fields.problem(field, "is given twice");
                 }
                 fields.given |= bit(field);
-                fields.values[field as usize] =
-                    if field == Field::Tasks { object.next_value::<Tasks>()?.0 } else { object.next_value()? };
+                let value = if field == Field::Tasks { V::tasks(&mut object)? } else { V::read(&mut object)? };
+                is_rounded |= matches!(value, Value::Rounded);
+                fields.values[field as usize] = value;
             }
             Key::Unknown(name) => {
-                if !matches!(object.next_value()?, Value::Absent) {
+                if !matches!(V::read(&mut object)?, Value::Absent) {
                     fields.tell(name, "is no known field".to_owned());
                 }
             }
+            Key::NoText => {
+                V::read(&mut object)?;
+                fields.problems.push(Problem {
+                    field: None,
+                    detail: "has a name with a lone surrogate (\\ud800 to \\udfff)".to_owned(),
+                });
+            }
         }
+    }
+    if is_rounded {
+        return Ok(Err(IsRounded));
     }
     fields.untouched = fields.given;
     let object = fields.object();
-    Ok(match object {
+    Ok(Ok(match object {
         Some(object) if fields.problems.is_empty() => Ok(object),
         _ => Err(fields.problems),
-    })
+    }))
 }
 
 impl Fields<'_> {

@@ -55,6 +55,7 @@ impl<'de> Shape<'de> for TaskRead {
                 let name = match key {
                     Key::Field(field) => field.name().to_owned(),
                     Key::Unknown(name) => name,
+                    Key::NoText => "a name with a lone surrogate".to_owned(),
                 };
                 if !matches!(object.next_value()?, Value::Absent) {
                     problem.get_or_insert(format!("{name} is no field of a task"));

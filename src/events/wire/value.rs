@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::SHOWN_CHARS;
-use crate::events::{MAX_ID, Task};
+use crate::events::Task;
 
 /// A JSON value as far as any field needs it. `null` is the same as absent.
 #[derive(Debug, Clone)]
@@ -17,7 +17,12 @@ pub(super) enum Value<'a> {
     Integer(u64),
     /// A whole number below 0.
     Negative(i64),
-    Number(f64),
+    /// A number that the parser rounds: only its text tells whether it is whole.
+    Rounded,
+    /// The text of any other number.
+    Number(Cow<'a, str>),
+    /// A text with half of a surrogate pair in it.
+    NoText,
     Text(Cow<'a, str>),
     Array,
     Object,
@@ -32,8 +37,9 @@ impl Value<'_> {
             Self::Bool(value) => format!("not {value}"),
             Self::Integer(value) => format!("not {value}"),
             Self::Negative(value) => format!("not {value}"),
-            // With a point or an exponent, as an integer has not.
-            Self::Number(value) => format!("not {value:?}"),
+            Self::Number(text) if text.len() <= SHOWN_CHARS => format!("not {text}"),
+            Self::Number(_) | Self::Rounded => "not another number".to_owned(),
+            Self::NoText => "not a text with a lone surrogate (\\ud800 to \\udfff)".to_owned(),
             Self::Text(text) if text.chars().nth(SHOWN_CHARS).is_some() => "not another text".to_owned(),
             Self::Text(text) => format!("not {:?}", text.as_ref()),
             Self::Array | Self::Tasks(_) => "not an array".to_owned(),
@@ -55,15 +61,6 @@ pub(super) trait Shape<'de>: Sized {
         while object.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
         Ok(Self::value(Value::Object))
     }
-}
-
-/// A whole number from 0 to 2^53-1 that was written with a point or an exponent, as in `7.0` and `7e0`. Within this range such
-/// numbers are exact.
-fn whole(value: f64) -> Option<u64> {
-    #[expect(clippy::cast_precision_loss, reason = "up to 2^53 nothing is lost")]
-    let is_whole = (0.0..=MAX_ID as f64).contains(&value) && value.fract() == 0.0;
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is whole and within bounds")]
-    is_whole.then_some(value as u64)
 }
 
 /// Reads any JSON value into its shape.
@@ -92,8 +89,8 @@ impl<'de, S: Shape<'de>> Visitor<'de> for Any<S> {
         Ok(S::value(u64::try_from(value).map_or(Value::Negative(value), Value::Integer)))
     }
 
-    fn visit_f64<E>(self, value: f64) -> Result<S, E> {
-        Ok(S::value(whole(value).map_or(Value::Number(value), Value::Integer)))
+    fn visit_f64<E>(self, _: f64) -> Result<S, E> {
+        Ok(S::value(Value::Rounded))
     }
 
     fn visit_borrowed_str<E>(self, text: &'de str) -> Result<S, E> {

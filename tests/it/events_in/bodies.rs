@@ -56,7 +56,7 @@ fn numbers_and_texts_that_nothing_can_hold_are_errors_of_their_object() {
     let good = job(1, 1, "FAILED", END).to_string();
     let huge = format!(r#"{{"kind":"job","id":1e400,"job_type":1,"status":"FAILED","ended":"{END}"}}"#);
     let lone = r#"{"kind":"job_type","id":5,"version":"1","name":"\ud800"}"#;
-    let key = r#"{"kind":"strike","\udc00":1}"#;
+    let key = r#"{"kind":"strike","id":9,"name":"a","\udc00":1}"#;
     let task = r#"{"kind":"job_execution","id":1,"job_type":1,"status":"RUNNING","tasks":[{"type":1e400}]}"#;
     let objects = [&*good, &huge, lone, key, task, r#"{"kind":"job"}"#, &good];
     let errors: BTreeSet<(u64, Option<String>)> = [

@@ -357,6 +357,16 @@ fn a_file_size_is_a_whole_number_of_at_least_0() {
     for size in [0, 1, LARGEST_ID] {
         server.accept(&[with(ingest(1, 1, "INGESTED", END), json!({ "file_size": size }))]);
     }
+    // Beyond what a rounded number can hold.
+    for (size, again) in
+        [("9007199254740993.0", "9007199254740993"), ("1.8446744073709551615e19", "18446744073709551615")]
+    {
+        let body = |size: &str| {
+            ingest(1, 1, "INGESTED", END).to_string().replace("\"id\":1", &format!("\"id\":1,\"file_size\":{size}"))
+        };
+        assert_eq!(server.send("POST", EVENTS, &[JSON], body(size).as_bytes()).json()["updated"], 1);
+        assert_eq!(server.send("POST", EVENTS, &[JSON], body(again).as_bytes()).json()["unchanged"], 1);
+    }
     for size in [json!(-1), json!(0.5), json!("1")] {
         assert_refused_for(&server, &with(ingest(1, 1, "INGESTED", END), json!({ "file_size": size })), "file_size");
     }
