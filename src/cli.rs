@@ -25,6 +25,7 @@ use crate::access::{Scope, Token};
 use crate::api::DOCUMENT;
 use crate::app::{App, REQUESTS_OF_FRAMEWORK, StartError, retention_guard};
 use crate::check::{self, Report};
+use crate::client::PATIENCE;
 use crate::config::{Config, ConfigError, Overrides, Settings};
 use crate::export::{self, ExportError};
 use crate::import::{self, ImportError, Target};
@@ -68,7 +69,7 @@ enum Command {
         #[arg(long, value_name = "TOKEN", env = "SCALE_METRICS_TOKEN", hide_env_values = true, requires = "url")]
         token: Option<String>,
         /// For how long to go on trying where this server does not answer or cannot write, in seconds
-        #[arg(long, value_name = "SECONDS", default_value_t = import::PATIENCE.as_secs())]
+        #[arg(long, value_name = "SECONDS", default_value_t = PATIENCE.as_secs())]
         patience: u64,
     },
     /// Write all choices and events as NDJSON, for `import`
@@ -346,10 +347,15 @@ fn execute(cli: Cli, has_url_flag: bool) -> anyhow::Result<()> {
 fn needs_file(cli: &Cli, has_url_flag: bool) -> bool {
     let is_client = match &cli.command {
         Some(Command::Openapi | Command::Token { .. }) => true,
-        Some(Command::Import { .. } | Command::Export { .. } | Command::Health { .. }) => has_url_flag,
+        Some(Command::Import { url: Some(_), .. } | Command::Export { url: Some(_), .. }) => {
+            has_url_flag || !cli.overrides.gives("--data")
+        }
+        Some(Command::Health { url }) => url.is_some(),
         Some(
             Command::Serve
             | Command::Demo
+            | Command::Import { .. }
+            | Command::Export { .. }
             | Command::Check { .. }
             | Command::Expire { .. }
             | Command::Completions { .. },

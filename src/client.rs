@@ -1,14 +1,15 @@
-//! How commands reach a server: through which proxy, and for how long they wait.
+//! How commands reach a server: through which proxy, for how long they wait, and when they ask again.
 //!
 //! A server on this machine is asked directly, whatever `HTTP_PROXY` and `ALL_PROXY` say. Limits are for one step, such as the next
 //! piece of a body, and not for a whole request: an export may take hours.
 
 use std::net::IpAddr;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use ureq::Agent;
 use ureq::config::ConfigBuilder;
-use ureq::http::Uri;
+use ureq::http::{Response, StatusCode, Uri};
 use ureq::typestate::AgentScope;
 
 /// How long making a connection may take.
@@ -24,6 +25,63 @@ pub(crate) fn config(url: &str) -> ConfigBuilder<AgentScope> {
         .timeout_per_read(Some(IDLE))
         .timeout_per_write(Some(IDLE));
     if is_loopback(url) { config.proxy(None) } else { config }
+}
+
+/// For how long a server is tried that does not answer, or cannot do just now what it is asked: it may be starting, or its disk
+/// be full.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(5);
+/// For how long one is tried that has never answered: the address may be wrong.
+const UNREACHED: Duration = Duration::from_secs(10);
+/// How long to wait before it is asked again for the first time; twice as long each time after.
+const FIRST_WAIT: Duration = Duration::from_millis(200);
+/// The longest wait, whatever `Retry-After` says.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// Waits from this length on are told.
+const TOLD_FROM: Duration = Duration::from_secs(1);
+
+/// Asking a server again, with pauses that grow, until patience ends.
+pub(crate) struct Retry {
+    patience: Duration,
+    was_reached: bool,
+    began: Instant,
+    wait: Duration,
+    asked: Duration,
+}
+
+impl Retry {
+    /// For a request that is tried for so long; if the server never answered before, for a few seconds.
+    pub(crate) fn new(patience: Duration, was_reached: bool) -> Self {
+        Self { patience, was_reached, began: Instant::now(), wait: FIRST_WAIT, asked: Duration::ZERO }
+    }
+
+    /// The server has answered. Returns whether it may be asked again: whether the status is not about the request itself.
+    pub(crate) fn may_pass<B>(&mut self, answer: &Response<B>) -> bool {
+        self.was_reached = true;
+        let header = |name| answer.headers().get(name)?.to_str().ok()?.trim().parse().ok();
+        self.asked = header("Retry-After").map_or(Duration::ZERO, Duration::from_secs);
+        let status = answer.status();
+        status.is_server_error() || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
+    }
+
+    /// Waits before the next try. Where there is no time left for one: how long it was tried. `last` is what happened.
+    pub(crate) fn pause(&mut self, last: &str) -> Result<(), Duration> {
+        let patience = if self.was_reached { self.patience } else { self.patience.min(UNREACHED) };
+        let wait = self.wait.max(self.asked).min(LONGEST_WAIT);
+        if self.began.elapsed() + wait > patience {
+            return Err(patience);
+        }
+        if wait >= TOLD_FROM {
+            tracing::warn!("trying again in {} s: {last}", wait.as_secs());
+        }
+        thread::sleep(wait);
+        self.wait = 2 * wait;
+        Ok(())
+    }
+
+    /// Whether the server has ever answered.
+    pub(crate) fn was_reached(&self) -> bool {
+        self.was_reached
+    }
 }
 
 /// Whether the host of an address is this machine.

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
+use crate::client::{self, PATIENCE, Retry};
 use crate::events::wire::{write_choices, write_event};
 use crate::gunzip::Gunzip;
 use crate::import::Target;
@@ -101,12 +102,27 @@ impl Input {
     fn ask(address: String, token: Option<&str>) -> Result<Self, ExportError> {
         let unreachable =
             |error: ureq::Error| ExportError::Unreachable { address: address.clone(), detail: error.to_string() };
-        let agent: ureq::Agent = crate::client::config(&address).build().into();
-        let mut request = agent.get(&address).header("Accept-Encoding", "gzip");
-        if let Some(token) = token {
-            request = request.header("Authorization", format!("Bearer {token}"));
-        }
-        let mut answer = request.call().map_err(unreachable)?;
+        let agent: ureq::Agent = client::config(&address).build().into();
+        let mut retry = Retry::new(PATIENCE, false);
+        // Nothing has been written so far, so it can be asked as often as it takes.
+        let mut answer = loop {
+            let mut request = agent.get(&address).header("Accept-Encoding", "gzip");
+            if let Some(token) = token {
+                request = request.header("Authorization", format!("Bearer {token}"));
+            }
+            match request.call() {
+                Ok(answer) => {
+                    if !retry.may_pass(&answer) || retry.pause(&format!("{address}: {}", answer.status())).is_err() {
+                        break answer;
+                    }
+                }
+                Err(error) => {
+                    if retry.pause(&format!("{address}: {error}")).is_err() {
+                        return Err(unreachable(error));
+                    }
+                }
+            }
+        };
         let status = answer.status().as_u16();
         let total = answer.headers().get("x-total-count").and_then(|total| total.to_str().ok()?.parse().ok());
         match total {

@@ -9,11 +9,11 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::client::Retry;
 use crate::events::future;
 use crate::events::request::Draft;
 use crate::events::wire::{self, NotJson};
@@ -27,16 +27,6 @@ use crate::worker::group::{self, Receipt};
 const BATCH_LINES: usize = 10_000;
 /// The size from which on a batch is sent, in bytes.
 const BATCH_BYTES: usize = 4 << 20;
-/// For how long a server that does not answer, or cannot write just now, is asked again: it may be starting, or its disk be full.
-pub const PATIENCE: Duration = Duration::from_mins(5);
-/// How long to wait before it is asked again for the first time; twice as long each time after.
-const FIRST_WAIT: Duration = Duration::from_millis(200);
-/// For how long a server is tried that has never answered: the address may be wrong.
-const UNREACHED: Duration = Duration::from_secs(10);
-/// Waits from this length on are told.
-const TOLD_FROM: Duration = Duration::from_secs(1);
-/// The longest wait, whatever `Retry-After` says.
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// How many mistakes are shown.
 const SHOWN: usize = 10;
 
@@ -354,20 +344,13 @@ impl Server {
     /// Posts a batch; asks again while the server does not answer or cannot write, which never counts anything twice.
     fn post(&self, batch: &Batch<'_>) -> Result<Imported, ImportError> {
         let address = &self.address;
-        let began = Instant::now();
-        let mut wait = FIRST_WAIT;
-        let mut last = None;
+        let mut retry = Retry::new(self.patience, self.was_reached.get());
+        let mut last: Option<String> = None;
         loop {
-            if let Some(last) = last.take() {
-                let patience = if self.was_reached.get() { self.patience } else { self.patience.min(UNREACHED) };
-                if began.elapsed() + wait > patience {
-                    return Err(ImportError::Unreachable { patience, last });
-                }
-                if wait >= TOLD_FROM {
-                    tracing::warn!("trying again in {} s: {last}", wait.as_secs());
-                }
-                thread::sleep(wait);
-                wait = (2 * wait).min(LONGEST_WAIT);
+            if let Some(last) = last.take()
+                && let Err(patience) = retry.pause(&last)
+            {
+                return Err(ImportError::Unreachable { patience, last });
             }
             let mut request = self.agent.post(address).content_type("application/x-ndjson");
             if let Some(token) = &self.token {
@@ -381,10 +364,8 @@ impl Server {
                     continue;
                 }
             };
-            self.was_reached.set(true);
-            if let Some(asked) = retry_after(&answer) {
-                wait = wait.max(asked).min(LONGEST_WAIT);
-            }
+            let may_pass = retry.may_pass(&answer);
+            self.was_reached.set(retry.was_reached());
             let status = answer.status().as_u16();
             let body = match answer.body_mut().read_to_string() {
                 Ok(body) => body,
@@ -403,7 +384,7 @@ impl Server {
                 }
                 return Ok(receipt);
             }
-            if status >= 500 || status == 429 || status == 408 {
+            if may_pass {
                 last = Some(format!("{address}: {status} {body}"));
                 continue;
             }
@@ -424,11 +405,6 @@ impl Server {
             return Err(ImportError::Refused { status, place: batch.place(0), detail: refusal.detail });
         }
     }
-}
-
-/// How long the server asks to be left alone, if it says so in seconds.
-fn retry_after<B>(answer: &ureq::http::Response<B>) -> Option<Duration> {
-    answer.headers().get("Retry-After")?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
 }
 
 /// Opens a file, or standard input for `-`; unpacks it if it is packed. `read_bytes` counts what was read of it.

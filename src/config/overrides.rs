@@ -20,6 +20,11 @@ pub struct Overrides {
 }
 
 impl Overrides {
+    /// Whether a flag is given on the command line.
+    pub fn gives(&self, flag: &str) -> bool {
+        self.settings.iter().any(|(_, _, origin)| matches!(origin, Origin::Flag(given) if *given == flag))
+    }
+
     /// Whether a file is named.
     pub fn names_file(&self) -> bool {
         self.file.is_some()

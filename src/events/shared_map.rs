@@ -4,6 +4,9 @@
 //! all entries. Definitions are kept in such maps: each post that defines a choice makes a new state of all, while readers
 //! go on with older ones.
 //!
+//! Every event looks its choices up here. A persistent tree of the libraries (red-black, one allocation an entry) took 2 to 5 times as
+//! long for that, 140 ns instead of 35 with 3,000 entries, and this takes no longer than the map of the standard library.
+//!
 //! Not here: deleting much. Chunks are merged when two fit into one, which is enough for filters whose values change.
 
 use std::fmt;
