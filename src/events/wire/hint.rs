@@ -29,6 +29,11 @@ pub(super) fn hint(body: &[u8], expected: Expected) -> Option<&'static str> {
     }
     let first_line = body.split(|&byte| byte == b'\n').next().unwrap_or_default().trim_ascii();
     let is_json = |text: &[u8]| serde_json::from_slice::<IgnoredAny>(text).is_ok();
+    if expected == Expected::Lines && first_line.starts_with(b"{") && has_several(first_line) {
+        return Some(
+            "the line holds several objects; `curl --data` drops the ends of lines, `--data-binary` keeps them",
+        );
+    }
     match (start.first(), expected) {
         (Some(b'{'), Expected::Json) if is_json(first_line) => {
             Some("it is an object a line; send it with Content-Type: application/x-ndjson")
@@ -42,6 +47,12 @@ pub(super) fn hint(body: &[u8], expected: Expected) -> Option<&'static str> {
         }
         _ => None,
     }
+}
+
+/// Whether a line holds several JSON values.
+fn has_several(line: &[u8]) -> bool {
+    let mut values = serde_json::Deserializer::from_slice(line).into_iter::<IgnoredAny>();
+    matches!((values.next(), values.next()), (Some(Ok(_)), Some(Ok(_))))
 }
 
 #[cfg(test)]
@@ -60,6 +71,7 @@ mod tests {
             (b"[\n  {\"a\": 1}\n]\n", Expected::Lines, "application/json"),
             (b"{\n  \"a\": 1\n}\n", Expected::Lines, "application/json"),
             (b"id,status\n1,FAILED\n", Expected::Lines, "CSV"),
+            (b"{\"a\": 1}{\"a\": 2}", Expected::Lines, "--data-binary"),
         ] {
             let hint = hint(body, expected).unwrap_or_default();
             assert!(hint.contains(word), "{word} is not in {hint:?}");
