@@ -66,10 +66,12 @@ impl Retry {
     /// Waits before the next try. Where there is no time left for one: how long it was tried. `last` is what happened.
     pub(crate) fn pause(&mut self, last: &str) -> Result<(), Duration> {
         let patience = if self.was_reached { self.patience } else { self.patience.min(UNREACHED) };
-        let wait = self.wait.max(self.asked).min(LONGEST_WAIT);
-        if self.began.elapsed() + wait > patience {
+        let left = patience.saturating_sub(self.began.elapsed());
+        if left.is_zero() {
             return Err(patience);
         }
+        // The last try comes when patience ends.
+        let wait = self.wait.max(self.asked).min(LONGEST_WAIT).min(left);
         if wait >= TOLD_FROM {
             tracing::warn!("trying again in {} s: {last}", wait.as_secs());
         }

@@ -6,6 +6,9 @@ use std::io::{self, BufRead, Read};
 
 use flate2::bufread::GzDecoder;
 
+/// The first byte of each member.
+const MAGIC: u8 = 0x1f;
+
 /// The plain bytes of gzip.
 pub(crate) struct Gunzip<R>(Place<R>);
 
@@ -43,8 +46,8 @@ impl<R: BufRead> Read for Gunzip<R> {
                     let mut behind = member.into_inner();
                     let next = behind.fill_buf()?.first().copied();
                     self.0 = match next {
-                        Some(0) | None => Place::Padding(behind),
-                        Some(_) => Place::Member(GzDecoder::new(behind)),
+                        Some(MAGIC) => Place::Member(GzDecoder::new(behind)),
+                        Some(_) | None => Place::Padding(behind),
                     };
                 }
                 Place::Padding(mut packed) => loop {

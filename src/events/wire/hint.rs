@@ -35,13 +35,13 @@ pub(super) fn hint(body: &[u8], expected: Expected) -> Option<&'static str> {
         );
     }
     match (start.first(), expected) {
-        (Some(b'{'), Expected::Json) if is_json(first_line) => {
+        (Some(b'{'), Expected::Json) if is_json(first_line) && first_line.len() < body.trim_ascii_end().len() => {
             Some("it is an object a line; send it with Content-Type: application/x-ndjson")
         }
         (Some(b'{' | b'['), Expected::Lines) if !is_json(first_line) && is_json(body) => {
             Some("it is JSON over several lines; send it as application/json, or an object a line (`jq -c`)")
         }
-        (Some(b'{' | b'[' | b'"') | None, _) => None,
+        (Some(b'{' | b'[' | b'"' | 0x80..) | None, _) => None,
         _ if first_line.contains(&b',') || first_line.contains(&b';') || first_line.contains(&b'\t') => {
             Some("it looks like CSV; send JSON, an object for each row")
         }
@@ -76,7 +76,14 @@ mod tests {
             let hint = hint(body, expected).unwrap_or_default();
             assert!(hint.contains(word), "{word} is not in {hint:?}");
         }
-        for body in [&b"{"[..], b"", b"{\"a\": 1,}", b"nonsense"] {
+        for body in [
+            &b"{"[..],
+            b"",
+            b"{\"a\": 1,}",
+            b"nonsense",
+            b"{\"a\": \"\xff\"}",
+            b"\xef\xbb\xbf\xef\xbb\xbf{\"a\": 1, \"b\": 2}",
+        ] {
             assert_eq!((hint(body, Expected::Json), hint(body, Expected::Lines)), (None, None));
         }
     }
