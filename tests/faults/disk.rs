@@ -101,9 +101,10 @@ fn fill_and_look_through(server: Server, directory: &Path, free: impl FnOnce(&Se
 #[test]
 fn a_file_that_may_not_grow_is_written_again_once_it_may() {
     let directory = tempfile::tempdir().unwrap();
-    // The system sends a signal, too, which ends programs that do not care.
+    // Room for the file to double once, so that some posts fit in whatever readers keep of it meanwhile. The system sends a signal,
+    // too, which ends programs that do not care.
     let program = program(directory.path(), &[&SERVE[..], &CACHE].concat());
-    let mut command = within("ulimit -S -f 3000; exec \"$@\"", &program);
+    let mut command = within("ulimit -S -f 6000; exec \"$@\"", &program);
     fill_and_look_through(Server::of(command.current_dir(directory.path())), directory.path(), |server| {
         let id = server.id().to_string();
         let lifted = Command::new("prlimit").args(["--pid", &id, "--fsize=unlimited:unlimited"]).status().unwrap();
