@@ -334,7 +334,7 @@ fn comparable(object: &Value) -> Object {
 }
 
 /// Microseconds since 1970, what is finer cut off; without an offset the time is UTC.
-fn micros(time: &str) -> u64 {
+pub(crate) fn micros(time: &str) -> u64 {
     let with_offset = DateTime::parse_from_str(time, "%Y-%m-%dT%H:%M:%S%.f%#z");
     let instant = with_offset.map(|time| time.to_utc());
     let instant = instant.or_else(|_| NaiveDateTime::parse_from_str(time, "%Y-%m-%dT%H:%M:%S%.f").map(|t| t.and_utc()));
