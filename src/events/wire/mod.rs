@@ -276,6 +276,16 @@ mod tests {
     }
 
     #[test]
+    fn no_object_has_more_problems_than_are_told() {
+        for name in [r"\ud800", "unknown"] {
+            let names = vec![format!(r#""{name}":1"#); 3 * MAX_PROBLEMS].join(",");
+            let mut counts = Vec::new();
+            read_json(format!("{{{names}}}").as_bytes(), |read| counts.push(read.unwrap_err().len())).unwrap();
+            assert_eq!(counts, [MAX_PROBLEMS], "{name}");
+        }
+    }
+
+    #[test]
     fn arrays_are_json_as_any_parser_has_it() {
         for body in [
             "",

@@ -179,15 +179,12 @@ pub(super) fn read_object<'de, A: MapAccess<'de>, V: FieldValue<'de>>(
             }
             Key::Unknown(name) => {
                 if !matches!(V::read(&mut object)?, Value::Absent) {
-                    fields.tell(name, "is no known field".to_owned());
+                    fields.tell(Some(name), "is no known field".to_owned());
                 }
             }
             Key::NoText => {
                 V::read(&mut object)?;
-                fields.problems.push(Problem {
-                    field: None,
-                    detail: "has a name with a lone surrogate (\\ud800 to \\udfff)".to_owned(),
-                });
+                fields.tell(None, "has a name with a lone surrogate (\\ud800 to \\udfff)".to_owned());
             }
         }
     }
@@ -204,12 +201,12 @@ pub(super) fn read_object<'de, A: MapAccess<'de>, V: FieldValue<'de>>(
 
 impl Fields<'_> {
     fn problem(&mut self, field: Field, detail: impl Into<String>) {
-        self.tell(field.name().to_owned(), detail.into());
+        self.tell(Some(field.name().to_owned()), detail.into());
     }
 
-    fn tell(&mut self, field: String, detail: String) {
+    fn tell(&mut self, field: Option<String>, detail: String) {
         if self.problems.len() < MAX_PROBLEMS {
-            self.problems.push(Problem { field: Some(field), detail });
+            self.problems.push(Problem { field, detail });
         }
     }
 
