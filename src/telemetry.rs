@@ -89,6 +89,11 @@ pub struct RequestLine<'a> {
     pub error: Option<&'a str>,
 }
 
+/// Whether lines of that level are logged.
+pub fn is_said(level: LogLevel) -> bool {
+    SETTINGS.get().is_some_and(|settings| level as u8 <= settings.level as u8)
+}
+
 /// Says a line about a request, if that level is logged.
 pub fn say_request(level: LogLevel, request: &RequestLine<'_>) {
     #[derive(Serialize)]
@@ -100,7 +105,7 @@ pub fn say_request(level: LogLevel, request: &RequestLine<'_>) {
         request: &'a RequestLine<'a>,
     }
 
-    let Some(settings) = SETTINGS.get().filter(|settings| level as u8 <= settings.level as u8) else { return };
+    let Some(settings) = SETTINGS.get().filter(|_| is_said(level)) else { return };
     let name = ["ERROR", "WARN", "INFO", "DEBUG"][level as usize];
     let timestamp = Clock::System.now().to_string();
     let mut line = Vec::with_capacity(512);

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use actix_web::http::{ConnectionType, Method, StatusCode, Version};
+use actix_web::http::{ConnectionType, Method, StatusCode, Uri, Version};
 use actix_web::middleware::Next;
 use actix_web::web::{Bytes, Data};
 use actix_web::{Error, HttpRequest};
@@ -21,7 +21,7 @@ use super::params::{IGNORED_PARAMETERS, ignored};
 use super::{ApiError, State, known_parameters, masking, route_of};
 use crate::access::Access;
 use crate::config::LogLevel;
-use crate::telemetry::{RequestLine, say_request};
+use crate::telemetry::{RequestLine, is_said, say_request};
 
 /// Tells requests apart, in the log and for whoever asks about one. A client may choose it.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -38,7 +38,7 @@ pub(crate) async fn observe(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<Observed>, Error> {
     let state = request.app_data::<Data<State>>().expect("the state is there for all routes").clone();
-    let mut line = Line::of(&request, &state.access);
+    let mut line = Line::of(&request, state.clone());
     let mut response = next.call(request).await?.map_into_boxed_body();
     let status = response.status();
     line.status = Some(status);
@@ -97,8 +97,7 @@ struct Line {
     id: HeaderValue,
     version: Version,
     method: Method,
-    shown_method: String,
-    path: String,
+    target: Uri,
     client: Option<IpAddr>,
     /// `None` until there is an answer.
     status: Option<StatusCode>,
@@ -112,13 +111,14 @@ struct Line {
     is_given_up: bool,
     /// Of the connection that the request came by.
     phase: Option<Phase>,
+    /// Knows what must not be shown.
+    state: Data<State>,
 }
 
 impl Line {
-    fn of(request: &ServiceRequest, access: &Access) -> Self {
-        let chosen = request.headers().get(&REQUEST_ID).filter(|id| is_fit(id, access));
+    fn of(request: &ServiceRequest, state: Data<State>) -> Self {
+        let chosen = request.headers().get(&REQUEST_ID).filter(|id| is_fit(id, &state.access));
         let new = || HeaderValue::try_from(new_id()).expect("digits make a header");
-        let path = request.uri().path_and_query().map_or("", |path| path.as_str());
         let phase = request.conn_data::<Phase>().cloned();
         let may_expect = request.version() >= Version::HTTP_11 && has_body(request.headers());
         if let Some(phase) = &phase {
@@ -128,9 +128,8 @@ impl Line {
             started: Instant::now(),
             id: chosen.cloned().unwrap_or_else(new),
             version: request.version(),
-            shown_method: masking::masked(request.method().as_str(), access).into_owned(),
             method: request.method().clone(),
-            path: masking::path(path, access),
+            target: request.uri().clone(),
             client: request.peer_addr().map(|address| address.ip()),
             status: None,
             bytes: 0,
@@ -138,6 +137,7 @@ impl Line {
             error: None,
             is_given_up: false,
             phase,
+            state,
         }
     }
 }
@@ -170,11 +170,16 @@ impl Drop for Line {
             Some(status) if status.is_server_error() && !self.is_given_up => LogLevel::Warn,
             _ => LogLevel::Info,
         };
+        if !is_said(level) {
+            return;
+        }
+        let access = &self.state.access;
+        let target = self.target.path_and_query().map_or("", |target| target.as_str());
         say_request(
             level,
             &RequestLine {
-                method: &self.shown_method,
-                path: &self.path,
+                method: &masking::masked(self.method.as_str(), access),
+                path: &masking::path(target, access),
                 status: self.status.map(|status| status.as_u16()),
                 bytes: self.bytes,
                 elapsed_ms: milliseconds(self.started.elapsed()),

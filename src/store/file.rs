@@ -407,7 +407,7 @@ mod tests {
         const LENGTH: u64 = 8_192;
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("metrics.redb");
-        fs::write(&path, vec![7; LENGTH as usize]).unwrap();
+        fs::write(&path, [7; 8_192]).unwrap();
         let opened = Arc::new(OpenedFile::open(&path, Arc::default()).unwrap());
         opened.learn().unwrap();
         let backend = Backend(Arc::clone(&opened));
