@@ -287,9 +287,9 @@ impl Watch {
         }
         let reason = error.map_or_else(|| format!("the thread `{name}` ended"), ToString::to_string);
         self.readiness.end(&reason);
-        self.queue.give_up();
-        // Whoever ran the program may be gone.
+        // First of all, should what follows fail for the same reason as the thread. Whoever ran the program may be gone.
         let _ = self.tell.send(Event::Ended(reason));
+        self.queue.give_up();
     }
 }
 

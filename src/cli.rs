@@ -68,7 +68,8 @@ enum Command {
         /// The token that this server wants, with the scope `write`
         #[arg(long, value_name = "TOKEN", env = "SCALE_METRICS_TOKEN", hide_env_values = true, requires = "url")]
         token: Option<String>,
-        /// For how long to go on trying where this server does not answer or cannot write, in seconds
+        /// For how many seconds to try again while this server cannot store events or does not answer any more; one that
+        /// never answered is given up after 10 s
         #[arg(long, value_name = "SECONDS", default_value_t = PATIENCE.as_secs())]
         patience: u64,
     },
@@ -215,11 +216,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Err(error) => {
-            // The first paragraph names the argument and the value; the rest is usage.
-            let text = error.to_string();
-            let said = text.split("\n\n").next().unwrap_or_default();
-            let line: Vec<_> = said.split_whitespace().collect();
-            complain(&line.join(" "));
+            complain(&usage_error(&error));
             return ExitCode::from(CANNOT_START);
         }
     };
@@ -233,6 +230,20 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             complain(&format!("error: {}", chain(error.as_ref())));
             ExitCode::from(if cannot_start(&error) { CANNOT_START } else { FAILED })
         }
+    }
+}
+
+/// One line about a command line that cannot be parsed, with a hint if there is one.
+fn usage_error(error: &clap::Error) -> String {
+    let text = error.to_string();
+    // The first paragraph names the argument and the value, the next may be a tip; the rest is usage.
+    let mut paragraphs = text.split("\n\n").map(|paragraph| paragraph.split_whitespace().collect::<Vec<_>>().join(" "));
+    let said = paragraphs.next().unwrap_or_default();
+    let tip = paragraphs.find_map(|paragraph| Some(paragraph.strip_prefix("tip: ")?.to_owned()));
+    let is_unknown = matches!(error.kind(), ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand);
+    match tip.or_else(|| is_unknown.then(|| "--help lists the commands and flags".to_owned())) {
+        Some(tip) => format!("{said} (hint: {tip})"),
+        None => said,
     }
 }
 

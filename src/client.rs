@@ -27,6 +27,11 @@ pub(crate) fn config(url: &str) -> ConfigBuilder<AgentScope> {
     if is_loopback(url) { config.proxy(None) } else { config }
 }
 
+/// What to do about a refusal with that status, if it was for want of a token.
+pub(crate) fn token_hint(status: u16) -> &'static str {
+    if matches!(status, 401 | 403) { " (hint: --token or SCALE_METRICS_TOKEN gives the token)" } else { "" }
+}
+
 /// For how long a server is tried that does not answer, or cannot do just now what it is asked: it may be starting, or its disk
 /// be full.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(5);

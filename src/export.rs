@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::client::{self, PATIENCE, Retry};
+use crate::client::{self, PATIENCE, Retry, token_hint};
 use crate::events::wire::{write_choices, write_event};
 use crate::gunzip::Gunzip;
 use crate::import::Target;
@@ -49,7 +49,7 @@ pub enum ExportError {
         detail: String,
     },
     /// The server refuses.
-    #[error("the server answered {status}: {detail}")]
+    #[error("the server answered {status}: {detail}{}", token_hint(*.status))]
     Refused {
         /// Its status.
         status: u16,

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::client::Retry;
+use crate::client::{Retry, token_hint};
 use crate::events::future;
 use crate::events::request::Draft;
 use crate::events::wire::{self, NotJson};
@@ -77,7 +77,7 @@ pub enum ImportError {
     #[error("{0}")]
     Invalid(String),
     /// The server refused a batch.
-    #[error("the server answered {status} to the lines from {place} on: {detail}")]
+    #[error("the server answered {status} to the lines from {place} on: {detail}{}", token_hint(*.status))]
     Refused {
         /// Its status.
         status: u16,

@@ -60,7 +60,7 @@ pub enum Origin {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("{named_by}: cannot read the settings in `{}`", .path.display().to_string().escape_debug())]
+    #[error("{}cannot read the settings in `{}`", prefix(named_by), .path.display().to_string().escape_debug())]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -82,8 +82,8 @@ pub enum ConfigError {
     ShortRollups,
     /// Beyond this machine, writing would be open to all (contract, section 6).
     #[error(
-        "refusing to listen on {listen}, where anybody could write (hint: access.tokens says who may, and \
-         server.allow_open_writes = true permits it to all)"
+        "refusing to listen on {listen}, where anybody could write (hint: make a token with `scale-metrics token NAME \
+         --scope write` and put it into access.tokens, or let everybody write with server.allow_open_writes = true)"
     )]
     OpenWrites {
         /// The address.
@@ -132,6 +132,11 @@ impl Config {
             Err(ConfigError::OpenWrites { listen })
         }
     }
+}
+
+/// Who named a file, before a message about it; nothing if nobody did.
+fn prefix(named_by: &Origin) -> String {
+    if *named_by == Origin::Default { String::new() } else { format!("{named_by}: ") }
 }
 
 impl fmt::Display for Origin {

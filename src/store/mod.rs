@@ -73,7 +73,7 @@ pub enum StoreError {
         source: io::Error,
     },
     /// Another process has the database open.
-    #[error("the database `{}` is open in another process", .0.display())]
+    #[error("the database `{}` is open in another process (hint: stop that first)", .0.display())]
     InUse(PathBuf),
     /// The file cannot be opened as a database.
     #[error("the database `{}` cannot be opened", .path.display())]
