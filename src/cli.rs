@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
-use std::{env, io, iter};
+use std::{env, io, iter, process, thread};
 
 use anyhow::Context;
 use clap::error::ErrorKind;
@@ -638,6 +638,7 @@ impl StopSignals {
                     app.stop(signals.told_again()).await.map(|()| None)
                 }
                 failure = app.failed() => {
+                    exit_after(LAST_ANSWERS * 2, &failure)?;
                     tracing::error!(error = %failure, "the server cannot go on");
                     // What else goes wrong on the way out says less than how it began.
                     let _ = app.stop(sleep(LAST_ANSWERS)).await;
@@ -651,6 +652,17 @@ impl StopSignals {
         tracing::info!("stopped");
         Ok(())
     }
+}
+
+/// Ends the process after that time, should stopping in order never end: what a dead thread leaves locked is unknown.
+fn exit_after(time: Duration, failure: &io::Error) -> io::Result<()> {
+    let line = format!("error: the server cannot go on: {failure}");
+    let wait = move || {
+        thread::sleep(time);
+        complain(&line);
+        process::exit(FAILED.into())
+    };
+    thread::Builder::new().name("exit".to_owned()).spawn(wait).map(drop)
 }
 
 /// How long opening the database takes before the server says where it listens all the same.
