@@ -328,8 +328,27 @@ async fn add_slash(request: HttpRequest) -> HttpResponse {
         .json(Refusal { detail })
 }
 
-async fn not_found() -> Result<HttpResponse, ApiError> {
-    Err(ApiError::NotFound)
+/// A longer path, in bytes, is nobody's typing error.
+const LONGEST_TYPED: usize = 256;
+
+/// Answers a path that does not exist. The body is fixed (contract, section 5); a header leads to the list of those that do.
+async fn not_found(request: HttpRequest) -> HttpResponse {
+    let mut response = HttpResponse::from_error(ApiError::NotFound);
+    if request.uri().path().len() > LONGEST_TYPED {
+        return response;
+    }
+    let link = format!("<{}v6/docs/>; rel=\"service-doc\"", root_from(request.uri().path()));
+    let link = HeaderValue::try_from(link).expect("dots and slashes make a header");
+    response.headers_mut().insert(header::LINK, link);
+    response
+}
+
+/// The relative address of the root for whoever is at `path`; it keeps what a proxy has in front of the path.
+pub(crate) fn root_from(path: &str) -> String {
+    match path.matches('/').count().saturating_sub(1) {
+        0 => "./".to_owned(),
+        depth => "../".repeat(depth),
+    }
 }
 
 /// The handler of the methods that a resource does not have; `allow` lists those that it has.

@@ -10,7 +10,7 @@ use actix_web::http::header;
 use actix_web::web::ServiceConfig;
 use actix_web::{HttpRequest, HttpResponse};
 
-use crate::api::{Content, PAGES, answer, readable, slashless};
+use crate::api::{Content, PAGES, answer, readable, root_from, slashless};
 
 /// Only what this server itself sends, nothing inline, no other host. A picture is part of the page that asked for it.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
@@ -57,14 +57,6 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
     }
     for page in PAGES.into_iter().filter(|page| *page != "/") {
         config.service(slashless(page));
-    }
-}
-
-/// The relative address of the root for a page at `path`, which ends with a slash.
-fn root_from(path: &str) -> String {
-    match path.matches('/').count() - 1 {
-        0 => "./".to_owned(),
-        depth => "../".repeat(depth),
     }
 }
 

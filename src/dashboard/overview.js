@@ -142,7 +142,7 @@ async function daysWithData() {
 /** Says that there is nothing in this range, and leads to where there is. */
 function pointTo([first, last]) {
   const show = () => change({ range: null, started: `${first}T00:00`, ended: `${last}T23:59` });
-  return h("p", { class: "elsewhere", role: "status" }, `Nothing ended in this range. There is data from ${first} to ${last}. `,
+  return h("p", { class: "elsewhere", role: "status" }, `Nothing ended in this range. There is data ${first === last ? `on ${first}` : `from ${first} to ${last}`}. `,
     h("button", { type: "button", onclick: show }, "Show it"));
 }
 

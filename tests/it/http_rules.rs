@@ -45,6 +45,24 @@ fn assert_not_found(answer: &Answer) {
     assert_eq!(answer.json(), json!({"detail": "Not found."}));
 }
 
+#[test]
+fn an_unknown_path_leads_to_the_list_of_those_that_exist() {
+    let server = TestServer::start();
+    for path in ["/metrics/", "/v6/metric/job-types/", "/v6/metrics/jobs/plot-data/"] {
+        let answer = server.get(path);
+        assert_not_found(&answer);
+        let link = answer.header("link").unwrap();
+        let docs = link.strip_prefix('<').and_then(|link| link.strip_suffix(r#">; rel="service-doc""#)).unwrap();
+        let depth = docs.matches("../").count();
+        let root = path.split('/').take(path.matches('/').count() - depth).collect::<Vec<_>>().join("/");
+        let target = format!("{root}/{}", docs.trim_start_matches("../").trim_start_matches("./"));
+        assert_eq!(target, "/v6/docs/", "{path}: {link}");
+        assert_eq!(server.get(&target).status, 200);
+    }
+    let long = format!("/{}", "x/".repeat(1_000));
+    assert_eq!(server.get(&long).header("link"), None);
+}
+
 /// Asserts a permanent redirect and returns the path and query that it leads to from `path`. The location has to be relative to
 /// the last part of that, so that it holds behind a proxy that has a prefix before all paths.
 #[track_caller]
