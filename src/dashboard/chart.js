@@ -66,6 +66,11 @@ export class Chart {
     }
   }
 
+  /** Whether the picture says that it has no values. */
+  get isEmpty() {
+    return [...this.picture.querySelectorAll("svg text")].some((text) => text.textContent === "no values");
+  }
+
   async #showAgain(changes) {
     if (this.question === undefined || this.plot.clientWidth === 0) return;
     if (Object.keys(changes).length === 0 && Math.max(240, Math.floor(this.plot.clientWidth)) === this.width) return;

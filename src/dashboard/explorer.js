@@ -3,6 +3,7 @@
 import { ROOT, details, hasToken, path, read, save } from "./api.js";
 import { Chart } from "./chart.js";
 import { h, note } from "./dom.js";
+import { daysWithData, pointTo } from "./elsewhere.js";
 import { picker, titlesOf } from "./picker.js";
 import { rangeBar, rangeOf, zoom } from "./range.js";
 import { change, current } from "./state.js";
@@ -32,6 +33,7 @@ export function explorer(view) {
   const chart = new Chart({ title: "", height: CHART_PX, zoom, hide: (hidden) => change({ hidden }, { replace: true }), isOpen });
   chart.details.addEventListener("toggle", () => change({ table: chart.details.open ? "open" : null }, { replace: true }));
   const summary = h("h2", { class: "summary" });
+  const elsewhere = h("div", { id: "elsewhere" });
   const call = h("input", { readonly: true, id: "call", "aria-label": "The same for programs", onfocus: () => call.select() });
   const copied = h("span", { role: "status" });
   const copy = h("button", { type: "button", onclick: () => copyText(call, copied) }, "Copy");
@@ -54,7 +56,7 @@ export function explorer(view) {
   view.replaceChildren(
     h("div", { class: "head" }, h("h1", {}, "Explorer"), range.element),
     h("div", { class: "explorer" }, controls,
-      h("div", { class: "shown" }, summary, chart.element,
+      h("div", { class: "shown" }, summary, elsewhere, chart.element,
         h("div", { class: "links" }, h("label", { for: "call" }, "API call"), call, copy, copied, csv, picture), ignored)),
   );
   let built = null;
@@ -80,10 +82,8 @@ export function explorer(view) {
     const kinds = kind.update(KINDS.some(([name]) => name === state.get("kind")) ? state.get("kind") : "stacked");
     resolution.update(state.get("resolution") ?? "");
     const hidden = state.getAll("hidden").filter((key) => mayBeSeries(key, shown, ids));
-    const parameters = [
-      ...shown.map((name) => ["column", name]), ...ids.map((id) => ["choice_id", String(id)]),
-      ...asked.parameters, ["resolution", asked.resolution],
-    ];
+    const selected = [...shown.map((name) => ["column", name]), ...ids.map((id) => ["choice_id", String(id)])];
+    const parameters = [...selected, ...asked.parameters, ["resolution", asked.resolution]];
     summary.textContent = `${known.title}, ${ids.length === 0 ? "all together" : ids.length === 1 ? titlesOf(known.choices).get(ids[0]) ?? "one choice" : `${ids.length} choices`}, ${asked.title}, by ${asked.resolution}`;
     const unknown = [...new Set(state.keys())].filter((name) => !KNOWN.includes(name));
     ignored.hidden = unknown.length === 0;
@@ -94,7 +94,10 @@ export function explorer(view) {
     const hiding = hidden.map((key) => ["hidden", key]);
     picture.href = path(type, "plot.svg", [...parameters, ...hiding, ["kind", kinds], ["width", "1000"], ["height", "400"]]);
     await chart.show({ type, parameters, kind: kinds, hidden });
-    if (isCurrent()) range.update(asked, chart.geometry);
+    const days = chart.isEmpty ? await daysWithData([[type, selected]]) : null;
+    if (!isCurrent()) return;
+    elsewhere.replaceChildren(...(days === null ? [] : [pointTo("No values in this range.", days)]));
+    range.update(asked, chart.geometry);
   };
 }
 

@@ -22,13 +22,14 @@ const SCRIPT: &str = "text/javascript; charset=utf-8";
 const PICTURE: &str = "image/svg+xml";
 
 /// What is sent: the path, the media type, the text. Overview and explorer are one page, which looks at its address.
-const ASSETS: [(&str, &str, &str); 19] = [
+const ASSETS: [(&str, &str, &str); 20] = [
     ("/", HTML, include_str!("page.html")),
     ("/explorer/", HTML, include_str!("page.html")),
     ("/favicon.svg", PICTURE, include_str!("favicon.svg")),
     ("/assets/page.css", CSS, include_str!("page.css")),
     ("/assets/main.js", SCRIPT, include_str!("main.js")),
     ("/assets/overview.js", SCRIPT, include_str!("overview.js")),
+    ("/assets/elsewhere.js", SCRIPT, include_str!("elsewhere.js")),
     ("/assets/explorer.js", SCRIPT, include_str!("explorer.js")),
     ("/assets/chart.js", SCRIPT, include_str!("chart.js")),
     ("/assets/picker.js", SCRIPT, include_str!("picker.js")),

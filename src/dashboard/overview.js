@@ -4,6 +4,7 @@
 import { Failure, ROOT, details, path, plotData, read } from "./api.js";
 import { Chart } from "./chart.js";
 import { calmly, h, name, note, svg } from "./dom.js";
+import { daysWithData, pointTo } from "./elsewhere.js";
 import { capital, duration, exact, instant, percent, sentence } from "./format.js";
 import { isMeant, titlesOf } from "./picker.js";
 import { rangeBar, rangeOf, zoom } from "./range.js";
@@ -123,27 +124,12 @@ export function overview(view) {
     if (known) range.update(asked, { from: instant(known.started), to: instant(known.ended) });
     const isQuiet = answers.every((answer) => answer === null || Object.values(answer.all.values).every((value) => !value));
     const hasNothing = answers.every((answer) => answer?.count === 0) && (await isEmpty());
-    const days = isQuiet && !hasNothing && known ? await daysWithData() : null;
+    const days = isQuiet && !hasNothing && known ? await daysWithData(SECTIONS.map(({ type }) => [type, [["column", "total_count"]]])) : null;
     if (!isCurrent()) return;
-    elsewhere.replaceChildren(...(days === null ? [] : [pointTo(days)]));
+    elsewhere.replaceChildren(...(days === null ? [] : [pointTo("Nothing ended in this range.", days)]));
     if (hasNothing === empty.isConnected && body.isConnected !== hasNothing) return;
     view.replaceChildren(...(hasNothing ? [empty] : [head, body]));
   };
-}
-
-/** The first and the last day on which anything ended, or null. */
-async function daysWithData() {
-  const all = await Promise.all(SECTIONS.map(({ type }) => plotData(type, [["column", "total_count"], ["resolution", "day"], ["ended", "9999-12-31"]])));
-  const series = all.map(({ results }) => results[0]).filter(({ min_x: first }) => first !== null);
-  if (series.length === 0) return null;
-  return [series.map(({ min_x: first }) => first).sort()[0], series.map(({ max_x: last }) => last).sort().at(-1)];
-}
-
-/** Says that there is nothing in this range, and leads to where there is. */
-function pointTo([first, last]) {
-  const show = () => change({ range: null, started: `${first}T00:00`, ended: `${last}T23:59` });
-  return h("p", { class: "elsewhere", role: "status" }, `Nothing ended in this range. There is data ${first === last ? `on ${first}` : `from ${first} to ${last}`}. `,
-    h("button", { type: "button", onclick: show }, "Show it"));
 }
 
 /** Whether nothing was ever posted. */

@@ -53,6 +53,30 @@ fn an_empty_range_leads_to_where_there_is_data() {
 }
 
 #[test]
+fn the_explorer_leads_to_the_days_of_what_is_selected() {
+    let Some(browser) = browser() else { return };
+    let server = Server::empty();
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/worked-example.ndjson");
+    server.post_ndjson(&fs::read_to_string(example).unwrap());
+    let page = browser.open(&server.url("/explorer/?column=run_time_avg"));
+    settled(&page);
+    let told = page.text("#elsewhere p");
+    assert!(told.contains("No values in this range. There is data on 2015-01-01."), "{told}");
+    page.click("#elsewhere button");
+    page.wait(
+        "document.querySelector('#elsewhere').childElementCount === 0 && document.querySelector('.picture svg') !== null",
+        "values instead of the way to them",
+    );
+    assert_eq!(page.eval("document.querySelector('.picture svg').textContent.includes('no values')"), false);
+
+    // Where there is nothing at any time, there is no way to lead.
+    let page = browser.open(&server.url("/explorer/?type=ingests"));
+    settled(&page);
+    assert_eq!(page.texts("#elsewhere p"), Vec::<String>::new());
+    page.assert_clean(server.origin());
+}
+
+#[test]
 fn a_day_by_the_hour_has_24_bars() {
     let Some((page, server)) = open("/?range=PT24H", |now| vec![strike(1, "a", "A"), ingest(1, 1, now)]) else {
         return;
