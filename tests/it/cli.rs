@@ -115,6 +115,9 @@ fn the_data_directory_is_made_if_missing_and_the_database_is_a_file_in_it() {
 #[test]
 fn sigterm_sigint_and_sighup_exit_0() {
     for signal in ["TERM", "INT", "HUP"] {
+        if signal == "HUP" && is_hangup_ignored() {
+            continue;
+        }
         let directory = TempDir::new().unwrap();
         let server = Serving::serve(directory.path());
         let mut idle = server.client.connect();
@@ -122,6 +125,28 @@ fn sigterm_sigint_and_sighup_exit_0() {
         idle.read_exact(&mut [0; 12]).unwrap();
         assert_eq!(server.end(signal).code(), Some(0), "an idle connection does not hold it up: {signal}");
     }
+}
+
+/// Whether these tests were started with SIGHUP ignored, as by `nohup`; their servers inherit that.
+fn is_hangup_ignored() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    ignored.is_some_and(|mask| u64::from_str_radix(mask.trim(), 16).unwrap() & 1 != 0)
+}
+
+#[test]
+fn a_server_that_nohup_has_started_does_not_heed_sighup() {
+    let directory = TempDir::new().unwrap();
+    let plain = program(directory.path(), &["serve", "--listen", FREE_PORT, "--data", "data"]);
+    let mut command = Command::new("nohup");
+    command.arg(plain.get_program()).args(plain.get_args()).current_dir(directory.path()).stdin(Stdio::null());
+    for (name, _) in plain.get_envs() {
+        command.env_remove(name);
+    }
+    let server = Serving::start(&mut command);
+    server.signal("HUP");
+    let log = server.end_for_log();
+    assert!(log.contains("SIGTERM: stopping") && !log.contains("SIGHUP"), "{log}");
 }
 
 #[test]
