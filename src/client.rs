@@ -29,7 +29,11 @@ pub(crate) fn config(url: &str) -> ConfigBuilder<AgentScope> {
 
 /// What to do about a refusal with that status, if it was for want of a token.
 pub(crate) fn token_hint(status: u16) -> &'static str {
-    if matches!(status, 401 | 403) { " (hint: --token or SCALE_METRICS_TOKEN gives the token)" } else { "" }
+    match status {
+        401 => " (hint: --token or SCALE_METRICS_TOKEN gives the token)",
+        403 => " (hint: `scale-metrics token NAME --scope SCOPE` makes a token with another scope)",
+        _ => "",
+    }
 }
 
 /// For how long a server is tried that does not answer, or cannot do just now what it is asked: it may be starting, or its disk

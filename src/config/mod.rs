@@ -82,8 +82,8 @@ pub enum ConfigError {
     ShortRollups,
     /// Beyond this machine, writing would be open to all (contract, section 6).
     #[error(
-        "refusing to listen on {listen}, where anybody could write (hint: make a token with `scale-metrics token NAME \
-         --scope write` and put it into access.tokens, or let everybody write with server.allow_open_writes = true)"
+        "refusing to listen on {listen}, where anybody could write (hint: `scale-metrics token NAME --scope write` \
+         prints a line for access.tokens; server.allow_open_writes = true lets everybody write)"
     )]
     OpenWrites {
         /// The address.
