@@ -343,7 +343,7 @@ async fn not_found(request: HttpRequest) -> HttpResponse {
     response
 }
 
-/// The relative address of the root for whoever is at `path`; it keeps what a proxy has in front of the path.
+/// The relative address of the root, as seen from `path`. A path prefix of a proxy stays in place.
 pub(crate) fn root_from(path: &str) -> String {
     match path.matches('/').count().saturating_sub(1) {
         0 => "./".to_owned(),

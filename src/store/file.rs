@@ -110,7 +110,7 @@ struct FileStatus {
 }
 
 impl FileStatus {
-    /// The status of what stands at a path.
+    /// The status of the file or directory at `path`.
     ///
     /// Asks for no times: where Linux has told the modification time of a file (6.13 and later, on most file systems), the next
     /// write stores a new one, which made the commit of a single event a sixth slower.
@@ -129,7 +129,7 @@ impl FileStatus {
         }
     }
 
-    /// The status of what stands at a path.
+    /// The status of the file or directory at `path`.
     #[cfg(not(target_os = "linux"))]
     fn of(path: &Path) -> io::Result<Self> {
         Self::with_times(path)

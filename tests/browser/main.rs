@@ -14,5 +14,7 @@ mod nginx;
 mod overview;
 mod prefix;
 mod server;
+#[path = "../it/support/skip.rs"]
+mod skip;
 mod support;
 mod views;

@@ -6,6 +6,7 @@
 pub(crate) mod medium;
 pub(crate) mod nginx;
 pub(crate) mod process;
+pub(crate) mod skip;
 
 use std::future;
 use std::io::{self, Read as _, Write as _};
