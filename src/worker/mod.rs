@@ -469,7 +469,7 @@ impl RollupTask {
                 }
             }
             Ok(Ok(ControlFlow::Break(_))) => self.extremes.undo(),
-            Ok(Err(_)) | Err(_) => self.extremes.clear(),
+            Ok(Err(_)) | Err(_) => self.doubt(),
         }
         match written {
             Ok(Ok(ControlFlow::Continue(Applied { receipts, counts }))) => {
@@ -491,6 +491,14 @@ impl RollupTask {
             }
             // The panic's own message is logged already; its unfinished transaction is gone with the stack.
             Err(_) => Err(WriteFailed::Internal),
+        }
+    }
+
+    /// A commit failed, and may have taken effect: what is known of the state before is of no use any more. A rebuild begins anew.
+    fn doubt(&mut self) {
+        self.extremes.clear();
+        if let Some((_, order)) = self.rebuild.take() {
+            self.orders.push_front(order);
         }
     }
 

@@ -719,6 +719,29 @@ fn a_rebuild_does_not_hold_up_others() {
     simulation.audit();
 }
 
+/// What it has added up is of a state before that commit.
+#[test]
+fn a_rebuild_begins_anew_after_a_commit_that_failed_and_took_effect() {
+    let mut simulation = Simulation::new(0);
+    simulation.limits = Limits { slice_cost: 1, ..Limits::default() };
+    simulation.reopen_in_order();
+    let job = |id: u64, status: &str| json!({"kind": "job", "id": id, "job_type": 1, "status": status, "ended": "2015-01-01T05:59:59Z"});
+    simulation.post(vec![(1..=3_000).map(|id| job(id, "COMPLETED")).collect()]);
+    simulation.check();
+    let before = simulation.candidates[0].clone();
+    simulation.rebuild_day(Date::from_days(FIRST_DAY).unwrap());
+    simulation.slices(5);
+    simulation.disk.fail(Fault::Fail { op: Op::Sync, after: 0, for_ever: false, done: true });
+    simulation.post(vec![vec![job(1, "FAILED")]]);
+    assert_eq!(simulation.counts["commits failed"], 1);
+    simulation.recover();
+    simulation.check();
+    assert!(simulation.candidates[0] != before, "it took effect");
+    simulation.slices(usize::MAX);
+    assert_eq!(simulation.counts["days rebuilt"], 1);
+    simulation.audit();
+}
+
 #[test]
 fn a_seed_runs_the_same_way_twice() {
     for seed in 0..3 {
