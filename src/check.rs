@@ -3,13 +3,13 @@
 //! The file is verified by the database itself; then, date by date, every rollup is computed anew from the events and compared
 //! with the stored one, every event is looked up in the index, and every block has to hold the ids that its key says. Blocks are
 //! read one by one, so the check needs the memory of the rollups of one date at a time. Days whose events are forgotten
-//! cannot be checked.
+//! cannot be checked. Whatever is damaged is told, and the rest is checked all the same.
 
 use std::fmt;
 
 use crate::progress::{Progress, Unit};
 use crate::rollup::{RollupKey, Scope};
-use crate::store::{EventCursor, Store, StoreError};
+use crate::store::{Corrupt, EventCursor, Store, StoreError};
 use crate::time::Date;
 use crate::worker::rebuild::rebuild;
 
@@ -40,6 +40,13 @@ pub enum Problem {
     NotIndexed(u64),
     /// The index names so many events more than there are.
     IndexedTooMany(u64),
+    /// The events of a day, or those without one, cannot be read. Nothing but a backup has them.
+    Damaged {
+        /// The day.
+        day: Option<Date>,
+        /// What cannot be read.
+        damage: Corrupt,
+    },
     /// So many events stand in blocks whose lower bounds say that they are elsewhere. Nothing can be posted that replaces them.
     Misplaced(u64),
 }
@@ -54,11 +61,21 @@ impl fmt::Display for Problem {
                     Scope::All => f.write_str("all choices")?,
                     Scope::Choice(choice) => write!(f, "choice {}", choice.get())?,
                 }
+                if hours.is_empty() {
+                    return f.write_str(": the rollup is damaged, and there are no events");
+                }
                 let hours: Vec<_> = hours.iter().map(ToString::to_string).collect();
                 write!(f, ": the rollup is not what the events add up to, in the hours {}", hours.join(", "))
             }
             Self::NotIndexed(count) => write!(f, "{count} events are not where the index says"),
             Self::IndexedTooMany(count) => write!(f, "the index names {count} events that are not there"),
+            Self::Damaged { day, damage } => {
+                match day {
+                    Some(day) => write!(f, "the events of {day}")?,
+                    None => f.write_str("the events that have not ended")?,
+                }
+                write!(f, " cannot be read ({damage}); restore a backup")
+            }
             Self::Misplaced(count) => write!(
                 f,
                 "{count} events are in blocks that they do not belong into, so that they cannot be replaced; \
@@ -71,6 +88,10 @@ impl fmt::Display for Problem {
 impl Problem {
     fn is_of_index(&self) -> bool {
         matches!(self, Self::NotIndexed(_) | Self::IndexedTooMany(_))
+    }
+
+    fn is_damage(&self) -> bool {
+        matches!(self, Self::Damaged { .. })
     }
 }
 
@@ -89,7 +110,14 @@ pub fn run(store: &Store, repair: bool) -> Result<Report, StoreError> {
     let (mut events, mut lost, mut misplaced) = (0, 0, 0);
     for (done, &day) in days.iter().enumerate() {
         progress.set(done as u64, || format!("checked {events} events"));
-        let examined = rebuild(store, day, repair)?;
+        let examined = match rebuild(store, day, repair) {
+            Ok(examined) => examined,
+            Err(StoreError::Corrupt(damage)) => {
+                report.problems.push(Problem::Damaged { day, damage });
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         events += examined.events;
         lost += examined.unindexed;
         misplaced += examined.misplaced;
@@ -102,6 +130,10 @@ pub fn run(store: &Store, repair: bool) -> Result<Report, StoreError> {
     }
     if lost > 0 {
         report.problems.push(Problem::NotIndexed(lost));
+    }
+    if report.problems.iter().any(Problem::is_damage) {
+        // How many events the index should name is not known, and it cannot be written anew.
+        return Ok(report);
     }
     let indexed = store.snapshot()?.indexed()?;
     if indexed > events {
@@ -212,6 +244,64 @@ mod tests {
         assert_eq!(
             expected[1].to_string(),
             "job-types of 2015-01-01, choice 1: the rollup is not what the events add up to, in the hours 1, 23"
+        );
+    }
+
+    #[test]
+    fn damaged_rows_are_told_one_by_one_and_what_follows_from_events_is_repaired() {
+        let (_directory, store) = store();
+        let jobs = MetricsTypeId::JobTypes;
+        let of_choice = key(jobs, Some(1), "2015-01-01");
+        let of_all = key(jobs, None, "2015-01-01");
+        let without_events = key(jobs, Some(9), "2015-01-02");
+        let before = store.snapshot().unwrap().rollups_of(of_all.date).unwrap();
+        store
+            .write(|batch| {
+                [of_choice, of_all, without_events].iter().try_for_each(|&key| batch.rollups.put_damaged(key))?;
+                batch.events.damage_index()
+            })
+            .unwrap();
+        let problem = |key, hours: &[u8]| Problem::Rollup { key, hours: hours.to_vec() };
+        let expected = [
+            problem(of_all, &[1, 2]),
+            problem(of_choice, &[1]),
+            problem(without_events, &[]),
+            // Job 700 is on another page than the others.
+            Problem::NotIndexed(5),
+        ];
+        assert_eq!(run(&store, false).unwrap().problems, expected);
+        assert_eq!(run(&store, true).unwrap().problems, expected);
+        assert_eq!(run(&store, false).unwrap().problems, []);
+        assert_eq!(store.snapshot().unwrap().rollups_of(of_all.date).unwrap(), before);
+        assert_eq!(
+            expected[2].to_string(),
+            "job-types of 2015-01-02, choice 9: the rollup is damaged, and there are no events"
+        );
+    }
+
+    #[test]
+    fn a_day_with_damaged_events_does_not_hide_what_is_wrong_elsewhere() {
+        let (_directory, store) = store();
+        let day: Date = "2015-01-01".parse().unwrap();
+        let wrong = key(MetricsTypeId::Errors, Some(5), "2015-01-02");
+        store
+            .write(|batch| {
+                batch.rollups.put(wrong, &Rollup::default())?;
+                batch.events.damage_blocks(day)
+            })
+            .unwrap();
+        for repair in [false, true] {
+            let problems = run(&store, repair).unwrap().problems;
+            let [Problem::Damaged { day: Some(found), .. }, Problem::Rollup { key, .. }] = &problems[..] else {
+                panic!("{problems:?}");
+            };
+            assert_eq!((*found, *key), (day, wrong));
+        }
+        let problems = run(&store, false).unwrap().problems;
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert_eq!(
+            problems[0].to_string(),
+            "the events of 2015-01-01 cannot be read (stored data is damaged: a record is too short); restore a backup"
         );
     }
 }

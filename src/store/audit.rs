@@ -32,8 +32,8 @@ fn rollup_key(date: Date, DayKey { choice: id, metrics, .. }: DayKey) -> Result<
     Ok(RollupKey { date, metrics, scope: Scope::Choice(choice(id)?) })
 }
 
-/// Rollups by their names.
-type Rollups = BTreeMap<RollupKey, Rollup>;
+/// Rollups by their names; a damaged row is [`Corrupt`], and does not hide the others.
+type Rollups = BTreeMap<RollupKey, Result<Rollup, Corrupt>>;
 
 /// A place among the events of a date, in the order of their blocks.
 #[derive(Debug, Clone, Copy)]
@@ -159,7 +159,7 @@ impl Snapshot {
                     return Ok((rollups, Some(id)));
                 }
                 last = id;
-                rollups.insert(rollup_key(date, key.value())?, decode_rollup(row.value())?);
+                rollups.insert(rollup_key(date, key.value())?, decode_rollup(row.value()));
             }
             Ok((rollups, None))
         })
@@ -172,7 +172,7 @@ impl Snapshot {
             let totals = self.table(tables::TOTALS)?;
             for metrics in CATALOG.iter().map(|metrics| metrics.id) {
                 if let Some(row) = totals.get(tables::TotalKey { metrics: metrics as u8, days: date.days() })? {
-                    rollups.insert(RollupKey { date, metrics, scope: Scope::All }, decode_rollup(row.value())?);
+                    rollups.insert(RollupKey { date, metrics, scope: Scope::All }, decode_rollup(row.value()));
                 }
             }
             Ok(rollups)
@@ -180,10 +180,10 @@ impl Snapshot {
     }
 
     /// The rollups of a date.
-    pub fn rollups_of(&self, date: Date) -> Result<Rollups, StoreError> {
+    pub fn rollups_of(&self, date: Date) -> Result<BTreeMap<RollupKey, Rollup>, StoreError> {
         let (mut rollups, _) = self.rollups_from(date, 0, usize::MAX)?;
         rollups.extend(self.totals_of(date)?);
-        Ok(rollups)
+        rollups.into_iter().map(|(key, rollup)| Ok((key, rollup?))).collect()
     }
 
     /// What would go if that was kept.
@@ -213,12 +213,12 @@ impl Snapshot {
         })
     }
 
-    /// How many events the index names that are not forgotten.
+    /// How many events the index names that are not forgotten. A damaged page names none.
     pub fn indexed(&self) -> Result<u64, StoreError> {
         self.guard().run(|| {
             let mut count = 0;
             for row in self.table(tables::INDEX)?.iter()? {
-                let page = decode_index_page(row?.1.value())?;
+                let page = decode_index_page(row?.1.value()).unwrap_or_default();
                 let is_kept = |place: &Place| place.is_none_or(|(date, _)| date >= self.kept().events_from);
                 count += page.places().filter(is_kept).count() as u64;
             }
@@ -253,9 +253,13 @@ impl<'a> Index<'a> {
         Self { snapshot, page: None }
     }
 
-    /// Whether the index says that an event is kept where it belongs.
+    /// Whether the index says that an event is kept where it belongs. A damaged page says nothing.
     pub fn names(&mut self, event: &Event) -> Result<bool, StoreError> {
-        Ok(self.find(event)? == Indexed::Here)
+        match self.find(event) {
+            Ok(indexed) => Ok(indexed == Indexed::Here),
+            Err(StoreError::Corrupt(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Where the index says that an event is kept.

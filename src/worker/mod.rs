@@ -481,7 +481,7 @@ impl RollupTask {
             Ok(Ok(ControlFlow::Break(_))) if is_overtaken => Err(WriteFailed::Overtaken),
             Ok(Ok(ControlFlow::Break(causes))) => Ok(ControlFlow::Break(causes)),
             Ok(Err(StoreError::Corrupt(damage))) => {
-                tracing::error!(%damage, "a request could not be stored");
+                tracing::error!(%damage, "a request could not be stored (hint: `scale-metrics check` finds what is damaged)");
                 Err(WriteFailed::Internal)
             }
             Ok(Err(error)) => {

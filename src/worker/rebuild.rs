@@ -16,7 +16,7 @@ use super::extremes::{Budget, ExtremesCache};
 use crate::catalog::MetricsTypeId;
 use crate::events::{ChoiceId, Contribution, Event};
 use crate::rollup::{LostExtremes, Rollup, RollupKey, Scope};
-use crate::store::{Batch, EventCursor, Index, Observers, Snapshot, Store, StoreError};
+use crate::store::{Batch, Corrupt, EventCursor, Index, Observers, Snapshot, Store, StoreError};
 use crate::time::Date;
 
 /// What a block of events costs, in the unit of [`super::extremes::Limits`]: all its events are counted twice and looked up.
@@ -37,7 +37,8 @@ pub struct Examined {
     pub misplaced: u64,
     /// How many rollups there should be.
     pub rollups: u64,
-    /// The rollups that were not what the events add up to, ordered, each with the hours that differed.
+    /// The rollups that were not what the events add up to, ordered, each with the hours that differed. In a damaged one all hours
+    /// differ that there should be.
     pub wrong: Vec<(RollupKey, Vec<u8>)>,
 }
 
@@ -284,11 +285,11 @@ impl Rebuild {
         self.examined.wrong.iter().any(|(wrong, _)| *wrong == key)
     }
 
-    /// Compares a rollup with what is stored. Returns whether it could be: else its observers have to be read first.
+    /// Compares a rollup with what is stored, which may be damaged. Returns whether it could be: else its observers have to be read first.
     fn compare(
         &mut self,
         key: RollupKey,
-        stored: Option<&Rollup>,
+        stored: Option<&Result<Rollup, Corrupt>>,
         snapshot: &Snapshot,
         extremes: &mut ExtremesCache,
         left: &mut usize,
@@ -306,9 +307,9 @@ impl Rebuild {
             self.reading = Some((key, 0));
             return Ok(false);
         }
-        let nothing = Rollup::default();
-        let stored = stored.unwrap_or(&nothing);
-        if sum.rollup != *stored {
+        let (nothing, is_damaged) = (Rollup::default(), stored.is_some_and(Result::is_err));
+        let stored = stored.and_then(|stored| stored.as_ref().ok()).unwrap_or(&nothing);
+        if is_damaged || sum.rollup != *stored {
             let hours = (0..24).filter(|&hour| sum.rollup.hour(hour) != stored.hour(hour)).collect();
             self.examined.wrong.push((key, hours));
         }

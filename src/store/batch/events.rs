@@ -196,6 +196,27 @@ impl<'txn> StoredEvents<'txn> {
         Ok(page.map_or_else(|| Ok(IndexPage::default()), |page| index_pages::decode_index_page(page.value()))?)
     }
 
+    /// Puts bytes that are no page into the place of the first pages of the index.
+    #[cfg(test)]
+    pub(crate) fn damage_index(&mut self) -> Result<(), StoreError> {
+        for kind in [EventKind::Job, EventKind::JobExecution] {
+            self.index.insert(PageKey { page: 0, kind: kind as u8 }, b"no".as_slice())?;
+        }
+        Ok(())
+    }
+
+    /// Puts bytes that are no events into the place of the blocks of a day.
+    #[cfg(test)]
+    pub(crate) fn damage_blocks(&mut self, day: Date) -> Result<(), StoreError> {
+        let range = BlockKey::first_of(day.days())..BlockKey::first_of(day.days() + 1);
+        let keys: Vec<_> =
+            self.blocks.range(range)?.map(|row| Ok(row?.0.value())).collect::<Result<_, StoreError>>()?;
+        for key in keys {
+            self.blocks.insert(key, b"no".as_slice())?;
+        }
+        Ok(())
+    }
+
     /// Inserts, replaces and removes events of one home; the edits are ordered by id.
     fn edit_home(&mut self, home: Home, mut edits: &[Edit<'_>]) -> Result<(), StoreError> {
         while let Some(first) = edits.first() {

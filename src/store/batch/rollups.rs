@@ -75,6 +75,20 @@ impl<'txn> StoredRollups<'txn> {
         Ok(())
     }
 
+    /// Stores bytes that are no rollup.
+    #[cfg(test)]
+    pub(crate) fn put_damaged(&mut self, RollupKey { date, metrics, scope }: RollupKey) -> Result<(), StoreError> {
+        self.rows.write_into(&mut self.rollups)?;
+        match scope {
+            Scope::All => _ = self.totals.insert(total_key(metrics, date), b"no".as_slice())?,
+            Scope::Choice(choice) => {
+                let key = DayKey { days: date.days(), choice: choice.get(), metrics: metrics as u8 };
+                self.rollups.insert(key, b"no".as_slice())?;
+            }
+        }
+        Ok(())
+    }
+
     /// The rows of all rollups of choices, written so far as they are known.
     pub(in crate::store) fn stored_rows(&mut self) -> Result<&Table<'txn, DayKey, &'static [u8]>, StoreError> {
         self.rows.write_into(&mut self.rollups)?;
