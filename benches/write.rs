@@ -6,10 +6,10 @@
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use scale_metrics::events::request::Draft;
-use scale_metrics::events::{Choices, Event, Object, wire};
+use scale_metrics::events::{Choices, Event, EventChange, Object, wire};
 use scale_metrics::rollup::Rollup;
-use scale_metrics::store::{Change, Opening, Store, StoreError};
-use scale_metrics::worker::group;
+use scale_metrics::store::{OpenOptions, RowsError, Store};
+use scale_metrics::worker::commit;
 use tempfile::TempDir;
 
 #[path = "support/events.rs"]
@@ -57,7 +57,7 @@ fn read(text: &[u8], choices: &Choices) -> Vec<Object> {
 /// A store that holds the first `batches`.
 fn store_with(batches: u64) -> (TempDir, Store) {
     let directory = tempfile::tempdir().expect("a temporary directory can be made");
-    let store = Store::open(directory.path(), Opening::verified(CACHE_BYTES)).expect("the store opens");
+    let store = Store::open(directory.path(), OpenOptions::verified(CACHE_BYTES)).expect("the store opens");
     let choices = choices();
     write(&store, definitions());
     for batch in 0..batches {
@@ -67,7 +67,7 @@ fn store_with(batches: u64) -> (TempDir, Store) {
 }
 
 fn write(store: &Store, objects: Vec<Object>) {
-    store.write(|batch| group::apply(batch, &[objects])).expect("the store takes it");
+    store.write(|transaction| commit::apply(transaction, &[objects])).expect("the store takes it");
 }
 
 #[divan::bench]
@@ -105,10 +105,10 @@ fn pack_the_next_batch(bencher: Bencher<'_, '_>) {
         .collect();
     events.sort_by_key(|event| event.key());
     bencher.counter(ItemsCount::new(BATCH)).bench(|| {
-        let thrown_away = store.write::<()>(|batch| {
-            let changes = events.iter().map(|&event| Change::new(None, event)).collect();
-            batch.events.replace(changes, |_| Ok(()))?;
-            Err(StoreError::Closed)
+        let thrown_away = store.write::<()>(|transaction| {
+            let mut changes: Vec<_> = events.iter().map(|&event| EventChange::new(None, event)).collect();
+            transaction.replace_events(&mut changes)?;
+            Err(RowsError::Closed.into())
         });
         thrown_away.expect_err("it does not end well")
     });
@@ -151,6 +151,6 @@ fn define_one_of_ten_thousand(bencher: Bencher<'_, '_>) {
     bencher.bench_local(|| {
         id += 1;
         write(&store, define(id));
-        store.snapshot().expect("it is read").choices().job_types.len()
+        store.snapshot().expect("it is read").definitions().job_types.len()
     });
 }

@@ -108,7 +108,7 @@ impl App {
 
     /// Starts everything; when this returns, the server answers, and the database is being opened.
     pub fn begin(config: Config, clock: Clock) -> Result<Self, StartError> {
-        let store = Store::unopened(&config.storage.data, config.storage.opening());
+        let store = Store::unopened(&config.storage.data, config.storage.open_options());
         Self::begin_with(store, config, clock)
     }
 

@@ -99,7 +99,7 @@ impl Problem {
 /// index of where they are. Nobody else may write meanwhile.
 pub fn run(store: &Store, repair: bool) -> Result<Report, StoreError> {
     let mut report = Report::default();
-    if !store.verify_file()? {
+    if !store.verify()? {
         report.problems.push(Problem::File);
     }
     let snapshot = store.snapshot()?;
@@ -150,7 +150,10 @@ const INDEXED_BLOCKS: usize = 1_024;
 
 /// Writes the index anew. If that breaks off, the next repair finds what is missing.
 fn rebuild_index(store: &Store, days: &[Option<Date>]) -> Result<(), StoreError> {
-    store.write(|batch| batch.events.clear_index())?;
+    store.write(|transaction| {
+        transaction.clear_index()?;
+        Ok(())
+    })?;
     for &day in days {
         let mut from = Some(EventCursor::start(day));
         while let Some(next) = from {
@@ -159,7 +162,7 @@ fn rebuild_index(store: &Store, days: &[Option<Date>]) -> Result<(), StoreError>
                 events.push(event.clone());
                 Ok(())
             })?;
-            store.write(|batch| batch.events.index(&mut events))?;
+            store.write(|transaction| transaction.index(&mut events))?;
         }
     }
     Ok(())
@@ -174,8 +177,8 @@ mod tests {
     use crate::events::request::Draft;
     use crate::events::{ChoiceId, Choices, wire};
     use crate::rollup::Rollup;
-    use crate::store::Opening;
-    use crate::worker::group;
+    use crate::store::OpenOptions;
+    use crate::worker::commit;
 
     const EVENTS: &str = r#"
         {"kind": "job_type", "id": 1, "name": "a", "version": "1"}
@@ -192,13 +195,13 @@ mod tests {
 
     fn store() -> (TempDir, Store) {
         let directory = tempfile::tempdir().unwrap();
-        let store = Store::open(directory.path(), Opening::verified(1 << 20)).unwrap();
+        let store = Store::open(directory.path(), OpenOptions::verified(1 << 20)).unwrap();
         let nothing = Choices::default();
         let mut draft = Draft::new(&nothing);
         let lines = EVENTS.trim().replace(",\n", ", ");
         wire::read_ndjson(lines.as_bytes(), |object| draft.take(object)).unwrap();
         let objects = draft.finish().unwrap();
-        store.write(|batch| group::apply(batch, &[objects])).unwrap();
+        store.write(|transaction| commit::apply(transaction, &[objects])).unwrap();
         (directory, store)
     }
 
@@ -225,14 +228,14 @@ mod tests {
         let too_many = key(MetricsTypeId::Ingests, Some(9), "2020-02-29");
         let before = store.snapshot().unwrap().rollups_of(wrong.date).unwrap();
         store
-            .write(|batch| {
-                let mut rollup = batch.rollups.get(wrong)?;
+            .write(|transaction| {
+                let mut rollup = before[&wrong].clone();
                 rollup.hour_mut(1).counters[0] += 1;
                 rollup.hour_mut(23).events += 1;
-                batch.rollups.put(missing, &Rollup::default())?;
-                batch.rollups.put(wrong, &rollup)?;
-                batch.rollups.put(too_many, &rollup)?;
-                Ok::<_, StoreError>(())
+                transaction.replace_rollup(missing, &Rollup::default());
+                transaction.replace_rollup(wrong, &rollup);
+                transaction.replace_rollup(too_many, &rollup);
+                Ok(())
             })
             .unwrap();
         let problem = |key, hours: &[u8]| Problem::Rollup { key, hours: hours.to_vec() };
@@ -256,9 +259,11 @@ mod tests {
         let without_events = key(jobs, Some(9), "2015-01-02");
         let before = store.snapshot().unwrap().rollups_of(of_all.date).unwrap();
         store
-            .write(|batch| {
-                [of_choice, of_all, without_events].iter().try_for_each(|&key| batch.rollups.put_damaged(key))?;
-                batch.events.damage_index()
+            .write(|transaction| {
+                for key in [of_choice, of_all, without_events] {
+                    transaction.put_damaged_rollup(key);
+                }
+                transaction.damage_index()
             })
             .unwrap();
         let problem = |key, hours: &[u8]| Problem::Rollup { key, hours: hours.to_vec() };
@@ -285,9 +290,9 @@ mod tests {
         let day: Date = "2015-01-01".parse().unwrap();
         let wrong = key(MetricsTypeId::Errors, Some(5), "2015-01-02");
         store
-            .write(|batch| {
-                batch.rollups.put(wrong, &Rollup::default())?;
-                batch.events.damage_blocks(day)
+            .write(|transaction| {
+                transaction.replace_rollup(wrong, &Rollup::default());
+                transaction.damage_blocks(day)
             })
             .unwrap();
         for repair in [false, true] {

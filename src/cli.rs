@@ -416,7 +416,7 @@ fn target(
     match url {
         Some(_) if flags.url && flags.data => Err(TwoTargets),
         Some(url) if flags.url || !flags.data => Ok(Target::Server { url, token }),
-        _ => Ok(Target::Directory { path: config.storage.data.clone(), opening: config.storage.opening() }),
+        _ => Ok(Target::Directory { path: config.storage.data.clone(), options: config.storage.open_options() }),
     }
 }
 
@@ -450,7 +450,7 @@ fn open_store(config: &Config) -> anyhow::Result<Store> {
     if !Store::exists(directory).map_err(StartError::Store)? {
         return Err(NoDatabase(directory.clone()).into());
     }
-    Ok(Store::open(directory, config.storage.opening()).map_err(StartError::Store)?)
+    Ok(Store::open(directory, config.storage.open_options()).map_err(StartError::Store)?)
 }
 
 fn run_expire(config: &Config, dry_run: bool, confirmed: Option<Date>) -> anyhow::Result<()> {

@@ -89,11 +89,11 @@ enum Input {
 impl Input {
     fn open(source: &Target) -> Result<Self, ExportError> {
         match source {
-            Target::Directory { path, opening } => {
+            Target::Directory { path, options } => {
                 if !Store::exists(path).map_err(ExportError::Open)? {
                     return Err(ExportError::NoDatabase(path.clone()));
                 }
-                Store::open(path, *opening).map(Self::Store).map_err(ExportError::Open)
+                Store::open(path, *options).map(Self::Store).map_err(ExportError::Open)
             }
             Target::Server { url, token } => Self::ask(format!("{url}/v6/export/"), token.as_deref()),
         }
@@ -166,7 +166,7 @@ impl Input {
                 dates.retain(|&date| date >= snapshot.kept().events_from);
                 let mut progress = Progress::new(Some(dates.len() as u64), Unit::Count);
                 let mut lines = Vec::new();
-                let mut objects = write_choices(&mut lines, snapshot.choices());
+                let mut objects = write_choices(&mut lines, snapshot.definitions());
                 for (done, of) in [None].into_iter().chain(dates.into_iter().map(Some)).enumerate() {
                     let mut written = Ok(());
                     let visited = snapshot.events(of, |event| {

@@ -18,10 +18,11 @@ use crate::events::future;
 use crate::events::request::Draft;
 use crate::events::wire::{self, NotJson};
 use crate::gunzip::Gunzip;
+use crate::ledger::Receipt;
 use crate::progress::{Progress, Unit};
-use crate::store::{Opening, Store, StoreError};
+use crate::store::{OpenOptions, Store, StoreError};
 use crate::time::Clock;
-use crate::worker::group::{self, Receipt};
+use crate::worker::commit;
 
 /// The most lines of a batch.
 const BATCH_LINES: usize = 10_000;
@@ -45,7 +46,7 @@ pub enum Target {
         /// The directory; made if it is missing.
         path: PathBuf,
         /// How the database is opened.
-        opening: Opening,
+        options: OpenOptions,
     },
 }
 
@@ -311,8 +312,8 @@ impl Sink {
                     was_reached: Cell::new(false),
                 }))
             }
-            Target::Directory { path, opening } => {
-                Store::open(path, *opening).map(Self::Store).map_err(ImportError::Open)
+            Target::Directory { path, options } => {
+                Store::open(path, *options).map(Self::Store).map_err(ImportError::Open)
             }
         }
     }
@@ -322,7 +323,7 @@ impl Sink {
             Self::Server(server) => server.post(batch),
             Self::Store(store) => {
                 let snapshot = store.snapshot().map_err(ImportError::Store)?;
-                let (choices, kept) = (Arc::clone(snapshot.choices()), snapshot.kept());
+                let (choices, kept) = (Arc::clone(snapshot.definitions()), snapshot.kept());
                 drop(snapshot);
                 let mut draft = Draft::new(&choices).keeping_from(kept.events_from);
                 batch.read(|object| draft.take(object))?;
@@ -333,8 +334,9 @@ impl Sink {
                     )
                 })?;
                 let future = future::count(&objects, Clock::System.now());
-                let applied = store.write(|changes| group::apply(changes, &[objects])).map_err(ImportError::Store)?;
-                Ok(Imported { receipt: applied.receipts[0], future })
+                let applied =
+                    store.write(|transaction| commit::apply(transaction, &[objects])).map_err(ImportError::Store)?;
+                Ok(Imported { receipt: applied.outcomes.receipts[0], future })
             }
         }
     }

@@ -8,6 +8,7 @@
 //!   and from them; [`progress`]: how far they have come; [`health`]: whether a running server is ready
 //! - `api`, `dashboard`: the HTTP interface, the page
 //! - [`worker`]: the rollup task, the one writer
+//! - [`ledger`]: what posted objects do to what is stored
 //! - [`store`]: events, definitions and rollups on disk
 //! - [`access`]: who may do what
 //! - `gunzip`: unpacking what clients and files pack
@@ -40,6 +41,7 @@ pub mod fuzz;
 mod gunzip;
 pub mod health;
 pub mod import;
+pub mod ledger;
 pub mod memory;
 pub mod picture;
 pub mod plot;

@@ -14,7 +14,7 @@ use crate::events::request::Invalid;
 use crate::events::wire::{MAX_PROBLEMS, NotJson, Problem};
 use crate::memory::Full;
 use crate::picture::Impossible;
-use crate::store::StoreError;
+use crate::store::{RowsError, StoreError};
 use crate::worker::{Stopping, WriteFailed, chain};
 
 /// Why a request was refused.
@@ -156,7 +156,7 @@ impl ApiError {
         if let Self::Shared(error) = self {
             return error.may_pass();
         }
-        matches!(self, Self::Unreadable(error) if !matches!(error, StoreError::Displaced { .. }))
+        matches!(self, Self::Unreadable(error) if !matches!(error, StoreError::Rows(RowsError::Displaced(_))))
     }
 
     /// What the log says of it: more than the client is told.
@@ -174,13 +174,15 @@ impl ApiError {
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Database(_) | StoreError::Damaged(_) | StoreError::Displaced { .. } | StoreError::Closed => {
-                Self::Unreadable(error)
-            }
-            StoreError::Directory { .. } => Self::NoCopy(error),
-            StoreError::InUse(_)
-            | StoreError::Open { .. }
-            | StoreError::Foreign(_)
+            StoreError::Rows(
+                RowsError::Unavailable(_)
+                | RowsError::Full(_)
+                | RowsError::Displaced(_)
+                | RowsError::Damaged(_)
+                | RowsError::Closed,
+            ) => Self::Unreadable(error),
+            StoreError::NoCopy { .. } => Self::NoCopy(error),
+            StoreError::Rows(RowsError::Unusable(_))
             | StoreError::NewerFormat { .. }
             | StoreError::Copy(_)
             | StoreError::Corrupt(_) => Self::Store(error),

@@ -188,7 +188,7 @@ fn read(state: &State, form: Form, body: &[u8], lease: &mut Lease) -> Result<Vec
     let plain = form.unpack(body, state.max_body_bytes, lease)?;
     let snapshot = state.store.snapshot()?;
     let kept_from = snapshot.kept().events_from.max(state.retention.first_day());
-    let choices = Arc::clone(snapshot.choices());
+    let choices = Arc::clone(snapshot.definitions());
     drop(snapshot);
     let mut draft = Draft::new(&choices).keeping_from(kept_from);
     let held = body.len() + if let Cow::Owned(plain) = &plain { plain.capacity() } else { 0 };

@@ -78,7 +78,7 @@ fn readings(state: &State) -> Vec<Reading> {
         },
     ]);
     // While the disk fails, what it holds is not known.
-    if let Ok(bytes) = state.store.file_bytes() {
+    if let Ok(bytes) = state.store.size_bytes() {
         readings.push(Reading { name: "database_bytes", help: "Length of the database file.", value: bytes as f64 });
     }
     if let Ok(snapshot) = state.store.snapshot() {

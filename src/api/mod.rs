@@ -43,7 +43,7 @@ use crate::access::{Access, Scope};
 use crate::catalog::{CATALOG, MetricsType};
 use crate::config::Dialect;
 use crate::figures::Figures;
-use crate::store::{Store, StoreError};
+use crate::store::{RowsError, Store, StoreError};
 use crate::time::Clock;
 use crate::worker::retention::RetentionGuard;
 use crate::worker::{Queue, Readiness};
@@ -120,7 +120,7 @@ impl State {
         let began = Instant::now();
         while self.readiness.is_opening() {
             if began.elapsed() > REOPEN_PATIENCE || self.readiness.is_stopping() {
-                return Err(StoreError::Closed.into());
+                return Err(StoreError::from(RowsError::Closed).into());
             }
             sleep(REOPEN_LOOK).await;
         }

@@ -16,7 +16,7 @@ mod overrides;
 mod print;
 mod value;
 
-use crate::store::Opening;
+use crate::store::OpenOptions;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
@@ -105,8 +105,8 @@ impl Settings {
 
 impl StorageConfig {
     /// How the database is opened.
-    pub fn opening(&self) -> Opening {
-        Opening { cache_bytes: self.cache_bytes, verify: self.verify }
+    pub fn open_options(&self) -> OpenOptions {
+        OpenOptions { cache_bytes: self.cache_bytes, verify: self.verify }
     }
 }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::shared_map::SharedMap;
-use super::{ChoiceId, named};
+use super::{ChoiceId, Kind, named};
 use crate::catalog::MetricsTypeId;
 
 named! {
@@ -114,6 +114,15 @@ pub struct ErrorDefinition {
 }
 
 impl Choice {
+    /// Its kind.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::JobType(_) => Kind::JobType,
+            Self::Strike(_) => Kind::Strike,
+            Self::Error(_) => Kind::Error,
+        }
+    }
+
     /// How long its texts are together, in bytes.
     pub fn text_bytes(&self) -> usize {
         let optional = |texts: &[&Option<String>]| texts.iter().map(|text| text.as_ref().map_or(0, String::len)).sum();
@@ -205,6 +214,16 @@ impl Choices {
             MetricsTypeId::Ingests => self.strikes.len(),
             MetricsTypeId::Errors => self.errors.len(),
         }
+    }
+
+    /// How many choices are defined.
+    pub fn len(&self) -> usize {
+        self.job_types.len() + self.strikes.len() + self.errors.len()
+    }
+
+    /// Whether no choice is defined.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// The choice of a metrics type that has this id.

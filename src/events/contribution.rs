@@ -126,7 +126,7 @@ impl Event {
 
     /// The partition that it is kept in: the one of its own type whose date it ended on, whether that counts it or not.
     /// `None` while it has not ended, and for an ingest without a strike.
-    pub fn home(&self) -> Option<Partition> {
+    pub fn partition(&self) -> Option<Partition> {
         let (metrics, choice) = match self {
             Self::Job(job) => (MetricsTypeId::JobTypes, job.job_type),
             Self::JobExecution(execution) => (MetricsTypeId::JobTypes, execution.job_type),

@@ -104,14 +104,8 @@ impl Object {
     /// Its kind.
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Choice(choice) => match choice.as_ref() {
-                Choice::JobType(_) => Kind::JobType,
-                Choice::Strike(_) => Kind::Strike,
-                Choice::Error(_) => Kind::Error,
-            },
-            Self::Event(Event::Job(_)) => Kind::Job,
-            Self::Event(Event::JobExecution(_)) => Kind::JobExecution,
-            Self::Event(Event::Ingest(_)) => Kind::Ingest,
+            Self::Choice(choice) => choice.kind(),
+            Self::Event(event) => event.key().kind.into(),
         }
     }
 
@@ -191,6 +185,34 @@ impl Event {
             Self::JobExecution(execution) => execution.last_modified,
             Self::Ingest(ingest) => ingest.last_modified,
         }
+    }
+}
+
+impl From<EventKind> for Kind {
+    fn from(kind: EventKind) -> Self {
+        match kind {
+            EventKind::Job => Self::Job,
+            EventKind::JobExecution => Self::JobExecution,
+            EventKind::Ingest => Self::Ingest,
+        }
+    }
+}
+
+/// What happens to one event: it is new, or takes the place of the stored one with the same key.
+#[derive(Debug, Clone, Copy)]
+pub struct EventChange<'a> {
+    /// The event that is stored.
+    pub before: Option<&'a Event>,
+    /// The event that is to be stored.
+    pub after: &'a Event,
+    /// The partition that it is kept in, if it is in one.
+    pub partition: Option<Partition>,
+}
+
+impl<'a> EventChange<'a> {
+    /// The change from one content to another one.
+    pub fn new(before: Option<&'a Event>, after: &'a Event) -> Self {
+        Self { before, after, partition: after.partition() }
     }
 }
 

@@ -74,7 +74,7 @@ impl Query {
 
 /// The parts of an aggregate that columns show.
 pub fn parts(columns: &[&'static Column]) -> Parts {
-    columns.iter().fold(Parts::NONE, |parts, column| parts.and(value::parts(column)))
+    columns.iter().fold(Parts::NONE, |parts, column| parts.union(value::parts(column)))
 }
 
 /// A bucket of somebody's.

@@ -73,17 +73,17 @@ impl Parts {
 
     /// These parts and those.
     #[must_use]
-    pub fn and(self, others: Self) -> Self {
+    pub fn union(self, others: Self) -> Self {
         Self(self.0 | others.0)
     }
 
     /// Whether any is at that bit or behind it.
-    pub fn reach(self, bit: usize) -> bool {
+    pub fn reaches(self, bit: usize) -> bool {
         self.0 >> bit > 0
     }
 
     /// Whether all of those are among these.
-    pub fn have(self, others: Self) -> bool {
+    pub fn contains(self, others: Self) -> bool {
         self.0 & others.0 == others.0
     }
 }
@@ -123,10 +123,10 @@ impl Aggregate {
     pub fn parts(&self) -> Parts {
         let mut parts = if self.errors.is_empty() { Parts::NONE } else { Parts::ERRORS };
         for (place, &counter) in self.counters.iter().enumerate() {
-            parts = if counter > 0 { parts.and(Parts::counter(place)) } else { parts };
+            parts = if counter > 0 { parts.union(Parts::counter(place)) } else { parts };
         }
         for (place, distribution) in self.distributions.iter().enumerate() {
-            parts = if distribution.n > 0 { parts.and(Parts::distribution(place)) } else { parts };
+            parts = if distribution.n > 0 { parts.union(Parts::distribution(place)) } else { parts };
         }
         parts
     }

@@ -3,28 +3,22 @@
 //! Not here: what events add up to (`check`).
 
 use std::collections::{BTreeMap, BTreeSet};
-
-use redb::ReadableTable;
+use std::ops::{ControlFlow, Range};
 
 use super::blocks::decode_events;
-use super::copy::home_of;
-use super::index_pages::{IndexPage, Place, decode_index_page};
+use super::codec::Corrupt;
+use super::error::StoreError;
+use super::index_pages::{IndexPage, decode_index_page};
+use super::keys::{BlockKey, DayKey, PageKey, TotalKey, choice, date};
+use super::location::{BlockPrefix, Location, location_of};
 use super::rollup_rows::decode_rollup;
+use super::rows::{Floor, Key, Order, Table};
 use super::snapshot::{Kept, Snapshot};
-use super::tables::{BlockKey, DayKey, PageKey};
-use super::{Corrupt, StoreError, tables};
+use super::visit::visiting;
 use crate::catalog::CATALOG;
-use crate::events::{ChoiceId, Event, EventKey};
+use crate::events::{Event, EventKey};
 use crate::rollup::{Rollup, RollupKey, Scope};
 use crate::time::Date;
-
-fn date(days: u32) -> Result<Date, Corrupt> {
-    Date::from_days(days).ok_or(Corrupt("a date is wrong"))
-}
-
-fn choice(id: u64) -> Result<ChoiceId, Corrupt> {
-    ChoiceId::new(id).ok_or(Corrupt("the id of a choice is wrong"))
-}
 
 fn rollup_key(date: Date, DayKey { choice: id, metrics, .. }: DayKey) -> Result<RollupKey, Corrupt> {
     let metrics = CATALOG.iter().find(|known| known.id as u8 == metrics);
@@ -42,42 +36,61 @@ pub struct EventCursor(BlockKey);
 impl EventCursor {
     /// Before all events that are kept under a date, or of those that are kept under none.
     pub fn start(of: Option<Date>) -> Self {
-        Self(of.map_or(BlockKey::HOMELESS, |date| BlockKey::first_of(date.days())))
-    }
-
-    fn end(of: Option<Date>) -> BlockKey {
-        BlockKey::first_of(of.map_or(0, |date| date.days() + 1))
+        Self(blocks_of(of).0)
     }
 
     /// Whether an event of that date stands before this place.
     pub fn has_passed(&self, event: &Event) -> bool {
-        let EventKey { kind, id } = event.key();
-        let (days, choice) = event.home().map_or((0, 0), |home| (home.date.days(), home.choice.get()));
-        BlockKey { days, choice, kind: kind as u8, lower: id } < self.0
+        BlockPrefix::of(event).block(event.key().id) < self.0
     }
 }
 
+/// The keys of the blocks that are kept under a date, or under none: the first one, and the one behind the last.
+fn blocks_of(date: Option<Date>) -> (BlockKey, BlockKey) {
+    match date {
+        Some(date) => (BlockKey::first_of(date.days()), BlockKey::first_of(date.days() + 1)),
+        None => (BlockKey::UNPARTITIONED, BlockKey::first_of(0)),
+    }
+}
+
+/// The keys of the rollups of choices on a date.
+fn rollups_of(date: Date) -> Range<Key> {
+    DayKey::first_of(date.days()).key()..DayKey::first_of(date.days() + 1).key()
+}
+
 impl Snapshot {
+    /// The first key of a table in a range.
+    fn first_key(&self, table: Table, range: Range<Key>) -> Result<Option<Key>, StoreError> {
+        let mut found = None;
+        let read = self.rows().scan(table, range, Order::Ascending, &mut |key, _| {
+            found = Some(Key::new(key));
+            ControlFlow::Break(())
+        });
+        read?;
+        Ok(found)
+    }
+
     /// All dates for which anything is stored, in order.
     pub fn dates(&self) -> Result<BTreeSet<Date>, StoreError> {
-        self.guard().run(|| {
-            let mut dates = BTreeSet::new();
-            let (blocks, rollups) = (self.table(tables::BLOCKS)?, self.table(tables::ROLLUPS)?);
-            let mut next = Some(0);
-            while let Some(days) = next {
-                let block =
-                    blocks.range(BlockKey::first_of(days)..)?.next().transpose()?.map(|(key, _)| key.value().days);
-                let rollup =
-                    rollups.range(DayKey::first_of(days)..)?.next().transpose()?.map(|(key, _)| key.value().days);
-                let found = block.into_iter().chain(rollup).min();
-                dates.extend(found.map(date).transpose()?);
-                next = found.map(|days| days + 1);
-            }
-            for row in self.table(tables::TOTALS)?.iter()? {
-                dates.insert(date(row?.0.value().days)?);
-            }
-            Ok(dates)
-        })
+        let mut dates = BTreeSet::new();
+        let mut next = Some(0);
+        while let Some(days) = next {
+            let block = self.first_key(Table::Blocks, BlockKey::first_of(days).key()..Key::MAX)?;
+            let block = block.map(|key| BlockKey::read(key.as_bytes())).transpose()?.map(|key| key.days);
+            let rollup = self.first_key(Table::Rollups, DayKey::first_of(days).key()..Key::MAX)?;
+            let rollup = rollup.map(|key| DayKey::read(key.as_bytes())).transpose()?.map(|key| key.days);
+            let found = block.into_iter().chain(rollup).min();
+            dates.extend(found.map(date).transpose()?);
+            next = found.map(|days| days + 1);
+        }
+        visiting(
+            |visit| self.rows().scan(Table::Totals, Key::MIN..Key::MAX, Order::Ascending, visit),
+            |key, _| {
+                dates.insert(date(TotalKey::read(key)?.days)?);
+                Ok::<_, StoreError>(ControlFlow::Continue(()))
+            },
+        )?;
+        Ok(dates)
     }
 
     /// Visits the events that are kept under a date, or those that are kept under none.
@@ -86,20 +99,15 @@ impl Snapshot {
         of: Option<Date>,
         mut visit: impl FnMut(&Event) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        self.guard().run(|| {
-            let (start, end) = match of {
-                Some(date) => (BlockKey::first_of(date.days()), BlockKey::first_of(date.days() + 1)),
-                None => (BlockKey::HOMELESS, BlockKey::first_of(0)),
-            };
-            for row in self.table(tables::BLOCKS)?.range(start..end)? {
-                let (key, block) = row?;
-                let (place, kind) = home_of(key.value())?;
-                for event in decode_events(place, kind, block.value())? {
-                    visit(&event)?;
-                }
-            }
-            Ok(())
-        })
+        let (start, end) = blocks_of(of);
+        visiting(
+            |visit| self.rows().scan(Table::Blocks, start.key()..end.key(), Order::Ascending, visit),
+            |key, block| {
+                let BlockPrefix { location, kind } = BlockPrefix::of_block(BlockKey::read(key)?)?;
+                decode_events(location, kind, block)?.iter().try_for_each(&mut visit)?;
+                Ok(ControlFlow::Continue(()))
+            },
+        )
     }
 
     /// Visits the events that are kept under a date, or those that are kept under none, of so many blocks from a place on; each
@@ -108,75 +116,98 @@ impl Snapshot {
     pub fn events_from(
         &self,
         of: Option<Date>,
-        from: EventCursor,
+        EventCursor(from): EventCursor,
         most_blocks: usize,
         mut visit: impl FnMut(&Event, bool) -> Result<(), StoreError>,
     ) -> Result<Option<EventCursor>, StoreError> {
-        self.guard().run(|| {
-            let blocks = self.table(tables::BLOCKS)?;
-            let end = EventCursor::end(of);
-            let EventCursor(from) = from;
-            // Where blocks have moved, the event that comes next is in one that begins before.
-            let begins = match blocks.get(from)? {
-                Some(_) => None,
-                None => blocks.range(BlockKey { lower: 0, ..from }..from)?.next_back().transpose()?,
-            };
-            let begins = begins.map_or(from, |(key, _)| key.value());
-            let mut rows = blocks.range(begins..end)?.peekable();
-            for _ in 0..most_blocks {
-                let Some(row) = rows.next() else { return Ok(None) };
-                let (key, block) = row?;
-                let key = key.value();
-                let (place, kind) = home_of(key)?;
-                let next = match rows.peek() {
-                    Some(Ok((next, _))) => Some(next.value()),
-                    Some(Err(_)) | None => None,
-                };
-                let behind = next.filter(|next| BlockKey { lower: 0, ..*next } == BlockKey { lower: 0, ..key });
-                let ids = key.lower..behind.map_or(u64::MAX, |next| next.lower);
-                for event in decode_events(place, kind, block.value())? {
-                    let id = event.key().id;
-                    if key == from || (BlockKey { lower: id, ..key }) >= from {
-                        visit(&event, ids.contains(&id))?;
-                    }
+        let (_, end) = blocks_of(of);
+        // Where blocks have moved, the event that comes next is in one that begins before.
+        let mut begins = from;
+        let floor = Floor { first: BlockKey { lower: 0, ..from }.key(), last: from.key() };
+        visiting(
+            |visit| self.rows().floors(Table::Blocks, &[floor], visit),
+            |key, _| {
+                begins = BlockKey::read(key)?;
+                Ok::<_, StoreError>(ControlFlow::Continue(()))
+            },
+        )?;
+        let mut visit_block = |key: BlockKey, events: Vec<Event>, next: Option<BlockKey>| {
+            let behind = next.filter(|next| BlockKey { lower: 0, ..*next } == BlockKey { lower: 0, ..key });
+            let ids = key.lower..behind.map_or(u64::MAX, |next| next.lower);
+            for event in events {
+                let id = event.key().id;
+                if key == from || (BlockKey { lower: id, ..key }) >= from {
+                    visit(&event, ids.contains(&id))?;
                 }
             }
-            rows.next().transpose().map(|row| row.map(|(key, _)| EventCursor(key.value()))).map_err(StoreError::from)
-        })
+            Ok::<_, StoreError>(())
+        };
+        // A block is visited once it is known where the one behind it begins.
+        let mut block: Option<(BlockKey, Vec<Event>)> = None;
+        let (mut blocks, mut goes_on_from) = (0, None);
+        visiting(
+            |visit| self.rows().scan(Table::Blocks, begins.key()..end.key(), Order::Ascending, visit),
+            |key, record| {
+                let key = BlockKey::read(key)?;
+                if let Some((before, events)) = block.take() {
+                    visit_block(before, events, Some(key))?;
+                }
+                if blocks == most_blocks {
+                    goes_on_from = Some(EventCursor(key));
+                    return Ok::<_, StoreError>(ControlFlow::Break(()));
+                }
+                blocks += 1;
+                let BlockPrefix { location, kind } = BlockPrefix::of_block(key)?;
+                block = Some((key, decode_events(location, kind, record)?));
+                Ok(ControlFlow::Continue(()))
+            },
+        )?;
+        if let Some((key, events)) = block {
+            visit_block(key, events, None)?;
+        }
+        Ok(goes_on_from)
     }
 
     /// The rollups of choices on a date, from a number on: so many rows, but all of each choice. Returns the number to go on from,
     /// if there are more.
     pub fn rollups_from(&self, date: Date, from: u64, most: usize) -> Result<(Rollups, Option<u64>), StoreError> {
-        self.guard().run(|| {
-            let mut rollups = Rollups::new();
-            let mut last = from;
-            let start = DayKey { choice: from, ..DayKey::first_of(date.days()) };
-            for row in self.table(tables::ROLLUPS)?.range(start..DayKey::first_of(date.days() + 1))? {
-                let (key, row) = row?;
-                let DayKey { choice: id, .. } = key.value();
-                if rollups.len() >= most && id != last {
-                    return Ok((rollups, Some(id)));
+        let mut rollups = Rollups::new();
+        let (mut last, mut goes_on_from) = (from, None);
+        let Range { end, .. } = rollups_of(date);
+        let start = DayKey { choice: from, ..DayKey::first_of(date.days()) }.key();
+        visiting(
+            |visit| self.rows().scan(Table::Rollups, start..end, Order::Ascending, visit),
+            |key, row| {
+                let key = DayKey::read(key)?;
+                if rollups.len() >= most && key.choice != last {
+                    goes_on_from = Some(key.choice);
+                    return Ok::<_, StoreError>(ControlFlow::Break(()));
                 }
-                last = id;
-                rollups.insert(rollup_key(date, key.value())?, decode_rollup(row.value()));
-            }
-            Ok((rollups, None))
-        })
+                last = key.choice;
+                rollups.insert(rollup_key(date, key)?, decode_rollup(row));
+                Ok(ControlFlow::Continue(()))
+            },
+        )?;
+        Ok((rollups, goes_on_from))
     }
 
     /// The rollups of all choices together on a date.
     pub fn totals_of(&self, date: Date) -> Result<Rollups, StoreError> {
-        self.guard().run(|| {
-            let mut rollups = Rollups::new();
-            let totals = self.table(tables::TOTALS)?;
-            for metrics in CATALOG.iter().map(|metrics| metrics.id) {
-                if let Some(row) = totals.get(tables::TotalKey { metrics: metrics as u8, days: date.days() })? {
-                    rollups.insert(RollupKey { date, metrics, scope: Scope::All }, decode_rollup(row.value()));
-                }
-            }
-            Ok(rollups)
-        })
+        let mut rollups = Rollups::new();
+        let mut metrics: Vec<_> = CATALOG.iter().map(|metrics| metrics.id).collect();
+        metrics.sort_unstable_by_key(|metrics| *metrics as u8);
+        let keys: Vec<_> =
+            metrics.iter().map(|metrics| TotalKey { metrics: *metrics as u8, days: date.days() }.key()).collect();
+        visiting(
+            |visit| self.rows().get(Table::Totals, &keys, visit),
+            |key, row| {
+                let place = keys.iter().position(|known| known.as_bytes() == key).expect("it is asked for");
+                let key = RollupKey { date, metrics: metrics[place], scope: Scope::All };
+                rollups.insert(key, decode_rollup(row));
+                Ok::<_, StoreError>(ControlFlow::Continue(()))
+            },
+        )?;
+        Ok(rollups)
     }
 
     /// The rollups of a date.
@@ -188,42 +219,52 @@ impl Snapshot {
 
     /// What would go if that was kept.
     pub fn forgettable(&self, kept: Kept) -> Result<Forgettable, StoreError> {
-        self.guard().run(|| {
-            let mut found = Forgettable::default();
-            let (mut event_days, mut rollup_days) = (BTreeSet::new(), BTreeSet::new());
-            let events_end = BlockKey::first_of(kept.events_from.days());
-            for row in self.table(tables::BLOCKS)?.range(..events_end.max(BlockKey::first_of(0)))? {
-                let (key, block) = row?;
-                let (place, kind) = home_of(key.value())?;
-                let events = decode_events(place, kind, block.value())?;
+        let mut found = Forgettable::default();
+        let (mut event_days, mut rollup_days) = (BTreeSet::new(), BTreeSet::new());
+        let events_end = BlockKey::first_of(kept.events_from.days()).max(BlockKey::first_of(0));
+        visiting(
+            |visit| self.rows().scan(Table::Blocks, Key::MIN..events_end.key(), Order::Ascending, visit),
+            |key, block| {
+                let BlockPrefix { location, kind } = BlockPrefix::of_block(BlockKey::read(key)?)?;
+                let events = decode_events(location, kind, block)?;
                 let is_old = |event: &&Event| event.ended().is_some_and(|ended| ended.date() < kept.events_from);
                 found.events += events.iter().filter(is_old).count() as u64;
-                event_days.extend(place.map(|(date, _)| date));
-            }
-            for row in self.table(tables::ROLLUPS)?.range(..DayKey::first_of(kept.rollups_from.days()))? {
-                rollup_days.insert(row?.0.value().days);
+                event_days.extend(location.map(|(date, _)| date));
+                Ok::<_, StoreError>(ControlFlow::Continue(()))
+            },
+        )?;
+        let rollups_end = DayKey::first_of(kept.rollups_from.days()).key();
+        visiting(
+            |visit| self.rows().scan(Table::Rollups, Key::MIN..rollups_end, Order::Ascending, visit),
+            |key, _| {
+                rollup_days.insert(DayKey::read(key)?.days);
                 found.rollups += 1;
-            }
-            for row in self.table(tables::TOTALS)?.iter()? {
-                found.rollups += u64::from(row?.0.value().days < kept.rollups_from.days());
-            }
-            found.event_days = event_days.len() as u64;
-            found.rollup_days = rollup_days.len() as u64;
-            Ok(found)
-        })
+                Ok::<_, StoreError>(ControlFlow::Continue(()))
+            },
+        )?;
+        visiting(
+            |visit| self.rows().scan(Table::Totals, Key::MIN..Key::MAX, Order::Ascending, visit),
+            |key, _| {
+                found.rollups += u64::from(TotalKey::read(key)?.days < kept.rollups_from.days());
+                Ok::<_, StoreError>(ControlFlow::Continue(()))
+            },
+        )?;
+        found.event_days = event_days.len() as u64;
+        found.rollup_days = rollup_days.len() as u64;
+        Ok(found)
     }
 
     /// How many events the index names that are not forgotten. A damaged page names none.
     pub fn indexed(&self) -> Result<u64, StoreError> {
-        self.guard().run(|| {
-            let mut count = 0;
-            for row in self.table(tables::INDEX)?.iter()? {
-                let page = decode_index_page(row?.1.value()).unwrap_or_default();
-                let is_kept = |place: &Place| place.is_none_or(|(date, _)| date >= self.kept().events_from);
-                count += page.places().filter(is_kept).count() as u64;
-            }
-            Ok(count)
-        })
+        let mut count = 0;
+        let is_kept = |location: &Location| location.is_none_or(|(date, _)| date >= self.kept().events_from);
+        let scanned = self.rows().scan(Table::Index, Key::MIN..Key::MAX, Order::Ascending, &mut |_, page| {
+            let page = decode_index_page(page).unwrap_or_default();
+            count += page.locations().filter(is_kept).count() as u64;
+            ControlFlow::Continue(())
+        });
+        scanned?;
+        Ok(count)
     }
 }
 
@@ -264,21 +305,24 @@ impl<'a> Index<'a> {
 
     /// Where the index says that an event is kept.
     pub fn find(&mut self, event: &Event) -> Result<Indexed, StoreError> {
-        self.snapshot.guard().run(|| {
-            let EventKey { kind, id } = event.key();
-            let key = PageKey { page: id >> 8, kind: kind as u8 };
-            if self.page.as_ref().is_none_or(|(read, _)| *read != key) {
-                let row = self.snapshot.table(tables::INDEX)?.get(key)?;
-                let page = row.map_or_else(|| Ok(IndexPage::default()), |row| decode_index_page(row.value()))?;
-                self.page = Some((key, page));
-            }
-            let home = event.home().map(|partition| (partition.date, partition.choice));
-            let place = self.page.as_ref().and_then(|(_, page)| page.get(id.to_le_bytes()[0]));
-            Ok(match place {
-                Some(place) if place == home => Indexed::Here,
-                Some(_) => Indexed::Elsewhere,
-                None => Indexed::Nowhere,
-            })
+        let EventKey { kind, id } = event.key();
+        let key = PageKey { page: id >> 8, kind: kind as u8 };
+        if self.page.as_ref().is_none_or(|(read, _)| *read != key) {
+            let mut page = IndexPage::default();
+            visiting(
+                |visit| self.snapshot.rows().get(Table::Index, &[key.key()], visit),
+                |_, found| {
+                    page = decode_index_page(found)?;
+                    Ok::<_, StoreError>(ControlFlow::Continue(()))
+                },
+            )?;
+            self.page = Some((key, page));
+        }
+        let found = self.page.as_ref().and_then(|(_, page)| page.get(id.to_le_bytes()[0]));
+        Ok(match found {
+            Some(location) if location == location_of(event.partition()) => Indexed::Here,
+            Some(_) => Indexed::Elsewhere,
+            None => Indexed::Nowhere,
         })
     }
 }
@@ -296,15 +340,23 @@ pub enum Indexed {
 
 #[cfg(test)]
 mod tests {
-    use redb::Database;
-
     use super::super::codec::Record;
     use super::super::index_pages::encode_index_page;
-    use super::super::{FILE, Opening, Store};
+    use super::super::rows::Changes;
+    use super::super::{OpenOptions, Store};
     use super::*;
     use crate::check;
-    use crate::events::{EventKind, Job, JobStatus, Object};
-    use crate::worker::group;
+    use crate::events::{ChoiceId, EventKind, Job, JobStatus, Object};
+    use crate::worker::commit;
+
+    /// Changes rows as nobody else does.
+    fn change(store: &Store, table: Table, change: impl FnOnce(&mut Changes)) {
+        let mut changes = Changes::default();
+        change(&mut changes);
+        changes.sort();
+        let (transaction, _) = store.rows.begin(&[]).expect("it begins");
+        transaction.commit(&[(table, &changes)], &[]).expect("it is stored");
+    }
 
     fn job(id: u64, ended: Option<&str>) -> Event {
         let status = if ended.is_some() { JobStatus::Completed } else { JobStatus::Running };
@@ -322,10 +374,10 @@ mod tests {
     #[test]
     fn events_that_the_index_does_not_name_where_they_are_are_found() {
         let directory = tempfile::tempdir().expect("a directory");
-        let store = Store::open(directory.path(), Opening::verified(1 << 20)).expect("it opens");
+        let store = Store::open(directory.path(), OpenOptions::verified(1 << 20)).expect("it opens");
         let events = [job(1, None), job(2, Some("2015-01-01T00:00:00Z")), job(300, Some("2015-01-01T00:00:00Z"))];
         let objects = events.iter().cloned().map(Object::Event).collect();
-        store.write(|batch| group::apply(batch, &[objects])).expect("it is stored");
+        store.write(|transaction| commit::apply(transaction, &[objects])).expect("it is stored");
         let named = |store: &Store| {
             let snapshot = store.snapshot().expect("it is read");
             let mut index = Index::of(&snapshot);
@@ -333,23 +385,15 @@ mod tests {
             (named, snapshot.indexed().expect("it is read"))
         };
         assert_eq!(named(&store), ([true, true, true], 3));
-        store.close();
         // One page goes, and the other says that job 2 has not ended.
-        let database = Database::create(directory.path().join(FILE)).expect("it opens");
-        let transaction = database.begin_write().expect("it begins");
-        {
-            let mut index = transaction.open_table(tables::INDEX).expect("it is there");
+        change(&store, Table::Index, |changes| {
             let kind = EventKind::Job as u8;
-            index.remove(PageKey { page: 1, kind }).expect("it is removed");
+            changes.remove(PageKey { page: 1, kind }.key());
             let mut page = IndexPage::default();
             page.set(1, None);
             page.set(2, None);
-            let mut record = Record::default();
-            index.insert(PageKey { page: 0, kind }, encode_index_page(&mut record, &page)).expect("it is stored");
-        }
-        transaction.commit().expect("it is stored");
-        database.close().expect("it closes");
-        let store = Store::open(directory.path(), Opening::verified(1 << 20)).expect("it opens");
+            changes.replace(PageKey { page: 0, kind }.key(), encode_index_page(&mut Record::default(), &page));
+        });
         assert_eq!(named(&store), ([true, false, false], 2));
         let problems = check::run(&store, true).expect("it is read").problems;
         assert_eq!(problems, [check::Problem::NotIndexed(2)]);
@@ -362,22 +406,23 @@ mod tests {
         // Two full blocks and a bit: 1 to 128, 129 to 256, 257 to 300.
         for (wrong, right, misplaced) in [(100, 129, 29), (200, 129, 71), (280, 257, 23), (5, 0, 4)] {
             let directory = tempfile::tempdir().expect("a directory");
-            let store = Store::open(directory.path(), Opening::verified(1 << 20)).expect("it opens");
+            let store = Store::open(directory.path(), OpenOptions::verified(1 << 20)).expect("it opens");
             let objects = (1..=300).map(|id| Object::Event(job(id, Some("2015-01-01T00:00:00Z")))).collect();
-            store.write(|batch| group::apply(batch, &[objects])).expect("it is stored");
+            store.write(|transaction| commit::apply(transaction, &[objects])).expect("it is stored");
             assert_eq!(check::run(&store, false).expect("it is read").problems, []);
-            store.close();
-            let database = Database::create(directory.path().join(FILE)).expect("it opens");
-            let transaction = database.begin_write().expect("it begins");
-            {
-                let mut blocks = transaction.open_table(tables::BLOCKS).expect("it is there");
-                let key = |lower| BlockKey { days: 16_436, choice: 1, kind: EventKind::Job as u8, lower };
-                let row = blocks.remove(key(right)).expect("it is read").expect("it is there").value().to_vec();
-                blocks.insert(key(wrong), &*row).expect("it is stored");
-            }
-            transaction.commit().expect("it is stored");
-            database.close().expect("it closes");
-            let store = Store::open(directory.path(), Opening::verified(1 << 20)).expect("it opens");
+            let key = |lower| BlockKey { days: 16_436, choice: 1, kind: EventKind::Job as u8, lower }.key();
+            let mut row = Vec::new();
+            let snapshot = store.snapshot().expect("it is read");
+            let read = snapshot.rows().get(Table::Blocks, &[key(right)], &mut |_, found| {
+                row = found.to_vec();
+                ControlFlow::Continue(())
+            });
+            read.expect("it is read");
+            drop(snapshot);
+            change(&store, Table::Blocks, |changes| {
+                changes.remove(key(right));
+                changes.insert(key(wrong), &row);
+            });
             let report = check::run(&store, false).expect("it is read");
             assert_eq!(report.problems, [check::Problem::Misplaced(misplaced)], "a block from {wrong}, not {right}");
             assert_eq!(report.events, 300);

@@ -1,13 +1,14 @@
 //! Blocks of events, packed by column.
 //!
-//! A block holds events of one kind and one home, ordered by id. Times lean on each other: a task's end on its start, its
+//! A block holds events of one kind and one location, ordered by id. Times lean on each other: a task's end on its start, its
 //! start on the task before, the queue on the start, so that most columns hold durations, which are small. The order of
 //! the columns is the order in which `put_…` and `take_…` name them.
 //!
 //! Not here: which rows these bytes stand in (`tables`), how numbers are packed (`codec`).
 
 use super::codec::{Corrupt, Reader, Record, open, take};
-use super::index_pages::Place;
+use super::keys;
+use super::location::Location;
 use crate::events::{
     ChoiceId, Event, EventKind, ExecutionStatus, Ingest, IngestStatus, Job, JobExecution, JobStatus, MAX_ID, MAX_TASKS,
     Task, TaskType,
@@ -18,7 +19,7 @@ pub(super) const FORM_BLOCK: u8 = 1;
 
 /// The most events that a block holds.
 pub(super) const MAX_EVENTS: usize = 128;
-/// The most events that the last block of a home holds while it is a tail: rewritten with every event that comes.
+/// The most events that the last block of a location holds while it is a tail: rewritten with every event that comes.
 pub(super) const TAIL_EVENTS: usize = 16;
 /// The most tasks that the events of a block have together, unless it holds a single event.
 pub(super) const SHARED_TASKS: usize = 1 << 14;
@@ -45,8 +46,8 @@ fn fits_block(events: &[&Event]) -> bool {
     events.len() <= 1 || (events.len() <= MAX_EVENTS && events.iter().map(tasks).sum::<usize>() <= SHARED_TASKS)
 }
 
-/// Packs events of one kind that are kept at `place`; they must be ordered by id.
-pub(super) fn encode_events<'r>(record: &'r mut Record, place: Place, events: &[&Event]) -> &'r [u8] {
+/// Packs events of one kind that are kept at `location`; they must be ordered by id.
+pub(super) fn encode_events<'r>(record: &'r mut Record, location: Location, events: &[&Event]) -> &'r [u8] {
     record.start(FORM_BLOCK);
     record.varint(events.len() as u64);
     let mut before = 0;
@@ -57,16 +58,16 @@ pub(super) fn encode_events<'r>(record: &'r mut Record, place: Place, events: &[
     match events.first().map(|event| event.key().kind) {
         Some(EventKind::Job) => {
             let jobs = all(events, |event| if let Event::Job(job) = event { Some(job) } else { None });
-            put_jobs(record, place, &jobs);
+            put_jobs(record, location, &jobs);
         }
         Some(EventKind::JobExecution) => {
             let executions =
                 all(events, |event| if let Event::JobExecution(execution) = event { Some(execution) } else { None });
-            put_executions(record, place, &executions);
+            put_executions(record, location, &executions);
         }
         Some(EventKind::Ingest) => {
             let ingests = all(events, |event| if let Event::Ingest(ingest) = event { Some(ingest) } else { None });
-            put_ingests(record, place, &ingests);
+            put_ingests(record, location, &ingests);
         }
         None => {}
     }
@@ -87,24 +88,24 @@ pub(super) fn count_and_last_id(sealed: &[u8]) -> Result<(usize, u64), Corrupt> 
     Ok((ids.len(), ids.last().copied().unwrap_or(0)))
 }
 
-/// Unpacks events of one kind that are kept at `place`.
-pub(super) fn decode_events(place: Place, kind: EventKind, sealed: &[u8]) -> Result<Vec<Event>, Corrupt> {
-    decode_events_within(MAX_TASKS, place, kind, sealed)
+/// Unpacks events of one kind that are kept at `location`.
+pub(super) fn decode_events(location: Location, kind: EventKind, sealed: &[u8]) -> Result<Vec<Event>, Corrupt> {
+    decode_events_within(MAX_TASKS, location, kind, sealed)
 }
 
 /// The same, where a single event may have so many tasks only: equal ones take no bytes, but memory and time.
 pub(super) fn decode_events_within(
     most_tasks: usize,
-    place: Place,
+    location: Location,
     kind: EventKind,
     sealed: &[u8],
 ) -> Result<Vec<Event>, Corrupt> {
     let mut read = Reader(open(FORM_BLOCK, sealed)?);
     let ids = take_ids(&mut read)?;
     let events = match kind {
-        EventKind::Job => take_jobs(&mut read, place, &ids),
-        EventKind::JobExecution => take_executions(&mut read, place, &ids, most_tasks),
-        EventKind::Ingest => take_ingests(&mut read, place, &ids),
+        EventKind::Job => take_jobs(&mut read, location, &ids),
+        EventKind::JobExecution => take_executions(&mut read, location, &ids, most_tasks),
+        EventKind::Ingest => take_ingests(&mut read, location, &ids),
     }?;
     read.end()?;
     Ok(events)
@@ -126,18 +127,18 @@ fn take_ids(read: &mut Reader<'_>) -> Result<Vec<u64>, Corrupt> {
     Ok(ids)
 }
 
-fn put_jobs(record: &mut Record, place: Place, jobs: &[&Job]) {
-    put_choices(record, place, jobs, |job| Some(job.job_type));
+fn put_jobs(record: &mut Record, location: Location, jobs: &[&Job]) {
+    put_choices(record, location, jobs, |job| Some(job.job_type));
     record.column(jobs, |job| Some(job.status as u64));
-    record.column(jobs, |job| distance(start(place), job.ended));
+    record.column(jobs, |job| distance(start(location), job.ended));
     record.column(jobs, |job| job.error.map(ChoiceId::get));
     record.column(jobs, |job| distance(job.ended, job.last_modified));
 }
 
-fn take_jobs(read: &mut Reader<'_>, place: Place, ids: &[u64]) -> Result<Vec<Event>, Corrupt> {
-    let job_type = take_choices(read, place, ids.len())?;
+fn take_jobs(read: &mut Reader<'_>, location: Location, ids: &[u64]) -> Result<Vec<Event>, Corrupt> {
+    let job_type = take_choices(read, location, ids.len())?;
     let [status, ended, error, last_modified] = take(read, ids.len())?;
-    let day = start(place);
+    let day = start(location);
     let job = |place: usize| {
         let ended = time(day, ended[place])?;
         Ok(Event::Job(Job {
@@ -152,10 +153,10 @@ fn take_jobs(read: &mut Reader<'_>, place: Place, ids: &[u64]) -> Result<Vec<Eve
     (0..ids.len()).map(job).collect()
 }
 
-fn put_executions(record: &mut Record, place: Place, executions: &[&JobExecution]) {
-    put_choices(record, place, executions, |execution| Some(execution.job_type));
+fn put_executions(record: &mut Record, location: Location, executions: &[&JobExecution]) {
+    put_choices(record, location, executions, |execution| Some(execution.job_type));
     record.column(executions, |execution| Some(execution.status as u64));
-    record.column(executions, |execution| distance(start(place), execution.ended));
+    record.column(executions, |execution| distance(start(location), execution.ended));
     record.column(executions, |execution| distance(execution.ended, execution.started));
     record.column(executions, |execution| distance(execution.started, execution.queued));
     record.column(executions, |execution| execution.error.map(ChoiceId::get));
@@ -175,10 +176,15 @@ fn put_executions(record: &mut Record, place: Place, executions: &[&JobExecution
     record.column(&tasks, |&(before, task)| distance(task.started.or(before), task.ended));
 }
 
-fn take_executions(read: &mut Reader<'_>, place: Place, ids: &[u64], most_tasks: usize) -> Result<Vec<Event>, Corrupt> {
-    let job_type = take_choices(read, place, ids.len())?;
+fn take_executions(
+    read: &mut Reader<'_>,
+    location: Location,
+    ids: &[u64],
+    most_tasks: usize,
+) -> Result<Vec<Event>, Corrupt> {
+    let job_type = take_choices(read, location, ids.len())?;
     let [status, ended, started, queued, error, last_modified, tasks] = take(read, ids.len())?;
-    let day = start(place);
+    let day = start(location);
     let mut task_count = 0_usize;
     for count in &tasks {
         let count = usize::try_from(count.ok_or(MISSING)?).unwrap_or(usize::MAX);
@@ -217,21 +223,21 @@ fn take_executions(read: &mut Reader<'_>, place: Place, ids: &[u64], most_tasks:
     (0..ids.len()).map(execution).collect()
 }
 
-fn put_ingests(record: &mut Record, place: Place, ingests: &[&Ingest]) {
-    put_choices(record, place, ingests, |ingest| ingest.strike);
+fn put_ingests(record: &mut Record, location: Location, ingests: &[&Ingest]) {
+    put_choices(record, location, ingests, |ingest| ingest.strike);
     record.column(ingests, |ingest| Some(ingest.status as u64));
     record.column(ingests, |ingest| ingest.file_size);
-    record.column(ingests, |ingest| distance(start(place), ingest.ingest_ended));
+    record.column(ingests, |ingest| distance(start(location), ingest.ingest_ended));
     record.column(ingests, |ingest| distance(ingest.ingest_ended, ingest.ingest_started));
     record.column(ingests, |ingest| distance(ingest.ingest_started, ingest.transfer_ended));
     record.column(ingests, |ingest| distance(ingest.transfer_ended, ingest.transfer_started));
     record.column(ingests, |ingest| distance(ingest.ingest_ended, ingest.last_modified));
 }
 
-fn take_ingests(read: &mut Reader<'_>, place: Place, ids: &[u64]) -> Result<Vec<Event>, Corrupt> {
-    let strike = take_choices(read, place, ids.len())?;
+fn take_ingests(read: &mut Reader<'_>, location: Location, ids: &[u64]) -> Result<Vec<Event>, Corrupt> {
+    let strike = take_choices(read, location, ids.len())?;
     let [status, file_size, ended, started, transfer_ended, transfer_started, last_modified] = take(read, ids.len())?;
-    let day = start(place);
+    let day = start(location);
     let ingest = |place: usize| {
         let ingest_ended = time(day, ended[place])?;
         let ingest_started = time(ingest_ended, started[place])?;
@@ -251,24 +257,24 @@ fn take_ingests(read: &mut Reader<'_>, place: Place, ids: &[u64]) -> Result<Vec<
     (0..ids.len()).map(ingest).collect()
 }
 
-/// Appends the choices of the events, unless the place says it.
-fn put_choices<T>(record: &mut Record, place: Place, rows: &[&T], field: impl Fn(&T) -> Option<ChoiceId>) {
-    if place.is_none() {
+/// Appends the choices of the events, unless the location says it.
+fn put_choices<T>(record: &mut Record, location: Location, rows: &[&T], field: impl Fn(&T) -> Option<ChoiceId>) {
+    if location.is_none() {
         record.column(rows, |row| field(row).map(ChoiceId::get));
     }
 }
 
 /// The choices of the events: the inverse of [`put_choices`].
-fn take_choices(read: &mut Reader<'_>, place: Place, count: usize) -> Result<Vec<Option<ChoiceId>>, Corrupt> {
-    match place {
+fn take_choices(read: &mut Reader<'_>, location: Location, count: usize) -> Result<Vec<Option<ChoiceId>>, Corrupt> {
+    match location {
         Some((_, choice)) => Ok(vec![Some(choice); count]),
         None => read.column(count)?.into_iter().map(choice).collect(),
     }
 }
 
-/// The start of the day on which the events of a place end.
-fn start(place: Place) -> Option<Timestamp> {
-    place.map(|(date, _)| date.start())
+/// The start of the day on which the events of a location end.
+fn start(location: Location) -> Option<Timestamp> {
+    location.map(|(date, _)| date.start())
 }
 
 /// Microseconds from a time that is known before to this one, either way round.
@@ -284,8 +290,8 @@ fn time(from: Option<Timestamp>, distance: Option<u64>) -> Result<Option<Timesta
 }
 
 /// The choice of that number, if there is one.
-pub(super) fn choice(id: Option<u64>) -> Result<Option<ChoiceId>, Corrupt> {
-    id.map(|id| ChoiceId::new(id).ok_or(Corrupt("a choice id is wrong"))).transpose()
+fn choice(id: Option<u64>) -> Result<Option<ChoiceId>, Corrupt> {
+    id.map(keys::choice).transpose()
 }
 
 fn named<T: Copy>(all: &[T], place: Option<u64>) -> Result<T, Corrupt> {
@@ -383,25 +389,25 @@ mod tests {
         }
     }
 
-    /// Events of one kind and place, ordered by id.
-    fn any_events() -> impl Strategy<Value = (Place, EventKind, Vec<Event>)> {
-        let place = option::of((any_time().prop_map(Timestamp::date), any_choice()));
-        (place, select(EventKind::ALL)).prop_flat_map(|(place, kind)| {
+    /// Events of one kind and location, ordered by id.
+    fn any_events() -> impl Strategy<Value = (Location, EventKind, Vec<Event>)> {
+        let location = option::of((any_time().prop_map(Timestamp::date), any_choice()));
+        (location, select(EventKind::ALL)).prop_flat_map(|(location, kind)| {
             let events = vec(any_event(kind), 1..MAX_EVENTS).prop_map(move |mut events| {
                 events.sort_by_key(Event::key);
                 events.dedup_by_key(|event| event.key());
                 for event in &mut events {
-                    settle(event, place);
+                    settle(event, location);
                 }
                 events
             });
-            (Just(place), Just(kind), events)
+            (Just(location), Just(kind), events)
         })
     }
 
-    /// Gives an event the choice of the place where it is kept.
-    fn settle(event: &mut Event, place: Place) {
-        let Some((_, choice)) = place else { return };
+    /// Gives an event the choice of its location.
+    fn settle(event: &mut Event, location: Location) {
+        let Some((_, choice)) = location else { return };
         match event {
             Event::Job(job) => job.job_type = choice,
             Event::JobExecution(execution) => execution.job_type = choice,
@@ -411,31 +417,31 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_events_survive((place, kind, events) in any_events()) {
+        fn any_events_survive((location, kind, events) in any_events()) {
             let mut record = Record::default();
-            let sealed = encode_events(&mut record, place, &events.iter().collect::<Vec<_>>());
+            let sealed = encode_events(&mut record, location, &events.iter().collect::<Vec<_>>());
             let last = events.last().map_or(0, |event| event.key().id);
             prop_assert_eq!(count_and_last_id(sealed), Ok((events.len(), last)));
-            prop_assert_eq!(decode_events(place, kind, sealed), Ok(events));
+            prop_assert_eq!(decode_events(location, kind, sealed), Ok(events));
         }
 
         #[test]
         fn any_bytes_are_events_or_an_error(
             content in vec(any::<u8>(), 0..200),
             changes in btree_map(0..4000_usize, any::<u8>(), 1..4),
-            (place, kind, events) in any_events(),
+            (location, kind, events) in any_events(),
         ) {
-            let _ = decode_events(place, kind, &content);
+            let _ = decode_events(location, kind, &content);
             // With the right checksum, so that the damage is met further in.
-            let _ = decode_events(place, kind, &record_of(&content));
+            let _ = decode_events(location, kind, &record_of(&content));
             let mut record = Record::default();
-            let sealed = encode_events(&mut record, place, &events.iter().collect::<Vec<_>>());
+            let sealed = encode_events(&mut record, location, &events.iter().collect::<Vec<_>>());
             let mut damaged = open(FORM_BLOCK, sealed).expect("just sealed").to_vec();
             for (place, byte) in changes {
                 let place = place % damaged.len();
                 damaged[place] = byte;
             }
-            let _ = decode_events(place, kind, &record_of(&damaged));
+            let _ = decode_events(location, kind, &record_of(&damaged));
             let _ = count_and_last_id(&record_of(&damaged));
         }
 
@@ -529,9 +535,9 @@ mod tests {
             })
         };
         let events = [execution(7, 0), execution(9, 60)];
-        let place = time(0).map(|time| (time.date(), ChoiceId::new(3).expect("in range")));
+        let location = time(0).map(|time| (time.date(), ChoiceId::new(3).expect("in range")));
         let mut record = Record::default();
-        let bytes = encode_events(&mut record, place, &events.iter().collect::<Vec<_>>());
+        let bytes = encode_events(&mut record, location, &events.iter().collect::<Vec<_>>());
         assert_eq!(bytes, GOLDEN_BLOCK, "{bytes:#04x?}");
     }
 

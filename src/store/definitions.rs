@@ -8,12 +8,18 @@
 //! Not here: what definitions mean (`events::choice`).
 
 use std::collections::VecDeque;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::StoreError;
-use crate::events::Choices;
+use super::codec::{Corrupt, decode_definition};
+use super::error::StoreError;
+use super::keys::DefinitionKey;
+use super::rows::{Key, Order, Read, Table};
+use super::visit::visiting;
+use crate::catalog::MetricsTypeId;
+use crate::events::{Choice, Choices};
 
 /// Of how many states definitions are kept. They share nearly all of their memory.
 const RECENT: usize = 16;
@@ -107,9 +113,36 @@ impl RecentDefinitions {
     }
 }
 
+/// The key of a definition's row.
+pub(super) fn definition_key(choice: &Choice) -> DefinitionKey {
+    let (metrics, id) = choice.key();
+    DefinitionKey { metrics: metrics as u8, id: id.get() }
+}
+
+/// Reads all definitions.
+pub(super) fn read(rows: &dyn Read) -> Result<Choices, StoreError> {
+    const JOB_TYPES: u8 = MetricsTypeId::JobTypes as u8;
+    const STRIKES: u8 = MetricsTypeId::Ingests as u8;
+    const ERRORS: u8 = MetricsTypeId::Errors as u8;
+    let mut choices = Choices::default();
+    visiting(
+        |visit| rows.scan(Table::Definitions, Key::MIN..Key::MAX, Order::Ascending, visit),
+        |key, definition| {
+            choices.define(match DefinitionKey::read(key)?.metrics {
+                JOB_TYPES => Choice::JobType(decode_definition(definition)?),
+                STRIKES => Choice::Strike(decode_definition(definition)?),
+                ERRORS => Choice::Error(decode_definition(definition)?),
+                _ => return Err(StoreError::from(Corrupt("a choice has an unknown type"))),
+            });
+            Ok(ControlFlow::Continue(()))
+        },
+    )?;
+    Ok(choices)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::{Opening, Store};
+    use super::super::{OpenOptions, RowsError, Store};
     use super::*;
     use crate::events::{Choice, ChoiceId, Strike};
 
@@ -121,20 +154,25 @@ mod tests {
     #[test]
     fn the_table_is_read_when_the_database_is_opened_and_never_again() {
         let directory = tempfile::tempdir().expect("a directory");
-        let store = Store::open(directory.path(), Opening::verified(1 << 20)).expect("it opens");
+        let store = Store::open(directory.path(), OpenOptions::verified(1 << 20)).expect("it opens");
         let mut snapshots = Vec::new();
         for id in 1..=40 {
-            store.write(|batch| batch.define(&[&strike(id)])).expect("it is stored");
+            store
+                .write(|transaction| {
+                    transaction.define(&[&strike(id)]);
+                    Ok(())
+                })
+                .expect("it is stored");
             snapshots.push(store.snapshot().expect("it is read"));
         }
         for (snapshot, count) in snapshots.iter().zip(1..) {
-            assert_eq!(snapshot.choices().strikes.len(), count, "a snapshot keeps its definitions");
+            assert_eq!(snapshot.definitions().strikes.len(), count, "a snapshot keeps its definitions");
         }
-        assert_eq!(store.choices.reads(), 1);
+        assert_eq!(store.definitions.reads(), 1);
         store.reopen().expect("it opens again");
         let reread = store.snapshot().expect("it is read");
-        assert_eq!(reread.choices(), snapshots[39].choices());
-        assert_eq!(store.choices.reads(), 2);
+        assert_eq!(reread.definitions(), snapshots[39].definitions());
+        assert_eq!(store.definitions.reads(), 2);
     }
 
     #[test]
@@ -162,7 +200,7 @@ mod tests {
         let not_read = || panic!("they are known");
         let failed = definitions.commit(Some((1, Arc::clone(&choices))), || {
             definitions.get(1, not_read)?;
-            Err::<(), _>(StoreError::Closed)
+            Err::<(), _>(StoreError::from(RowsError::Closed))
         });
         assert!(failed.is_err());
         let others = definitions.get(1, || Ok(Choices::default())).expect("they are read");

@@ -7,7 +7,8 @@ use serde::de::DeserializeOwned;
 
 use super::blocks::{FORM_BLOCK, MAX_EVENTS, SHARED_TASKS, count_and_last_id, decode_events_within, encode_events};
 use super::codec::{CHECKSUM_BYTES, Corrupt, FORM_DEFINITION, Record, decode_definition, encode_definition};
-use super::index_pages::{FORM_INDEX_PAGE, Place, decode_index_page, encode_index_page};
+use super::index_pages::{FORM_INDEX_PAGE, decode_index_page, encode_index_page};
+use super::location::Location;
 use super::rollup_rows::{FORM_ROLLUP, RollupRow, decode_rollup, encode_rollup};
 use crate::events::{ChoiceId, ErrorDefinition, EventKind, JobType, Strike};
 use crate::rollup::{Aggregate, Parts, Rollup};
@@ -17,14 +18,14 @@ use crate::time::Date;
 /// checksum, and with one.
 pub(crate) fn check(bytes: &[u8]) {
     let Some((&sort, content)) = bytes.split_first() else { return };
-    let home = Date::from_days(16_436).zip(ChoiceId::new(3));
+    let location = Date::from_days(16_436).zip(ChoiceId::new(3));
     match sort {
         0 => check_block(None, EventKind::Job, content),
         1 => check_block(None, EventKind::JobExecution, content),
         2 => check_block(None, EventKind::Ingest, content),
-        3 => check_block(home, EventKind::Job, content),
-        4 => check_block(home, EventKind::JobExecution, content),
-        5 => check_block(home, EventKind::Ingest, content),
+        3 => check_block(location, EventKind::Job, content),
+        4 => check_block(location, EventKind::JobExecution, content),
+        5 => check_block(location, EventKind::Ingest, content),
         6 => check_index_page(content),
         7 => check_rollup_row(content),
         8 => check_definition::<JobType>(content),
@@ -44,9 +45,9 @@ pub(crate) fn check_rollup(rollup: &Rollup) {
     assert_eq!((read, day), (Ok(()), rollup.day()));
 }
 
-fn check_block(place: Place, kind: EventKind, content: &[u8]) {
+fn check_block(location: Location, kind: EventKind, content: &[u8]) {
     // A single event may have 2^24 tasks, and in a few bytes if they are equal: a second and hundreds of megabytes.
-    let decode = |sealed: &[u8]| decode_events_within(SHARED_TASKS, place, kind, sealed);
+    let decode = |sealed: &[u8]| decode_events_within(SHARED_TASKS, location, kind, sealed);
     for sealed in [content, &with_checksum(FORM_BLOCK, content)] {
         let Ok(events) = decode(sealed) else { continue };
         assert_eq!(decode(&with_more(sealed)), Err(Corrupt("a record is too long")));
@@ -55,7 +56,7 @@ fn check_block(place: Place, kind: EventKind, content: &[u8]) {
         let last = events.last().map_or(0, |event| event.key().id);
         assert_eq!(count_and_last_id(sealed), Ok((events.len(), last)));
         let mut record = Record::default();
-        let again = encode_events(&mut record, place, &events.iter().collect::<Vec<_>>());
+        let again = encode_events(&mut record, location, &events.iter().collect::<Vec<_>>());
         assert_eq!(decode(again), Ok(events));
     }
 }

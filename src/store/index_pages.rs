@@ -1,18 +1,14 @@
 //! Pages of the index: where each of 256 neighbouring ids is kept.
 
-use super::blocks::choice;
 use super::codec::{Corrupt, Reader, Record, open, take};
-use crate::events::ChoiceId;
-use crate::time::Date;
+use super::keys::{choice, date};
+use super::location::Location;
 
 pub(super) const FORM_INDEX_PAGE: u8 = 1;
 
-/// Where an event is kept: date and choice of its home, or `None` for the events that have none.
-pub(super) type Place = Option<(Date, ChoiceId)>;
-
-/// One page of the index: the places of up to 256 neighbouring ids, by the id's lowest byte, in its order.
+/// One page of the index: the locations of up to 256 neighbouring ids, by the id's lowest byte, in its order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct IndexPage(Vec<(u8, Place)>);
+pub(super) struct IndexPage(Vec<(u8, Location)>);
 
 impl IndexPage {
     /// How many events it names.
@@ -21,19 +17,20 @@ impl IndexPage {
     }
 
     /// Where they are kept.
-    pub(super) fn places(&self) -> impl Iterator<Item = Place> {
-        self.0.iter().map(|&(_, place)| place)
+    pub(super) fn locations(&self) -> impl Iterator<Item = Location> {
+        self.0.iter().map(|&(_, location)| location)
     }
 
-    pub(super) fn get(&self, low: u8) -> Option<Place> {
+    /// Where the event with that lowest byte of its id is kept, if the page names it.
+    pub(super) fn get(&self, low: u8) -> Option<Location> {
         self.find(low).ok().map(|found| self.0[found].1)
     }
 
     /// Says where an event is kept from now on.
-    pub(super) fn set(&mut self, low: u8, place: Place) {
+    pub(super) fn set(&mut self, low: u8, location: Location) {
         match self.find(low) {
-            Ok(found) => self.0[found].1 = place,
-            Err(gap) => self.0.insert(gap, (low, place)),
+            Ok(found) => self.0[found].1 = location,
+            Err(gap) => self.0.insert(gap, (low, location)),
         }
     }
 
@@ -60,8 +57,8 @@ pub(super) fn encode_index_page<'r>(record: &'r mut Record, IndexPage(rows): &In
     // How many ids are left out before each: mostly none.
     let mut next = 0;
     record.column(rows, |&(low, _)| Some(u64::from(low) - std::mem::replace(&mut next, u64::from(low) + 1)));
-    record.column(rows, |(_, place)| place.map(|(_, choice)| choice.get()));
-    record.column(rows, |(_, place)| place.map(|(date, _)| date.days().into()));
+    record.column(rows, |(_, location)| location.map(|(_, choice)| choice.get()));
+    record.column(rows, |(_, location)| location.map(|(date, _)| date.days().into()));
     record.seal()
 }
 
@@ -77,15 +74,12 @@ pub(super) fn decode_index_page(sealed: &[u8]) -> Result<IndexPage, Corrupt> {
     let row = |place: usize| {
         let low = next.checked_add(left_out[place]).and_then(|low| u8::try_from(low).ok()).ok_or(WRONG)?;
         next = u64::from(low) + 1;
-        let home = match (choice(choices[place])?, dates[place]) {
+        let location = match (choices[place], dates[place]) {
             (None, None) => None,
-            (Some(choice), Some(days)) => {
-                let date = u32::try_from(days).ok().and_then(Date::from_days).ok_or(WRONG)?;
-                Some((date, choice))
-            }
+            (Some(id), Some(days)) => Some((date(u32::try_from(days).map_err(|_| WRONG)?)?, choice(id)?)),
             _ => return Err(WRONG),
         };
-        Ok((low, home))
+        Ok((low, location))
     };
     Ok(IndexPage((0..count).map(row).collect::<Result<_, _>>()?))
 }
@@ -97,7 +91,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::events::MAX_ID;
+    use crate::events::{ChoiceId, MAX_ID};
+    use crate::time::Date;
 
     fn any_page() -> impl Strategy<Value = IndexPage> {
         let choice = (1..=MAX_ID).prop_map(|id| ChoiceId::new(id).expect("in range"));

@@ -6,29 +6,31 @@
 //!
 //! Not here: what becomes of it (`worker::extremes`).
 
-use std::ops::RangeInclusive;
-
-use redb::ReadableTable;
+use std::ops::{ControlFlow, RangeInclusive};
 
 use super::blocks::decode_events;
+use super::error::StoreError;
+use super::keys::{BlockKey, DayKey, choice};
+use super::location::BlockPrefix;
 use super::rollup_rows::RollupRow;
+use super::rows::{Order, Read, Table};
 use super::snapshot::Snapshot;
-use super::tables::{self, BlockKey, DayKey};
-use super::{Batch, Corrupt, StoreError};
+use super::transaction::Transaction;
+use super::visit::visiting;
 use crate::catalog::MetricsTypeId;
 use crate::events::contribution::DISTRIBUTIONS;
-use crate::events::{ChoiceId, EventKind, Partition};
+use crate::events::{EventKind, Partition};
 use crate::rollup::{Aggregate, Parts, Ranges, RollupKey, Scope, ranges_of};
 use crate::time::Date;
 
-/// What reading a row costs, in the unit of [`Read::cost`]: about a microsecond.
+/// What reading a row costs, in the unit of [`ObserverRead::cost`]: about a microsecond.
 const ROW_COST: usize = 1;
 /// What unpacking a block of events costs, in the same unit.
 const BLOCK_COST: usize = 32;
 
 /// What was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Read {
+pub struct ObserverRead {
     /// The last id up to which everything was read: where there is nothing more, that of the range.
     pub last: u64,
     /// What it cost: about so many microseconds.
@@ -46,24 +48,21 @@ pub trait Observers {
         ids: RangeInclusive<u64>,
         most_cost: usize,
         visit: impl FnMut(u64, u8, &Ranges),
-    ) -> Result<Read, StoreError>;
+    ) -> Result<ObserverRead, StoreError>;
 }
 
-impl Observers for Batch<'_> {
+impl Observers for Transaction<'_> {
     fn observers(
         &mut self,
         of: RollupKey,
         ids: RangeInclusive<u64>,
         most_cost: usize,
         visit: impl FnMut(u64, u8, &Ranges),
-    ) -> Result<Read, StoreError> {
-        match of.scope {
-            Scope::Choice(choice) => {
-                let partition = Partition { date: of.date, metrics: of.metrics, choice };
-                events(self.events.stored_blocks(), partition, ids, most_cost, visit)
-            }
-            Scope::All => rows(self.rollups.stored_rows()?, of.metrics, of.date, ids, most_cost, visit),
+    ) -> Result<ObserverRead, StoreError> {
+        if of.scope == Scope::All {
+            self.write_rollups()?;
         }
+        read_observers(self.rows(), of, ids, most_cost, visit)
     }
 }
 
@@ -74,14 +73,21 @@ impl Observers for &Snapshot {
         ids: RangeInclusive<u64>,
         most_cost: usize,
         visit: impl FnMut(u64, u8, &Ranges),
-    ) -> Result<Read, StoreError> {
-        self.guard().run(|| match of.scope {
-            Scope::Choice(choice) => {
-                let partition = Partition { date: of.date, metrics: of.metrics, choice };
-                events(&self.table(tables::BLOCKS)?, partition, ids, most_cost, visit)
-            }
-            Scope::All => rows(&self.table(tables::ROLLUPS)?, of.metrics, of.date, ids, most_cost, visit),
-        })
+    ) -> Result<ObserverRead, StoreError> {
+        read_observers(self.rows(), of, ids, most_cost, visit)
+    }
+}
+
+fn read_observers(
+    rows: &dyn Read,
+    RollupKey { date, metrics, scope }: RollupKey,
+    ids: RangeInclusive<u64>,
+    most_cost: usize,
+    visit: impl FnMut(u64, u8, &Ranges),
+) -> Result<ObserverRead, StoreError> {
+    match scope {
+        Scope::Choice(choice) => read_events(rows, Partition { date, metrics, choice }, ids, most_cost, visit),
+        Scope::All => read_rollups(rows, metrics, date, ids, most_cost, visit),
     }
 }
 
@@ -94,29 +100,24 @@ fn observing_kind(metrics: MetricsTypeId) -> Option<EventKind> {
     }
 }
 
-fn events(
-    blocks: &impl ReadableTable<BlockKey, &'static [u8]>,
+fn read_events(
+    rows: &dyn Read,
     partition: Partition,
     ids: RangeInclusive<u64>,
     most_cost: usize,
     mut visit: impl FnMut(u64, u8, &Ranges),
-) -> Result<Read, StoreError> {
+) -> Result<ObserverRead, StoreError> {
     let (first, last) = ids.into_inner();
-    let mut read = Read { last, cost: 0 };
+    let mut read = ObserverRead { last, cost: 0 };
     let Some(kind) = observing_kind(partition.metrics) else { return Ok(read) };
-    let key = |lower| BlockKey { days: partition.date.days(), choice: partition.choice.get(), kind: kind as u8, lower };
-    // The block that the first id belongs into may begin before it.
-    let begins =
-        blocks.range(key(0)..=key(first))?.next_back().transpose()?.map_or(first, |(key, _)| key.value().lower);
-    let place = Some((partition.date, partition.choice));
-    for row in blocks.range(key(begins)..=key(last))? {
-        let (key, block) = row?;
-        let lower = key.value().lower;
+    let prefix = BlockPrefix { location: Some((partition.date, partition.choice)), kind };
+    let mut visit_block = |key: &[u8], block: &[u8]| {
+        let lower = BlockKey::read(key)?.lower;
         if read.cost >= most_cost && lower > first {
             read.last = lower - 1;
-            return Ok(read);
+            return Ok::<_, StoreError>(ControlFlow::Break(()));
         }
-        for event in decode_events(place, kind, block.value())? {
+        for event in decode_events(prefix.location, kind, block)? {
             let id = event.key().id;
             if (first..=last).contains(&id) {
                 let contributions = event.contributions();
@@ -126,41 +127,50 @@ fn events(
             }
         }
         read.cost += BLOCK_COST;
-    }
+        Ok(ControlFlow::Continue(()))
+    };
+    // The block that the first id belongs into may begin before it.
+    visiting(|visit| rows.floors(Table::Blocks, &[prefix.floor(first)], visit), &mut visit_block)?;
+    let behind = prefix.key(first).successor()..prefix.key(last).successor();
+    visiting(|visit| rows.scan(Table::Blocks, behind, Order::Ascending, visit), visit_block)?;
     Ok(read)
 }
 
-fn rows(
-    rollups: &impl ReadableTable<DayKey, &'static [u8]>,
+fn read_rollups(
+    rows: &dyn Read,
     metrics: MetricsTypeId,
     date: Date,
     ids: RangeInclusive<u64>,
     most_cost: usize,
     mut visit: impl FnMut(u64, u8, &Ranges),
-) -> Result<Read, StoreError> {
+) -> Result<ObserverRead, StoreError> {
     let (first, last) = ids.into_inner();
-    let mut read = Read { last, cost: 0 };
-    let key = |choice, metrics| DayKey { days: date.days(), choice, metrics };
-    let distributions = (0..DISTRIBUTIONS).map(Parts::distribution).fold(Parts::NONE, Parts::and);
+    let mut read = ObserverRead { last, cost: 0 };
+    let key = |choice, metrics| DayKey { days: date.days(), choice, metrics }.key();
+    let distributions = (0..DISTRIBUTIONS).map(Parts::distribution).fold(Parts::NONE, Parts::union);
     let mut aggregate = Aggregate::default();
-    for row in rollups.range(key(first, 0)..=key(last, u8::MAX))? {
-        let (key, row) = row?;
-        let DayKey { choice, metrics: found, .. } = key.value();
-        if found != metrics as u8 {
-            continue;
-        }
-        if read.cost >= most_cost {
-            read.last = choice - 1;
-            return Ok(read);
-        }
-        ChoiceId::new(choice).ok_or(Corrupt("a rollup has no choice"))?;
-        let mut hours = RollupRow::open(row.value())?.hours()?;
-        for hour in 0..24 {
-            if hours.read(hour, distributions, &mut aggregate)? {
-                visit(choice, hour, &aggregate.ranges());
+    let range = key(first, 0)..key(last, u8::MAX).successor();
+    visiting(
+        |visit| rows.scan(Table::Rollups, range, Order::Ascending, visit),
+        |key, row| {
+            let DayKey { choice: id, metrics: found, .. } = DayKey::read(key)?;
+            if found != metrics as u8 {
+                return Ok::<_, StoreError>(ControlFlow::Continue(()));
             }
-        }
-        read.cost += ROW_COST;
-    }
+            if read.cost >= most_cost {
+                read.last = id - 1;
+                return Ok(ControlFlow::Break(()));
+            }
+            choice(id)?;
+            let mut hours = RollupRow::open(row)?.hours()?;
+            for hour in 0..24 {
+                if hours.read(hour, distributions, &mut aggregate)? {
+                    visit(id, hour, &aggregate.ranges());
+                }
+            }
+            read.cost += ROW_COST;
+            Ok(ControlFlow::Continue(()))
+        },
+    )?;
     Ok(read)
 }

@@ -4,15 +4,16 @@
 //! twice. The [`RetentionRecord`] says what is agreed: which time was trusted last, and for how many days things are kept. A
 //! *cut-off* is computed from these two whenever it is needed, and never stored.
 //!
-//! Not here: when a cut-off takes effect (`worker::retention`), how rows are removed (`batch/expiry.rs`).
+//! Not here: when a cut-off takes effect (`worker::retention`), how rows are removed (`transaction/expiry.rs`).
 
+use std::ops::{ControlFlow, Range};
 use std::time::Duration;
 
-use redb::ReadableTable;
-
+use super::codec::Corrupt;
+use super::error::StoreError;
+use super::keys::{self, BlockKey, DayKey, TotalKey, date};
+use super::rows::{Key, Order, Table};
 use super::snapshot::{Kept, Snapshot};
-use super::tables::{self, BlockKey, DayKey, TotalKey};
-use super::{Corrupt, StoreError};
 use crate::catalog::CATALOG;
 use crate::time::{Date, Timestamp};
 
@@ -72,70 +73,96 @@ pub struct RetentionRecord {
     pub waiting: Option<(Retention, Duration)>,
 }
 
+impl RetentionRecord {
+    /// The numbers of a record; [`read`](Self::read) takes them in this order.
+    const NUMBERS: [&str; 8] = [
+        keys::NUMBER_CLOCK_TRUSTED,
+        keys::NUMBER_CLOCK_SEEN,
+        keys::NUMBER_CLOCK_STEADY,
+        keys::NUMBER_AGREED_EVENTS,
+        keys::NUMBER_AGREED_ROLLUPS,
+        keys::NUMBER_WAITING_EVENTS,
+        keys::NUMBER_WAITING_ROLLUPS,
+        keys::NUMBER_WAITED,
+    ];
+
+    /// The numbers that nothing was recorded is told from.
+    #[cfg(test)]
+    pub(super) fn nothing() -> impl Iterator<Item = (&'static str, Option<u64>)> {
+        Self::NUMBERS.into_iter().map(|name| (name, None))
+    }
+
+    /// Its numbers.
+    pub(super) fn numbers(&self) -> impl Iterator<Item = (&'static str, Option<u64>)> {
+        let us = |duration: Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        let &Self { trusted, seen, steady, agreed, waiting } = self;
+        Self::NUMBERS.into_iter().zip([
+            Some(trusted.micros()),
+            Some(seen.micros()),
+            Some(us(steady)),
+            Some(agreed.events_days),
+            Some(agreed.rollups_days),
+            waiting.map(|(retention, _)| retention.events_days),
+            waiting.map(|(retention, _)| retention.rollups_days),
+            waiting.map(|(_, waited)| us(waited)),
+        ])
+    }
+
+    /// Reads [`Self::NUMBERS`]; `None` if nothing was recorded.
+    fn read(numbers: &[Option<u64>]) -> Result<Option<Self>, Corrupt> {
+        let &[trusted, seen, steady, events, rollups, waiting_events, waiting_rollups, waited] = numbers else {
+            unreachable!("all eight are read")
+        };
+        if trusted.is_none() {
+            return Ok(None);
+        }
+        let time = |us: Option<u64>| us.and_then(Timestamp::from_micros).ok_or(Corrupt("a time is wrong"));
+        let duration = |us: Option<u64>| Duration::from_micros(us.unwrap_or(0));
+        let retention = |events: Option<u64>, rollups: Option<u64>| Retention {
+            events_days: events.unwrap_or(0),
+            rollups_days: rollups.unwrap_or(0),
+        };
+        Ok(Some(Self {
+            trusted: time(trusted)?,
+            seen: time(seen)?,
+            steady: duration(steady),
+            agreed: retention(events, rollups),
+            waiting: waiting_events.map(|events| (retention(Some(events), waiting_rollups), duration(waited))),
+        }))
+    }
+}
+
 impl Snapshot {
     /// What is agreed; `None` if nothing was ever recorded.
     pub fn retention_record(&self) -> Result<Option<RetentionRecord>, StoreError> {
-        let meta = self.table(tables::META)?;
-        let number = |key| Ok::<_, StoreError>(meta.get(key)?.map(|number| number.value()));
-        let time = |key| {
-            let time = number(key)?.and_then(Timestamp::from_micros);
-            time.ok_or_else(|| StoreError::from(Corrupt("a time is wrong")))
-        };
-        let duration = |key| Ok::<_, StoreError>(Duration::from_micros(number(key)?.unwrap_or(0)));
-        let days = |events, rollups| {
-            let (events, rollups) = (number(events)?, number(rollups)?);
-            Ok::<_, StoreError>((
-                events.is_some(),
-                Retention { events_days: events.unwrap_or(0), rollups_days: rollups.unwrap_or(0) },
-            ))
-        };
-        if number(tables::META_CLOCK_TRUSTED)?.is_none() {
-            return Ok(None);
-        }
-        let waiting = match days(tables::META_WAITING_EVENTS, tables::META_WAITING_ROLLUPS)? {
-            (true, retention) => Some((retention, duration(tables::META_WAITED)?)),
-            (false, _) => None,
-        };
-        Ok(Some(RetentionRecord {
-            trusted: time(tables::META_CLOCK_TRUSTED)?,
-            seen: time(tables::META_CLOCK_SEEN)?,
-            steady: duration(tables::META_CLOCK_STEADY)?,
-            agreed: days(tables::META_AGREED_EVENTS, tables::META_AGREED_ROLLUPS)?.1,
-            waiting,
-        }))
+        Ok(RetentionRecord::read(&self.rows().numbers(&RetentionRecord::NUMBERS)?)?)
     }
 
     /// Whether there are neither events nor rollups.
     pub fn is_empty(&self) -> Result<bool, StoreError> {
-        Ok(self.table(tables::BLOCKS)?.first()?.is_none() && self.table(tables::TOTALS)?.first()?.is_none())
+        let all = Key::MIN..Key::MAX;
+        Ok(self.last_key(Table::Blocks, all.clone())?.is_none() && self.last_key(Table::Totals, all)?.is_none())
     }
 
     /// The last day up to `not_after` for which anything is stored.
     pub fn newest_day(&self, not_after: Date) -> Result<Option<Date>, StoreError> {
         let end = not_after.days() + 1;
-        let blocks = self.table(tables::BLOCKS)?;
-        let block = last_key(&blocks, BlockKey::first_of(0)..BlockKey::first_of(end))?.map(|key| key.days);
-        let totals = self.table(tables::TOTALS)?;
-        let total = last_total(&totals, 0, end)?;
-        let newest = block.into_iter().chain(total).max();
-        newest.map(|days| Date::from_days(days).ok_or_else(|| Corrupt("a date is wrong").into())).transpose()
+        let newest = self.last_day_of_events(0, end)?.max(self.last_day_of_totals(0, end)?);
+        Ok(newest.map(date).transpose()?)
     }
 
     /// The marks when these cut-offs have taken effect: no mark moves further than past the last day that has something to
     /// forget, and none ever moves back.
     pub fn marks(&self, cut_offs: Kept) -> Result<Kept, StoreError> {
         let Kept { mut events_from, mut rollups_from } = self.kept();
-        if cut_offs.events_from > events_from {
-            let range = BlockKey::first_of(events_from.days())..BlockKey::first_of(cut_offs.events_from.days());
-            if let Some(last) = last_key(&self.table(tables::BLOCKS)?, range)? {
-                events_from = date(last.days)?.plus_days(1);
-            }
+        if cut_offs.events_from > events_from
+            && let Some(last) = self.last_day_of_events(events_from.days(), cut_offs.events_from.days())?
+        {
+            events_from = date(last)?.plus_days(1);
         }
         if cut_offs.rollups_from > rollups_from {
             let (start, end) = (rollups_from.days(), cut_offs.rollups_from.days());
-            let rollup = last_key(&self.table(tables::ROLLUPS)?, DayKey::first_of(start)..DayKey::first_of(end))?
-                .map(|key| key.days);
-            let last = rollup.into_iter().chain(last_total(&self.table(tables::TOTALS)?, start, end)?).max();
+            let last = self.last_day_of_rollups(start, end)?.max(self.last_day_of_totals(start, end)?);
             if let Some(last) = last {
                 // Days whose events are kept keep their rollups.
                 rollups_from = date(last)?.plus_days(1).min(events_from);
@@ -143,41 +170,46 @@ impl Snapshot {
         }
         Ok(Kept { events_from, rollups_from })
     }
-}
 
-fn date(days: u32) -> Result<Date, Corrupt> {
-    Date::from_days(days).ok_or(Corrupt("a date is wrong"))
-}
-
-/// The last key of a range.
-fn last_key<K>(table: &impl ReadableTable<K, &'static [u8]>, range: std::ops::Range<K>) -> Result<Option<K>, StoreError>
-where
-    K: redb::Key + for<'k> redb::Value<SelfType<'k> = K> + PartialOrd + 'static,
-{
-    if range.start >= range.end {
-        return Ok(None);
+    /// The last of some days under which events are kept, in days since 1970.
+    fn last_day_of_events(&self, start: u32, end: u32) -> Result<Option<u32>, StoreError> {
+        let last = self.last_key(Table::Blocks, BlockKey::first_of(start).key()..BlockKey::first_of(end).key())?;
+        Ok(last.map(|key| BlockKey::read(key.as_bytes())).transpose()?.map(|key| key.days))
     }
-    Ok(table.range(range)?.next_back().transpose()?.map(|(key, _)| key.value()))
-}
 
-/// The last day of a range of days that has a rollup of all choices together.
-fn last_total(
-    totals: &impl ReadableTable<TotalKey, &'static [u8]>,
-    start: u32,
-    end: u32,
-) -> Result<Option<u32>, StoreError> {
-    let mut last = None;
-    for metrics in CATALOG.iter().map(|metrics| metrics.id as u8) {
-        let range = TotalKey { metrics, days: start }..TotalKey { metrics, days: end };
-        last = last.max(last_key(totals, range)?.map(|key| key.days));
+    /// The last of some days that has a rollup of a choice.
+    fn last_day_of_rollups(&self, start: u32, end: u32) -> Result<Option<u32>, StoreError> {
+        let last = self.last_key(Table::Rollups, DayKey::first_of(start).key()..DayKey::first_of(end).key())?;
+        Ok(last.map(|key| DayKey::read(key.as_bytes())).transpose()?.map(|key| key.days))
     }
-    Ok(last)
+
+    /// The last of some days that has a rollup of all choices together.
+    fn last_day_of_totals(&self, start: u32, end: u32) -> Result<Option<u32>, StoreError> {
+        let mut last = None;
+        for metrics in CATALOG.iter().map(|metrics| metrics.id as u8) {
+            let total = |days| TotalKey { metrics, days }.key();
+            let of_type = self.last_key(Table::Totals, total(start)..total(end))?;
+            last = last.max(of_type.map(|key| TotalKey::read(key.as_bytes())).transpose()?.map(|key| key.days));
+        }
+        Ok(last)
+    }
+
+    /// The last key of a table in a range.
+    fn last_key(&self, table: Table, range: Range<Key>) -> Result<Option<Key>, StoreError> {
+        let mut last = None;
+        let scanned = self.rows().scan(table, range, Order::Descending, &mut |key, _| {
+            last = Some(Key::new(key));
+            ControlFlow::Break(())
+        });
+        scanned?;
+        Ok(last)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{Opening, Store};
+    use crate::store::{OpenOptions, Store};
 
     fn date(text: &str) -> Date {
         text.parse().unwrap()
@@ -209,7 +241,7 @@ mod tests {
     #[test]
     fn what_is_recorded_is_read_again_and_a_file_without_it_has_none() {
         let directory = tempfile::tempdir().unwrap();
-        let store = Store::open(directory.path(), Opening::verified(1 << 20)).unwrap();
+        let store = Store::open(directory.path(), OpenOptions::verified(1 << 20)).unwrap();
         let read = || store.snapshot().unwrap().retention_record().unwrap();
         assert_eq!(read(), None);
         let record = RetentionRecord {
@@ -220,7 +252,12 @@ mod tests {
             waiting: Some((Retention { events_days: 0, rollups_days: 9 }, Duration::from_hours(3))),
         };
         for record in [record, RetentionRecord { waiting: None, ..record }] {
-            store.write(|batch| batch.record_retention(&record)).unwrap();
+            store
+                .write(|transaction| {
+                    transaction.record_retention(&record);
+                    Ok(())
+                })
+                .unwrap();
             assert_eq!(read(), Some(record));
         }
     }

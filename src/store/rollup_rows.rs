@@ -1,7 +1,7 @@
 //! Rollups as rows: the day first, then the hours that exist, nothing for what did not happen.
 
-use super::blocks::choice;
 use super::codec::{Corrupt, Reader, Record, open_front, open_rest};
+use super::keys::choice;
 use crate::events::MAX_ID;
 use crate::events::contribution::COUNTERS;
 use crate::rollup::{Aggregate, Distribution, Parts, Rollup};
@@ -143,30 +143,30 @@ impl Aggregates<'_> {
         into.events = take_count(read, most)?;
         for (place, counter) in into.counters.iter_mut().enumerate() {
             let part = Parts::counter(place);
-            match (there.have(part), wanted.have(part)) {
+            match (there.contains(part), wanted.contains(part)) {
                 (true, true) => *counter = take_count(read, most)?,
                 (true, false) => read.skip_varints(1)?,
                 (false, _) => {}
             }
         }
         for (place, distribution) in into.distributions.iter_mut().enumerate() {
-            if !needed.reach(COUNTERS + place) {
+            if !needed.reaches(COUNTERS + place) {
                 return Ok(());
             }
             let part = Parts::distribution(place);
-            match (there.have(part), wanted.have(part)) {
+            match (there.contains(part), wanted.contains(part)) {
                 (true, true) => *distribution = take_distribution(read, self.unit, most)?,
                 (true, false) => skip_distribution(read)?,
                 (false, _) => {}
             }
         }
-        if there.have(Parts::ERRORS) && needed.have(Parts::ERRORS) {
+        if there.contains(Parts::ERRORS) && needed.contains(Parts::ERRORS) {
             let count = read.varint()?;
-            if wanted.have(Parts::ERRORS) {
+            if wanted.contains(Parts::ERRORS) {
                 let mut id = 0_u64;
                 for _ in 0..count {
                     id = id.checked_add(read.varint()?).filter(|&next| next > id).ok_or(WRONG_ERROR)?;
-                    into.errors.insert(choice(Some(id))?.ok_or(WRONG_ERROR)?, take_count(read, most)?);
+                    into.errors.insert(choice(id)?, take_count(read, most)?);
                 }
             } else {
                 read.skip_varints(count.checked_mul(2).ok_or(WRONG_ERROR)?)?;
@@ -285,14 +285,14 @@ mod tests {
     fn only(aggregate: &Aggregate, wanted: Parts) -> Aggregate {
         let mut only = Aggregate { events: aggregate.events, ..Aggregate::default() };
         for (place, &counter) in aggregate.counters.iter().enumerate() {
-            only.counters[place] = if wanted.have(Parts::counter(place)) { counter } else { 0 };
+            only.counters[place] = if wanted.contains(Parts::counter(place)) { counter } else { 0 };
         }
         for (place, distribution) in aggregate.distributions.iter().enumerate() {
-            if wanted.have(Parts::distribution(place)) {
+            if wanted.contains(Parts::distribution(place)) {
                 only.distributions[place] = distribution.clone();
             }
         }
-        if wanted.have(Parts::ERRORS) {
+        if wanted.contains(Parts::ERRORS) {
             only.errors = aggregate.errors.clone();
         }
         only

@@ -1,252 +1,319 @@
 //! Reading: one state of the store, whatever is written meanwhile.
 
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
-use redb::{AccessGuard, Key, ReadOnlyTable, ReadTransaction, ReadableTable, TableDefinition, Value};
-
-use super::damage::Guard;
-use super::definitions::RecentDefinitions;
+use super::codec::Corrupt;
+use super::definitions::{self, RecentDefinitions};
+use super::error::StoreError;
+use super::keys::{self, DayKey, TotalKey};
 use super::rollup_rows::RollupRow;
-use super::tables::{DayKey, TotalKey};
-use super::{StoreError, read_choices, tables};
+use super::rows::{Database, Key, Order, Read, Table, View};
+use super::visit::visiting;
 use crate::catalog::MetricsTypeId;
-use crate::events::{ChoiceId, Choices};
+use crate::events::Choices;
 use crate::rollup::{Aggregate, Parts, Scope};
-use crate::store::Corrupt;
 use crate::time::Date;
 
-/// One state of the store. While it lives, pages that later writes free stay in use: hold it shortly.
+/// One state of the store. While it lives, the database keeps what later changes free: hold it shortly.
 pub struct Snapshot {
-    transaction: ReadTransaction,
-    guard: Arc<Guard>,
-    version: u64,
-    kept: Kept,
-    choices: Arc<Choices>,
+    rows: Box<dyn View>,
+    state: State,
+    definitions: Arc<Choices>,
 }
 
-/// The first days that are kept. What is older is forgotten, even where it is still on disk.
+/// The first days that are kept. What is older is forgotten, even where it is not deleted yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Kept {
-    /// Whose events.
+    /// The first day whose events are kept.
     pub events_from: Date,
-    /// Whose rollups; no later than the events'.
+    /// The first day whose rollups are kept; no later than that of events.
     pub rollups_from: Date,
 }
 
-impl Kept {
-    /// Reads it from the table of such things.
-    pub(super) fn read(meta: &impl ReadableTable<&'static str, u64>) -> Result<Self, StoreError> {
-        let date = |key| {
-            let days = meta.get(key)?.map_or(0, |days| days.value());
-            let date = u32::try_from(days).ok().and_then(Date::from_days);
-            date.ok_or_else(|| StoreError::from(Corrupt("a date is wrong")))
+/// The numbers that describe a state; [`State::read`] takes them in this order.
+pub(super) const STATE_NUMBERS: [&str; 4] =
+    [keys::NUMBER_VERSION, keys::NUMBER_DEFINITIONS, keys::NUMBER_EVENTS_FROM, keys::NUMBER_ROLLUPS_FROM];
+
+/// What the numbers say of a state.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct State {
+    pub(super) version: u64,
+    /// The version since which the definitions stand.
+    pub(super) defined_by: u64,
+    pub(super) kept: Kept,
+}
+
+impl State {
+    /// Reads [`STATE_NUMBERS`].
+    pub(super) fn read(numbers: &[Option<u64>]) -> Result<Self, Corrupt> {
+        let &[version, defined_by, events_from, rollups_from] = numbers else { unreachable!("all four are read") };
+        let date = |days: Option<u64>| match u32::try_from(days.unwrap_or(0)) {
+            Ok(days) => keys::date(days),
+            Err(_) => Err(Corrupt("a date is wrong")),
         };
-        Ok(Self { events_from: date(tables::META_EVENTS_FROM)?, rollups_from: date(tables::META_ROLLUPS_FROM)? })
+        let kept = Kept { events_from: date(events_from)?, rollups_from: date(rollups_from)? };
+        Ok(Self { version: version.unwrap_or(0), defined_by: defined_by.unwrap_or(0), kept })
     }
 }
 
 /// Which aggregates to read.
 #[derive(Debug)]
-pub struct Wanted<'a> {
-    /// Of which metrics type.
+pub struct RollupQuery<'a> {
+    /// The metrics type.
     pub metrics: MetricsTypeId,
-    /// Whose: all together, or some choices, ordered.
+    /// All choices together, or some choices, ordered.
     pub scopes: &'a [Scope],
     /// The first day and the last.
     pub dates: (Date, Date),
-    /// Which parts of each; the others are left empty.
+    /// Which parts of each aggregate; the others are left empty.
     pub parts: Parts,
 }
 
+/// From which part of all choices on all rows of the days are scanned: passing over two rows takes about as long as looking
+/// for one does.
+const SCAN_PART: usize = 3;
+
+/// How many rows are looked for in one step, at most.
+const KEYS_AT_ONCE: usize = 4_096;
+
 impl Snapshot {
-    pub(super) fn new(
-        transaction: ReadTransaction,
-        guard: Arc<Guard>,
-        definitions: &RecentDefinitions,
-    ) -> Result<Self, StoreError> {
-        let meta = transaction.open_table(tables::META)?;
-        let number = |key| meta.get(key).map(|number| number.map_or(0, |number| number.value()));
-        let (version, changed) = (number(tables::META_VERSION)?, number(tables::META_CHOICES)?);
-        let kept = Kept::read(&meta)?;
-        let choices = definitions.get(changed, || read_choices(&transaction.open_table(tables::CHOICES)?))?;
-        Ok(Self { transaction, guard, version, kept, choices })
+    pub(super) fn new(database: &dyn Database, recent: &RecentDefinitions) -> Result<Self, StoreError> {
+        let (rows, numbers) = database.view(&STATE_NUMBERS)?;
+        let state = State::read(&numbers)?;
+        let definitions = recent.get(state.defined_by, || definitions::read(&*rows))?;
+        Ok(Self { rows, state, definitions })
     }
 
-    /// What watches over the database that is read.
-    pub(super) fn guard(&self) -> &Guard {
-        &self.guard
-    }
-
-    /// A table of this state.
-    pub(super) fn table<K: Key + 'static, V: Value + 'static>(
-        &self,
-        table: TableDefinition<'_, K, V>,
-    ) -> Result<ReadOnlyTable<K, V>, StoreError> {
-        Ok(self.transaction.open_table(table)?)
+    /// The rows of this state.
+    pub(super) fn rows(&self) -> &dyn Read {
+        &*self.rows
     }
 
     /// How often something that is read here had changed by then: rollups or definitions. The same version is the same
     /// state; a later state has a larger one.
     pub fn version(&self) -> u64 {
-        self.version
+        self.state.version
     }
 
     /// The first days that are kept.
     pub fn kept(&self) -> Kept {
-        self.kept
+        self.state.kept
     }
 
     /// The definitions.
-    pub fn choices(&self) -> &Arc<Choices> {
-        &self.choices
+    pub fn definitions(&self) -> &Arc<Choices> {
+        &self.definitions
     }
 
     /// The first and the last day that have something of a metrics type in them.
     pub fn span(&self, metrics: MetricsTypeId) -> Result<Option<(Date, Date)>, StoreError> {
-        self.guard.run(|| {
-            let totals = self.transaction.open_table(tables::TOTALS)?;
-            let total = |days| TotalKey { metrics: metrics as u8, days };
-            let mut days = totals.range(total(self.kept.rollups_from.days())..=total(u32::MAX))?;
-            let Some(first) = days.next() else { return Ok(None) };
-            let first = first?.0.value();
-            let last = days.next_back().transpose()?.map_or(first, |(key, _)| key.value());
-            let date = |key: TotalKey| Date::from_days(key.days).ok_or(Corrupt("a rollup has no date"));
-            Ok(Some((date(first)?, date(last)?)))
-        })
+        let end = |order| -> Result<Option<Date>, StoreError> {
+            let mut found = None;
+            let days = self.days_of(metrics, Date::MIN, Date::MAX);
+            visiting(
+                |visit| self.rows.scan(Table::Totals, days, order, visit),
+                |key, _| {
+                    found = Some(date_of_total(key)?);
+                    Ok::<_, StoreError>(ControlFlow::Break(()))
+                },
+            )?;
+            Ok(found)
+        };
+        Ok(end(Order::Ascending)?.zip(end(Order::Descending)?))
     }
 
-    /// Visits the days that have something in them: oldest first, on each date one after the other of the scopes. On each date
-    /// it is asked whether to `go_on`.
+    /// The keys of the rollups of all choices together on these days, but for those that are forgotten.
+    fn days_of(&self, metrics: MetricsTypeId, first: Date, last: Date) -> Range<Key> {
+        let total = |days| TotalKey { metrics: metrics as u8, days }.key();
+        let end = last.days() + 1;
+        total(first.max(self.state.kept.rollups_from).days().min(end))..total(end)
+    }
+
+    /// Visits the days that have something in them: oldest first, on each date one after the other of the scopes. It is asked
+    /// again and again whether to `go_on`.
     pub fn days<E: From<StoreError>>(
         &self,
-        wanted: &Wanted<'_>,
+        query: &RollupQuery<'_>,
         go_on: impl Fn() -> Result<(), E>,
         mut visit: impl FnMut(Date, Scope, &Aggregate) -> Result<(), E>,
     ) -> Result<(), E> {
-        let visited = self.guard.run(|| {
-            let mut day = Aggregate::default();
-            for rows in self.rows(wanted)? {
-                if let Err(error) = go_on() {
-                    return Ok(Err(error));
-                }
-                let (date, rows) = rows?;
-                for (scope, row) in rows {
-                    RollupRow::open(row.value())?.day(wanted.parts, &mut day)?;
-                    if let Err(error) = visit(date, scope, &day) {
-                        return Ok(Err(error));
-                    }
-                }
-            }
-            Ok(Ok(()))
-        });
-        visited?
+        let mut day = Aggregate::default();
+        self.visit_rows(query, &go_on, |date, scope, row| {
+            read_day(row, query.parts, &mut day)?;
+            visit(date, scope, &day)
+        })
     }
 
-    /// Visits the hours that have something in them: oldest first, in each hour one after the other of the scopes. On each
-    /// date it is asked whether to `go_on`.
+    /// Visits the hours that have something in them: oldest first, in each hour one after the other of the scopes. It is asked
+    /// again and again whether to `go_on`.
     pub fn hours<E: From<StoreError>>(
         &self,
-        wanted: &Wanted<'_>,
+        query: &RollupQuery<'_>,
         go_on: impl Fn() -> Result<(), E>,
         mut visit: impl FnMut(Date, u8, Scope, &Aggregate) -> Result<(), E>,
     ) -> Result<(), E> {
-        let visited = self.guard.run(|| {
-            let mut aggregate = Aggregate::default();
-            for rows in self.rows(wanted)? {
-                if let Err(error) = go_on() {
-                    return Ok(Err(error));
+        let mut day = RowsOfDay::default();
+        self.visit_rows(query, &go_on, |date, scope, row| {
+            if day.date != Some(date) {
+                day.visit_hours(query.parts, &mut visit)?;
+                day.begin(date);
+            }
+            day.push(scope, row);
+            Ok(())
+        })?;
+        day.visit_hours(query.parts, &mut visit)
+    }
+
+    /// Visits the rows of some scopes, by date and then by scope.
+    fn visit_rows<E: From<StoreError>>(
+        &self,
+        query: &RollupQuery<'_>,
+        go_on: &impl Fn() -> Result<(), E>,
+        mut visit: impl FnMut(Date, Scope, &[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let &RollupQuery { metrics, scopes, dates: (first, last), .. } = query;
+        // Only days on which something of some choice is counted can have something of these.
+        let mut dates = Vec::new();
+        let are_totals = matches!(scopes, [Scope::All]);
+        visiting(
+            |visit| self.rows.scan(Table::Totals, self.days_of(metrics, first, last), Order::Ascending, visit),
+            |key, row| {
+                let date = date_of_total(key)?;
+                if are_totals {
+                    go_on()?;
+                    visit(date, Scope::All, row)?;
+                } else {
+                    dates.push(date);
                 }
-                let (date, rows) = rows?;
-                let hours = rows.iter().map(|(scope, row)| Ok((*scope, RollupRow::open(row.value())?.hours()?)));
-                let mut rows = hours.collect::<Result<Vec<_>, Corrupt>>()?;
-                for hour in 0..24 {
-                    for (scope, hours) in &mut rows {
-                        if hours.read(hour, wanted.parts, &mut aggregate)?
-                            && let Err(error) = visit(date, hour, *scope, &aggregate)
-                        {
-                            return Ok(Err(error));
-                        }
-                    }
+                Ok::<_, E>(ControlFlow::Continue(()))
+            },
+        )?;
+        let (Some(&first), Some(&last)) = (dates.first(), dates.last()) else { return Ok(()) };
+        let days = (last.days() - first.days() + 1) as usize;
+        if scopes.len() * dates.len() * SCAN_PART >= self.definitions.len() * days {
+            self.scan_rows(query, (first, last), go_on, visit)
+        } else {
+            self.look_up_rows(query, &dates, go_on, visit)
+        }
+    }
+
+    /// Visits these rows one by one.
+    fn look_up_rows<E: From<StoreError>>(
+        &self,
+        query: &RollupQuery<'_>,
+        dates: &[Date],
+        go_on: &impl Fn() -> Result<(), E>,
+        mut visit: impl FnMut(Date, Scope, &[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let metrics = query.metrics as u8;
+        let choices = query.scopes.iter().filter_map(|scope| match scope {
+            Scope::Choice(choice) => Some(choice.get()),
+            Scope::All => None,
+        });
+        let choices: Vec<_> = choices.collect();
+        let mut keys = Vec::new();
+        for dates in dates.chunks((KEYS_AT_ONCE / choices.len().max(1)).max(1)) {
+            go_on()?;
+            keys.clear();
+            for days in dates.iter().map(|date| date.days()) {
+                keys.extend(choices.iter().map(|&choice| DayKey { days, choice, metrics }.key()));
+            }
+            visiting(
+                |visit| self.rows.get(Table::Rollups, &keys, visit),
+                |key, row| {
+                    let (date, scope, _) = day_of_choice(key)?;
+                    visit(date, scope, row)?;
+                    Ok::<_, E>(ControlFlow::Continue(()))
+                },
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Visits these rows among all rows of their days.
+    fn scan_rows<E: From<StoreError>>(
+        &self,
+        query: &RollupQuery<'_>,
+        (first, last): (Date, Date),
+        go_on: &impl Fn() -> Result<(), E>,
+        mut visit: impl FnMut(Date, Scope, &[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let range = DayKey::first_of(first.days()).key()..DayKey::first_of(last.days() + 1).key();
+        let mut date = None;
+        let mut left = query.scopes.iter().peekable();
+        visiting(
+            |visit| self.rows.scan(Table::Rollups, range, Order::Ascending, visit),
+            |key, row| {
+                let (found, scope, metrics) = day_of_choice(key)?;
+                if date.replace(found) != Some(found) {
+                    go_on()?;
+                    left = query.scopes.iter().peekable();
+                }
+                while left.next_if(|&&wanted| wanted < scope).is_some() {}
+                if metrics == query.metrics as u8 && left.peek() == Some(&&scope) {
+                    visit(found, scope, row)?;
+                }
+                Ok(ControlFlow::Continue(()))
+            },
+        )
+    }
+}
+
+/// The rows of one day, to be read side by side.
+#[derive(Default)]
+struct RowsOfDay {
+    date: Option<Date>,
+    bytes: Vec<u8>,
+    rows: Vec<(Scope, Range<usize>)>,
+    aggregate: Aggregate,
+}
+
+impl RowsOfDay {
+    /// Takes in the rows of another day from now on.
+    fn begin(&mut self, date: Date) {
+        self.date = Some(date);
+        self.bytes.clear();
+        self.rows.clear();
+    }
+
+    fn push(&mut self, scope: Scope, row: &[u8]) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(row);
+        self.rows.push((scope, start..self.bytes.len()));
+    }
+
+    /// Visits the hours that exist, in each hour one after the other of the rows.
+    fn visit_hours<E: From<StoreError>>(
+        &mut self,
+        parts: Parts,
+        visit: &mut impl FnMut(Date, u8, Scope, &Aggregate) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let Self { date: Some(date), bytes, rows, aggregate } = self else { return Ok(()) };
+        let hours = rows.iter().map(|(scope, row)| Ok((*scope, RollupRow::open(&bytes[row.clone()])?.hours()?)));
+        let mut rows = hours.collect::<Result<Vec<_>, Corrupt>>().map_err(StoreError::from)?;
+        for hour in 0..24 {
+            for (scope, hours) in &mut rows {
+                if hours.read(hour, parts, aggregate).map_err(StoreError::from)? {
+                    visit(*date, hour, *scope, aggregate)?;
                 }
             }
-            Ok(Ok(()))
-        });
-        visited?
-    }
-
-    /// The dates that have something in them, with the rows of those scopes that have.
-    fn rows(
-        &self,
-        &Wanted { metrics, scopes, dates: (first, last), .. }: &Wanted<'_>,
-    ) -> Result<impl Iterator<Item = Result<RowsOfDate, StoreError>>, StoreError> {
-        let totals = self.transaction.open_table(tables::TOTALS)?;
-        let choices = self.transaction.open_table(tables::ROLLUPS)?;
-        let are_many = scopes.len() * SCAN_PART >= self.choices.count(metrics);
-        // Only days on which something of some choice is counted can have something of these.
-        let total = |days| TotalKey { metrics: metrics as u8, days };
-        let end = last.days() + 1;
-        let start = first.max(self.kept.rollups_from).days().min(end);
-        let days = totals.range(total(start)..total(end))?;
-        Ok(days.map(move |day| {
-            let (key, total) = day?;
-            let date = Date::from_days(key.value().days).ok_or(Corrupt("a rollup has no date"))?;
-            let rows = match scopes {
-                [Scope::All] => vec![(Scope::All, total)],
-                _ if are_many => scan(&choices, metrics, scopes, date)?,
-                _ => look_up(&choices, metrics, scopes, date)?,
-            };
-            Ok((date, rows))
-        }))
-    }
-}
-
-/// From which part of all choices on the rows of a date are scanned: passing over two rows takes about as long as looking
-/// for one does.
-const SCAN_PART: usize = 3;
-
-/// The rows of these choices, one by one.
-fn look_up(
-    table: &RollupTable,
-    metrics: MetricsTypeId,
-    scopes: &[Scope],
-    date: Date,
-) -> Result<Vec<(Scope, Row)>, StoreError> {
-    let mut rows = Vec::with_capacity(scopes.len());
-    for &scope in scopes {
-        if let Scope::Choice(choice) = scope {
-            let row = table.get(DayKey { days: date.days(), choice: choice.get(), metrics: metrics as u8 })?;
-            rows.extend(row.map(|row| (scope, row)));
         }
+        Ok(())
     }
-    Ok(rows)
 }
 
-/// The same from all rows of the date.
-fn scan(
-    table: &RollupTable,
-    metrics: MetricsTypeId,
-    scopes: &[Scope],
-    date: Date,
-) -> Result<Vec<(Scope, Row)>, StoreError> {
-    let mut rows = Vec::with_capacity(scopes.len());
-    let mut scopes = scopes.iter().copied().peekable();
-    let start = |days| DayKey { days, choice: 0, metrics: 0 };
-    for row in table.range(start(date.days())..start(date.days() + 1))? {
-        let (key, row) = row?;
-        let DayKey { choice, metrics: found, .. } = key.value();
-        let scope = ChoiceId::new(choice).map(Scope::Choice).ok_or(Corrupt("a rollup has no choice"))?;
-        while scopes.next_if(|&wanted| wanted < scope).is_some() {}
-        if found == metrics as u8 && scopes.peek() == Some(&scope) {
-            rows.push((scope, row));
-        }
-    }
-    Ok(rows)
+fn read_day(row: &[u8], parts: Parts, into: &mut Aggregate) -> Result<(), StoreError> {
+    Ok(RollupRow::open(row)?.day(parts, into)?)
 }
 
-type RollupTable = ReadOnlyTable<DayKey, &'static [u8]>;
+/// The date in the key of a rollup of all choices together.
+fn date_of_total(key: &[u8]) -> Result<Date, StoreError> {
+    Ok(keys::date(TotalKey::read(key)?.days)?)
+}
 
-/// The bytes of a row.
-type Row = AccessGuard<'static, &'static [u8]>;
-
-/// A date, and whose rows there are.
-type RowsOfDate = (Date, Vec<(Scope, Row)>);
+/// The date, the choice and the metrics type in the key of a rollup of a choice.
+fn day_of_choice(key: &[u8]) -> Result<(Date, Scope, u8), StoreError> {
+    let DayKey { days, choice, metrics } = DayKey::read(key)?;
+    Ok((keys::date(days)?, Scope::Choice(keys::choice(choice)?), metrics))
+}

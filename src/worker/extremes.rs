@@ -9,16 +9,17 @@
 //! one state of the store: whoever commits calls [`keep`](ExtremesCache::keep), whoever gives up calls
 //! [`undo`](ExtremesCache::undo), and who does not know what is stored calls [`clear`](ExtremesCache::clear).
 //!
-//! Not here: which extremes are lost (`group`), when reading goes on elsewhere than within a commit (`parked`).
+//! Not here: which extremes are lost (`ledger`), when reading goes on elsewhere than within a commit (`parked`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::events::contribution::DISTRIBUTIONS;
-use crate::rollup::{Aggregate, LostExtremes, Ranges, RollupKey, Zone, ZoneMap};
+use crate::events::{Event, EventChange};
+use crate::rollup::{Aggregate, LostExtremes, Ranges, RollupKey, Zone, ZoneMap, ranges_of};
 use crate::store::{Corrupt, Observers, StoreError};
 use crate::time::Date;
 
-/// What reading may cost and what may be kept. Costs are in microseconds, roughly ([`crate::store::Read::cost`]).
+/// What reading may cost and what may be kept. Costs are in microseconds, roughly ([`crate::store::ObserverRead::cost`]).
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// What reading one zone costs, and so, with every zone that is dropped, what the next correction costs. Smaller zones make
@@ -161,6 +162,28 @@ impl ExtremesCache {
         note_change(&mut self.changed, key);
     }
 
+    /// Follows what changed events do to the observations of their partitions.
+    pub fn follow(&mut self, changes: &[EventChange<'_>]) {
+        if self.maps.is_empty() {
+            return;
+        }
+        for &EventChange { before, after, .. } in changes {
+            let removed = before.map_or([None; 2], Event::contributions);
+            let added = after.contributions();
+            if removed == added {
+                continue;
+            }
+            // Added first, as in one partition.
+            for (contribution, is_added) in added.iter().zip([true; 2]).chain(removed.iter().zip([false; 2])) {
+                if let Some(observed) = contribution.as_ref().filter(|it| it.observations != [None; DISTRIBUTIONS]) {
+                    let observer = Some((observed.hour, &ranges_of(observed)));
+                    let (removed, added) = if is_added { (None, observer) } else { (observer, None) };
+                    self.replace(observed.partition.rollup(), after.key().id, removed, added);
+                }
+            }
+        }
+    }
+
     /// Finds the lost extremes of an hour again, and puts them into its aggregate. Reads what is not known, beginning `near` the
     /// observer that was taken out. Returns what is still wanted when the budget is spent.
     pub fn find(
@@ -298,7 +321,7 @@ mod tests {
     use crate::catalog::MetricsTypeId;
     use crate::events::ChoiceId;
     use crate::rollup::{Distribution, Scope};
-    use crate::store::Read;
+    use crate::store::ObserverRead;
 
     /// An event for each id from 1 on, all in one hour, which costs 1 to read.
     struct Events {
@@ -352,9 +375,9 @@ mod tests {
             ids: RangeInclusive<u64>,
             most_cost: usize,
             mut visit: impl FnMut(u64, u8, &Ranges),
-        ) -> Result<Read, StoreError> {
+        ) -> Result<ObserverRead, StoreError> {
             let here = (1..=self.values.len() as u64).filter(|id| ids.contains(id));
-            let mut read = Read { last: *ids.end(), cost: 0 };
+            let mut read = ObserverRead { last: *ids.end(), cost: 0 };
             for id in here {
                 if read.cost == most_cost {
                     read.last = id - 1;

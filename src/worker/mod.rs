@@ -1,7 +1,7 @@
 //! The rollup task: the one writer.
 //!
 //! Requests wait in a [`Queue`], bounded by the memory that they hold ([`crate::memory`]). The task, on a thread of its own, takes
-//! what waits and makes one synced commit of it ([`group`]), so that a thousand small posts cost about as much as one; then
+//! what waits and makes one synced commit of it ([`commit`]), so that a thousand small posts cost about as much as one; then
 //! each request learns what became of it. A request that cannot be stored does not take the others with it. When nothing
 //! comes, the task settles the file, so that it opens at once even after a crash.
 //!
@@ -11,8 +11,8 @@
 //!
 //! Not here: reading requests (`api`), tables (`store`).
 
+pub mod commit;
 pub mod extremes;
-pub mod group;
 mod parked;
 mod queue;
 pub mod rebuild;
@@ -28,20 +28,20 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-pub use group::{Applied, Receipt};
+pub use crate::ledger::Receipt;
 pub use queue::{Order, Queue, Request, Stopping, Taken, WriteFailed};
 pub use rebuild::Examined;
 pub use retention::Retention;
 
+use commit::{Applied, Causes};
 use extremes::{Budget, ExtremesCache, Limits};
-use group::Causes;
 use parked::{Parked, Pending};
 use rebuild::Rebuild;
 use retention::Expiry;
 
 use crate::events::Object;
 use crate::figures::{Figures, StorageOperation};
-use crate::store::{OpenProgress, Store, StoreError};
+use crate::store::{OpenProgress, RowsError, Store, StoreError};
 
 /// The most memory that the requests of one commit take together, unless a single request is larger: some 60,000 events.
 const GROUP_BYTES: usize = 16 << 20;
@@ -175,7 +175,7 @@ impl RollupTask {
         if self.found_room.is_some_and(|found| found.elapsed() < LOOK_FOR_ROOM) {
             return;
         }
-        match self.store.find_room() {
+        match self.store.check_room() {
             Ok(()) => self.found_room = Some(Instant::now()),
             Err(error) => self.failed(StorageOperation::Room, &error),
         }
@@ -358,11 +358,11 @@ impl RollupTask {
             return self.failed(StorageOperation::Recovery, &error);
         }
         // Somebody may have moved it meanwhile.
-        if let Err(error) = self.store.check_file() {
+        if let Err(error) = self.store.check() {
             return self.failed(StorageOperation::File, &error);
         }
         if std::mem::take(&mut self.unsettled)
-            && let Err(error) = self.store.settle()
+            && let Err(error) = self.store.checkpoint()
         {
             return self.failed(StorageOperation::Settle, &error);
         }
@@ -381,7 +381,7 @@ impl RollupTask {
             }
             self.store.reopen()?;
         }
-        self.store.try_writing()?;
+        self.store.probe()?;
         tracing::info!("the database can be written again");
         self.tried = None;
         self.found_room = Some(Instant::now());
@@ -450,14 +450,18 @@ impl RollupTask {
         let mut journal = self.rebuild.as_ref().map(|(rebuild, _)| rebuild.journal());
         let mut write = || {
             self.recover()?;
-            self.store.write_if(|batch| {
-                let events_from = batch.kept().events_from;
-                is_overtaken = requests.iter().flatten().any(|object| object.ended_before(events_from));
-                if is_overtaken {
-                    return Ok(ControlFlow::Break(Causes::default()));
-                }
-                group::apply_within(batch, requests, &mut self.extremes, &mut budget, journal.as_mut())
-            })
+            let mut transaction = self.store.begin()?;
+            let events_from = transaction.kept().events_from;
+            is_overtaken = requests.iter().flatten().any(|object| object.ended_before(events_from));
+            if is_overtaken {
+                return Ok(ControlFlow::Break(Causes::default()));
+            }
+            let (extremes, journal) = (&mut self.extremes, journal.as_mut());
+            let applied = commit::apply_within(&mut transaction, requests, extremes, &mut budget, journal)?;
+            if applied.is_continue() {
+                transaction.commit()?;
+            }
+            Ok(applied)
         };
         let began = Instant::now();
         let written = catch_unwind(AssertUnwindSafe(&mut write));
@@ -472,11 +476,10 @@ impl RollupTask {
             Ok(Err(_)) | Err(_) => self.doubt(),
         }
         match written {
-            Ok(Ok(ControlFlow::Continue(Applied { receipts, counts }))) => {
+            Ok(Ok(ControlFlow::Continue(applied))) => {
                 self.figures.count_commit(began.elapsed());
-                counts.count_in(&self.figures);
                 self.unsettled = true;
-                Ok(ControlFlow::Continue(receipts))
+                Ok(ControlFlow::Continue(self.count(applied)))
             }
             Ok(Ok(ControlFlow::Break(_))) if is_overtaken => Err(WriteFailed::Overtaken),
             Ok(Ok(ControlFlow::Break(causes))) => Ok(ControlFlow::Break(causes)),
@@ -492,6 +495,16 @@ impl RollupTask {
             // The panic's own message is logged already; its unfinished transaction is gone with the stack.
             Err(_) => Err(WriteFailed::Internal),
         }
+    }
+
+    /// Adds what a commit did to the server's figures.
+    fn count(&self, Applied { outcomes, rollups, recomputed_hours }: Applied) -> Vec<Receipt> {
+        for (kind, outcome, number) in outcomes.counts() {
+            self.figures.count_objects(kind.name(), outcome, number);
+        }
+        self.figures.rollups.inc_by(rollups);
+        self.figures.recomputed_hours.inc_by(recomputed_hours);
+        outcomes.receipts
     }
 
     /// A commit failed, and may have taken effect: what is known of the state before is of no use any more. A rebuild begins anew.
@@ -511,7 +524,7 @@ impl RollupTask {
     /// Nothing can be written: what is stored can be read again at once, if the database can be opened.
     fn unwritable(&mut self, error: &StoreError) {
         self.unready(&chain(error));
-        let is_open = matches!(error, StoreError::Database(_) | StoreError::Damaged(_));
+        let is_open = matches!(error, StoreError::Rows(RowsError::Unavailable(_) | RowsError::Damaged(_)));
         if is_open && let Err(error) = self.store.reopen() {
             self.unready(&chain(&error));
         }

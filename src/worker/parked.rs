@@ -8,7 +8,7 @@
 //! Whatever others commit meanwhile, a request gets through: what was read for it once is never a reason to set it aside
 //! again, and after [`MOST_ATTEMPTS`] it is committed whatever that costs.
 //!
-//! Not here: what is read and how it is kept (`extremes`), which requests need what (`group`).
+//! Not here: what is read and how it is kept (`extremes`), which requests need what (`commit`).
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -129,7 +129,7 @@ mod tests {
     use crate::catalog::MetricsTypeId;
     use crate::memory::Budget as Memory;
     use crate::rollup::{Ranges, Scope};
-    use crate::store::Read;
+    use crate::store::ObserverRead;
     use crate::time::Date;
     use crate::worker::extremes::Limits;
 
@@ -143,13 +143,13 @@ mod tests {
             ids: RangeInclusive<u64>,
             most_cost: usize,
             _: impl FnMut(u64, u8, &Ranges),
-        ) -> Result<Read, StoreError> {
+        ) -> Result<ObserverRead, StoreError> {
             let (first, last) = ids.into_inner();
             let end = first.saturating_add(most_cost as u64);
             if end < self.0 {
-                Ok(Read { last: end - 1, cost: most_cost })
+                Ok(ObserverRead { last: end - 1, cost: most_cost })
             } else {
-                Ok(Read { last, cost: usize::try_from(self.0.saturating_sub(first)).unwrap() })
+                Ok(ObserverRead { last, cost: usize::try_from(self.0.saturating_sub(first)).unwrap() })
             }
         }
     }

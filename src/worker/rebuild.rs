@@ -16,7 +16,7 @@ use super::extremes::{Budget, ExtremesCache};
 use crate::catalog::MetricsTypeId;
 use crate::events::{ChoiceId, Contribution, Event};
 use crate::rollup::{LostExtremes, Rollup, RollupKey, Scope};
-use crate::store::{Batch, Corrupt, EventCursor, Index, Observers, Snapshot, Store, StoreError};
+use crate::store::{Corrupt, EventCursor, Index, Observers, Snapshot, Store, StoreError};
 use crate::time::Date;
 
 /// What a block of events costs, in the unit of [`super::extremes::Limits`]: all its events are counted twice and looked up.
@@ -54,7 +54,7 @@ impl Journal {
     /// Takes in that one event takes the place of another.
     pub fn note(&mut self, before: Option<&Event>, after: &Event) {
         for (is_added, event) in [(false, before), (true, Some(after))] {
-            if let Some(event) = event.filter(|event| event.home().map(|home| home.date) == self.day) {
+            if let Some(event) = event.filter(|event| event.partition().map(|home| home.date) == self.day) {
                 self.changes.push((is_added, event.clone()));
             }
         }
@@ -327,11 +327,11 @@ impl Rebuild {
         if !self.repair || wrong.is_empty() {
             return Ok(());
         }
-        let repaired = store.write(|batch: &mut Batch<'_>| {
+        let repaired = store.write(|transaction| {
             for key in wrong {
                 let sum = self.sums.entry(key).or_default();
-                sum.find(key, batch, extremes, &mut Budget::unlimited())?;
-                batch.rollups.put(key, &sum.rollup)?;
+                sum.find(key, transaction, extremes, &mut Budget::unlimited())?;
+                transaction.replace_rollup(key, &sum.rollup);
             }
             Ok(())
         });

@@ -65,23 +65,30 @@ pub fn reopen(store: &Store, from: Date) -> Result<(), StoreError> {
     drop(snapshot);
     if let Some(mut record) = record {
         (record.agreed, record.waiting) = (Retention::default(), None);
-        store.write(|batch| batch.record_retention(&record))?;
+        store.write(|transaction| {
+            transaction.record_retention(&record);
+            Ok(())
+        })?;
     }
     let until = |date: Date| Kept { events_from: date, rollups_from: kept.rollups_from.min(date) };
     for &date in days.iter().rev() {
         let mut day = Day::read(&store.snapshot()?, date)?;
-        store.write(|batch| {
-            batch.take_of_date(date, &day.superseded)?;
-            batch.events.index(&mut day.unindexed)?;
+        store.write(|transaction| {
+            transaction.remove_events_of(date, &day.superseded)?;
+            transaction.index(&mut day.unindexed)?;
             for (key, rollup) in &day.rollups {
-                batch.rollups.put(*key, rollup)?;
+                transaction.replace_rollup(*key, rollup);
             }
-            batch.keep(until(date))
+            transaction.keep(until(date));
+            Ok(())
         })?;
     }
     let events_from = kept.events_from.min(from);
     let rollups_from = numbers_from.unwrap_or(events_from).min(kept.rollups_from);
-    store.write(|batch| batch.keep(Kept { events_from, rollups_from }))
+    store.write(|transaction| {
+        transaction.keep(Kept { events_from, rollups_from });
+        Ok(())
+    })
 }
 
 /// The days from `from` on that are forgotten and for which something is stored.
@@ -169,8 +176,8 @@ mod tests {
     use crate::check;
     use crate::events::request::Draft;
     use crate::events::wire;
-    use crate::store::Opening;
-    use crate::worker::group;
+    use crate::store::OpenOptions;
+    use crate::worker::commit;
 
     const DEFINITIONS: &str = r#"
         {"kind": "job_type", "id": 1, "name": "a", "version": "1"}
@@ -182,7 +189,7 @@ mod tests {
     /// Each day has two jobs and an execution that failed.
     fn store() -> (TempDir, Store) {
         let directory = tempfile::tempdir().unwrap();
-        let store = Store::open(directory.path(), Opening::verified(1 << 20)).unwrap();
+        let store = Store::open(directory.path(), OpenOptions::verified(1 << 20)).unwrap();
         post(&store, DEFINITIONS);
         for (day, number) in DAYS.iter().zip(1..) {
             post(&store, &(job(number, 1, day) + &job(100 + number, 2, day) + &execution(number, day)));
@@ -204,10 +211,10 @@ mod tests {
 
     fn post(store: &Store, lines: &str) {
         let snapshot = store.snapshot().unwrap();
-        let mut draft = Draft::new(snapshot.choices()).keeping_from(snapshot.kept().events_from);
+        let mut draft = Draft::new(snapshot.definitions()).keeping_from(snapshot.kept().events_from);
         wire::read_ndjson(lines.as_bytes(), |object| draft.take(object)).unwrap();
         let objects = draft.finish().unwrap();
-        store.write(|batch| group::apply(batch, &[objects])).unwrap();
+        store.write(|transaction| commit::apply(transaction, &[objects])).unwrap();
     }
 
     fn date(text: &str) -> Date {
@@ -218,10 +225,10 @@ mod tests {
     fn forget(store: &Store, rollups_from: &str, blocks: usize, rollups: usize) {
         let kept = Kept { events_from: date("2099-01-01"), rollups_from: date(rollups_from) };
         store
-            .write(|batch| {
-                batch.keep(kept)?;
-                batch.take_events(kept.events_from, blocks)?;
-                batch.take_rollups(kept.rollups_from, rollups)
+            .write(|transaction| {
+                transaction.keep(kept);
+                transaction.remove_events(kept.events_from, blocks)?;
+                transaction.remove_rollups(kept.rollups_from, rollups)
             })
             .unwrap();
     }
@@ -344,7 +351,12 @@ mod tests {
     fn what_a_repaired_index_does_not_name_is_named_again() {
         let (_directory, store) = store();
         forget(&store, "1970-01-01", 0, 0);
-        store.write(|batch| batch.events.clear_index()).unwrap();
+        store
+            .write(|transaction| {
+                transaction.clear_index()?;
+                Ok(())
+            })
+            .unwrap();
         reopen(&store, date(DAYS[2])).unwrap();
         assert_fits(&store, 6);
     }

@@ -12,9 +12,9 @@ use scale_metrics::check;
 use scale_metrics::events::request::Draft;
 use scale_metrics::events::{Choices, Object, wire};
 use scale_metrics::rollup::{Parts, Scope};
-use scale_metrics::store::{Opening, Store, StoreError, Wanted};
+use scale_metrics::store::{OpenOptions, RollupQuery, Store, StoreError};
 use scale_metrics::time::Date;
-use scale_metrics::worker::group;
+use scale_metrics::worker::commit;
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -22,7 +22,7 @@ use crate::number;
 use crate::random::Random;
 use crate::server::run;
 
-const VERIFIED: Opening = Opening { cache_bytes: 1 << 20, verify: true };
+const VERIFIED: OpenOptions = OpenOptions { cache_bytes: 1 << 20, verify: true };
 const PAGE: usize = 4096;
 const FILE: &str = "metrics.redb";
 
@@ -62,9 +62,9 @@ fn sound() -> TempDir {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(directory.path(), VERIFIED).unwrap();
     for request in objects().chunks(100) {
-        store.write(|batch| group::apply(batch, &[request.to_vec()])).unwrap();
+        store.write(|transaction| commit::apply(transaction, &[request.to_vec()])).unwrap();
     }
-    store.settle().unwrap();
+    store.checkpoint().unwrap();
     store.close();
     directory
 }
@@ -72,13 +72,13 @@ fn sound() -> TempDir {
 /// Everything that plot data are made of, as text.
 fn numbers(store: &Store) -> Result<String, StoreError> {
     let snapshot = store.snapshot()?;
-    let choices = snapshot.choices();
+    let choices = snapshot.definitions();
     let mut all = format!("{choices:?}\n");
     for metrics in CATALOG.iter().map(|metrics| metrics.id) {
         let ids: Vec<_> = choices.of(metrics).iter().map(|choice| Scope::Choice(choice.id())).collect();
         for scopes in [&[Scope::All][..], &ids[..ids.len().min(1)], &ids[..]] {
             let dates = (Date::from_days(0).unwrap(), Date::from_days(40_000).unwrap());
-            let wanted = Wanted { metrics, scopes, dates, parts: Parts::ALL };
+            let wanted = RollupQuery { metrics, scopes, dates, parts: Parts::ALL };
             snapshot.days::<StoreError>(
                 &wanted,
                 || Ok(()),
@@ -161,11 +161,11 @@ impl Outcomes {
 
 /// The variant of an error.
 fn name(error: &StoreError) -> String {
-    format!("{error:?}").split(['(', ' ']).next().unwrap().to_owned()
+    format!("{error:?}").trim_start_matches("Rows(").split(['(', ' ']).next().unwrap().to_owned()
 }
 
 /// Opens a file of these bytes, reads all of it and writes to it.
-fn look(bytes: &[u8], opening: Opening, truth: &Truth, case: &str, outcomes: &mut Outcomes) {
+fn look(bytes: &[u8], opening: OpenOptions, truth: &Truth, case: &str, outcomes: &mut Outcomes) {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join(FILE), bytes).unwrap();
     let store = match Store::open(directory.path(), opening) {
@@ -190,11 +190,11 @@ fn look(bytes: &[u8], opening: Opening, truth: &Truth, case: &str, outcomes: &mu
         Err(error) => outcomes.count("check", name(&error)),
     }
     let request = objects().split_off(9);
-    match store.write(|batch| group::apply(batch, &[request])) {
+    match store.write(|transaction| commit::apply(transaction, &[request])) {
         Ok(_) => outcomes.count("write", "well"),
         Err(error) => outcomes.count("write", name(&error)),
     }
-    match store.reopen().and_then(|()| store.try_writing()) {
+    match store.reopen().and_then(|()| store.probe()) {
         Ok(()) => outcomes.count("reopen", "well"),
         Err(error) => outcomes.count("reopen", name(&error)),
     }
@@ -218,7 +218,7 @@ fn flipped_bits_are_refused_unless_they_mean_nothing() {
         look(&bytes, VERIFIED, &truth, &format!("bit {bit} of byte {place}"), &mut outcomes);
     }
     outcomes.print("flipped, verified");
-    assert!(outcomes.of("open", "Open") > 0, "no flip mattered");
+    assert!(outcomes.of("open", "Unusable") > 0, "no flip mattered");
     // Whatever opens is whole.
     let opened = outcomes.of("open", "well");
     for (step, outcome) in
@@ -232,7 +232,7 @@ fn flipped_bits_are_refused_unless_they_mean_nothing() {
 fn flipped_bits_that_nobody_looked_for_are_no_panic() {
     let (cases, mut random) = cases(300);
     let truth = Truth::new();
-    let trusting = Opening { verify: false, ..VERIFIED };
+    let trusting = OpenOptions { verify: false, ..VERIFIED };
     let mut outcomes = Outcomes::default();
     for _ in 0..cases {
         let mut bytes = truth.bytes.clone();
@@ -272,7 +272,7 @@ fn files_that_were_cut_off_or_written_over_are_refused_or_right() {
         look(&bytes, VERIFIED, &truth, &format!("sector {to} from {from}"), &mut outcomes);
     }
     outcomes.print("cut off or written over");
-    assert!(outcomes.of("open", "Open") > 20, "hardly anything was refused");
+    assert!(outcomes.of("open", "Unusable") > 20, "hardly anything was refused");
 }
 
 #[test]

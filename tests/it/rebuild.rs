@@ -3,7 +3,7 @@
 use scale_metrics::catalog::MetricsTypeId;
 use scale_metrics::events::ChoiceId;
 use scale_metrics::rollup::{RollupKey, Scope};
-use scale_metrics::store::{Opening, Store};
+use scale_metrics::store::{OpenOptions, Store};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -48,22 +48,24 @@ fn wrong_rollups_are_put_right_and_listed() {
     let right = server.client.plot("job-types", "choice_id=1&choice_id=2&resolution=hour");
     assert!(server.end("TERM").success());
 
-    let store = Store::open(&directory.path().join("data"), Opening::verified(1 << 20)).unwrap();
+    let store = Store::open(&directory.path().join("data"), OpenOptions::verified(1 << 20)).unwrap();
     let all = [Scope::All, Scope::Choice(ChoiceId::new(1).unwrap()), Scope::Choice(ChoiceId::new(2).unwrap())];
-    let broken = store.write(|batch| {
+    let snapshot = store.snapshot().unwrap();
+    let broken = store.write(|transaction| {
         for day in &days[..20] {
             for scope in all {
                 let key = RollupKey { date: day[..10].parse().unwrap(), metrics: MetricsTypeId::JobTypes, scope };
-                let mut rollup = batch.rollups.get(key)?;
+                let mut rollup = snapshot.rollups_of(key.date)?[&key].clone();
                 rollup.hour_mut(5).counters[0] += 1;
                 rollup.hour_mut(23).counters[1] += 1;
                 rollup.hour_mut(23).events += 1;
-                batch.rollups.put(key, &rollup)?;
+                transaction.replace_rollup(key, &rollup);
             }
         }
         Ok(())
     });
     broken.unwrap();
+    drop(snapshot);
     store.close();
 
     let server = Serving::serve(directory.path());

@@ -11,7 +11,7 @@ use std::thread;
 
 use scale_metrics::app::App;
 use scale_metrics::config::Config;
-use scale_metrics::store::{Opening, Store};
+use scale_metrics::store::{OpenOptions, Store};
 use scale_metrics::time::Clock;
 use serde_json::json;
 use tempfile::TempDir;
@@ -24,12 +24,12 @@ use crate::support::{Client, NOW, job_type};
 fn opening(directory: &Path) -> (App, Client, Sender<()>) {
     let (open, gate) = channel();
     let (memory, gate) = (Memory::with_hook(|_| ()), Mutex::new(gate));
-    let medium = move || {
+    let backend = move || {
         // Nobody opens it any more when the test is over.
         let _ = gate.lock().unwrap().recv();
         Ok(memory.clone())
     };
-    let store = Store::unopened_on(directory, Opening::verified(1 << 20), medium);
+    let store = Store::with_backend(directory, OpenOptions::verified(1 << 20), backend);
     let mut config = Config::default();
     config.server.listen = "127.0.0.1:0".parse().unwrap();
     let app = App::begin_with(store, config, Clock::fixed(NOW.parse().unwrap())).unwrap();

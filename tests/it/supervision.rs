@@ -8,7 +8,7 @@ use std::time::Duration;
 use scale_metrics::app::App;
 use scale_metrics::config::Config;
 use scale_metrics::figures::Figures;
-use scale_metrics::store::{Opening, Store};
+use scale_metrics::store::{OpenOptions, Store};
 use scale_metrics::time::Clock;
 use scale_metrics::worker::retention::{Expiry, RetentionGuard};
 use scale_metrics::worker::{Queue, Readiness, Retention, RollupTask, Taken};
@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use crate::support::medium::{Memory, Op};
 use crate::support::{Client, NOW, job_type};
 
-const VERIFIED: Opening = Opening { cache_bytes: 1 << 20, verify: true };
+const VERIFIED: OpenOptions = OpenOptions { cache_bytes: 1 << 20, verify: true };
 
 fn run<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
@@ -37,7 +37,7 @@ fn a_dead_rollup_task_is_told_to_everybody() {
         (Op::Write | Op::Sync, PANICS) => panic!("an injected bug"),
         _ => {}
     });
-    let store = Store::unopened_on(directory.path(), VERIFIED, move || Ok(memory.clone()));
+    let store = Store::with_backend(directory.path(), VERIFIED, move || Ok(memory.clone()));
     let mut config = Config::default();
     config.server.listen = "127.0.0.1:0".parse().unwrap();
     let mut app = App::begin_with(store, config, Clock::fixed(NOW.parse().unwrap())).unwrap();
@@ -66,7 +66,8 @@ fn a_panic_while_something_is_forgotten_is_counted_and_tried_again() {
     let memory = Memory::with_hook(move |op| {
         assert!(op != Op::Sync || !seen.load(Ordering::SeqCst), "an injected bug");
     });
-    let store = Arc::new(Store::on(directory.path(), VERIFIED, move || Ok(memory.clone())).unwrap());
+    let store = Arc::new(Store::with_backend(directory.path(), VERIFIED, move || Ok(memory.clone())));
+    store.open_first().unwrap();
     let figures = Arc::<Figures>::default();
     let retention = Retention { events_days: 3, rollups_days: 0 };
     let guard = RetentionGuard::new(retention, Duration::ZERO, Clock::fixed(NOW.parse().unwrap()));

@@ -6,7 +6,7 @@ use scale_metrics::catalog::{CATALOG, MetricsType};
 use scale_metrics::events::{ChoiceId, wire};
 use scale_metrics::plot::{Bucket, Plot, Resolution, Selection};
 use scale_metrics::rollup::Scope;
-use scale_metrics::store::{Snapshot, StoreError, Wanted};
+use scale_metrics::store::{RollupQuery, Snapshot, StoreError};
 use scale_metrics::time::Date;
 use serde_json::{Value, json};
 
@@ -37,7 +37,7 @@ pub(crate) fn compare(snapshot: &Snapshot) -> Result<u64, StoreError> {
 /// An oracle that is told what is stored, as it is exported.
 fn oracle(snapshot: &Snapshot) -> Result<Oracle, StoreError> {
     let mut lines = Vec::new();
-    wire::write_choices(&mut lines, snapshot.choices());
+    wire::write_choices(&mut lines, snapshot.definitions());
     for date in [None].into_iter().chain(snapshot.dates()?.into_iter().map(Some)) {
         snapshot.events(date, |event| {
             wire::write_event(&mut lines, event);
@@ -65,8 +65,8 @@ fn shown(
         ids => Selection::Choices(ids.iter().map(|&id| ChoiceId::new(id).unwrap()).collect()),
     };
     let columns: Vec<_> = metrics.columns.iter().collect();
-    let mut plot = Plot::new(&columns, snapshot.choices());
-    let wanted = Wanted {
+    let mut plot = Plot::new(&columns, snapshot.definitions());
+    let wanted = RollupQuery {
         metrics: metrics.id,
         scopes: &selection.scopes(),
         dates: (first.max(snapshot.kept().events_from), last),

@@ -31,7 +31,7 @@ use scale_metrics::check;
 use scale_metrics::events::request::Draft;
 use scale_metrics::events::{Object, wire};
 use scale_metrics::figures::Figures;
-use scale_metrics::store::{Opening, Store, StoreError};
+use scale_metrics::store::{OpenOptions, RowsError, Store, StoreError};
 use scale_metrics::time::{Clock, Date};
 use scale_metrics::worker::extremes::Limits;
 use scale_metrics::worker::retention::{Expiry, RetentionGuard};
@@ -78,7 +78,7 @@ struct Simulation {
     /// The periods that the settings say.
     settings: Retention,
     grace: Duration,
-    opening: Opening,
+    options: OpenOptions,
     server: Option<Server>,
     /// The database could be read when the disk was broken last.
     was_usable: bool,
@@ -112,7 +112,7 @@ impl Simulation {
             grace: DAY * [3, 10_000][rng.usize(..2)],
             clock: Clock::fixed(Date::from_days(FIRST_DAY).unwrap().hour_start(12)),
             retention,
-            opening: Opening { cache_bytes: [0, 32 << 10, 1 << 20][rng.usize(..3)], verify: rng.bool() },
+            options: OpenOptions { cache_bytes: [0, 32 << 10, 1 << 20][rng.usize(..3)], verify: rng.bool() },
             server: None,
             was_usable: false,
             candidates: vec![Model::empty()],
@@ -245,7 +245,7 @@ impl Simulation {
     fn draft(&mut self, objects: &[Value]) -> Result<Option<Vec<Object>>, StoreError> {
         let snapshot = self.server().store.snapshot()?;
         let kept_from = snapshot.kept().events_from.max(self.server().guard.first_day());
-        let choices = Arc::clone(snapshot.choices());
+        let choices = Arc::clone(snapshot.definitions());
         let mut draft = Draft::new(&choices).keeping_from(kept_from);
         wire::read_json(json!(objects).to_string().as_bytes(), |object| draft.take(object)).unwrap();
         Ok(draft.finish().ok())
@@ -504,11 +504,15 @@ impl Simulation {
     fn open(&mut self) {
         let store = loop {
             let disk = self.disk.clone();
-            match Store::on(Path::new("nowhere"), self.opening, move || Ok(disk.clone())) {
-                Ok(store) => break Arc::new(store),
+            let store = Store::with_backend(Path::new("nowhere"), self.options, move || Ok(disk.clone()));
+            match store.open_first() {
+                Ok(()) => break Arc::new(store),
                 Err(error) => {
                     self.log.push(format!("  does not open: {error:?}"));
-                    assert!(matches!(error, StoreError::Open { .. } | StoreError::Database(_)), "{error:?}");
+                    assert!(
+                        matches!(error, StoreError::Rows(RowsError::Unusable(_) | RowsError::Unavailable(_))),
+                        "{error:?}"
+                    );
                     self.count("opens that failed", 1);
                     if self.disk.has_crashed() {
                         self.disk.restart();
@@ -569,7 +573,7 @@ impl Simulation {
                 self.count("states compared", 1);
             }
             Err(error) => {
-                assert!(matches!(error, StoreError::Database(_) | StoreError::Closed), "{error:?}");
+                assert!(matches!(error, StoreError::Rows(RowsError::Unavailable(_) | RowsError::Closed)), "{error:?}");
                 assert!(!must_read, "a full disk cannot be read: {error:?}");
                 assert!(!is_ready || !server.store.is_usable(), "it cannot be read, and nobody knows: {error:?}");
                 self.count("states unreadable", 1);
@@ -642,7 +646,7 @@ fn what_is_acknowledged_is_stored_once_whatever_the_disk_does() {
 #[test]
 fn a_failed_read_is_mended_in_the_next_pause() {
     let mut simulation = Simulation::new(0);
-    simulation.opening.cache_bytes = 0;
+    simulation.options.cache_bytes = 0;
     simulation.reopen_in_order();
     simulation.recover();
     let read = |simulation: &mut Simulation| {
@@ -653,7 +657,7 @@ fn a_failed_read_is_mended_in_the_next_pause() {
     simulation.disk.fail(Fault::Fail { op: Op::Read, after: 0, for_ever: false, done: false });
     // The database refuses from then on, although the disk works again.
     for _ in 0..2 {
-        assert!(matches!(read(&mut simulation), Err(StoreError::Database(_))));
+        assert!(matches!(read(&mut simulation), Err(StoreError::Rows(RowsError::Unavailable(_)))));
     }
     simulation.server().task.work(Taken::Nothing);
     assert_eq!(read(&mut simulation).unwrap(), before);

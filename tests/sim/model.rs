@@ -76,7 +76,7 @@ impl Model {
     pub(crate) fn forget(&mut self, cut_offs: Kept) {
         let past = |date: Date| Date::from_days(date.days() + 1).unwrap();
         let rollups = self.rollups();
-        let homes = self.events.values().filter_map(Event::home).map(|home| home.date);
+        let homes = self.events.values().filter_map(Event::partition).map(|home| home.date);
         let last_events = homes.filter(|date| *date < cut_offs.events_from).max();
         let last_rollups = rollups.keys().map(|key| key.date).filter(|date| *date < cut_offs.rollups_from).max();
         let events_from = last_events.map_or(self.kept.events_from, past).max(self.kept.events_from);
@@ -121,7 +121,7 @@ impl Stored {
     /// Reads everything. The same event twice is an error of the program, and found here.
     pub(crate) fn read(snapshot: &Snapshot) -> Result<Self, StoreError> {
         let kept = snapshot.kept();
-        let choices = definitions(snapshot.choices());
+        let choices = definitions(snapshot.definitions());
         let mut stored = Self { events: BTreeMap::new(), choices, kept, rollups: BTreeMap::new() };
         for date in [None].into_iter().chain(snapshot.dates()?.into_iter().map(Some)) {
             if date.is_none_or(|date| date >= kept.events_from) {

@@ -37,7 +37,7 @@ pub(crate) struct Question {
 
 impl Question {
     fn of(asked: &Asked<'_>) -> Self {
-        let (metrics, all) = (asked.metrics, asked.snapshot.choices());
+        let (metrics, all) = (asked.metrics, asked.snapshot.definitions());
         let choices = filtered(metrics, asked.params, all);
         let count = choices.as_ref().map_or_else(|| all.count(metrics.id), Vec::len);
         Self { metrics: metrics.id, choices, is_small: count <= FEW_CHOICES }
@@ -55,7 +55,7 @@ impl Question {
 
     /// Lists the choices, in the order of their ids.
     pub(super) fn answer(&self, snapshot: &Snapshot, mut room: Room) -> Result<Answer, ApiError> {
-        let all = Arc::clone(snapshot.choices());
+        let all = Arc::clone(snapshot.definitions());
         let view = MetricsTypeView::from(self.metrics.describe());
         let mut body = serde_json::to_vec(&view).expect("a view is plain texts");
         // Behind the other fields of the object.

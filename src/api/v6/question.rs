@@ -58,7 +58,7 @@ pub(super) async fn respond<Q: Into<Question> + 'static>(
             let params = parameters(request)?;
             let snapshot = state.store.snapshot()?;
             let has_filter = || metrics.filters.iter().any(|filter| params.one(filter).is_some());
-            if snapshot.choices().count(metrics.id) <= FEW_CHOICES || !has_filter() {
+            if snapshot.definitions().count(metrics.id) <= FEW_CHOICES || !has_filter() {
                 let address = || address(request, state.address);
                 let asked = Asked { metrics, params: &params, snapshot: &snapshot, state, address: &address };
                 let question = ask(&asked)?.into();

@@ -26,7 +26,7 @@ use crate::events::choice::Selectable;
 use crate::plot::totals::{Period, Quotient, Totals};
 use crate::plot::{self, Selection};
 use crate::rollup;
-use crate::store::{Snapshot, Wanted};
+use crate::store::{RollupQuery, Snapshot};
 use crate::time::{Duration, Timestamp};
 
 /// Whatever reads more rollups is computed off the async threads.
@@ -76,7 +76,7 @@ impl Question {
         let page = PageRequest::parse(params)?;
         let is_csv = params.word("format", FORMATS)?.unwrap_or(false);
         let columns = columns(metrics, params)?;
-        let selection = selection(metrics, params, asked.snapshot.choices(), asked.state.dialect)?;
+        let selection = selection(metrics, params, asked.snapshot.definitions(), asked.state.dialect)?;
         let period = Period::of(params.time_range(asked.now())?);
         let before = against(params, period)?;
         let (order, is_descending) = order(params, &columns)?;
@@ -102,7 +102,7 @@ impl Question {
     pub(super) fn rollups(&self, snapshot: &Snapshot) -> Result<usize, ApiError> {
         let choices = match &self.selection {
             Selection::Choices(ids) => ids.len(),
-            Selection::All => snapshot.choices().count(self.metrics),
+            Selection::All => snapshot.definitions().count(self.metrics),
         };
         let mut days = days_with_something(snapshot, self.metrics, self.period.dates())?;
         if let Some(before) = self.before {
@@ -113,7 +113,7 @@ impl Question {
 
     /// Computes the answer from the rollups.
     pub(super) fn answer(&self, snapshot: &Snapshot, mut room: Room) -> Result<Answer, ApiError> {
-        let choices = snapshot.choices();
+        let choices = snapshot.definitions();
         let ids = match &self.selection {
             Selection::Choices(ids) => ids.clone(),
             Selection::All => choices.ids(self.metrics),
@@ -203,7 +203,7 @@ impl Question {
             }
             room.hold(held + totals.memory())
         };
-        let wanted = |dates| Wanted { metrics: self.metrics, scopes, dates, parts };
+        let wanted = |dates| RollupQuery { metrics: self.metrics, scopes, dates, parts };
         let go_on = || bounds.check();
         if let Some(days) = period.whole_days() {
             snapshot.days(&wanted(days), go_on, |_, scope, day| add(scope, day))?;

@@ -334,8 +334,8 @@ mod tests {
     use super::*;
     use crate::events::request::Draft;
     use crate::events::{Choices, wire};
-    use crate::store::{Batch, Opening, Store};
-    use crate::worker::group;
+    use crate::store::{OpenOptions, Store, Transaction};
+    use crate::worker::commit;
     use crate::worker::retention::Expiry;
 
     const HOUR: Duration = Duration::from_hours(1);
@@ -360,7 +360,7 @@ mod tests {
         /// Events are kept for that many days; each of these days has one.
         fn new(events_days: u64, days: &[&str]) -> Self {
             let directory = tempfile::tempdir().unwrap();
-            let store = Store::open(directory.path(), Opening::verified(1 << 20)).unwrap();
+            let store = Store::open(directory.path(), OpenOptions::verified(1 << 20)).unwrap();
             let clock = Clock::fixed(time(NOW));
             let settings = Retention { events_days, rollups_days: 0 };
             let guard = Arc::new(RetentionGuard::new(settings, DAY, clock.clone()));
@@ -385,7 +385,7 @@ mod tests {
             let mut draft = Draft::new(&nothing);
             wire::read_ndjson(lines.as_bytes(), |object| draft.take(object)).unwrap();
             let objects = draft.finish().unwrap();
-            self.store.write(|batch| group::apply(batch, &[objects])).unwrap();
+            self.store.write(|transaction| commit::apply(transaction, &[objects])).unwrap();
         }
 
         /// Steps until nothing is left to do.
@@ -414,8 +414,8 @@ mod tests {
 
         /// Leaves the database as an earlier version of the program does.
         fn lose_record(&self) {
-            let lose = |batch: &mut Batch<'_>| {
-                batch.forget_record()?;
+            let lose = |transaction: &mut Transaction<'_>| {
+                transaction.forget_record();
                 Ok(())
             };
             self.store.write(lose).unwrap();

@@ -15,7 +15,7 @@ mod guard;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::store::{Homeless, Kept, Store, StoreError};
+use crate::store::{Kept, Store, StoreError, UnendedCursor};
 use crate::time::Date;
 
 pub use crate::store::Retention;
@@ -50,14 +50,14 @@ pub struct Expiry {
     pending: bool,
     /// The cut-offs of the last step.
     cut_offs: Option<Kept>,
-    /// How far the events without a home were looked through; `None` when that is done.
-    homeless: Option<Homeless>,
+    /// How far the events without a partition were looked through; `None` when that is done.
+    unended: Option<UnendedCursor>,
 }
 
 impl Expiry {
     /// Deletes what the guard lets go.
     pub fn new(guard: Arc<RetentionGuard>) -> Self {
-        Self { guard, due: Instant::now(), pending: true, cut_offs: None, homeless: Some(Homeless::default()) }
+        Self { guard, due: Instant::now(), pending: true, cut_offs: None, unended: Some(UnendedCursor::default()) }
     }
 
     /// The time until the next step.
@@ -86,7 +86,10 @@ impl Expiry {
     /// Records what is known about the clock, for the next start.
     pub fn record(&self, store: &Store) -> Result<(), StoreError> {
         let Some(record) = self.guard.record() else { return Ok(()) };
-        store.write(|batch| batch.record_retention(&record))?;
+        store.write(|transaction| {
+            transaction.record_retention(&record);
+            Ok(())
+        })?;
         self.guard.recorded();
         Ok(())
     }
@@ -106,7 +109,7 @@ impl Expiry {
         if self.cut_offs != Some(cut_offs) {
             self.cut_offs = Some(cut_offs);
             self.pending = true;
-            self.homeless = Some(Homeless::default());
+            self.unended = Some(UnendedCursor::default());
         }
         // Days are hidden whose events are stored, and that is done once.
         self.pending &= cut_offs.events_from > Date::MIN;
@@ -114,32 +117,32 @@ impl Expiry {
         if !self.pending && record.is_none() {
             return Ok(Taken::default());
         }
-        let (taken, homeless) = store.write(|batch| {
+        let (taken, unended) = store.write(|transaction| {
             if let Some(record) = record {
-                batch.record_retention(&record)?;
+                transaction.record_retention(&record);
             }
             if !self.pending {
-                return Ok((Taken::default(), self.homeless));
+                return Ok((Taken::default(), self.unended));
             }
             if kept != before {
-                batch.keep(kept)?;
+                transaction.keep(kept);
             }
             // What lies between a cut-off and a mark was hidden by another clock or other settings, and stays.
             let mut taken = Taken {
-                events: batch.take_events(cut_offs.events_from, STEP_BLOCKS)?,
-                rollups: batch.take_rollups(cut_offs.rollups_from, STEP_ROLLUPS)?,
+                events: transaction.remove_events(cut_offs.events_from, STEP_BLOCKS)?,
+                rollups: transaction.remove_rollups(cut_offs.rollups_from, STEP_ROLLUPS)?,
             };
-            let mut homeless = self.homeless;
-            if let (0, Some(from)) = (taken.events, homeless) {
-                (taken.events, homeless) = batch.take_homeless(from, cut_offs.events_from, STEP_BLOCKS)?;
+            let mut unended = self.unended;
+            if let (0, Some(from)) = (taken.events, unended) {
+                (taken.events, unended) = transaction.remove_unpartitioned(from, cut_offs.events_from, STEP_BLOCKS)?;
             }
-            Ok::<_, StoreError>((taken, homeless))
+            Ok((taken, unended))
         })?;
         if record.is_some() {
             self.guard.recorded();
         }
-        self.homeless = homeless;
-        self.pending &= taken != Taken::default() || homeless.is_some();
+        self.unended = unended;
+        self.pending &= taken != Taken::default() || unended.is_some();
         Ok(taken)
     }
 }

@@ -27,7 +27,7 @@ use crate::catalog::MetricsType;
 use crate::config::Dialect;
 use crate::picture::{Drawing, MOST_BYTES, draw};
 use crate::plot::{Bucket, Plot, Query, Resolution, Selection};
-use crate::store::{Snapshot, Wanted};
+use crate::store::{RollupQuery, Snapshot};
 
 /// Whatever has more values is computed off the async threads.
 const FEW_VALUES: usize = 4_096;
@@ -69,7 +69,7 @@ impl Question {
         let (params, dialect) = (asked.params, asked.state.dialect);
         let page = PageRequest::parse(params)?;
         let is_csv = params.word("format", FORMATS)?.unwrap_or(false);
-        let mut query = query::parse(asked.metrics, params, asked.snapshot.choices(), dialect, asked.now())?;
+        let mut query = query::parse(asked.metrics, params, asked.snapshot.definitions(), dialect, asked.now())?;
         let with_ids = with_ids(&query.selection, dialect);
         let format = if is_csv {
             Format::Csv
@@ -121,7 +121,7 @@ impl Question {
             }
             Format::Svg(drawing) => {
                 room.hold(plot.memory() + MOST_BYTES)?;
-                let svg = draw(drawing, &self.query, &plot, snapshot.choices(), self.with_ids);
+                let svg = draw(drawing, &self.query, &plot, snapshot.definitions(), self.with_ids);
                 Content { media_type: "image/svg+xml", body: svg.into_bytes() }
             }
         };
@@ -140,8 +140,8 @@ fn with_ids(selection: &Selection, dialect: Dialect) -> bool {
 
 /// Reads the rollups that a query names.
 fn read<'a>(query: &Query, snapshot: &'a Snapshot, room: &mut Room) -> Result<Plot<'a>, ApiError> {
-    let mut plot = Plot::new(&query.columns, snapshot.choices());
-    let wanted = Wanted {
+    let mut plot = Plot::new(&query.columns, snapshot.definitions());
+    let wanted = RollupQuery {
         metrics: query.metrics,
         scopes: &query.selection.scopes(),
         dates: query.range.dates(),

@@ -44,7 +44,7 @@ impl Question {
         let height = params.number("height", HEIGHTS)?.unwrap_or(STANDARD_HEIGHT);
         let theme = params.word("theme", THEMES)?.unwrap_or(THEMES[0].1);
         let legend = params.word("legend", LEGENDS)?.unwrap_or(LEGENDS[0].1);
-        let mut query = query::parse(asked.metrics, params, asked.snapshot.choices(), dialect, asked.now())?;
+        let mut query = query::parse(asked.metrics, params, asked.snapshot.definitions(), dialect, asked.now())?;
         if params.one("column").is_none() && params.one("group").is_none() {
             // All columns of a type are too many for one picture.
             query.columns.retain(|column| column.group == asked.metrics.groups[0].name);

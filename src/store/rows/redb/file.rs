@@ -13,7 +13,6 @@
 //!
 //! Not here: damage within the file (`damage`), when the database is opened again (`worker`).
 
-use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::ops::Bound;
@@ -26,7 +25,8 @@ use parking_lot::Mutex;
 use redb::backends::FileBackend;
 use redb::{BackendError, Database, DatabaseError, StorageBackend};
 
-use super::StoreError;
+use super::unusable;
+use crate::store::rows::{Cause, OpenProgress, RowsError};
 
 /// The part of the file in front that changes with every commit. It is compared as a whole, whatever it means.
 const HEADER_BYTES: usize = 320;
@@ -36,7 +36,7 @@ const TAMPERED: &str = "the file was truncated or overwritten by another program
 
 /// In which way a database file is no longer the one that was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Displacement {
+enum Displacement {
     /// Nothing stands at its path.
     #[error("was deleted or moved; move it back, or restart to begin with an empty one")]
     Missing,
@@ -63,34 +63,6 @@ impl Displacement {
     /// Whether the bytes of the open file are others now.
     fn is_of_content(self) -> bool {
         matches!(self, Self::Truncated { .. } | Self::Overwritten)
-    }
-}
-
-/// How far opening the database has come.
-#[derive(Debug, Default)]
-pub struct OpenProgress {
-    /// Bytes read so far. Some are read more than once.
-    read: AtomicU64,
-    /// The length of the file; 0 before it is known.
-    total: AtomicU64,
-}
-
-impl OpenProgress {
-    fn begin(&self, total: u64) {
-        self.read.store(0, Ordering::Relaxed);
-        self.total.store(total, Ordering::Relaxed);
-    }
-}
-
-impl fmt::Display for OpenProgress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const MEGABYTE: u64 = 1_000_000;
-        let (read, total) = (self.read.load(Ordering::Relaxed), self.total.load(Ordering::Relaxed));
-        f.write_str("opening the database")?;
-        if total == 0 {
-            return Ok(());
-        }
-        write!(f, ": read {} of {} MB", read.min(total) / MEGABYTE, total.div_ceil(MEGABYTE))
     }
 }
 
@@ -182,8 +154,8 @@ impl DatabaseFile {
     }
 
     /// Opens the database in the file, which must exist; after the first time, only in the same file.
-    pub(super) fn open(&self, builder: &redb::Builder) -> Result<Database, StoreError> {
-        let failed = |error: DatabaseError| StoreError::open(&self.path, error.into());
+    pub(super) fn open(&self, builder: &redb::Builder) -> Result<Database, RowsError> {
+        let failed = |error: DatabaseError| unusable(&self.path, error.into());
         let io_failed = |error: io::Error| failed(DatabaseError::Storage(error.into()));
         let opened = Arc::new(OpenedFile::open(&self.path, Arc::clone(&self.progress)).map_err(io_failed)?);
         {
@@ -201,11 +173,10 @@ impl DatabaseFile {
     }
 
     /// Whether the file that was opened is still at its path, with all that was written to it; also before it is opened.
-    pub(super) fn check(&self) -> Result<(), StoreError> {
+    pub(super) fn check(&self) -> Result<(), RowsError> {
         let Some(opened) = self.opened.lock().clone() else { return Ok(()) };
         let found = opened.displacement(&self.path);
-        let found =
-            found.map_err(|source| StoreError::Directory { path: directory_of(&self.path).to_owned(), source })?;
+        let found = found.map_err(|error| RowsError::Unavailable(directory_failed(directory_of(&self.path), error)))?;
         let Some(displacement) = found else { return Ok(()) };
         if displacement.is_of_content() {
             opened.sealed.store(true, Ordering::Relaxed);
@@ -220,16 +191,22 @@ impl DatabaseFile {
     }
 
     /// An error if [`is_sealed`](Self::is_sealed).
-    pub(super) fn refuse_if_sealed(&self) -> Result<(), StoreError> {
+    pub(super) fn refuse_if_sealed(&self) -> Result<(), RowsError> {
         if self.is_sealed() { Err(self.displaced(Displacement::Overwritten)) } else { Ok(()) }
     }
 
-    fn displaced(&self, displacement: Displacement) -> StoreError {
-        StoreError::Displaced { path: self.path.clone(), displacement }
+    fn displaced(&self, displacement: Displacement) -> RowsError {
+        RowsError::Displaced(Cause::new(format!("the database file `{}` {displacement}", self.path.display())))
     }
 }
 
-fn directory_of(path: &Path) -> &Path {
+/// The directory cannot be made or written, or has no room left.
+pub(super) fn directory_failed(directory: &Path, error: io::Error) -> Cause {
+    Cause::with_source(format!("the data directory `{}` cannot be used", directory.display()), error)
+}
+
+/// The directory of a file.
+pub(super) fn directory_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -330,7 +307,7 @@ impl StorageBackend for Backend {
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         self.0.refuse_if_sealed()?;
         self.0.backend.read(offset, out)?;
-        self.0.progress.read.fetch_add(out.len() as u64, Ordering::Relaxed);
+        self.0.progress.add(out.len() as u64);
         Ok(())
     }
 

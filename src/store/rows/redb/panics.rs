@@ -1,7 +1,7 @@
 //! A panic of `redb` becomes an error.
 //!
 //! Once a file is open, `redb` takes what stands in it for true, and panics where that cannot be: a length that leads beyond its
-//! page, a text that is none. Files are verified when they are opened ([`super::Opening::verify`]); what was not, or is damaged
+//! page, a text that is none. Files are verified when they are opened ([`super::OpenOptions::verify`]); what was not, or is damaged
 //! later, ends here. Every operation of the store and of a snapshot is guarded. Panics of ours are bugs, and go on.
 //!
 //! After a failed read or write, `redb` refuses whatever is not in its cache until the database is opened again. A [`Guard`]
@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::StoreError;
+use crate::store::rows::{Cause, RowsError};
 
 /// Watches over one open database.
 #[derive(Debug, Default)]
@@ -23,15 +23,13 @@ pub(super) struct Guard {
 }
 
 impl Guard {
-    /// Does some work with the database; [`StoreError::Damaged`] if `redb` panics.
-    pub(super) fn run<T>(&self, work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    /// Does some work with the database; [`RowsError::Damaged`] if `redb` panics.
+    pub(super) fn run<T>(&self, work: impl FnOnce() -> Result<T, RowsError>) -> Result<T, RowsError> {
         let result = guarded(work);
-        let is_damaged =
-            matches!(result, Err(StoreError::Damaged(_) | StoreError::Database(redb::Error::Corrupted(_))));
-        if is_damaged {
+        if matches!(result, Err(RowsError::Damaged(_))) {
             self.damaged.store(true, Ordering::Relaxed);
         }
-        if is_damaged || matches!(result, Err(StoreError::Database(_))) {
+        if matches!(result, Err(RowsError::Damaged(_) | RowsError::Unavailable(_))) {
             self.failed.store(true, Ordering::Relaxed);
         }
         result
@@ -61,8 +59,8 @@ thread_local! {
     static SAID: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Does some work with a database that is not open, or no longer; [`StoreError::Damaged`] if `redb` panics.
-pub(super) fn guarded<T>(work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+/// Does some work with a database that is not open, or no longer; [`RowsError::Damaged`] if `redb` panics.
+pub(super) fn guarded<T>(work: impl FnOnce() -> Result<T, RowsError>) -> Result<T, RowsError> {
     static LISTENING: Once = Once::new();
     LISTENING.call_once(listen);
     GUARDS.set(GUARDS.get() + 1);
@@ -70,7 +68,7 @@ pub(super) fn guarded<T>(work: impl FnOnce() -> Result<T, StoreError>) -> Result
     let result = panic::catch_unwind(AssertUnwindSafe(work));
     GUARDS.set(GUARDS.get() - 1);
     result.unwrap_or_else(|panic| match SAID.take() {
-        Some(said) => Err(StoreError::Damaged(said)),
+        Some(said) => Err(RowsError::Damaged(Cause::new(format!("the database is damaged: {said}")))),
         None => panic::resume_unwind(panic),
     })
 }
@@ -84,10 +82,12 @@ fn listen() {
     }));
 }
 
-/// Whether a source file is one of `redb`'s: its package is a directory named after it and, from a registry, its version.
+/// Whether a source file is one of `redb`'s: its package is a directory named after it and, from a registry, its version, with the
+/// source in `src`.
 fn is_of_redb(file: &str) -> bool {
     let is_package = |part: &str| part == "redb" || part.starts_with("redb-");
-    Path::new(file).iter().any(|part| part.to_str().is_some_and(is_package))
+    let parts: Vec<_> = Path::new(file).iter().filter_map(|part| part.to_str()).collect();
+    parts.windows(2).any(|parts| is_package(parts[0]) && parts[1] == "src")
 }
 
 /// `Malformed allocator state (page_manager.rs:1760)`
@@ -105,7 +105,12 @@ mod tests {
         for file in ["/home/a/registry/src/index/redb-4.5.0/src/db.rs", "vendor/redb/src/db.rs"] {
             assert!(is_of_redb(file), "{file}");
         }
-        for file in ["src/store/mod.rs", "/home/redb_user/scale-metrics/src/store/mod.rs", "core/src/result.rs"] {
+        for file in [
+            "src/store/rows/redb/mod.rs",
+            "src/store/mod.rs",
+            "/home/redb_user/scale-metrics/src/store/mod.rs",
+            "core/src/result.rs",
+        ] {
             assert!(!is_of_redb(file), "{file}");
         }
     }

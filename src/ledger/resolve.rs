@@ -1,0 +1,182 @@
+//! Which of several contents of a key holds.
+
+use crate::events::{Choice, Choices, Event, EventChange, EventKey, Kind, Object};
+
+/// What became of the objects of a request.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Receipt {
+    /// New.
+    pub created: u64,
+    /// In the place of another content.
+    pub updated: u64,
+    /// The same as before.
+    pub unchanged: u64,
+    /// Older than what was there, and ignored.
+    pub stale: u64,
+}
+
+impl Receipt {
+    /// The number of objects.
+    pub fn accepted(self) -> u64 {
+        self.created + self.updated + self.unchanged + self.stale
+    }
+
+    /// Adds what became of other objects.
+    pub fn add(&mut self, other: Self) {
+        self.created += other.created;
+        self.updated += other.updated;
+        self.unchanged += other.unchanged;
+        self.stale += other.stale;
+    }
+
+    /// Counts an object.
+    fn count(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Created => self.created += 1,
+            Outcome::Updated => self.updated += 1,
+            Outcome::Unchanged => self.unchanged += 1,
+            Outcome::Stale => self.stale += 1,
+        }
+    }
+}
+
+/// What becomes of an object.
+#[derive(Debug, Clone, Copy)]
+enum Outcome {
+    Created,
+    Updated,
+    Unchanged,
+    Stale,
+}
+
+/// The names of the outcomes, by their places.
+const OUTCOMES: [&str; 4] = ["created", "updated", "unchanged", "stale"];
+
+/// What became of the objects of some requests.
+#[derive(Debug)]
+pub struct Outcomes {
+    /// For each request.
+    pub receipts: Vec<Receipt>,
+    /// For each kind of objects.
+    by_kind: [[u64; OUTCOMES.len()]; Kind::ALL.len()],
+}
+
+impl Outcomes {
+    /// Nothing so far, for so many requests.
+    pub fn new(requests: usize) -> Self {
+        Self { receipts: vec![Receipt::default(); requests], by_kind: Default::default() }
+    }
+
+    fn count(&mut self, request: usize, kind: Kind, outcome: Outcome) {
+        self.receipts[request].count(outcome);
+        self.by_kind[kind as usize][outcome as usize] += 1;
+    }
+
+    /// How many objects of each kind had each outcome, without zeros.
+    pub fn counts(&self) -> impl Iterator<Item = (Kind, &'static str, u64)> {
+        Kind::ALL.iter().zip(&self.by_kind).flat_map(|(&kind, outcomes)| {
+            let outcomes = OUTCOMES.iter().zip(outcomes).filter(|(_, number)| **number > 0);
+            outcomes.map(move |(outcome, &number)| (kind, *outcome, number))
+        })
+    }
+}
+
+/// The objects of some requests: definitions as they came, events by key.
+pub struct Posted<'a> {
+    definitions: Vec<(usize, &'a Choice)>,
+    /// Those of one key in the order in which they came.
+    events: Vec<PostedEvent<'a>>,
+}
+
+/// An event, and the place of the request that it came with.
+struct PostedEvent<'a> {
+    key: EventKey,
+    request: usize,
+    event: &'a Event,
+}
+
+impl<'a> Posted<'a> {
+    /// The objects of these requests.
+    pub fn new(requests: &'a [Vec<Object>]) -> Self {
+        let mut definitions = Vec::new();
+        let mut events = Vec::with_capacity(requests.iter().map(Vec::len).sum());
+        for (request, objects) in requests.iter().enumerate() {
+            for object in objects {
+                match object {
+                    Object::Choice(choice) => definitions.push((request, choice.as_ref())),
+                    Object::Event(event) => events.push(PostedEvent { key: event.key(), request, event }),
+                }
+            }
+        }
+        // Events of different keys have nothing to do with each other; those of one key stay in their order.
+        radsort::sort_by_key(&mut events, |posted| posted.key.order());
+        Self { definitions, events }
+    }
+
+    /// The keys of the events, ascending.
+    pub fn keys(&self) -> Vec<EventKey> {
+        self.events.chunk_by(|a, b| a.key == b.key).map(|events| events[0].key).collect()
+    }
+
+    /// The definitions that differ from those that are stored and from each other, in their order.
+    pub fn resolve_definitions(&self, stored: &Choices, outcomes: &mut Outcomes) -> Vec<&'a Choice> {
+        let (mut changed, mut latest) = (Vec::new(), Choices::default());
+        for &(request, choice) in &self.definitions {
+            let outcome = match latest.defined(choice).or_else(|| stored.defined(choice)) {
+                Some(present) if present == *choice => Outcome::Unchanged,
+                Some(_) => Outcome::Updated,
+                None => Outcome::Created,
+            };
+            outcomes.count(request, choice.kind(), outcome);
+            if !matches!(outcome, Outcome::Unchanged) {
+                latest.define(choice.clone());
+                changed.push(choice);
+            }
+        }
+        changed
+    }
+
+    /// How the stored events, ordered by key, differ from what they are when all posted events have been applied.
+    pub fn resolve_events<'s: 'a>(&self, stored: &'s [Event], outcomes: &mut Outcomes) -> Vec<EventChange<'a>> {
+        let mut stored = stored.iter().peekable();
+        let mut changes = Vec::with_capacity(self.events.len());
+        for events in self.events.chunk_by(|a, b| a.key == b.key) {
+            let before = stored.next_if(|stored| stored.key() == events[0].key);
+            let mut present = before;
+            for posted in events {
+                let outcome = Outcome::of(posted.event, present);
+                outcomes.count(posted.request, posted.key.kind.into(), outcome);
+                if matches!(outcome, Outcome::Created | Outcome::Updated) {
+                    present = Some(posted.event);
+                }
+            }
+            if let Some(after) = present.filter(|_| present != before) {
+                changes.push(EventChange::new(before, after));
+            }
+        }
+        changes
+    }
+
+    /// The places of the requests that posted an event of this key.
+    pub fn requests_of(&self, key: EventKey) -> impl Iterator<Item = usize> {
+        let first = self.events.partition_point(|posted| posted.key < key);
+        self.events[first..].iter().take_while(move |posted| posted.key == key).map(|posted| posted.request)
+    }
+}
+
+impl Outcome {
+    /// What becomes of an event where another content, if any, is present.
+    fn of(event: &Event, present: Option<&Event>) -> Self {
+        match present {
+            None => Self::Created,
+            Some(present) if present == event => Self::Unchanged,
+            Some(present) if is_stale(event, present) => Self::Stale,
+            Some(_) => Self::Updated,
+        }
+    }
+}
+
+/// Whether both say when they were changed, and the new one earlier.
+fn is_stale(new: &Event, present: &Event) -> bool {
+    matches!((new.last_modified(), present.last_modified()), (Some(new), Some(present)) if new < present)
+}

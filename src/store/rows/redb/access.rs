@@ -1,0 +1,234 @@
+//! Reading and writing rows in transactions of `redb`.
+
+use std::ops::{Bound, Range};
+use std::sync::Arc;
+
+use parking_lot::RwLockReadGuard;
+use redb::{ReadTransaction, ReadableTable, Table as WritableTable, WriteTransaction};
+
+use super::panics::Guard;
+use super::tables::{NUMBERS, with_table};
+use super::{OpenDatabase, RedbDatabase};
+use crate::store::rows::{
+    Change, Changes, Floor, Key, Numbers, Order, Read, RowsError, Table, Transaction, View, Visitor,
+};
+
+/// Fewer new rows than that are not worth a cursor.
+const FEW_ROWS: usize = 4;
+
+/// A state of the database.
+pub(super) struct RedbView {
+    pub(super) transaction: ReadTransaction,
+    pub(super) guard: Arc<Guard>,
+}
+
+impl View for RedbView {}
+
+/// A transaction that writes, and what it needs to find out whether its commit may be acknowledged.
+pub(super) struct RedbTransaction<'a> {
+    pub(super) database: &'a RedbDatabase,
+    pub(super) open: RwLockReadGuard<'a, Option<OpenDatabase>>,
+    pub(super) transaction: WriteTransaction,
+    pub(super) guard: Arc<Guard>,
+}
+
+/// Reading is the same in both, but for the types of tables.
+macro_rules! impl_read {
+    ($type:ty) => {
+        impl Read for $type {
+            fn get(&self, table: Table, keys: &[Key], visit: &mut Visitor<'_>) -> Result<(), RowsError> {
+                self.guard.run(|| with_table!(self.transaction, table, rows => get(rows, keys, visit)))
+            }
+
+            fn floors(&self, table: Table, floors: &[Floor], visit: &mut Visitor<'_>) -> Result<(), RowsError> {
+                self.guard.run(|| with_table!(self.transaction, table, rows => visit_floors(rows, floors, visit)))
+            }
+
+            fn scan(
+                &self,
+                table: Table,
+                range: Range<Key>,
+                order: Order,
+                visit: &mut Visitor<'_>,
+            ) -> Result<(), RowsError> {
+                self.guard.run(|| with_table!(self.transaction, table, rows => scan(rows, &range, order, visit)))
+            }
+
+            fn numbers(&self, names: &[&str]) -> Result<Numbers, RowsError> {
+                self.guard.run(|| numbers(&self.transaction.open_table(NUMBERS)?, names))
+            }
+        }
+    };
+}
+impl_read!(RedbView);
+impl_read!(RedbTransaction<'_>);
+
+impl Transaction for RedbTransaction<'_> {
+    fn write(&mut self, changes: &[(Table, &Changes)]) -> Result<(), RowsError> {
+        self.guard.run(|| write_all(&self.transaction, changes))
+    }
+
+    fn remove_range(&mut self, table: Table, range: Range<Key>) -> Result<(), RowsError> {
+        self.guard.run(|| {
+            with_table!(self.transaction, table, rows => {
+                Ok(rows.retain_in(range.start.as_bytes()..range.end.as_bytes(), |_, _| false)?)
+            })
+        })
+    }
+
+    fn commit(
+        self: Box<Self>,
+        changes: &[(Table, &Changes)],
+        numbers: &[(&str, Option<u64>)],
+    ) -> Result<(), RowsError> {
+        let Self { database, open, transaction, guard } = *self;
+        guard.run(|| {
+            write_all(&transaction, changes)?;
+            if !numbers.is_empty() {
+                let mut rows = transaction.open_table(NUMBERS)?;
+                for &(name, number) in numbers {
+                    match number {
+                        Some(number) => _ = rows.insert(name, number)?,
+                        None => _ = rows.remove(name)?,
+                    }
+                }
+            }
+            Ok(transaction.commit()?)
+        })?;
+        // The file may have been moved since; then nobody may be told that this is stored.
+        database.check_file_of(open.as_ref())
+    }
+}
+
+fn get<K>(rows: &impl ReadableTable<K, &'static [u8]>, keys: &[Key], visit: &mut Visitor<'_>) -> Result<(), RowsError>
+where
+    K: for<'k> redb::Key<SelfType<'k> = &'k [u8]> + 'static,
+{
+    debug_assert!(keys.is_sorted(), "keys are ascending");
+    for key in keys {
+        if let Some(value) = rows.get(key.as_bytes())?
+            && visit(key.as_bytes(), value.value()).is_break()
+        {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn visit_floors<K>(
+    rows: &impl ReadableTable<K, &'static [u8]>,
+    floors: &[Floor],
+    visit: &mut Visitor<'_>,
+) -> Result<(), RowsError>
+where
+    K: for<'k> redb::Key<SelfType<'k> = &'k [u8]> + 'static,
+{
+    debug_assert!(floors.is_sorted_by_key(|floor| (floor.first, floor.last)), "floors are ascending");
+    // In the order of time, most that is looked for is new: nothing is stored behind the last row.
+    let Some(last_row) = rows.last()?.map(|(key, _)| Key::new(key.value())) else { return Ok(()) };
+    // The row that was visited last, and the key of the row behind it, once somebody asks.
+    let mut visited: Option<(Key, Option<Option<Key>>)> = None;
+    for floor in floors {
+        if floor.first > last_row {
+            break;
+        }
+        if let Some((row, next)) = visited.as_mut().filter(|(row, _)| *row >= floor.first) {
+            if next.is_none() {
+                let behind = (Bound::Excluded(row.as_bytes()), Bound::Unbounded::<&[u8]>);
+                *next = Some(rows.range::<&[u8]>(behind)?.next().transpose()?.map(|(key, _)| Key::new(key.value())));
+            }
+            if next.flatten().is_none_or(|next| next > floor.last) {
+                continue;
+            }
+        }
+        let found = rows.range::<&[u8]>(floor.first.as_bytes()..=floor.last.as_bytes())?.next_back().transpose()?;
+        if let Some((key, value)) = found {
+            visited = Some((Key::new(key.value()), None));
+            if visit(key.value(), value.value()).is_break() {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn scan<K>(
+    rows: &impl ReadableTable<K, &'static [u8]>,
+    range: &Range<Key>,
+    order: Order,
+    visit: &mut Visitor<'_>,
+) -> Result<(), RowsError>
+where
+    K: for<'k> redb::Key<SelfType<'k> = &'k [u8]> + 'static,
+{
+    if range.is_empty() {
+        return Ok(());
+    }
+    let mut found = rows.range::<&[u8]>(range.start.as_bytes()..range.end.as_bytes())?;
+    loop {
+        let row = match order {
+            Order::Ascending => found.next(),
+            Order::Descending => found.next_back(),
+        };
+        let Some((key, value)) = row.transpose()? else { return Ok(()) };
+        if visit(key.value(), value.value()).is_break() {
+            return Ok(());
+        }
+    }
+}
+
+pub(super) fn numbers(rows: &impl ReadableTable<&'static str, u64>, names: &[&str]) -> Result<Numbers, RowsError> {
+    names.iter().map(|name| Ok(rows.get(*name)?.map(|number| number.value()))).collect()
+}
+
+fn write_all(transaction: &WriteTransaction, changes: &[(Table, &Changes)]) -> Result<(), RowsError> {
+    for &(table, changes) in changes {
+        if !changes.is_empty() {
+            with_table!(transaction, table, rows => write(rows, changes)?);
+        }
+    }
+    Ok(())
+}
+
+/// Rows that are inserted one by one anywhere but at the end of a table leave its pages half empty. So new rows between which
+/// nothing is stored go in together through a cursor, which leaves full pages behind and is faster.
+fn write<K>(rows: &mut WritableTable<'_, K, &'static [u8]>, changes: &Changes) -> Result<(), RowsError>
+where
+    K: for<'k> redb::Key<SelfType<'k> = &'k [u8]> + 'static,
+{
+    let mut left = &changes.rows[..];
+    while !left.is_empty() {
+        let (now, later) = left.split_at(new_rows_together(rows, left)?.max(1));
+        left = later;
+        if now.len() < FEW_ROWS {
+            for Change { key, value, .. } in now {
+                match value {
+                    Some(value) => _ = rows.insert(key.as_bytes(), &changes.values[value.clone()])?,
+                    None => _ = rows.remove(key.as_bytes())?,
+                }
+            }
+        } else {
+            let mut gap = rows.upper_bound_mut(Bound::Excluded(now[0].key.as_bytes()))?;
+            for Change { key, value, .. } in now {
+                let value = value.clone().expect("a new row has a value");
+                gap.insert_before(key.as_bytes(), &changes.values[value])?;
+            }
+            gap.close()?;
+        }
+    }
+    Ok(())
+}
+
+/// How many of the first changes are new rows between which nothing is stored; 0 if they are few.
+fn new_rows_together<K>(rows: &WritableTable<'_, K, &'static [u8]>, changes: &[Change]) -> Result<usize, RowsError>
+where
+    K: for<'k> redb::Key<SelfType<'k> = &'k [u8]> + 'static,
+{
+    if changes.len() < FEW_ROWS || !changes[..FEW_ROWS].iter().all(|change| change.is_new) {
+        return Ok(0);
+    }
+    let next = rows.range::<&[u8]>(changes[0].key.as_bytes()..)?.next().transpose()?;
+    let next = next.map(|(key, _)| Key::new(key.value()));
+    let is_together = |change: &&Change| change.is_new && next.is_none_or(|next| change.key < next);
+    Ok(changes.iter().take_while(is_together).count())
+}

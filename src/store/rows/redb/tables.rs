@@ -1,0 +1,138 @@
+//! The tables of the file, as `redb` knows them.
+//!
+//! The names of tables and key types stand in every file since format 1, and `redb` compares them when it opens a table.
+
+use std::cmp::Ordering;
+use std::path::Path;
+
+use redb::{Database, Key, ReadableTable, TableDefinition, TableHandle, TypeName, Value, WriteTransaction};
+
+use crate::store::rows::{Cause, RowsError, Table};
+
+/// Declares the tables that have keys of a fixed width.
+macro_rules! tables {
+    ($($table:ident: $definition:ident, $key:ident, $name:literal, $type_name:literal, $width:literal;)*) => {
+        $(
+            /// The type of the table's keys.
+            #[derive(Debug)]
+            pub(super) struct $key;
+
+            impl Value for $key {
+                type SelfType<'a> = &'a [u8];
+                type AsBytes<'a> = &'a [u8];
+
+                fn fixed_width() -> Option<usize> {
+                    Some($width)
+                }
+
+                fn from_bytes<'a>(bytes: &'a [u8]) -> &'a [u8]
+                where
+                    Self: 'a,
+                {
+                    bytes
+                }
+
+                fn as_bytes<'a, 'b: 'a>(key: &'a &'b [u8]) -> &'a [u8]
+                where
+                    Self: 'b,
+                {
+                    key
+                }
+
+                fn type_name() -> TypeName {
+                    TypeName::new($type_name)
+                }
+            }
+
+            impl Key for $key {
+                fn compare(one: &[u8], other: &[u8]) -> Ordering {
+                    one.cmp(other)
+                }
+            }
+
+            pub(super) const $definition: TableDefinition<'_, $key, &[u8]> = TableDefinition::new($name);
+        )*
+    };
+}
+
+// The names of key types begin with the program's.
+tables! {
+    Definitions: DEFINITIONS, DefinitionKey, "choices", "scale-metrics DefinitionKey", 9;
+    Blocks: BLOCKS, BlockKey, "blocks", "scale-metrics BlockKey", 21;
+    Index: INDEX, PageKey, "index", "scale-metrics PageKey", 9;
+    Rollups: ROLLUPS, DayKey, "rollups", "scale-metrics DayKey", 13;
+    Totals: TOTALS, TotalKey, "totals", "scale-metrics TotalKey", 5;
+}
+
+/// The numbers that have names.
+pub(super) const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
+
+/// Opens a table in a transaction and runs some code with it. Only the types of their keys tell the tables apart.
+macro_rules! with_table {
+    ($transaction:expr, $name:expr, $found:ident => $body:expr) => {{
+        use $crate::store::rows::Table;
+        use $crate::store::rows::redb::tables;
+        match $name {
+            Table::Definitions => {
+                let $found = &mut $transaction.open_table(tables::DEFINITIONS)?;
+                $body
+            }
+            Table::Blocks => {
+                let $found = &mut $transaction.open_table(tables::BLOCKS)?;
+                $body
+            }
+            Table::Index => {
+                let $found = &mut $transaction.open_table(tables::INDEX)?;
+                $body
+            }
+            Table::Rollups => {
+                let $found = &mut $transaction.open_table(tables::ROLLUPS)?;
+                $body
+            }
+            Table::Totals => {
+                let $found = &mut $transaction.open_table(tables::TOTALS)?;
+                $body
+            }
+        }
+    }};
+}
+pub(super) use with_table;
+
+/// Makes the tables of a new database and sets its first numbers; refuses one that another program made.
+pub(super) fn prepare(database: &Database, path: &Path, first_numbers: &[(&str, u64)]) -> Result<(), RowsError> {
+    let transaction = database.begin_write()?;
+    let tables: Vec<_> = transaction.list_tables()?.map(|table| table.name().to_owned()).collect();
+    if tables.is_empty() {
+        let mut numbers = transaction.open_table(NUMBERS)?;
+        for (name, number) in first_numbers {
+            numbers.insert(*name, number)?;
+        }
+        drop(numbers);
+        for table in Table::ALL {
+            with_table!(transaction, table, _rows => ());
+        }
+        return Ok(transaction.commit()?);
+    }
+    let is_ours = {
+        let numbers = transaction.open_table(NUMBERS)?;
+        first_numbers
+            .iter()
+            .try_fold(true, |all, (name, _)| Ok::<_, RowsError>(all && numbers.get(*name)?.is_some()))?
+    };
+    transaction.abort()?;
+    if is_ours {
+        Ok(())
+    } else {
+        Err(RowsError::Unusable(Cause::new(format!("the database `{}` is another program's", path.display()))))
+    }
+}
+
+/// Changes nothing, but makes a commit write something.
+pub(super) fn touch(transaction: &WriteTransaction) -> Result<(), RowsError> {
+    let mut numbers = transaction.open_table(NUMBERS)?;
+    let first = numbers.first()?.map(|(name, number)| (name.value().to_owned(), number.value()));
+    if let Some((name, number)) = first {
+        numbers.insert(&*name, number)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,557 @@
+//! Events in a transaction: where each is kept, and its content.
+//!
+//! The index says for every id where its event is kept. Events of one location and kind stand in blocks ordered by id
+//! ([`BlockPrefix`]). A few events behind a large block make a tail: a small block that is merged into the one before when it has
+//! grown. So a stream of small posts does not write the large block again and again.
+//!
+//! Blocks are read in two steps, whatever the number of events: first the last block of each prefix, where most events belong; then
+//! the blocks before it that are needed.
+//!
+//! Not here: what the bytes of a block mean (`blocks`), which of two contents holds (`ledger`).
+
+use std::ops::ControlFlow;
+
+use super::Transaction;
+use crate::events::{Event, EventChange, EventKey};
+use crate::store::blocks::{MAX_EVENTS, TAIL_EVENTS, count_and_last_id, cut_into_blocks, decode_events, encode_events};
+use crate::store::codec::{Corrupt, Record};
+use crate::store::error::StoreError;
+use crate::store::index_pages::{IndexPage, decode_index_page, encode_index_page};
+use crate::store::keys::{BlockKey, PageKey};
+use crate::store::location::{BlockPrefix, Location, location_of};
+use crate::store::rows::{self, Changes, Floor, Key, Table};
+use crate::store::visit::visiting;
+
+/// How many pages of the index are changed at once: some megabytes.
+const PAGES_AT_ONCE: usize = 4_096;
+
+/// The prefix of the block in which a changed event is kept.
+fn prefix_of(change: &EventChange<'_>) -> BlockPrefix {
+    BlockPrefix { location: location_of(change.partition), kind: change.after.key().kind }
+}
+
+/// What happens to one event of a prefix: it gets another content, or goes.
+#[derive(Clone, Copy)]
+struct Edit<'a> {
+    prefix: BlockPrefix,
+    id: u64,
+    event: Option<&'a Event>,
+}
+
+impl Transaction<'_> {
+    /// The stored events of these keys, which must be ascending, in the same order.
+    pub fn events(&self, keys: &[EventKey]) -> Result<Vec<Event>, StoreError> {
+        debug_assert!(keys.is_sorted_by(|a, b| a < b), "neighbouring ids share pages");
+        let mut wanted = self.find_in_index(keys)?;
+        wanted.sort_unstable();
+        let floors: Vec<_> = wanted.iter().map(|(prefix, id)| prefix.floor(*id)).collect();
+        let mut events = Vec::with_capacity(wanted.len());
+        let mut wanted = &wanted[..];
+        visiting(
+            |visit| self.rows.floors(Table::Blocks, &floors, visit),
+            |key, block| {
+                let prefix = BlockPrefix::of_block(BlockKey::read(key)?)?;
+                for event in decode_events(prefix.location, prefix.kind, block)? {
+                    match wanted.split_first() {
+                        Some((&first, rest)) if first == (prefix, event.key().id) => {
+                            events.push(event);
+                            wanted = rest;
+                        }
+                        Some(_) | None => {}
+                    }
+                }
+                Ok::<_, StoreError>(ControlFlow::Continue(()))
+            },
+        )?;
+        if !wanted.is_empty() {
+            return Err(Corrupt("the index names an event that is not there").into());
+        }
+        events.sort_unstable_by_key(Event::key);
+        Ok(events)
+    }
+
+    /// Where the events of these keys are kept that are stored and not forgotten.
+    fn find_in_index(&self, keys: &[EventKey]) -> Result<Vec<(BlockPrefix, u64)>, StoreError> {
+        let mut of_pages: Vec<_> = keys.chunk_by(|a, b| page_key(*a) == page_key(*b)).collect();
+        of_pages.sort_unstable_by_key(|keys| page_key(keys[0]));
+        let pages: Vec<_> = of_pages.iter().map(|keys| page_key(keys[0]).key()).collect();
+        let mut found = Vec::new();
+        let mut of_pages = of_pages.into_iter();
+        visiting(
+            |visit| self.rows.get(Table::Index, &pages, visit),
+            |key, page| {
+                let (key, page) = (PageKey::read(key)?, decode_index_page(page)?);
+                let keys = of_pages.find(|keys| page_key(keys[0]) == key).expect("each page is asked for once");
+                found.extend(keys.iter().filter_map(|key| {
+                    let location = page.get(low_byte(key.id)).filter(|location| !self.is_forgotten(*location))?;
+                    Some((BlockPrefix { location, kind: key.kind }, key.id))
+                }));
+                Ok::<_, StoreError>(ControlFlow::Continue(()))
+            },
+        )?;
+        Ok(found)
+    }
+
+    fn is_forgotten(&self, location: Location) -> bool {
+        location.is_some_and(|(date, _)| date < self.kept.events_from)
+    }
+
+    /// Puts events into the place of others, wherever those are kept. The changes must come in the order of their keys, of
+    /// which no two are the same; they leave in the order of their partitions.
+    pub fn replace_events(&mut self, changes: &mut [EventChange<'_>]) -> Result<(), StoreError> {
+        debug_assert!(changes.is_sorted_by(|a, b| a.after.key() < b.after.key()), "neighbouring ids share pages");
+        let edits = changes.iter().map(|change| (change.after.key(), IndexEdit::Set(prefix_of(change).location)));
+        self.edit_index(&edits.collect::<Vec<_>>())?;
+        radsort::sort_by_key(changes, |change| prefix_of(change).order());
+        let edits = edits_of(changes);
+        let groups: Vec<_> = edits.chunk_by(|a, b| a.prefix == b.prefix).collect();
+        let mut writer = BlockWriter { record: &mut self.record, changes: Changes::default() };
+        let unfinished = edit_last_blocks(&*self.rows, &groups, &mut writer)?;
+        edit_earlier_blocks(&*self.rows, unfinished, &mut writer)?;
+        let mut changes = writer.changes;
+        changes.sort();
+        Ok(self.rows.write(&[(Table::Blocks, &changes)])?)
+    }
+
+    /// Writes into the index where these events are kept: where they belong.
+    pub fn index(&mut self, events: &mut [Event]) -> Result<(), StoreError> {
+        events.sort_unstable_by_key(Event::key);
+        let edits = events.iter().map(|event| (event.key(), IndexEdit::Set(BlockPrefix::of(event).location)));
+        self.edit_index(&edits.collect::<Vec<_>>())
+    }
+
+    /// Takes everything out of the index.
+    pub fn clear_index(&mut self) -> Result<(), StoreError> {
+        let all = PageKey { page: 0, kind: 0 }.key()..PageKey { page: u64::MAX, kind: u8::MAX }.key();
+        Ok(self.rows.remove_range(Table::Index, all)?)
+    }
+
+    /// Changes what the index says of some events, whose keys must be ascending.
+    pub(super) fn edit_index(&mut self, edits: &[(EventKey, IndexEdit)]) -> Result<(), StoreError> {
+        let mut of_pages: Vec<_> = edits.chunk_by(|(a, _), (b, _)| page_key(*a) == page_key(*b)).collect();
+        of_pages.sort_unstable_by_key(|edits| page_key(edits[0].0));
+        for of_pages in of_pages.chunks(PAGES_AT_ONCE) {
+            let keys: Vec<_> = of_pages.iter().map(|edits| page_key(edits[0].0).key()).collect();
+            let mut changes = Changes::default();
+            let mut left = keys.iter().zip(of_pages);
+            let record = &mut self.record;
+            visiting(
+                |visit| self.rows.get(Table::Index, &keys, visit),
+                |found, page| {
+                    let mut page = Some(decode_index_page(page)?);
+                    for (key, edits) in left.by_ref() {
+                        let is_found = key.as_bytes() == found;
+                        put_page(&mut changes, record, *key, page.take_if(|_| is_found), edits);
+                        if is_found {
+                            break;
+                        }
+                    }
+                    Ok::<_, StoreError>(ControlFlow::Continue(()))
+                },
+            )?;
+            for (key, edits) in left {
+                put_page(&mut changes, record, *key, None, edits);
+            }
+            self.rows.write(&[(Table::Index, &changes)])?;
+        }
+        Ok(())
+    }
+
+    /// Puts bytes that are no page into the place of the first pages of the index.
+    #[cfg(test)]
+    pub(crate) fn damage_index(&mut self) -> Result<(), StoreError> {
+        let mut changes = Changes::default();
+        for kind in [crate::events::EventKind::Job, crate::events::EventKind::JobExecution] {
+            changes.replace(PageKey { page: 0, kind: kind as u8 }.key(), b"no");
+        }
+        Ok(self.rows.write(&[(Table::Index, &changes)])?)
+    }
+
+    /// Puts bytes that are no events into the place of the blocks of a day.
+    #[cfg(test)]
+    pub(crate) fn damage_blocks(&mut self, day: crate::time::Date) -> Result<(), StoreError> {
+        let range = BlockKey::first_of(day.days()).key()..BlockKey::first_of(day.days() + 1).key();
+        let mut changes = Changes::default();
+        self.rows.scan(Table::Blocks, range, rows::Order::Ascending, &mut |key, _| {
+            changes.replace(Key::new(key), b"no");
+            ControlFlow::Continue(())
+        })?;
+        Ok(self.rows.write(&[(Table::Blocks, &changes)])?)
+    }
+}
+
+/// What the index says of an event from now on.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum IndexEdit {
+    /// Where it is kept.
+    Set(Location),
+    /// Nothing, unless it is kept elsewhere by now.
+    Remove(Location),
+}
+
+/// Stores a page of the index after some edits.
+fn put_page(
+    changes: &mut Changes,
+    record: &mut Record,
+    key: Key,
+    stored: Option<IndexPage>,
+    edits: &[(EventKey, IndexEdit)],
+) {
+    let is_new = stored.is_none();
+    let mut page = stored.unwrap_or_default();
+    for (key, edit) in edits {
+        let low = low_byte(key.id);
+        match *edit {
+            IndexEdit::Set(location) => page.set(low, location),
+            IndexEdit::Remove(location) if page.get(low) == Some(location) => page.remove(low),
+            IndexEdit::Remove(_) => {}
+        }
+    }
+    match (is_new, page.len()) {
+        (true, 0) => {}
+        (false, 0) => changes.remove(key),
+        (true, _) => changes.insert(key, encode_index_page(record, &page)),
+        (false, _) => changes.replace(key, encode_index_page(record, &page)),
+    }
+}
+
+/// A stored block.
+struct Block {
+    /// The lower bound of its ids.
+    lower: u64,
+    record: Vec<u8>,
+}
+
+/// The edits of a prefix that are left when its last block is done.
+struct Unfinished<'a> {
+    prefix: BlockPrefix,
+    /// Those of blocks before the last one.
+    edits: &'a [Edit<'a>],
+    /// The last block, if it is a tail that has grown, and its edits: it is to be merged into the block before.
+    tail: Option<(Block, &'a [Edit<'a>])>,
+}
+
+/// Edits the last block of each prefix, in which most events belong, or makes the first one.
+fn edit_last_blocks<'a>(
+    rows: &dyn rows::Transaction,
+    groups: &[&'a [Edit<'a>]],
+    writer: &mut BlockWriter<'_>,
+) -> Result<Vec<Unfinished<'a>>, StoreError> {
+    let floors: Vec<_> = groups.iter().map(|edits| edits[0].prefix.floor(u64::MAX)).collect();
+    let mut unfinished = Vec::new();
+    let mut left = groups.iter();
+    visiting(
+        |visit| rows.floors(Table::Blocks, &floors, visit),
+        |key, record| {
+            let key = BlockKey::read(key)?;
+            let found = BlockPrefix::of_block(key)?;
+            for &edits in left.by_ref() {
+                let prefix = edits[0].prefix;
+                if prefix != found {
+                    writer.put_new(prefix, 0, edits);
+                    continue;
+                }
+                let (earlier, here) = edits.split_at(edits.partition_point(|edit| edit.id < key.lower));
+                let grown_tail = writer.edit_last(prefix, key.lower, record, here)?;
+                if grown_tail || !earlier.is_empty() {
+                    let tail = grown_tail.then(|| (Block { lower: key.lower, record: record.to_vec() }, here));
+                    unfinished.push(Unfinished { prefix, edits: earlier, tail });
+                }
+                break;
+            }
+            Ok::<_, StoreError>(ControlFlow::Continue(()))
+        },
+    )?;
+    for &edits in left {
+        writer.put_new(edits[0].prefix, 0, edits);
+    }
+    Ok(unfinished)
+}
+
+/// Edits the blocks before the last ones.
+fn edit_earlier_blocks(
+    rows: &dyn rows::Transaction,
+    unfinished: Vec<Unfinished<'_>>,
+    writer: &mut BlockWriter<'_>,
+) -> Result<(), StoreError> {
+    let floors: Vec<_> = unfinished.iter().flat_map(Unfinished::floors).collect();
+    let mut unfinished = unfinished.into_iter().peekable();
+    let mut block: Option<(BlockPrefix, Block)> = None;
+    visiting(
+        |visit| rows.floors(Table::Blocks, &floors, visit),
+        |key, record| {
+            let key = BlockKey::read(key)?;
+            let prefix = BlockPrefix::of_block(key)?;
+            let before = block.replace((prefix, Block { lower: key.lower, record: record.to_vec() }));
+            let mut before = before;
+            while let Some(of_prefix) = unfinished.next_if(|of_prefix| of_prefix.prefix != prefix) {
+                let own = before.take_if(|(before, _)| *before == of_prefix.prefix).map(|(_, block)| block);
+                writer.finish(of_prefix, own)?;
+            }
+            let of_prefix = unfinished.peek_mut().expect("a block is visited since it was asked for");
+            let (here, later) = of_prefix.edits.split_at(of_prefix.edits.partition_point(|edit| edit.id < key.lower));
+            of_prefix.edits = later;
+            match before {
+                Some((_, before)) => writer.edit(prefix, &before, here)?,
+                None => writer.put_new(prefix, 0, here),
+            }
+            Ok::<_, StoreError>(ControlFlow::Continue(()))
+        },
+    )?;
+    for of_prefix in unfinished {
+        let own = block.take_if(|(block, _)| *block == of_prefix.prefix).map(|(_, block)| block);
+        writer.finish(of_prefix, own)?;
+    }
+    Ok(())
+}
+
+impl Unfinished<'_> {
+    /// The blocks that are needed.
+    fn floors(&self) -> impl Iterator<Item = Floor> {
+        let before_tail = self.tail.as_ref().and_then(|(tail, _)| tail.lower.checked_sub(1));
+        self.edits.iter().map(|edit| edit.id).chain(before_tail).map(|id| self.prefix.floor(id))
+    }
+}
+
+/// Gathers the blocks that change.
+struct BlockWriter<'r> {
+    record: &'r mut Record,
+    changes: Changes,
+}
+
+impl BlockWriter<'_> {
+    /// Edits the last block of a prefix, if anything in it changes. A few new events behind its own are not worth unpacking
+    /// it, if it is large: they make a tail. Returns whether it is a tail that has grown: then nothing is done.
+    fn edit_last(
+        &mut self,
+        prefix: BlockPrefix,
+        lower: u64,
+        record: &[u8],
+        edits: &[Edit<'_>],
+    ) -> Result<bool, StoreError> {
+        if edits.is_empty() {
+            return Ok(false);
+        }
+        let (count, last) = count_and_last_id(record)?;
+        let grows = edits.iter().all(|edit| edit.id > last && edit.event.is_some());
+        if grows && edits.len() <= TAIL_EVENTS && count + edits.len() > TAIL_EVENTS {
+            if count <= TAIL_EVENTS && lower > 0 {
+                return Ok(true);
+            }
+            if count > TAIL_EVENTS {
+                self.put_new(prefix, edits[0].id, edits);
+                return Ok(false);
+            }
+        }
+        self.edit_record(prefix, lower, record, edits)?;
+        Ok(false)
+    }
+
+    /// Does what is left of a prefix: edits the last of its earlier blocks, and merges the tail into it, if there is room.
+    fn finish(&mut self, unfinished: Unfinished<'_>, block: Option<Block>) -> Result<(), StoreError> {
+        let Unfinished { prefix, edits, tail } = unfinished;
+        let Some(block) = block else {
+            self.put_new(prefix, 0, edits);
+            return tail.map_or(Ok(()), |(tail, edits)| self.edit(prefix, &tail, edits));
+        };
+        let Some((tail, of_tail)) = tail else { return self.edit(prefix, &block, edits) };
+        if count_and_last_id(&block.record)?.0 >= MAX_EVENTS {
+            self.edit(prefix, &block, edits)?;
+            return self.edit(prefix, &tail, of_tail);
+        }
+        let events = decode_events(prefix.location, prefix.kind, &tail.record)?;
+        let moved = events.iter().map(|event| Edit { prefix, id: event.key().id, event: Some(event) });
+        let edits: Vec<_> = edits.iter().copied().chain(moved).chain(of_tail.iter().copied()).collect();
+        let stored = decode_events(prefix.location, prefix.kind, &block.record)?;
+        let at_the_end = is_at_the_end(&stored, &edits);
+        self.put(prefix, block.lower, Some(tail.lower), &merge(&stored, &edits), at_the_end);
+        Ok(())
+    }
+
+    /// Edits a block, if anything in it changes.
+    fn edit(&mut self, prefix: BlockPrefix, block: &Block, edits: &[Edit<'_>]) -> Result<(), StoreError> {
+        if edits.is_empty() { Ok(()) } else { self.edit_record(prefix, block.lower, &block.record, edits) }
+    }
+
+    fn edit_record(
+        &mut self,
+        prefix: BlockPrefix,
+        lower: u64,
+        record: &[u8],
+        edits: &[Edit<'_>],
+    ) -> Result<(), StoreError> {
+        let stored = decode_events(prefix.location, prefix.kind, record)?;
+        let at_the_end = is_at_the_end(&stored, edits);
+        let events = merge(&stored, edits);
+        if events.is_empty() {
+            self.changes.remove(prefix.key(lower));
+        } else {
+            self.put(prefix, lower, None, &events, at_the_end);
+        }
+        Ok(())
+    }
+
+    /// Makes a block, where none is stored.
+    fn put_new(&mut self, prefix: BlockPrefix, lower: u64, edits: &[Edit<'_>]) {
+        let events = merge(&[], edits);
+        for (place, events) in cut_into_blocks(&events, true).into_iter().enumerate() {
+            if !events.is_empty() {
+                let lower = if place == 0 { lower } else { events[0].key().id };
+                self.changes.insert(prefix.key(lower), encode_events(self.record, prefix.location, events));
+            }
+        }
+    }
+
+    /// Puts events into the place of a block, and of a tail behind it; what does not fit into one goes into new blocks.
+    fn put(&mut self, prefix: BlockPrefix, lower: u64, tail: Option<u64>, events: &[&Event], at_the_end: bool) {
+        let mut tail = tail;
+        for (place, events) in cut_into_blocks(events, at_the_end).into_iter().enumerate() {
+            let record = encode_events(self.record, prefix.location, events);
+            let first = events[0].key().id;
+            if place == 0 {
+                self.changes.replace(prefix.key(lower), record);
+            } else if tail.take_if(|tail| *tail == first).is_some() {
+                self.changes.replace(prefix.key(first), record);
+            } else {
+                self.changes.insert(prefix.key(first), record);
+            }
+        }
+        if let Some(tail) = tail {
+            self.changes.remove(prefix.key(tail));
+        }
+    }
+}
+
+/// Whether all that is new comes behind the stored events.
+fn is_at_the_end(stored: &[Event], edits: &[Edit<'_>]) -> bool {
+    let last = stored.last().map_or(0, |event| event.key().id);
+    edits.iter().all(|edit| edit.id > last || edit.event.is_none())
+}
+
+/// What changes do to the blocks of each prefix, ordered by prefix and id. The changes are ordered by prefix.
+fn edits_of<'a>(changes: &[EventChange<'a>]) -> Vec<Edit<'a>> {
+    let put = |change: &EventChange<'a>| Edit {
+        prefix: prefix_of(change),
+        id: change.after.key().id,
+        event: Some(change.after),
+    };
+    let take = |change: &EventChange<'a>| {
+        let prefix = BlockPrefix::of(change.before?);
+        (prefix != prefix_of(change)).then_some(Edit { prefix, id: change.after.key().id, event: None })
+    };
+    let mut edits = Vec::with_capacity(changes.len());
+    edits.extend(changes.iter().map(put));
+    edits.extend(changes.iter().filter_map(take));
+    edits.sort_by_key(|edit| (edit.prefix.order(), edit.id));
+    edits
+}
+
+/// The events of a block after edits; both are ordered by id.
+fn merge<'a>(block: &'a [Event], edits: &[Edit<'a>]) -> Vec<&'a Event> {
+    let mut merged = Vec::with_capacity(block.len() + edits.len());
+    let mut edits = edits.iter().peekable();
+    for event in block {
+        let id = event.key().id;
+        while let Some(edit) = edits.next_if(|edit| edit.id < id) {
+            merged.extend(edit.event);
+        }
+        match edits.next_if(|edit| edit.id == id) {
+            Some(edit) => merged.extend(edit.event),
+            None => merged.push(event),
+        }
+    }
+    merged.extend(edits.filter_map(|edit| edit.event));
+    merged
+}
+
+fn page_key(key: EventKey) -> PageKey {
+    PageKey { page: key.id >> 8, kind: key.kind as u8 }
+}
+
+fn low_byte(id: u64) -> u8 {
+    id.to_le_bytes()[0]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::collection::{btree_map, vec};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::events::{ChoiceId, Job, JobStatus};
+    use crate::store::{OpenOptions, Store};
+    use crate::time::Timestamp;
+
+    fn job(id: u64, (job_type, second): (u64, u64)) -> Event {
+        let job_type = ChoiceId::new(job_type).expect("in range");
+        let ended = Timestamp::from_micros(1_420_070_400_000_000 + second * 1_000_000);
+        Event::Job(Job { id, job_type, status: JobStatus::Completed, ended, error: None, last_modified: None })
+    }
+
+    /// Few homes and many events, so that blocks overflow; the ids rise from batch to batch, or come in any order.
+    fn any_batches() -> impl Strategy<Value = Vec<BTreeMap<u64, (u64, u64)>>> {
+        let content = (prop_oneof![9 => Just(1_u64), 1 => Just(2)], prop_oneof![9 => 0..9_u64, 1 => Just(100_000)]);
+        let sizes = prop_oneof![1..6_usize, 1..400_usize];
+        let rising = sizes.clone().prop_flat_map({
+            let content = content.clone();
+            move |size| vec((1..3_u64, content.clone()), size)
+        });
+        let rising = vec(rising, 1..12).prop_map(|batches| {
+            let mut next = 1_000;
+            let mut place = |(step, content)| {
+                next += step;
+                (next, content)
+            };
+            batches.into_iter().map(|batch| batch.into_iter().map(&mut place).collect()).collect()
+        });
+        let sizes = prop_oneof![0..1_usize, 1..4_usize, 1..60_usize];
+        let shuffled = vec(sizes.prop_flat_map(move |size| btree_map(1..2_000_u64, content.clone(), size)), 12);
+        (rising, shuffled).prop_map(|(rising, shuffled): (Vec<BTreeMap<_, _>>, Vec<_>)| {
+            let both = |(rising, mut shuffled): (_, BTreeMap<_, _>)| {
+                shuffled.extend(rising);
+                shuffled
+            };
+            rising.into_iter().zip(shuffled).map(both).collect()
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+
+        #[test]
+        fn what_was_stored_last_is_loaded_again(batches in any_batches()) {
+            let directory = tempfile::tempdir().expect("a temporary directory can be made");
+            let store = Store::open(directory.path(), OpenOptions::verified(1 << 20)).expect("the store opens");
+            let mut expected = BTreeMap::new();
+            for batch in batches {
+                let new: Vec<_> = batch.iter().map(|(&id, &content)| job(id, content)).collect();
+                let keys: Vec<_> = new.iter().map(Event::key).collect();
+                expected.extend(new.iter().map(|event| (event.key(), event.clone())));
+                store.write(|transaction| {
+                    let stored = transaction.events(&keys)?;
+                    let before = |event: &Event| stored.iter().find(|stored| stored.key() == event.key());
+                    let mut changes: Vec<_> = new.iter().map(|event| EventChange::new(before(event), event)).collect();
+                    transaction.replace_events(&mut changes)
+                }).expect("it is stored");
+                store.write(|transaction| {
+                    let keys: Vec<_> = expected.keys().copied().collect();
+                    let all: Vec<_> = expected.values().cloned().collect();
+                    assert_eq!(transaction.events(&keys)?, all);
+                    Ok(())
+                }).expect("it is read");
+                let day = expected.values().next().and_then(Event::partition).expect("it has ended").date;
+                let mut kept = Vec::new();
+                let snapshot = store.snapshot().expect("it is read");
+                snapshot.events(Some(day), |event| {
+                    kept.push(event.clone());
+                    Ok(())
+                }).expect("it is read");
+                kept.sort_by_key(Event::key);
+                let of_day = expected.values().filter(|event| event.partition().is_some_and(|home| home.date == day));
+                assert_eq!(kept, of_day.cloned().collect::<Vec<_>>());
+            }
+        }
+    }
+}

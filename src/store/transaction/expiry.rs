@@ -1,0 +1,150 @@
+//! Forgetting what is too old: events and rollups of days before those that are kept.
+//!
+//! A day is forgotten at once, in one small commit; its rows are removed in small steps, so that nobody waits for that. Its events are
+//! not loaded and its rollups not shown any more, unless the day is opened again (`worker::reopen`).
+
+use std::collections::BTreeSet;
+use std::ops::{ControlFlow, Range};
+
+use super::Transaction;
+use super::events::IndexEdit;
+use crate::catalog::CATALOG;
+use crate::events::{Event, EventKey};
+use crate::store::blocks::{decode_events, encode_events};
+use crate::store::error::StoreError;
+use crate::store::keys::{self, BlockKey, DayKey, TotalKey};
+use crate::store::location::BlockPrefix;
+use crate::store::retention::RetentionRecord;
+use crate::store::rows::{Changes, Key, Order, Table};
+use crate::store::snapshot::Kept;
+use crate::store::visit::visiting;
+use crate::time::Date;
+
+/// How far the events without a partition were looked through.
+#[derive(Debug, Clone, Copy)]
+pub struct UnendedCursor(BlockKey);
+
+impl Default for UnendedCursor {
+    /// At the beginning.
+    fn default() -> Self {
+        Self(BlockKey::UNPARTITIONED)
+    }
+}
+
+impl Transaction<'_> {
+    /// The first days that are kept.
+    pub fn kept(&self) -> Kept {
+        self.kept
+    }
+
+    /// From now on, older days are forgotten.
+    pub fn keep(&mut self, kept: Kept) {
+        self.numbers.push((keys::NUMBER_EVENTS_FROM, Some(kept.events_from.days().into())));
+        self.numbers.push((keys::NUMBER_ROLLUPS_FROM, Some(kept.rollups_from.days().into())));
+        self.are_rollups_hidden |= kept.rollups_from != self.kept.rollups_from;
+        self.kept = kept;
+    }
+
+    /// Records what is agreed.
+    pub fn record_retention(&mut self, record: &RetentionRecord) {
+        self.numbers.extend(record.numbers());
+    }
+
+    /// Leaves the database as an earlier version of the program does, which recorded nothing.
+    #[cfg(test)]
+    pub(crate) fn forget_record(&mut self) {
+        self.numbers.extend(RetentionRecord::nothing());
+    }
+
+    /// Removes blocks of forgotten events that ended before a date, at most so many; returns how many events these were.
+    pub fn remove_events(&mut self, before: Date, most: usize) -> Result<u64, StoreError> {
+        let end = before.min(self.kept.events_from);
+        let range = BlockKey::first_of(0).key()..BlockKey::first_of(end.days()).key();
+        Ok(self.remove_from_blocks(range, most, |_| true)?.0)
+    }
+
+    /// Removes events that ended before a date and never had a partition, from the next blocks, at most so many. They count nowhere,
+    /// so nothing tells that they were there. Returns how many events these were, and where to go on, if there is more.
+    pub fn remove_unpartitioned(
+        &mut self,
+        from: UnendedCursor,
+        before: Date,
+        most: usize,
+    ) -> Result<(u64, Option<UnendedCursor>), StoreError> {
+        let is_old = |event: &Event| event.ended().is_some_and(|ended| ended.date() < before);
+        let range = from.0.key()..BlockKey::first_of(0).key();
+        let (removed, next) = self.remove_from_blocks(range, most, is_old)?;
+        Ok((removed, next.map(UnendedCursor)))
+    }
+
+    /// Removes some of the events that are stored under a date; returns how many these were.
+    pub fn remove_events_of(&mut self, date: Date, keys: &BTreeSet<EventKey>) -> Result<u64, StoreError> {
+        let range = BlockKey::first_of(date.days()).key()..BlockKey::first_of(date.days() + 1).key();
+        Ok(self.remove_from_blocks(range, usize::MAX, |event| keys.contains(&event.key()))?.0)
+    }
+
+    /// Removes forgotten rollups of days before a date, at most so many; returns how many these were.
+    pub fn remove_rollups(&mut self, before: Date, most: usize) -> Result<u64, StoreError> {
+        let days = before.min(self.kept.rollups_from).days();
+        let mut removed =
+            self.remove_rows(Table::Rollups, DayKey::first_of(0).key()..DayKey::first_of(days).key(), most)?;
+        for metrics in CATALOG.iter().map(|metrics| metrics.id as u8) {
+            let total = |days| TotalKey { metrics, days }.key();
+            removed += self.remove_rows(Table::Totals, total(0)..total(days), most.saturating_sub(removed))?;
+        }
+        Ok(removed as u64)
+    }
+
+    /// Removes the events of the first blocks of a range that `is_forgotten`. Returns how many these were, and the key to go on
+    /// from, if there are more blocks.
+    fn remove_from_blocks(
+        &mut self,
+        range: Range<Key>,
+        most: usize,
+        is_forgotten: impl Fn(&Event) -> bool,
+    ) -> Result<(u64, Option<BlockKey>), StoreError> {
+        let (mut changes, mut edits) = (Changes::default(), Vec::new());
+        let (mut blocks, mut next) = (0, None);
+        let record = &mut self.record;
+        visiting(
+            |visit| self.rows.scan(Table::Blocks, range, Order::Ascending, visit),
+            |key, block| {
+                let key = BlockKey::read(key)?;
+                if blocks == most {
+                    next = Some(key);
+                    return Ok::<_, StoreError>(ControlFlow::Break(()));
+                }
+                blocks += 1;
+                let BlockPrefix { location, kind } = BlockPrefix::of_block(key)?;
+                let (forgotten, kept): (Vec<_>, Vec<_>) =
+                    decode_events(location, kind, block)?.into_iter().partition(&is_forgotten);
+                if kept.is_empty() {
+                    changes.remove(key.key());
+                } else if !forgotten.is_empty() {
+                    let kept: Vec<_> = kept.iter().collect();
+                    changes.replace(key.key(), encode_events(record, location, &kept));
+                }
+                edits.extend(forgotten.iter().map(|event| (event.key(), IndexEdit::Remove(location))));
+                Ok(ControlFlow::Continue(()))
+            },
+        )?;
+        edits.sort_unstable_by_key(|(key, _)| *key);
+        self.edit_index(&edits)?;
+        self.rows.write(&[(Table::Blocks, &changes)])?;
+        Ok((edits.len() as u64, next))
+    }
+
+    /// Removes the first rows of a range, and returns how many these were.
+    fn remove_rows(&mut self, table: Table, range: Range<Key>, most: usize) -> Result<usize, StoreError> {
+        let (mut changes, mut removed) = (Changes::default(), 0);
+        if most > 0 {
+            self.rows.scan(table, range, Order::Ascending, &mut |key, _| {
+                changes.remove(Key::new(key));
+                removed += 1;
+                if removed < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            })?;
+            self.rows.write(&[(table, &changes)])?;
+        }
+        Ok(removed)
+    }
+}

@@ -1,0 +1,105 @@
+//! Writing: one atomic change of the store while it is made.
+
+mod events;
+mod expiry;
+mod rollups;
+
+use std::sync::Arc;
+
+pub use expiry::UnendedCursor;
+
+use super::codec::{self, Record};
+use super::definitions::{RecentDefinitions, definition_key};
+use super::error::StoreError;
+use super::keys;
+use super::rows::{self, Changes, Database, Table};
+use super::snapshot::{Kept, STATE_NUMBERS, State};
+use crate::events::{Choice, Choices};
+
+/// One change of the store. It reads what it wrote, and nobody else does before it is committed. Dropping it changes nothing.
+pub struct Transaction<'db> {
+    rows: Box<dyn rows::Transaction + 'db>,
+    recent: &'db RecentDefinitions,
+    version: u64,
+    kept: Kept,
+    definitions: Arc<Choices>,
+    /// Definitions that are not written yet.
+    defined: Changes,
+    /// Rollups of choices that are not written yet, and those of all choices together.
+    rollups: Changes,
+    totals: Changes,
+    /// How many rollups were put.
+    rollups_put: u64,
+    /// Rollups were hidden.
+    are_rollups_hidden: bool,
+    /// Numbers to set.
+    numbers: Vec<(&'static str, Option<u64>)>,
+    /// Where values are packed.
+    record: Record,
+}
+
+impl<'db> Transaction<'db> {
+    pub(super) fn begin(database: &'db dyn Database, recent: &'db RecentDefinitions) -> Result<Self, StoreError> {
+        let (rows, numbers) = database.begin(&STATE_NUMBERS)?;
+        let State { version, defined_by, kept } = State::read(&numbers)?;
+        let definitions = recent.get(defined_by, || super::definitions::read(&*rows))?;
+        Ok(Self {
+            rows,
+            recent,
+            version,
+            kept,
+            definitions,
+            defined: Changes::default(),
+            rollups: Changes::default(),
+            totals: Changes::default(),
+            rollups_put: 0,
+            are_rollups_hidden: false,
+            numbers: Vec::new(),
+            record: Record::default(),
+        })
+    }
+
+    /// The rows as they are now, but for those that are not written yet.
+    pub(super) fn rows(&self) -> &dyn rows::Read {
+        &*self.rows
+    }
+
+    /// The definitions as they are stored now.
+    pub fn definitions(&self) -> &Arc<Choices> {
+        &self.definitions
+    }
+
+    /// Stores definitions; each replaces an earlier one of the same choice.
+    pub fn define(&mut self, choices: &[&Choice]) {
+        for &choice in choices {
+            let value = match choice {
+                Choice::JobType(job_type) => codec::encode_definition(&mut self.record, job_type),
+                Choice::Strike(strike) => codec::encode_definition(&mut self.record, strike),
+                Choice::Error(error) => codec::encode_definition(&mut self.record, error),
+            };
+            self.defined.replace(definition_key(choice).key(), value);
+            Arc::make_mut(&mut self.definitions).define(choice.clone());
+        }
+    }
+
+    /// Commits the change, durably.
+    pub fn commit(mut self) -> Result<(), StoreError> {
+        let are_defined = !self.defined.is_empty();
+        let mut definitions = None;
+        if self.rollups_put > 0 || self.are_rollups_hidden || are_defined {
+            let version = self.version + 1;
+            self.numbers.push((keys::NUMBER_VERSION, Some(version)));
+            if are_defined {
+                self.numbers.push((keys::NUMBER_DEFINITIONS, Some(version)));
+                definitions = Some((version, self.definitions));
+            }
+        }
+        for changes in [&mut self.defined, &mut self.rollups, &mut self.totals] {
+            changes.sort();
+        }
+        let changes =
+            [(Table::Definitions, &self.defined), (Table::Rollups, &self.rollups), (Table::Totals, &self.totals)];
+        let rows = self.rows;
+        self.recent.commit(definitions, || Ok(rows.commit(&changes, &self.numbers)?))
+    }
+}

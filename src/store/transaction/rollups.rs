@@ -1,0 +1,106 @@
+//! Rollups in a transaction: a row for each day of a choice, and for each day of all choices together.
+//!
+//! Not here: what the bytes of a row mean (`rollup_rows`), what a change does to a rollup (`ledger`).
+
+use std::ops::ControlFlow;
+
+use super::Transaction;
+use crate::catalog::MetricsTypeId;
+use crate::rollup::{Rollup, RollupKey, Scope};
+use crate::store::error::StoreError;
+use crate::store::keys::{DayKey, TotalKey};
+use crate::store::rollup_rows::{decode_rollup, encode_rollup};
+use crate::store::rows::{Changes, Key, Table};
+use crate::store::visit::visiting;
+use crate::time::Date;
+
+/// The rollups of some keys as they are stored, in the same order; `None` where nothing is counted.
+type StoredRollups = Vec<Option<Rollup>>;
+
+impl Transaction<'_> {
+    /// The rollups of choices on some days, which must be ascending by date, then choice, then metrics type.
+    pub fn rollups(&mut self, keys: &[RollupKey]) -> Result<StoredRollups, StoreError> {
+        self.write_rollups()?;
+        let keys: Vec<_> = keys.iter().map(|&key| row_key(key)).collect();
+        self.get_rollups(Table::Rollups, &keys)
+    }
+
+    /// The rollups of all choices together on some days, which must be ascending by metrics type, then date.
+    pub fn totals(&mut self, days: &[(MetricsTypeId, Date)]) -> Result<StoredRollups, StoreError> {
+        self.write_rollups()?;
+        let keys: Vec<_> = days.iter().map(|&(metrics, date)| total_key(metrics, date)).collect();
+        self.get_rollups(Table::Totals, &keys)
+    }
+
+    fn get_rollups(&self, table: Table, keys: &[Key]) -> Result<StoredRollups, StoreError> {
+        let mut found = Vec::with_capacity(keys.len());
+        visiting(
+            |visit| self.rows.get(table, keys, visit),
+            |key, row| {
+                while keys[found.len()].as_bytes() != key {
+                    found.push(None);
+                }
+                found.push(Some(decode_rollup(row)?));
+                Ok::<_, StoreError>(ControlFlow::Continue(()))
+            },
+        )?;
+        found.resize_with(keys.len(), || None);
+        Ok(found)
+    }
+
+    /// Stores a rollup where none is stored.
+    pub fn insert_rollup(&mut self, key: RollupKey, rollup: &Rollup) {
+        self.put_rollup(key, rollup, Changes::insert);
+    }
+
+    /// Stores a rollup in the place of another; an empty one takes its row away.
+    pub fn replace_rollup(&mut self, key: RollupKey, rollup: &Rollup) {
+        self.put_rollup(key, rollup, Changes::replace);
+    }
+
+    fn put_rollup(&mut self, key: RollupKey, rollup: &Rollup, put: fn(&mut Changes, Key, &[u8])) {
+        self.rollups_put += 1;
+        let changes = if key.scope == Scope::All { &mut self.totals } else { &mut self.rollups };
+        if rollup.is_empty() {
+            changes.remove(row_key(key));
+        } else {
+            put(changes, row_key(key), encode_rollup(&mut self.record, rollup));
+        }
+    }
+
+    /// How many rollups were stored or taken away.
+    pub fn rollups_put(&self) -> u64 {
+        self.rollups_put
+    }
+
+    /// Writes the rollups that are not written yet, so that reads see them.
+    pub(in crate::store) fn write_rollups(&mut self) -> Result<(), StoreError> {
+        for changes in [&mut self.rollups, &mut self.totals] {
+            changes.sort();
+        }
+        if !self.rollups.is_empty() || !self.totals.is_empty() {
+            self.rows.write(&[(Table::Rollups, &self.rollups), (Table::Totals, &self.totals)])?;
+            self.rollups.clear();
+            self.totals.clear();
+        }
+        Ok(())
+    }
+
+    /// Stores bytes that are no rollup.
+    #[cfg(test)]
+    pub(crate) fn put_damaged_rollup(&mut self, key: RollupKey) {
+        let changes = if key.scope == Scope::All { &mut self.totals } else { &mut self.rollups };
+        changes.replace(row_key(key), b"no");
+    }
+}
+
+fn row_key(RollupKey { date, metrics, scope }: RollupKey) -> Key {
+    match scope {
+        Scope::All => total_key(metrics, date),
+        Scope::Choice(choice) => DayKey { days: date.days(), choice: choice.get(), metrics: metrics as u8 }.key(),
+    }
+}
+
+fn total_key(metrics: MetricsTypeId, date: Date) -> Key {
+    TotalKey { metrics: metrics as u8, days: date.days() }.key()
+}
