@@ -108,10 +108,23 @@ impl Contribution {
 impl Event {
     /// What it adds, at most once for each metrics type that counts it.
     pub fn contributions(&self) -> [Option<Contribution>; 2] {
+        [self.own_contribution(), self.error_contribution()]
+    }
+
+    /// What it adds to the partition that it is kept in.
+    pub fn own_contribution(&self) -> Option<Contribution> {
         match self {
-            Self::Job(job) => [job.contribution(), None],
-            Self::JobExecution(execution) => [execution.times(), execution.failure()],
-            Self::Ingest(ingest) => [ingest.contribution(), None],
+            Self::Job(job) => job.contribution(),
+            Self::JobExecution(execution) => execution.times(),
+            Self::Ingest(ingest) => ingest.contribution(),
+        }
+    }
+
+    /// What it adds to a partition of `errors`.
+    pub fn error_contribution(&self) -> Option<Contribution> {
+        match self {
+            Self::JobExecution(execution) => execution.failure(),
+            Self::Job(_) | Self::Ingest(_) => None,
         }
     }
 

@@ -1,6 +1,7 @@
 //! What changed events do to the rollups of their partitions.
 
 use std::iter::Peekable;
+use std::slice::Iter;
 use std::vec::IntoIter;
 
 use crate::events::{Contribution, Event, EventChange, Partition};
@@ -18,6 +19,20 @@ pub struct RollupDelta {
 }
 
 impl RollupDelta {
+    fn remove(&mut self, contribution: &Contribution, id: u64) {
+        self.removed.hour_mut(contribution.hour).fold(contribution);
+        self.near = id;
+    }
+
+    fn add(&mut self, contribution: &Contribution) {
+        self.added.hour_mut(contribution.hour).fold(contribution);
+    }
+
+    /// Whether nothing changes.
+    pub fn is_empty(&self) -> bool {
+        self.removed.is_empty() && self.added.is_empty()
+    }
+
     /// Adds what another delta takes out and adds.
     pub fn merge(&mut self, other: &Self) {
         self.removed.merge(&other.removed);
@@ -41,81 +56,108 @@ impl RollupDelta {
     }
 }
 
-/// One contribution that goes or comes.
-#[derive(Debug, Clone, Copy)]
-struct Move {
-    /// Orders as the rollups of partitions are stored.
-    order: u128,
-    /// The place of the change.
-    change: usize,
-    is_added: bool,
-    /// The place of the contribution among those of its event.
-    place: usize,
+/// What changes do to the rollup of each partition, in the order of date, choice and metrics type.
+#[derive(Debug)]
+pub struct Deltas<'c> {
+    /// Nearly all contributions are to the partition in which their event is kept, and so in order already.
+    own: Peekable<Iter<'c, EventChange<'c>>>,
+    elsewhere: Peekable<IntoIter<Move>>,
 }
 
-/// What changes do to the rollup of each partition, in the order of date, choice and metrics type. The changes are in the
-/// order of their partitions.
-pub fn deltas<'c>(changes: &'c [EventChange<'c>]) -> impl Iterator<Item = (Partition, RollupDelta)> + 'c {
-    // Nearly all moves are in the partition in which their event is kept, and so in order already.
-    let (mut own, mut others) = (Vec::with_capacity(changes.len()), Vec::new());
-    for (change, &EventChange { before, after, partition }) in changes.iter().enumerate() {
-        let removed = before.map_or([None; 2], Event::contributions);
-        let added = after.contributions();
-        if removed == added {
-            continue;
-        }
-        for (contributions, is_added) in [(&removed, false), (&added, true)] {
-            for (place, contribution) in contributions.iter().enumerate() {
-                if let Some(contribution) = contribution {
-                    let is_own = partition == Some(contribution.partition);
-                    let moves = if is_own { &mut own } else { &mut others };
-                    moves.push(Move { order: order(contribution.partition), change, is_added, place });
-                }
+impl<'c> Deltas<'c> {
+    /// What these changes do, which are in the order of their partitions.
+    pub fn new(changes: &'c [EventChange<'c>]) -> Self {
+        let mut elsewhere = Vec::new();
+        for change in changes {
+            let mut add = |contribution: Option<Contribution>, is_added| {
+                elsewhere.extend(contribution.map(|contribution| Move {
+                    contribution,
+                    id: change.after.key().id,
+                    is_added,
+                }));
+            };
+            let removed = change.before.and_then(Event::error_contribution);
+            let added = change.after.error_contribution();
+            if removed != added {
+                add(removed, false);
+                add(added, true);
+            }
+            if !is_kept_in_place(change) {
+                add(change.before.and_then(Event::own_contribution), false);
             }
         }
+        elsewhere.sort_by_key(|moved| order(moved.contribution.partition));
+        Self { own: changes.iter().peekable(), elsewhere: elsewhere.into_iter().peekable() }
     }
-    for moves in [&mut own, &mut others] {
-        if !moves.is_sorted_by_key(|next| next.order) {
-            moves.sort_by_key(|next| next.order);
-        }
+
+    /// The partitions of which something may change, in the same order.
+    pub fn partitions(&self) -> Vec<Partition> {
+        let own = self.own.clone().filter_map(|change| change.partition);
+        let elsewhere = self.elsewhere.clone().map(|moved| moved.contribution.partition);
+        let mut partitions: Vec<_> = own.chain(elsewhere).collect();
+        partitions.dedup();
+        partitions.sort_by_key(|partition| order(*partition));
+        partitions.dedup();
+        partitions
     }
-    Deltas { changes, own: own.into_iter().peekable(), others: others.into_iter().peekable() }
 }
 
-struct Deltas<'c> {
-    changes: &'c [EventChange<'c>],
-    own: Peekable<IntoIter<Move>>,
-    others: Peekable<IntoIter<Move>>,
+/// A contribution to another partition than the one that its event is kept in from now on.
+#[derive(Debug, Clone, Copy)]
+struct Move {
+    contribution: Contribution,
+    /// The event's id.
+    id: u64,
+    is_added: bool,
+}
+
+/// Whether an event is kept in the same partition as before.
+fn is_kept_in_place(change: &EventChange<'_>) -> bool {
+    change.before.is_none_or(|before| before.partition() == change.partition)
 }
 
 impl Iterator for Deltas<'_> {
     type Item = (Partition, RollupDelta);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let order = [self.own.peek(), self.others.peek()].into_iter().flatten().map(|next| next.order).min()?;
-        let (mut delta, mut partition) = (RollupDelta::default(), None);
-        for moves in [&mut self.own, &mut self.others] {
-            while let Some(next) = moves.next_if(|next| next.order == order) {
-                let change = &self.changes[next.change];
-                let contribution = next.contribution(change);
-                partition = Some(contribution.partition);
-                if next.is_added {
-                    delta.added.hour_mut(contribution.hour).fold(&contribution);
-                } else {
-                    delta.removed.hour_mut(contribution.hour).fold(&contribution);
-                    delta.near = change.after.key().id;
-                }
+        loop {
+            // Events without a partition count nowhere.
+            while self.own.next_if(|change| change.partition.is_none()).is_some() {}
+            let own = self.own.peek().and_then(|change| change.partition);
+            let elsewhere = self.elsewhere.peek().map(|moved| moved.contribution.partition);
+            let partition = own.into_iter().chain(elsewhere).min_by_key(|partition| order(*partition))?;
+            let delta = self.delta_of(partition);
+            if !delta.is_empty() {
+                return Some((partition, delta));
             }
         }
-        Some((partition.expect("there is a move of that order"), delta))
     }
 }
 
-impl Move {
-    fn contribution(&self, change: &EventChange<'_>) -> Contribution {
-        let event = if self.is_added { Some(change.after) } else { change.before };
-        let contributions = event.expect("something goes only if something was stored").contributions();
-        contributions[self.place].expect("it was there before")
+impl Deltas<'_> {
+    /// What the next changes do to a partition.
+    fn delta_of(&mut self, partition: Partition) -> RollupDelta {
+        let mut delta = RollupDelta::default();
+        while let Some(change) = self.own.next_if(|change| change.partition == Some(partition)) {
+            let before = change.before.filter(|_| is_kept_in_place(change));
+            let (removed, added) = (before.and_then(Event::own_contribution), change.after.own_contribution());
+            if removed != added {
+                if let Some(removed) = &removed {
+                    delta.remove(removed, change.after.key().id);
+                }
+                if let Some(added) = &added {
+                    delta.add(added);
+                }
+            }
+        }
+        while let Some(moved) = self.elsewhere.next_if(|moved| moved.contribution.partition == partition) {
+            if moved.is_added {
+                delta.add(&moved.contribution);
+            } else {
+                delta.remove(&moved.contribution, moved.id);
+            }
+        }
+        delta
     }
 }
 

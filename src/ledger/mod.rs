@@ -5,7 +5,7 @@
 //! 1. [`Posted::resolve_definitions`] and [`Posted::resolve_events`]: which objects hold, given what is stored. Objects apply in the
 //!    order of the requests. Only the state that a key has at the end is stored, and only the difference between what stood before
 //!    and what stands then moves a rollup: that is why a retried request never counts twice.
-//! 2. [`deltas`]: what the changed events take out of the rollup of each partition, and what they add to it.
+//! 2. [`Deltas`]: what the changed events take out of the rollup of each partition, and what they add to it.
 //! 3. [`RollupDelta::apply_to`]: the rollup after that. Counts and sums are subtracted exactly. Which extremes may have gone is
 //!    returned; they have to be found again among what remains.
 //!
@@ -14,5 +14,5 @@
 mod delta;
 mod resolve;
 
-pub use delta::{RollupDelta, deltas};
+pub use delta::{Deltas, RollupDelta};
 pub use resolve::{Outcomes, Posted, Receipt};

@@ -102,6 +102,10 @@ impl Rollup {
         let place = self.place(hour);
         if !self.has(hour) {
             self.hours |= 1 << hour;
+            // Most rollups of a commit have a single hour, and aggregates are large.
+            if self.aggregates.is_empty() {
+                self.aggregates.reserve_exact(1);
+            }
             self.aggregates.insert(place, Aggregate::default());
         }
         &mut self.aggregates[place]

@@ -12,13 +12,13 @@ use super::rebuild::Journal;
 use crate::catalog::MetricsTypeId;
 use crate::events::contribution::DISTRIBUTIONS;
 use crate::events::{Event, EventChange, Object, Partition};
-use crate::ledger::{Outcomes, Posted, RollupDelta, deltas};
+use crate::ledger::{Deltas, Outcomes, Posted, RollupDelta};
 use crate::rollup::{Aggregate, LostExtremes, Ranges, Rollup, RollupKey, Scope};
 use crate::store::{Corrupt, StoreError, Transaction};
 use crate::time::Date;
 
-/// How many rollups are read, changed and written at once: some megabytes.
-const ROLLUPS_AT_ONCE: usize = 2_048;
+/// How many rollups are read at once: some megabytes.
+const ROLLUPS_AT_ONCE: usize = 8_192;
 
 /// What storing some requests did.
 #[derive(Debug)]
@@ -125,31 +125,32 @@ impl Folding<'_> {
         changes: &[EventChange<'_>],
     ) -> Result<Totals, StoreError> {
         let mut totals = Totals::new();
-        let mut deltas = deltas(changes);
-        loop {
-            let deltas: Vec<_> = deltas.by_ref().take(ROLLUPS_AT_ONCE).collect();
-            if deltas.is_empty() {
-                return Ok(totals);
-            }
-            let keys: Vec<_> = deltas.iter().map(|(partition, _)| partition.rollup()).collect();
+        let deltas = Deltas::new(changes);
+        let partitions = deltas.partitions();
+        let mut deltas = deltas.peekable();
+        for partitions in partitions.chunks(ROLLUPS_AT_ONCE) {
+            let keys: Vec<_> = partitions.iter().map(|partition| partition.rollup()).collect();
             let stored = transaction.rollups(&keys)?;
-            for ((partition, delta), stored) in deltas.into_iter().zip(stored) {
+            for (&partition, stored) in partitions.iter().zip(stored.iter()) {
+                let Some((_, delta)) = deltas.next_if(|(next, _)| *next == partition) else { continue };
+                let stored = stored?;
                 totals.entry((partition.metrics, partition.date)).or_default().merge(&delta);
                 let observer = Observer::new(partition, stored.as_ref(), &delta, self.extremes);
                 let rollup = self.fold(transaction, partition.rollup(), stored, delta)?;
                 observer.replace(&rollup, self.extremes);
             }
         }
+        Ok(totals)
     }
 
     /// Folds what changed into the rollups of all choices together. Those of choices are stored by now.
     fn fold_totals(&mut self, transaction: &mut Transaction<'_>, totals: Totals) -> Result<(), StoreError> {
         let days: Vec<_> = totals.keys().copied().collect();
         let stored = transaction.totals(&days)?;
-        for (((metrics, date), delta), stored) in totals.into_iter().zip(stored) {
+        for (((metrics, date), delta), stored) in totals.into_iter().zip(stored.iter()) {
             let key = RollupKey { metrics, scope: Scope::All, date };
             // Choices are no events: nothing is near.
-            self.fold(transaction, key, stored, RollupDelta { near: 0, ..delta })?;
+            self.fold(transaction, key, stored?, RollupDelta { near: 0, ..delta })?;
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 //!
 //! Not here: what the bytes of a row mean (`rollup_rows`), what a change does to a rollup (`ledger`).
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
 use super::Transaction;
 use crate::catalog::MetricsTypeId;
@@ -11,11 +11,22 @@ use crate::store::error::StoreError;
 use crate::store::keys::{DayKey, TotalKey};
 use crate::store::rollup_rows::{decode_rollup, encode_rollup};
 use crate::store::rows::{Changes, Key, Table};
-use crate::store::visit::visiting;
 use crate::time::Date;
 
-/// The rollups of some keys as they are stored, in the same order; `None` where nothing is counted.
-type StoredRollups = Vec<Option<Rollup>>;
+/// The rollups of some keys as they are stored, in the same order. They stay packed until each is needed: unpacked, the rollups of
+/// a commit are too many for the caches of a processor.
+pub struct StoredRollups {
+    bytes: Vec<u8>,
+    rows: Vec<Option<Range<usize>>>,
+}
+
+impl StoredRollups {
+    /// The rollups, each `None` if nothing is counted there.
+    pub fn iter(&self) -> impl Iterator<Item = Result<Option<Rollup>, StoreError>> {
+        let row = |row: &Option<Range<usize>>| row.clone().map(|row| decode_rollup(&self.bytes[row])).transpose();
+        self.rows.iter().map(move |found| Ok(row(found)?))
+    }
+}
 
 impl Transaction<'_> {
     /// The rollups of choices on some days, which must be ascending by date, then choice, then metrics type.
@@ -33,19 +44,18 @@ impl Transaction<'_> {
     }
 
     fn get_rollups(&self, table: Table, keys: &[Key]) -> Result<StoredRollups, StoreError> {
-        let mut found = Vec::with_capacity(keys.len());
-        visiting(
-            |visit| self.rows.get(table, keys, visit),
-            |key, row| {
-                while keys[found.len()].as_bytes() != key {
-                    found.push(None);
-                }
-                found.push(Some(decode_rollup(row)?));
-                Ok::<_, StoreError>(ControlFlow::Continue(()))
-            },
-        )?;
-        found.resize_with(keys.len(), || None);
-        Ok(found)
+        let (mut bytes, mut rows) = (Vec::new(), Vec::with_capacity(keys.len()));
+        self.rows.get(table, keys, &mut |key, row| {
+            while keys[rows.len()].as_bytes() != key {
+                rows.push(None);
+            }
+            let start = bytes.len();
+            bytes.extend_from_slice(row);
+            rows.push(Some(start..bytes.len()));
+            ControlFlow::Continue(())
+        })?;
+        rows.resize(keys.len(), None);
+        Ok(StoredRollups { bytes, rows })
     }
 
     /// Stores a rollup where none is stored.

@@ -4,7 +4,7 @@ use std::ops::{Bound, Range};
 use std::sync::Arc;
 
 use parking_lot::RwLockReadGuard;
-use redb::{ReadTransaction, ReadableTable, Table as WritableTable, WriteTransaction};
+use redb::{Cursor, ReadTransaction, ReadableTable, Table as WritableTable, WriteTransaction};
 
 use super::panics::Guard;
 use super::tables::{NUMBERS, with_table};
@@ -126,26 +126,32 @@ where
     debug_assert!(floors.is_sorted_by_key(|floor| (floor.first, floor.last)), "floors are ascending");
     // In the order of time, most that is looked for is new: nothing is stored behind the last row.
     let Some(last_row) = rows.last()?.map(|(key, _)| Key::new(key.value())) else { return Ok(()) };
-    // The row that was visited last, and the key of the row behind it, once somebody asks.
-    let mut visited: Option<(Key, Option<Option<Key>>)> = None;
+    // The row that was visited last, the gap behind it, and the key of the row behind that, once somebody asks.
+    let mut visited: Option<(Key, Cursor<'_, K, &[u8]>, Option<Option<Key>>)> = None;
     for floor in floors {
         if floor.first > last_row {
             break;
         }
-        if let Some((row, next)) = visited.as_mut().filter(|(row, _)| *row >= floor.first) {
+        if let Some((row, gap, next)) = &mut visited
+            && *row >= floor.first
+        {
             if next.is_none() {
-                let behind = (Bound::Excluded(row.as_bytes()), Bound::Unbounded::<&[u8]>);
-                *next = Some(rows.range::<&[u8]>(behind)?.next().transpose()?.map(|(key, _)| Key::new(key.value())));
+                *next = Some(gap.peek_next()?.map(|(key, _)| Key::new(key.value())));
             }
             if next.flatten().is_none_or(|next| next > floor.last) {
                 continue;
             }
         }
-        let found = rows.range::<&[u8]>(floor.first.as_bytes()..=floor.last.as_bytes())?.next_back().transpose()?;
-        if let Some((key, value)) = found {
-            visited = Some((Key::new(key.value()), None));
-            if visit(key.value(), value.value()).is_break() {
-                break;
+        // One descent finds both neighbours; a range would take one for each of its ends.
+        let mut gap = rows.upper_bound(Bound::Included(floor.last.as_bytes()))?;
+        if let Some((key, value)) = gap.peek_prev()? {
+            let row = Key::new(key.value());
+            if row >= floor.first {
+                let is_done = visit(key.value(), value.value()).is_break();
+                visited = Some((row, gap, None));
+                if is_done {
+                    break;
+                }
             }
         }
     }
