@@ -4,6 +4,7 @@
 //!
 //! Not here: how a request carries a token (`api`), which request needs which scope (the handlers).
 
+use crate::vocabulary::string_enum;
 use std::fmt;
 use std::fmt::Write as _;
 use std::str::FromStr;
@@ -11,9 +12,7 @@ use std::str::FromStr;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::events::named;
-
-named! {
+string_enum! {
     /// What a token may be good for. None implies another.
     #[derive(clap::ValueEnum)]
     pub Scope {

@@ -25,7 +25,7 @@ use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::access::Access;
-use crate::api::{self, Answers, Connection, Exports, Rebuilds, State, WriteGuard};
+use crate::api::{self, Connection, Exports, Rebuilds, ResponseCache, State, WriteGuard};
 use crate::config::{Config, RetentionConfig, WebOrigin};
 use crate::dashboard;
 use crate::descriptors;
@@ -139,7 +139,7 @@ impl App {
             write_guard,
             store: Arc::clone(&store),
             queue: Arc::clone(&queue),
-            answers: Answers::new(
+            responses: ResponseCache::new(
                 config.api.answer_bytes,
                 config.api.answer_cache_bytes,
                 workers,

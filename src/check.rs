@@ -173,11 +173,11 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::catalog::MetricsTypeId;
     use crate::events::request::Draft;
-    use crate::events::{ChoiceId, Choices, wire};
+    use crate::events::{Choices, wire};
     use crate::rollup::Rollup;
     use crate::store::OpenOptions;
+    use crate::vocabulary::{ChoiceId, MetricsTypeId};
     use crate::worker::commit;
 
     const EVENTS: &str = r#"

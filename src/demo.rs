@@ -5,11 +5,9 @@ use anyhow::Context;
 use fastrand::Rng;
 use tokio::sync::oneshot;
 
-use crate::events::{
-    Choice, ChoiceId, ErrorCategory, ErrorDefinition, Event, ExecutionStatus, Ingest, IngestStatus, Job, JobExecution,
-    JobStatus, JobType, Object, Strike, Task, TaskType,
-};
+use crate::events::{Choice, ErrorDefinition, Event, Ingest, Job, JobExecution, JobType, Object, Strike, Task};
 use crate::time::Timestamp;
+use crate::vocabulary::{ChoiceId, ErrorCategory, ExecutionStatus, IngestStatus, JobStatus, TaskType};
 use crate::worker::{Queue, Request};
 
 /// How many days back the samples begin.

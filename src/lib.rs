@@ -20,6 +20,7 @@
 //! - [`events`]: what clients post, and what it contributes
 //! - [`catalog`]: metrics types, groups, columns, filters
 //! - [`time`]: instants, days, ranges, the clock
+//! - [`vocabulary`]: words that several layers share: ids, kinds, statuses, categories
 
 pub mod access;
 mod api;
@@ -51,4 +52,5 @@ pub mod store;
 mod supervision;
 pub mod telemetry;
 pub mod time;
+pub mod vocabulary;
 pub mod worker;

@@ -241,3 +241,13 @@ impl Write for Line {
         Ok(())
     }
 }
+
+/// An id for a request that has chosen none.
+pub(crate) fn new_request_id() -> String {
+    format!("{:016x}", fastrand::u64(..))
+}
+
+/// Milliseconds, to the microsecond.
+pub(crate) fn milliseconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e6).round() / 1e3
+}

@@ -7,12 +7,12 @@ use serde::Serialize;
 use tokio::sync::{Semaphore, oneshot};
 use utoipa::ToSchema;
 
-use super::openapi::TypeName;
+use super::openapi::names::TypeName;
 use super::{ApiError, State};
 use crate::access;
-use crate::events::ChoiceId;
 use crate::rollup::{RollupKey, Scope};
 use crate::time::Date;
+use crate::vocabulary::ChoiceId;
 use crate::worker::{Order, WriteFailed};
 
 /// The most differences that are listed.
@@ -57,8 +57,8 @@ pub(super) struct Difference {
     /// The day.
     #[schema(value_type = Date)]
     date: String,
-    /// The hours that differed.
-    #[schema(min_items = 1, max_items = 24)]
+    /// The hours that differed; none if it could not be read and nothing should be there.
+    #[schema(max_items = 24)]
     hours: Vec<u8>,
 }
 

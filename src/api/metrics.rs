@@ -41,17 +41,17 @@ fn readings(state: &State) -> Vec<Reading> {
         Reading {
             name: "answer_bytes",
             help: "Memory that answers about metrics hold, kept or on their way.",
-            value: state.answers.bytes() as f64,
+            value: state.responses.bytes() as f64,
         },
         Reading {
             name: "answer_limit_bytes",
             help: "How much memory they may hold.",
-            value: state.answers.limit_bytes() as f64,
+            value: state.responses.limit_bytes() as f64,
         },
         Reading {
             name: "answers_cached",
             help: "Answers that are kept for the next who asks the same.",
-            value: state.answers.kept() as f64,
+            value: state.responses.len() as f64,
         },
     ];
     let retention = state.retention.settings();

@@ -7,7 +7,7 @@
 
 mod admin;
 mod answer;
-mod answers;
+mod compute_budget;
 mod connection;
 mod cors;
 mod error;
@@ -23,6 +23,7 @@ mod openapi;
 mod origin;
 mod page;
 mod params;
+mod response_cache;
 mod v6;
 mod work;
 
@@ -50,7 +51,6 @@ use crate::worker::{Queue, Readiness};
 
 pub(crate) use admin::Rebuilds;
 pub(crate) use answer::{Content, answer};
-pub(crate) use answers::Answers;
 pub(crate) use connection::Connection;
 pub(crate) use cors::cors;
 pub(crate) use error::ApiError;
@@ -60,6 +60,8 @@ pub(crate) use observe::observe;
 pub(crate) use openapi::DOCUMENT;
 pub(crate) use origin::WriteGuard;
 use params::{Known, Params};
+pub(crate) use response_cache::ResponseCache;
+use v6::ReadQuery;
 
 /// How long a request waits for a database to be open, at the start or after a failure.
 const REOPEN_PATIENCE: Duration = Duration::from_secs(5);
@@ -74,7 +76,7 @@ pub(crate) struct State {
     pub(crate) write_guard: WriteGuard,
     pub(crate) store: Arc<Store>,
     pub(crate) queue: Arc<Queue>,
-    pub(crate) answers: Answers,
+    pub(crate) responses: ResponseCache<ReadQuery>,
     pub(crate) readiness: Arc<Readiness>,
     pub(crate) figures: Arc<Figures>,
     pub(crate) clock: Clock,

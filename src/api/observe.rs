@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -21,7 +21,7 @@ use super::params::{IGNORED_PARAMETERS, ignored};
 use super::{ApiError, State, known_parameters, masking, route_of};
 use crate::access::Access;
 use crate::config::LogLevel;
-use crate::telemetry::{RequestLine, is_said, say_request};
+use crate::telemetry::{RequestLine, is_said, milliseconds, new_request_id, say_request};
 
 /// Tells requests apart, in the log and for whoever asks about one. A client may choose it.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -118,7 +118,7 @@ struct Line {
 impl Line {
     fn of(request: &ServiceRequest, state: Data<State>) -> Self {
         let chosen = request.headers().get(&REQUEST_ID).filter(|id| is_fit(id, &state.access));
-        let new = || HeaderValue::try_from(new_id()).expect("digits make a header");
+        let new = || HeaderValue::try_from(new_request_id()).expect("digits make a header");
         let phase = request.conn_data::<Phase>().cloned();
         let may_expect = request.version() >= Version::HTTP_11 && has_body(request.headers());
         if let Some(phase) = &phase {
@@ -147,11 +147,6 @@ fn has_body(headers: &HeaderMap) -> bool {
     let is_empty = |length: &HeaderValue| length.as_bytes() == b"0";
     headers.contains_key(header::TRANSFER_ENCODING)
         || headers.get(header::CONTENT_LENGTH).is_some_and(|length| !is_empty(length))
-}
-
-/// An id for a request that has chosen none.
-pub(super) fn new_id() -> String {
-    format!("{:016x}", fastrand::u64(..))
 }
 
 /// Whether a request may have that id: it is logged.
@@ -190,11 +185,6 @@ impl Drop for Line {
             },
         );
     }
-}
-
-/// Milliseconds, to the microsecond.
-pub(super) fn milliseconds(time: Duration) -> f64 {
-    (time.as_secs_f64() * 1e6).round() / 1e3
 }
 
 /// The body of an answer, whose line in the log is written when it is over.

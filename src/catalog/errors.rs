@@ -1,6 +1,7 @@
 //! `errors`: how often executions ended with each built-in error.
 
-use super::{Group, Measure, MetricsType, MetricsTypeId};
+use super::{Group, Measure, MetricsType};
+use crate::vocabulary::MetricsTypeId;
 
 pub(super) fn metrics_type() -> MetricsType {
     MetricsType::new(

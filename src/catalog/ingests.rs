@@ -1,7 +1,7 @@
 //! `ingests`: how the ingests of each strike ended, how large the files were and how long they took.
 
-use super::{Group, Measure, MetricsType, MetricsTypeId, Units};
-use crate::events::{IngestCount, IngestObservation};
+use super::{Group, Measure, MetricsType, Units};
+use crate::vocabulary::{IngestCount, IngestObservation, MetricsTypeId};
 
 pub(super) fn metrics_type() -> MetricsType {
     MetricsType::new(MetricsTypeId::Ingests, "ingests", "Ingests", "Metrics for ingested files grouped by strike.")

@@ -1,7 +1,7 @@
 //! `job-types`: how jobs ended, and where the time of completed executions went.
 
-use super::{Group, Measure, MetricsType, MetricsTypeId, Units};
-use crate::events::{ErrorCategory, JobCount, JobTime};
+use super::{Group, Measure, MetricsType, Units};
+use crate::vocabulary::{ErrorCategory, JobCount, JobTime, MetricsTypeId};
 
 pub(super) fn metrics_type() -> MetricsType {
     let time = |metrics_type: MetricsType, time: JobTime, name, title, observed: &str| {

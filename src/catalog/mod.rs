@@ -9,23 +9,10 @@ mod errors;
 mod ingests;
 mod job_types;
 
+use crate::vocabulary::{ErrorCategory, MetricsTypeId};
 use std::hash::{Hash, Hasher};
 use std::ptr;
 use std::sync::LazyLock;
-
-use crate::events::ErrorCategory;
-
-/// The metrics types; the number is how the store names the type.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u8)]
-pub enum MetricsTypeId {
-    /// `job-types`.
-    JobTypes = 1,
-    /// `ingests`.
-    Ingests = 2,
-    /// `errors`.
-    Errors = 3,
-}
 
 /// One of the things that `GET /v6/metrics/` lists.
 #[derive(Debug)]

@@ -8,9 +8,9 @@ use std::path::PathBuf;
 
 use clap::Arg;
 
+use super::types::{Dialect, LogFormat, LogLevel, WebOrigin};
 use super::value::{Problem, Setting, Written};
 use crate::access::Token;
-use crate::events::named;
 
 /// What is to be known of a setting without knowing its type.
 #[derive(Debug)]
@@ -226,59 +226,5 @@ settings! {
         /// How much is logged.
         level: LogLevel = LogLevel::Info,
             flag "--log-level" of "LEVEL", variable "SCALE_METRICS_LOG_LEVEL";
-    }
-}
-
-/// An origin of pages, as browsers send it, or `*` for any.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WebOrigin(String);
-
-impl WebOrigin {
-    /// The origin that a text names; `None` if it is none.
-    pub fn new(text: &str) -> Option<Self> {
-        let (scheme, host) = text.split_once("://").unwrap_or_default();
-        let is_plain =
-            |letter: char| letter.is_ascii_graphic() && !letter.is_ascii_uppercase() && !"/?#@,".contains(letter);
-        let is_origin = ["http", "https"].contains(&scheme) && !host.is_empty() && host.chars().all(is_plain);
-        (is_origin || text == "*").then(|| Self(text.to_owned()))
-    }
-
-    /// As browsers send it.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-named! {
-    /// Whose habits the read endpoints follow (contract, section 5).
-    pub Dialect {
-        /// The specification.
-        Documented = "documented",
-        /// Scale's own server, so that scale-ui works unchanged.
-        Scale = "scale",
-    }
-}
-
-named! {
-    /// How log lines are written.
-    pub LogFormat {
-        /// For people.
-        Text = "text",
-        /// One JSON object a line.
-        Json = "json",
-    }
-}
-
-named! {
-    /// How much is logged.
-    pub LogLevel {
-        /// Only what is broken.
-        Error = "error",
-        /// What should be looked at, too.
-        Warn = "warn",
-        /// What happens.
-        Info = "info",
-        /// In detail.
-        Debug = "debug",
     }
 }

@@ -14,6 +14,7 @@ mod keys;
 mod load;
 mod overrides;
 mod print;
+mod types;
 mod value;
 
 use crate::store::OpenOptions;
@@ -23,11 +24,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-pub use keys::{
-    AccessConfig, ApiConfig, Config, Dialect, KEYS, Key, LogConfig, LogFormat, LogLevel, RetentionConfig, ServerConfig,
-    StorageConfig, WebOrigin,
-};
+pub use keys::{AccessConfig, ApiConfig, Config, KEYS, Key, LogConfig, RetentionConfig, ServerConfig, StorageConfig};
 pub use overrides::Overrides;
+pub use types::{Dialect, LogFormat, LogLevel, WebOrigin};
 
 /// What is in force, and where each value comes from. Shown as a file that says the same.
 #[derive(Debug, Clone)]

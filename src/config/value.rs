@@ -7,7 +7,7 @@ use clap::{Arg, ArgAction};
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::keys::{Dialect, LogFormat, LogLevel, WebOrigin};
+use super::types::{Dialect, LogFormat, LogLevel, WebOrigin};
 use crate::access::Token;
 
 /// A type that a setting may have.

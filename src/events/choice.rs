@@ -4,28 +4,13 @@
 //!
 //! Not here: which of them a query selects (`plot`), how they are stored (`store`).
 
+use crate::vocabulary::{ChoiceId, ErrorCategory, Kind, MetricsTypeId};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::shared_map::SharedMap;
-use super::{ChoiceId, Kind, named};
-use crate::catalog::MetricsTypeId;
-
-named! {
-    /// What kind of thing an error blames. Stored by its place.
-    #[derive(Serialize, Deserialize)]
-    #[serde(rename_all = "UPPERCASE")]
-    pub ErrorCategory {
-        /// The system.
-        System = "SYSTEM",
-        /// The input.
-        Data = "DATA",
-        /// The job's program.
-        Algorithm = "ALGORITHM",
-    }
-}
 
 /// A definition of a choice.
 #[derive(Debug, Clone, PartialEq, Eq)]

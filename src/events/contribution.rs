@@ -6,66 +6,12 @@
 //!
 //! Not here: how contributions add up (`rollup`), where events are kept (`store`).
 
-use super::{ChoiceId, Event, ExecutionStatus, Ingest, IngestStatus, Job, JobExecution, JobStatus, TaskType};
-use crate::catalog::MetricsTypeId;
+use super::{Event, Ingest, Job, JobExecution};
 use crate::time::{Date, Timestamp};
-
-/// The most distributions that a metrics type has.
-pub const DISTRIBUTIONS: usize = 6;
-/// The most counters that a metrics type has.
-pub const COUNTERS: usize = 4;
-
-/// The counters of `job-types`, by their place in an aggregate.
-#[derive(Debug, Clone, Copy)]
-pub enum JobCount {
-    /// Jobs that ended well.
-    Completed,
-    /// Jobs that ended in failure.
-    Failed,
-    /// Jobs that were canceled.
-    Canceled,
-}
-
-/// The distributions of `job-types`, by their place in an aggregate; microseconds.
-#[derive(Debug, Clone, Copy)]
-pub enum JobTime {
-    /// From queued to started.
-    Queue,
-    /// The pre task.
-    Pre,
-    /// The main task.
-    Job,
-    /// The post task.
-    Post,
-    /// From started to ended.
-    Run,
-    /// What remains of the run time without the tasks.
-    Stage,
-}
-
-/// The counters of `ingests`, by their place in an aggregate.
-#[derive(Debug, Clone, Copy)]
-pub enum IngestCount {
-    /// Put off.
-    Deferred,
-    /// Ended well.
-    Ingested,
-    /// Ended in failure.
-    Errored,
-    /// There already.
-    Duplicate,
-}
-
-/// The distributions of `ingests`, by their place in an aggregate.
-#[derive(Debug, Clone, Copy)]
-pub enum IngestObservation {
-    /// Bytes.
-    FileSize,
-    /// Microseconds that the file took to arrive.
-    TransferTime,
-    /// Microseconds from arrival to the end.
-    IngestTime,
-}
+use crate::vocabulary::{
+    ChoiceId, DISTRIBUTIONS, ExecutionStatus, IngestCount, IngestObservation, IngestStatus, JobCount, JobStatus,
+    JobTime, MetricsTypeId, TaskType,
+};
 
 /// The unit that is stored, rolled up, rebuilt and expired: one day of one choice of one metrics type. Ordered by date.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

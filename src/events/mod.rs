@@ -13,78 +13,15 @@ pub mod request;
 pub mod shared_map;
 pub mod wire;
 
-use std::num::NonZeroU64;
-
+use crate::vocabulary::{ChoiceId, EventKind, ExecutionStatus, IngestStatus, JobStatus, Kind, MAX_ID, TaskType};
 use utoipa::ToSchema;
 
 use crate::time::{Date, Timestamp};
-pub use choice::{Choice, Choices, ErrorCategory, ErrorDefinition, JobType, Strike};
-pub use contribution::{Contribution, IngestCount, IngestObservation, JobCount, JobTime, Partition};
+pub use choice::{Choice, Choices, ErrorDefinition, JobType, Strike};
+pub use contribution::{Contribution, Partition};
 
-/// The largest id: 2^53 - 1, the last integer that every JSON client can tell apart.
-pub const MAX_ID: u64 = (1 << 53) - 1;
 /// The most tasks that an execution may have.
 pub const MAX_TASKS: usize = 1 << 24;
-
-/// Declares an enum whose variants have a name on the wire; its place is how the store writes it.
-macro_rules! named {
-    ($(#[$meta:meta])* $vis:vis $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal,)* }) => {
-        $(#[$meta])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        #[repr(u8)]
-        $vis enum $name { $($(#[$doc])* $variant,)* }
-
-        impl $name {
-            /// All of them, in the order of the contract.
-            $vis const ALL: &[Self] = &[$(Self::$variant,)*];
-
-            /// The name on the wire.
-            $vis fn name(self) -> &'static str {
-                match self { $(Self::$variant => $text,)* }
-            }
-
-            /// The one of that name.
-            $vis fn from_name(name: &str) -> Option<Self> {
-                match name { $($text => Some(Self::$variant),)* _ => None }
-            }
-        }
-    };
-}
-pub(crate) use named;
-
-/// The id of a choice: a job type, a strike or an error; from 1 to [`MAX_ID`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
-pub struct ChoiceId(NonZeroU64);
-
-impl ChoiceId {
-    /// The choice id of that number, if it is one.
-    pub fn new(id: u64) -> Option<Self> {
-        NonZeroU64::new(id).filter(|_| id <= MAX_ID).map(Self)
-    }
-
-    /// Its number.
-    pub fn get(self) -> u64 {
-        self.0.get()
-    }
-}
-
-named! {
-    /// The kinds of objects, as the wire names them.
-    pub Kind {
-        /// Defines a choice of `job-types`.
-        JobType = "job_type",
-        /// Defines a choice of `ingests`.
-        Strike = "strike",
-        /// Defines an error.
-        Error = "error",
-        /// An event.
-        Job = "job",
-        /// An event.
-        JobExecution = "job_execution",
-        /// An event.
-        Ingest = "ingest",
-    }
-}
 
 /// One object of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,19 +61,6 @@ impl Object {
             Self::Event(Event::Job(_) | Event::Ingest(_)) => 0,
         };
         2 * (size_of::<Self>() + beyond)
-    }
-}
-
-named! {
-    /// The kinds of events; with the id, what identifies one. The place is how the store names the kind.
-    #[derive(PartialOrd, Ord)]
-    pub EventKind {
-        /// A job.
-        Job = "job",
-        /// One try at running a job.
-        JobExecution = "job_execution",
-        /// A file that comes in.
-        Ingest = "ingest",
     }
 }
 
@@ -188,16 +112,6 @@ impl Event {
     }
 }
 
-impl From<EventKind> for Kind {
-    fn from(kind: EventKind) -> Self {
-        match kind {
-            EventKind::Job => Self::Job,
-            EventKind::JobExecution => Self::JobExecution,
-            EventKind::Ingest => Self::Ingest,
-        }
-    }
-}
-
 /// What happens to one event: it is new, or takes the place of the stored one with the same key.
 #[derive(Debug, Clone, Copy)]
 pub struct EventChange<'a> {
@@ -213,99 +127,6 @@ impl<'a> EventChange<'a> {
     /// The change from one content to another one.
     pub fn new(before: Option<&'a Event>, after: &'a Event) -> Self {
         Self { before, after, partition: after.partition() }
-    }
-}
-
-named! {
-    /// Where a job is in its life.
-    pub JobStatus {
-        /// Not ready yet.
-        Pending = "PENDING",
-        /// Waits for something that will not come by itself.
-        Blocked = "BLOCKED",
-        /// Waits for resources.
-        Queued = "QUEUED",
-        /// Runs.
-        Running = "RUNNING",
-        /// Ended well.
-        Completed = "COMPLETED",
-        /// Ended in failure.
-        Failed = "FAILED",
-        /// Ended by somebody's wish.
-        Canceled = "CANCELED",
-    }
-}
-
-impl JobStatus {
-    /// Whether it has ended.
-    pub fn is_final(self) -> bool {
-        matches!(self, Self::Completed | Self::Failed | Self::Canceled)
-    }
-}
-
-named! {
-    /// Where an execution is in its life.
-    pub ExecutionStatus {
-        /// Waits for resources.
-        Queued = "QUEUED",
-        /// Runs.
-        Running = "RUNNING",
-        /// Ended well.
-        Completed = "COMPLETED",
-        /// Ended in failure.
-        Failed = "FAILED",
-        /// Ended by somebody's wish.
-        Canceled = "CANCELED",
-    }
-}
-
-impl ExecutionStatus {
-    /// Whether it has ended.
-    pub fn is_final(self) -> bool {
-        matches!(self, Self::Completed | Self::Failed | Self::Canceled)
-    }
-}
-
-named! {
-    /// Where an ingest is in its life.
-    pub IngestStatus {
-        /// The file is arriving.
-        Transferring = "TRANSFERRING",
-        /// The file has arrived.
-        Transferred = "TRANSFERRED",
-        /// Put off.
-        Deferred = "DEFERRED",
-        /// Waits to be ingested.
-        Queued = "QUEUED",
-        /// Is being ingested.
-        Ingesting = "INGESTING",
-        /// Ended well.
-        Ingested = "INGESTED",
-        /// Ended in failure.
-        Errored = "ERRORED",
-        /// The file was there already.
-        Duplicate = "DUPLICATE",
-    }
-}
-
-impl IngestStatus {
-    /// Whether it has ended.
-    pub fn is_final(self) -> bool {
-        matches!(self, Self::Deferred | Self::Ingested | Self::Errored | Self::Duplicate)
-    }
-}
-
-named! {
-    /// What a task of an execution does.
-    pub TaskType {
-        /// Fetches the image that the job runs in.
-        Pull = "pull",
-        /// Prepares the input.
-        Pre = "pre",
-        /// The job itself.
-        Main = "main",
-        /// Stores the output.
-        Post = "post",
     }
 }
 

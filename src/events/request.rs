@@ -4,9 +4,9 @@ use std::collections::HashSet;
 
 use super::choice::Choices;
 use super::wire::{MAX_PROBLEMS, Problem, Read};
-use super::{ChoiceId, Event, Object};
-use crate::catalog::MetricsTypeId;
+use super::{Event, Object};
 use crate::time::Date;
+use crate::vocabulary::{ChoiceId, MetricsTypeId};
 
 /// Why a request is refused. Nothing of it is stored.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

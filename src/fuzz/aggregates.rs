@@ -1,11 +1,10 @@
 //! Rollups: any split of the same contributions merges to the same, and what was merged can be taken out again.
 
-use crate::catalog::MetricsTypeId;
-use crate::events::contribution::{COUNTERS, DISTRIBUTIONS};
-use crate::events::{ChoiceId, Contribution, Partition};
+use crate::events::{Contribution, Partition};
 use crate::rollup::{Aggregate, Distribution, LostExtremes, Rollup};
 use crate::store;
 use crate::time::Date;
+use crate::vocabulary::{COUNTERS, ChoiceId, DISTRIBUTIONS, MetricsTypeId};
 
 pub(super) fn check(bytes: &[u8]) {
     let mut lots = [const { Vec::new() }; 3];

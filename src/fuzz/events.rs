@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use crate::events::wire::{self, NotJson, Read, write_choices, write_event};
-use crate::events::{Choices, MAX_ID, Object};
+use crate::events::{Choices, Object};
+use crate::vocabulary::MAX_ID;
 
 /// A body without the mark that it may begin with.
 fn unmarked(body: &[u8]) -> &[u8] {

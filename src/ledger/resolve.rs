@@ -1,6 +1,7 @@
 //! Which of several contents of a key holds.
 
-use crate::events::{Choice, Choices, Event, EventChange, EventKey, Kind, Object};
+use crate::events::{Choice, Choices, Event, EventChange, EventKey, Object};
+use crate::vocabulary::Kind;
 
 /// What became of the objects of a request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

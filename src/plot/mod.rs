@@ -8,10 +8,11 @@
 pub mod totals;
 mod value;
 
-use crate::catalog::{Column, MetricsTypeId};
-use crate::events::{ChoiceId, Choices};
+use crate::catalog::Column;
+use crate::events::Choices;
 use crate::rollup::{Aggregate, Parts, Scope};
 use crate::time::{Date, TimeRange};
+use crate::vocabulary::{ChoiceId, MetricsTypeId};
 
 /// How long the buckets of a plot are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -9,9 +9,10 @@ use std::mem;
 
 use super::value;
 use crate::catalog::Column;
-use crate::events::{ChoiceId, Choices};
+use crate::events::Choices;
 use crate::rollup::Aggregate;
 use crate::time::{Date, TimeRange, Timestamp};
+use crate::vocabulary::ChoiceId;
 
 const HOUR_US: u64 = 3_600_000_000;
 

@@ -1,8 +1,9 @@
 //! What a column shows of an aggregate: the one place where totals are divided and units applied.
 
 use crate::catalog::{Column, Measure, Statistic};
-use crate::events::{ChoiceId, Choices};
+use crate::events::Choices;
 use crate::rollup::{Aggregate, Distribution, Parts};
+use crate::vocabulary::ChoiceId;
 
 /// The parts of an aggregate that a column shows.
 pub(super) fn parts(column: &Column) -> Parts {

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::events::contribution::{COUNTERS, DISTRIBUTIONS};
-use crate::events::{ChoiceId, Contribution};
+use crate::events::Contribution;
+use crate::vocabulary::{COUNTERS, ChoiceId, DISTRIBUTIONS};
 
 /// The extremes of an aggregate that may have been taken out of it, as bits by the place of the distribution. Until they are
 /// found again among the remaining observations, the aggregate still shows the values that were taken out.

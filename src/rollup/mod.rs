@@ -15,9 +15,9 @@ mod zones;
 pub use aggregate::{Aggregate, Distribution, LostExtremes, Parts};
 pub use zones::{Ranges, Zone, ZoneMap, ranges_of};
 
-use crate::catalog::MetricsTypeId;
-use crate::events::{ChoiceId, Partition};
+use crate::events::Partition;
 use crate::time::Date;
+use crate::vocabulary::{ChoiceId, MetricsTypeId};
 
 /// Whose numbers a rollup holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -20,7 +20,7 @@ use std::ops::RangeInclusive;
 
 use super::{Aggregate, LostExtremes};
 use crate::events::Contribution;
-use crate::events::contribution::DISTRIBUTIONS;
+use crate::vocabulary::DISTRIBUTIONS;
 
 /// The smallest and largest value that an observer brings to each distribution, by its place.
 pub type Ranges = [Option<(u64, u64)>; DISTRIBUTIONS];

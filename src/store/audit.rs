@@ -346,7 +346,8 @@ mod tests {
     use super::super::{OpenOptions, Store};
     use super::*;
     use crate::check;
-    use crate::events::{ChoiceId, EventKind, Job, JobStatus, Object};
+    use crate::events::{Job, Object};
+    use crate::vocabulary::{ChoiceId, EventKind, JobStatus};
     use crate::worker::commit;
 
     /// Changes rows as nobody else does.

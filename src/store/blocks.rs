@@ -9,11 +9,9 @@
 use super::codec::{Corrupt, Reader, Record, open, take};
 use super::keys;
 use super::location::Location;
-use crate::events::{
-    ChoiceId, Event, EventKind, ExecutionStatus, Ingest, IngestStatus, Job, JobExecution, JobStatus, MAX_ID, MAX_TASKS,
-    Task, TaskType,
-};
+use crate::events::{Event, Ingest, Job, JobExecution, MAX_TASKS, Task};
 use crate::time::Timestamp;
+use crate::vocabulary::{ChoiceId, EventKind, ExecutionStatus, IngestStatus, JobStatus, MAX_ID, TaskType};
 
 pub(super) const FORM_BLOCK: u8 = 1;
 

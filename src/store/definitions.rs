@@ -18,8 +18,8 @@ use super::error::StoreError;
 use super::keys::DefinitionKey;
 use super::rows::{Key, Order, Read, Table};
 use super::visit::visiting;
-use crate::catalog::MetricsTypeId;
 use crate::events::{Choice, Choices};
+use crate::vocabulary::MetricsTypeId;
 
 /// Of how many states definitions are kept. They share nearly all of their memory.
 const RECENT: usize = 16;
@@ -144,7 +144,8 @@ pub(super) fn read(rows: &dyn Read) -> Result<Choices, StoreError> {
 mod tests {
     use super::super::{OpenOptions, RowsError, Store};
     use super::*;
-    use crate::events::{Choice, ChoiceId, Strike};
+    use crate::events::{Choice, Strike};
+    use crate::vocabulary::ChoiceId;
 
     fn strike(id: u64) -> Choice {
         let id = ChoiceId::new(id).expect("an id");

@@ -10,9 +10,10 @@ use super::codec::{CHECKSUM_BYTES, Corrupt, FORM_DEFINITION, Record, decode_defi
 use super::index_pages::{FORM_INDEX_PAGE, decode_index_page, encode_index_page};
 use super::location::Location;
 use super::rollup_rows::{FORM_ROLLUP, RollupRow, decode_rollup, encode_rollup};
-use crate::events::{ChoiceId, ErrorDefinition, EventKind, JobType, Strike};
+use crate::events::{ErrorDefinition, JobType, Strike};
 use crate::rollup::{Aggregate, Parts, Rollup};
 use crate::time::Date;
+use crate::vocabulary::{ChoiceId, EventKind};
 
 /// Takes the content behind the first byte, which says what it is, for a record: as it is, which seldom has the right
 /// checksum, and with one.

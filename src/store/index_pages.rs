@@ -91,8 +91,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::events::{ChoiceId, MAX_ID};
     use crate::time::Date;
+    use crate::vocabulary::{ChoiceId, MAX_ID};
 
     fn any_page() -> impl Strategy<Value = IndexPage> {
         let choice = (1..=MAX_ID).prop_map(|id| ChoiceId::new(id).expect("in range"));

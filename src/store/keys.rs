@@ -17,8 +17,8 @@
 
 use super::codec::Corrupt;
 use super::rows::Key;
-use crate::events::ChoiceId;
 use crate::time::Date;
+use crate::vocabulary::ChoiceId;
 
 /// The format that this program writes. A newer one is refused at the start; an older one would be migrated there.
 pub(super) const FORMAT: u64 = 1;

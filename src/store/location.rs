@@ -6,8 +6,9 @@
 use super::codec::Corrupt;
 use super::keys::{BlockKey, choice, date};
 use super::rows::{Floor, Key};
-use crate::events::{ChoiceId, Event, EventKind, Partition};
+use crate::events::{Event, Partition};
 use crate::time::Date;
+use crate::vocabulary::{ChoiceId, EventKind};
 
 /// The date and choice under which an event is kept; `None` for events without a partition.
 pub(super) type Location = Option<(Date, ChoiceId)>;

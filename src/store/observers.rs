@@ -17,11 +17,10 @@ use super::rows::{Order, Read, Table};
 use super::snapshot::Snapshot;
 use super::transaction::Transaction;
 use super::visit::visiting;
-use crate::catalog::MetricsTypeId;
-use crate::events::contribution::DISTRIBUTIONS;
-use crate::events::{EventKind, Partition};
+use crate::events::Partition;
 use crate::rollup::{Aggregate, Parts, Ranges, RollupKey, Scope, ranges_of};
 use crate::time::Date;
+use crate::vocabulary::{DISTRIBUTIONS, EventKind, MetricsTypeId};
 
 /// What reading a row costs, in the unit of [`ObserverRead::cost`]: about a microsecond.
 const ROW_COST: usize = 1;

@@ -2,9 +2,8 @@
 
 use super::codec::{Corrupt, Reader, Record, open_front, open_rest};
 use super::keys::choice;
-use crate::events::MAX_ID;
-use crate::events::contribution::COUNTERS;
 use crate::rollup::{Aggregate, Distribution, Parts, Rollup};
+use crate::vocabulary::{COUNTERS, MAX_ID};
 
 pub(super) const FORM_ROLLUP: u8 = 1;
 const WRONG_ERROR: Corrupt = Corrupt("a count by error is wrong");
@@ -249,7 +248,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::events::ChoiceId;
+    use crate::vocabulary::ChoiceId;
 
     /// With the right checksums, whatever the content is.
     fn record_of(front: &[u8], rest: &[u8]) -> Vec<u8> {

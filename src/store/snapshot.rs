@@ -10,10 +10,10 @@ use super::keys::{self, DayKey, TotalKey};
 use super::rollup_rows::RollupRow;
 use super::rows::{Database, Key, Order, Read, Table, View};
 use super::visit::visiting;
-use crate::catalog::MetricsTypeId;
 use crate::events::Choices;
 use crate::rollup::{Aggregate, Parts, Scope};
 use crate::time::Date;
+use crate::vocabulary::MetricsTypeId;
 
 /// One state of the store. While it lives, the database keeps what later changes free: hold it shortly.
 pub struct Snapshot {

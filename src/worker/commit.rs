@@ -9,13 +9,12 @@ use std::ops::ControlFlow;
 
 use super::extremes::{Budget, ExtremesCache, Wanted};
 use super::rebuild::Journal;
-use crate::catalog::MetricsTypeId;
-use crate::events::contribution::DISTRIBUTIONS;
 use crate::events::{Event, EventChange, Object, Partition};
 use crate::ledger::{Deltas, Outcomes, Posted, RollupDelta};
 use crate::rollup::{Aggregate, LostExtremes, Ranges, Rollup, RollupKey, Scope};
 use crate::store::{Corrupt, StoreError, Transaction};
 use crate::time::Date;
+use crate::vocabulary::{DISTRIBUTIONS, MetricsTypeId};
 
 /// How many rollups are read at once: some megabytes.
 const ROLLUPS_AT_ONCE: usize = 8_192;

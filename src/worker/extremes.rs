@@ -13,11 +13,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::events::contribution::DISTRIBUTIONS;
 use crate::events::{Event, EventChange};
 use crate::rollup::{Aggregate, LostExtremes, Ranges, RollupKey, Zone, ZoneMap, ranges_of};
 use crate::store::{Corrupt, Observers, StoreError};
 use crate::time::Date;
+use crate::vocabulary::DISTRIBUTIONS;
 
 /// What reading may cost and what may be kept. Costs are in microseconds, roughly ([`crate::store::ObserverRead::cost`]).
 #[derive(Debug, Clone, Copy)]
@@ -318,10 +318,9 @@ mod tests {
     use std::ops::RangeInclusive;
 
     use super::*;
-    use crate::catalog::MetricsTypeId;
-    use crate::events::ChoiceId;
     use crate::rollup::{Distribution, Scope};
     use crate::store::ObserverRead;
+    use crate::vocabulary::{ChoiceId, MetricsTypeId};
 
     /// An event for each id from 1 on, all in one hour, which costs 1 to read.
     struct Events {

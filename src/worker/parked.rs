@@ -126,11 +126,11 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::*;
-    use crate::catalog::MetricsTypeId;
     use crate::memory::Budget as Memory;
     use crate::rollup::{Ranges, Scope};
     use crate::store::ObserverRead;
     use crate::time::Date;
+    use crate::vocabulary::MetricsTypeId;
     use crate::worker::extremes::Limits;
 
     /// Everything has so many observers, which cost 1 each and have no observations.

@@ -13,11 +13,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::extremes::{Budget, ExtremesCache};
-use crate::catalog::MetricsTypeId;
-use crate::events::{ChoiceId, Contribution, Event};
+use crate::events::{Contribution, Event};
 use crate::rollup::{LostExtremes, Rollup, RollupKey, Scope};
 use crate::store::{Corrupt, EventCursor, Index, Observers, Snapshot, Store, StoreError};
 use crate::time::Date;
+use crate::vocabulary::{ChoiceId, MetricsTypeId};
 
 /// What a block of events costs, in the unit of [`super::extremes::Limits`]: all its events are counted twice and looked up.
 const BLOCK_COST: usize = 128;

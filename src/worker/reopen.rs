@@ -172,11 +172,11 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::catalog::MetricsTypeId;
     use crate::check;
     use crate::events::request::Draft;
     use crate::events::wire;
     use crate::store::OpenOptions;
+    use crate::vocabulary::MetricsTypeId;
     use crate::worker::commit;
 
     const DEFINITIONS: &str = r#"

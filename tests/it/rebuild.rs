@@ -1,9 +1,8 @@
 //! `POST /v6/admin/rebuild/`: rollups computed anew while serving.
 
-use scale_metrics::catalog::MetricsTypeId;
-use scale_metrics::events::ChoiceId;
 use scale_metrics::rollup::{RollupKey, Scope};
 use scale_metrics::store::{OpenOptions, Store};
+use scale_metrics::vocabulary::{ChoiceId, MetricsTypeId};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

@@ -1,5 +1,6 @@
 //! Rules that the source keeps and no compiler checks: who may know redb, actix, bincode and plotters.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -75,4 +76,116 @@ fn bincode_is_used_by_the_codec_only() {
 fn plotters_is_used_by_pictures_only() {
     assert_only_in("plotters::", &["src/picture"]);
     assert_only_in("plotters_backend::", &["src/picture/paths.rs"]);
+}
+
+/// The paths that a statement `use …;` names, groups taken apart: `a::{b, c::d}` is `a::b` and `a::c::d`.
+fn used_paths(tree: &str) -> Vec<String> {
+    let tree = tree.trim();
+    let Some((prefix, group)) = tree.split_once('{') else {
+        return vec![tree.split(" as ").next().unwrap().trim().to_owned()];
+    };
+    let group = group.rsplit_once('}').unwrap().0;
+    let (mut parts, mut depth, mut start) = (Vec::new(), 0, 0);
+    for (place, letter) in group.char_indices() {
+        match letter {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            ',' if depth == 0 => {
+                parts.push(&group[start..place]);
+                start = place + 1;
+            }
+            _ => {}
+        }
+    }
+    parts.push(&group[start..]);
+    let paths = parts.into_iter().filter(|part| !part.trim().is_empty()).flat_map(used_paths);
+    paths.map(|path| format!("{}{path}", prefix.trim())).collect()
+}
+
+/// The modules of the crate: the path of each, such as `store::rows::redb`, and its file.
+fn modules() -> BTreeMap<String, PathBuf> {
+    let source = root().join("src");
+    let files = files_below(&source).into_iter().filter(|file| file.extension().is_some_and(|end| end == "rs"));
+    let modules = files.map(|file| {
+        let path = file.strip_prefix(&source).unwrap().with_extension("");
+        let names: Vec<_> = path.iter().map(|name| name.to_str().unwrap()).filter(|name| *name != "mod").collect();
+        (names.join("::"), file)
+    });
+    modules.collect()
+}
+
+/// The modules that a module imports from, by the paths in its code outside of tests.
+fn imports(module: &str, file: &Path, modules: &BTreeMap<String, PathBuf>) -> BTreeSet<String> {
+    let text = fs::read_to_string(file).unwrap();
+    let text = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+    let code: String = text.lines().map(|line| line.split("//").next().unwrap().to_owned() + "\n").collect();
+    let mut paths = Vec::new();
+    let mut lines = code.lines();
+    while let Some(line) = lines.next() {
+        let line = line.trim_start();
+        let behind = line.split_once("use ").filter(|(before, _)| {
+            before.is_empty() || *before == "pub " || (before.starts_with("pub(") && before.ends_with(") "))
+        });
+        if let Some((_, behind)) = behind {
+            let mut statement = behind.to_owned();
+            while !statement.contains(';') {
+                statement += lines.next().unwrap();
+            }
+            paths.extend(used_paths(statement.split(';').next().unwrap()));
+        }
+    }
+    // Paths in the code itself.
+    for start in ["crate::", "super::"] {
+        for (place, _) in code.match_indices(start) {
+            let is_path = |letter: char| letter.is_alphanumeric() || letter == '_' || letter == ':';
+            let end = code[place..].find(|letter| !is_path(letter)).unwrap_or(code.len() - place);
+            paths.push(code[place..place + end].to_owned());
+        }
+    }
+    let parent = |module: &str| module.rsplit_once("::").map_or(String::new(), |(parent, _)| parent.to_owned());
+    let mut found = BTreeSet::new();
+    for path in paths {
+        let (mut base, mut rest) = match path.split_once("::") {
+            Some(("crate", rest)) => (String::new(), rest),
+            Some(("super", rest)) => (parent(module), rest),
+            // A child, or another crate.
+            _ => (module.to_owned(), path.as_str()),
+        };
+        while let Some(above) = rest.strip_prefix("super::") {
+            (base, rest) = (parent(&base), above);
+        }
+        for name in rest.split("::") {
+            let next = if base.is_empty() { name.to_owned() } else { format!("{base}::{name}") };
+            if !modules.contains_key(&next) {
+                break;
+            }
+            base = next;
+        }
+        // What a module shares with those that it consists of is its own business.
+        let is_within =
+            |inner: &str, outer: &str| outer.is_empty() || inner == outer || inner.starts_with(&format!("{outer}::"));
+        if modules.contains_key(&base) && !is_within(&base, module) && !is_within(module, &base) {
+            found.insert(base);
+        }
+    }
+    found
+}
+
+/// Where files import from each other in a ring, none can be read, tested or replaced without the others.
+#[test]
+fn no_files_import_from_each_other_in_a_ring() {
+    let modules = modules();
+    let imports: BTreeMap<_, _> =
+        modules.iter().map(|(module, file)| (module.clone(), imports(module, file, &modules))).collect();
+    assert!(imports["api::events"].contains("worker") || imports["api::events"].contains("store"), "they are found");
+    for module in imports.keys() {
+        let mut reached: BTreeMap<&String, Vec<&String>> = BTreeMap::new();
+        let mut next: Vec<_> = imports[module].iter().map(|import| (import, vec![module, import])).collect();
+        while let Some((import, way)) = next.pop() {
+            assert_ne!(import, module, "a ring: {way:?}");
+            if reached.insert(import, way.clone()).is_none() {
+                next.extend(imports[import].iter().map(|further| (further, [way.clone(), vec![further]].concat())));
+            }
+        }
+    }
 }

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use scale_metrics::catalog::{CATALOG, MetricsType};
-use scale_metrics::events::{ChoiceId, wire};
+use scale_metrics::events::wire;
 use scale_metrics::plot::{Bucket, Plot, Resolution, Selection};
 use scale_metrics::rollup::Scope;
 use scale_metrics::store::{RollupQuery, Snapshot, StoreError};
 use scale_metrics::time::Date;
+use scale_metrics::vocabulary::ChoiceId;
 use serde_json::{Value, json};
 
 use crate::oracle::Oracle;

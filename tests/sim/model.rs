@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use scale_metrics::catalog::MetricsTypeId;
-use scale_metrics::events::{Choice, ChoiceId, Choices, Event, EventKey, Object};
+use scale_metrics::events::{Choice, Choices, Event, EventKey, Object};
 use scale_metrics::rollup::{Rollup, RollupKey, Scope};
 use scale_metrics::store::{Kept, Snapshot, StoreError};
 use scale_metrics::time::Date;
+use scale_metrics::vocabulary::{ChoiceId, MetricsTypeId};
 use scale_metrics::worker::Receipt;
 
 /// The definitions of choices.

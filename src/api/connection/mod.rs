@@ -34,9 +34,8 @@ use actix_web::rt::net::TcpStream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::observe::{milliseconds, new_id};
 use crate::config::LogLevel;
-use crate::telemetry::{RequestLine, say_request};
+use crate::telemetry::{RequestLine, milliseconds, new_request_id, say_request};
 use chunks::Chunks;
 use heads::Heads;
 use refusal::Refusal;
@@ -324,7 +323,7 @@ impl Connection {
 
     /// Completes a refusal of the framework's, and tells of it, as of a request.
     fn refuse(&mut self, head: &[u8], since: Instant) {
-        let id = new_id();
+        let id = new_request_id();
         let Some(Refusal { status, detail, bytes }) = Refusal::new(head, &id) else { return };
         let line = RequestLine {
             method: "-",

@@ -16,10 +16,9 @@ use super::parts::{
 use crate::access::Scope;
 use crate::api::error::{InvalidEvents, Refusal};
 use crate::api::events::{Accepted, WAITS};
-use crate::events::{
-    ErrorDefinition, ExecutionStatus, Ingest, IngestStatus, Job, JobExecution, JobStatus, JobType, Kind, Strike, Task,
-};
+use crate::events::{ErrorDefinition, Ingest, Job, JobExecution, JobType, Strike, Task};
 use crate::time::Timestamp;
+use crate::vocabulary::{ExecutionStatus, IngestStatus, JobStatus, Kind};
 
 /// The field that is the name unless it is given.
 const TITLE: &str = "title";

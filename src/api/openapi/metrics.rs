@@ -19,9 +19,10 @@ use crate::api::v6::{
     SeriesHead, THEMES, WIDTHS,
 };
 use crate::catalog::CATALOG;
-use crate::events::{ChoiceId, ErrorDefinition, JobType, Strike};
+use crate::events::{ErrorDefinition, JobType, Strike};
 use crate::picture::{MOST_SERIES, MOST_UNITS};
 use crate::time::{Date, Duration, Timestamp};
+use crate::vocabulary::ChoiceId;
 
 const TAG: &str = "metrics";
 

@@ -33,7 +33,6 @@ use crate::events::{ErrorDefinition, JobType, Strike};
 
 pub(super) use events::post;
 pub(super) use metrics::{details, plot_data, plot_svg, totals, types};
-pub(super) use names::TypeName;
 pub(super) use server::{alive, document, export, figures, ready, rebuild};
 
 /// The names of the query parameters that a description has.

@@ -7,8 +7,8 @@ use utoipa::openapi::{KnownFormat, Object, ObjectBuilder, RefOr, Schema, SchemaF
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::catalog::{CATALOG, Column, MetricsType};
-use crate::events::{ChoiceId, ErrorCategory, ExecutionStatus, IngestStatus, JobStatus, MAX_ID, TaskType};
 use crate::time::{Date, Duration, Timestamp};
+use crate::vocabulary::{ChoiceId, ErrorCategory, ExecutionStatus, IngestStatus, JobStatus, MAX_ID, TaskType};
 
 /// Gives each type a schema with a name and a description.
 macro_rules! schemas {

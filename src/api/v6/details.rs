@@ -2,43 +2,32 @@
 
 use std::sync::Arc;
 
-use actix_web::web::Data;
-use actix_web::{HttpRequest, HttpResponse};
-
 use super::MetricsTypeView;
-use super::question::{Asked, respond};
+use super::request::ReadRequest;
+use super::selection::filtered;
+use crate::api::ApiError;
 use crate::api::answer::{Answer, Content};
-use crate::api::answers::Room;
-use crate::api::params::Params;
-use crate::api::{ApiError, State};
-use crate::catalog::{MetricsType, MetricsTypeId};
-use crate::events::{ChoiceId, Choices};
+use crate::api::compute_budget::ComputeBudget;
 use crate::store::Snapshot;
+use crate::vocabulary::{ChoiceId, MetricsTypeId};
 
 /// More choices are listed off the async threads.
 const FEW_CHOICES: usize = 100;
 
-pub(in crate::api) async fn details(
-    metrics: &'static MetricsType,
-    request: HttpRequest,
-    state: Data<State>,
-) -> Result<HttpResponse, ApiError> {
-    respond(metrics, &request, &state, |asked| Ok(Question::of(asked))).await
-}
-
-/// What a request means.
+/// What a request means, however it was spelled.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Question {
+pub(crate) struct DetailsQuery {
     metrics: MetricsTypeId,
     /// The choices that pass the filters; `None` for all.
     choices: Option<Vec<ChoiceId>>,
     is_small: bool,
 }
 
-impl Question {
-    fn of(asked: &Asked<'_>) -> Self {
-        let (metrics, all) = (asked.metrics, asked.snapshot.definitions());
-        let choices = filtered(metrics, asked.params, all);
+impl DetailsQuery {
+    /// Finds out what a request means.
+    pub(super) fn parse(request: &ReadRequest<'_>) -> Self {
+        let (metrics, all) = (request.metrics, request.snapshot.definitions());
+        let choices = filtered(metrics, request.params, all);
         let count = choices.as_ref().map_or_else(|| all.count(metrics.id), Vec::len);
         Self { metrics: metrics.id, choices, is_small: count <= FEW_CHOICES }
     }
@@ -54,7 +43,7 @@ impl Question {
     }
 
     /// Lists the choices, in the order of their ids.
-    pub(super) fn answer(&self, snapshot: &Snapshot, mut room: Room) -> Result<Answer, ApiError> {
+    pub(super) fn answer(&self, snapshot: &Snapshot, mut budget: ComputeBudget) -> Result<Answer, ApiError> {
         let all = Arc::clone(snapshot.definitions());
         let view = MetricsTypeView::from(self.metrics.describe());
         let mut body = serde_json::to_vec(&view).expect("a view is plain texts");
@@ -65,43 +54,13 @@ impl Question {
         for choice in ids.into_iter().filter_map(|id| all.selectable(self.metrics, id)) {
             serde_json::to_writer(&mut body, &choice).expect("a choice is plain texts, numbers and bools");
             body.push(b',');
-            room.hold(body.capacity())?;
+            budget.hold(body.capacity())?;
         }
         if body.last() == Some(&b',') {
             body.pop();
         }
         body.extend_from_slice(b"]}");
         body.shrink_to_fit();
-        room.keep(Content { media_type: "application/json", body })
+        budget.keep(Content { media_type: "application/json", body })
     }
-}
-
-/// The choices that pass the filters of their type, if any is given, ordered by id: values of one filter are alternatives,
-/// different filters must all hold.
-pub(super) fn filtered(metrics: &MetricsType, params: &Params<'_>, choices: &Choices) -> Option<Vec<ChoiceId>> {
-    let mut passed: Option<Vec<ChoiceId>> = None;
-    for &filter in metrics.filters {
-        let values = params.distinct(filter);
-        if !values.is_empty() {
-            // A choice has one value of each filter, so none is found twice.
-            let found = values.iter().flat_map(|value| choices.found_by(metrics.id, filter, value));
-            let mut found: Vec<_> = found.collect();
-            found.sort_unstable();
-            passed = Some(match passed {
-                Some(passed) => intersection(&passed, &found),
-                None => found,
-            });
-        }
-    }
-    passed
-}
-
-/// The ids that stand in both of two ordered lists.
-pub(super) fn intersection(one: &[ChoiceId], other: &[ChoiceId]) -> Vec<ChoiceId> {
-    let mut other = other.iter().peekable();
-    let stands_there = |id: &&ChoiceId| {
-        while other.next_if(|next| next < id).is_some() {}
-        other.peek() == Some(id)
-    };
-    one.iter().filter(stands_there).copied().collect()
 }

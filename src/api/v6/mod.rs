@@ -3,19 +3,20 @@
 mod details;
 mod list;
 mod plot_data;
-mod question;
+mod read;
+mod request;
+mod selection;
 mod totals;
 
-pub(super) use details::details;
 pub(super) use list::list;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) use plot_data::parse;
 pub(super) use plot_data::{
-    FORMATS, HEIGHTS, KINDS, LEGENDS, RESOLUTIONS, STANDARD_HEIGHT, STANDARD_WIDTH, SeriesHead, THEMES, WIDTHS,
-    plot_data, plot_svg,
+    HEIGHTS, KINDS, LEGENDS, RESOLUTIONS, STANDARD_HEIGHT, STANDARD_WIDTH, SeriesHead, THEMES, WIDTHS,
 };
-pub(super) use question::Question;
-pub(super) use totals::{PeriodView, totals};
+pub(super) use read::{ReadQuery, details, plot_data, plot_svg, totals};
+pub(super) use selection::FORMATS;
+pub(super) use totals::PeriodView;
 
 use serde::Serialize;
 use utoipa::ToSchema;

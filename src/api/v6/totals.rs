@@ -7,42 +7,32 @@
 use std::cmp::{Ordering, Reverse};
 use std::collections::BTreeSet;
 
-use actix_web::web::Data;
-use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use utoipa::ToSchema;
 
-use super::plot_data::{FORMATS, columns, selection};
-use super::question::{Asked, days_with_something, respond};
+use super::request::{ReadRequest, days_with_something};
+use super::selection::{FORMATS, columns, selection};
+use crate::api::ApiError;
 use crate::api::answer::{Answer, Content};
-use crate::api::answers::Room;
+use crate::api::compute_budget::ComputeBudget;
 use crate::api::page::{Links, PageRequest};
 use crate::api::params::Params;
-use crate::api::{ApiError, State};
-use crate::catalog::{Column, MetricsType, MetricsTypeId};
-use crate::events::ChoiceId;
+use crate::catalog::Column;
 use crate::events::choice::Selectable;
 use crate::plot::totals::{Period, Quotient, Totals};
 use crate::plot::{self, Selection};
 use crate::rollup;
 use crate::store::{RollupQuery, Snapshot};
 use crate::time::{Duration, Timestamp};
+use crate::vocabulary::{ChoiceId, MetricsTypeId};
 
 /// Whatever reads more rollups is computed off the async threads.
 const FEW_ROLLUPS: usize = 500;
 
-pub(in crate::api) async fn totals(
-    metrics: &'static MetricsType,
-    request: HttpRequest,
-    state: Data<State>,
-) -> Result<HttpResponse, ApiError> {
-    respond(metrics, &request, &state, Question::of).await
-}
-
-/// What a request means.
+/// What a request means, however it was spelled.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Question {
+pub(crate) struct TotalsQuery {
     metrics: MetricsTypeId,
     columns: Vec<&'static Column>,
     selection: Selection,
@@ -70,17 +60,18 @@ enum Order {
     Quotient(usize, usize),
 }
 
-impl Question {
-    fn of(asked: &Asked<'_>) -> Result<Self, ApiError> {
-        let (metrics, params) = (asked.metrics, asked.params);
+impl TotalsQuery {
+    /// Finds out what a request means.
+    pub(super) fn parse(request: &ReadRequest<'_>) -> Result<Self, ApiError> {
+        let (metrics, params) = (request.metrics, request.params);
         let page = PageRequest::parse(params)?;
         let is_csv = params.word("format", FORMATS)?.unwrap_or(false);
         let columns = columns(metrics, params)?;
-        let selection = selection(metrics, params, asked.snapshot.definitions(), asked.state.dialect)?;
-        let period = Period::of(params.time_range(asked.now())?);
+        let selection = selection(metrics, params, request.snapshot.definitions(), request.state.dialect)?;
+        let period = Period::of(params.time_range(request.now())?);
         let before = against(params, period)?;
         let (order, is_descending) = order(params, &columns)?;
-        let format = if is_csv { Format::Csv } else { Format::Json { page, links: asked.links() } };
+        let format = if is_csv { Format::Csv } else { Format::Json { page, links: request.links() } };
         Ok(Self { metrics: metrics.id, columns, selection, period, before, order, is_descending, format })
     }
 
@@ -112,15 +103,15 @@ impl Question {
     }
 
     /// Computes the answer from the rollups.
-    pub(super) fn answer(&self, snapshot: &Snapshot, mut room: Room) -> Result<Answer, ApiError> {
+    pub(super) fn answer(&self, snapshot: &Snapshot, mut budget: ComputeBudget) -> Result<Answer, ApiError> {
         let choices = snapshot.definitions();
         let ids = match &self.selection {
             Selection::Choices(ids) => ids.clone(),
             Selection::All => choices.ids(self.metrics),
         };
         let scopes: Vec<_> = ids.into_iter().map(rollup::Scope::Choice).collect();
-        let now = self.read(self.period, &scopes, snapshot, 0, &mut room)?;
-        let before = self.before.map(|before| self.read(before, &scopes, snapshot, now.memory(), &mut room));
+        let now = self.read(self.period, &scopes, snapshot, 0, &mut budget)?;
+        let before = self.before.map(|before| self.read(before, &scopes, snapshot, now.memory(), &mut budget));
         let before = before.transpose()?;
         let found: BTreeSet<_> = now.choices().chain(before.iter().flat_map(Totals::choices)).collect();
         let values = |totals: &Totals, choice| totals.of(choice, &self.columns, choices);
@@ -130,7 +121,7 @@ impl Question {
         });
         let mut rows: Vec<_> = rows.collect();
         self.sort(&mut rows);
-        room.bounds().check()?;
+        budget.bounds().check()?;
         let named = |values| Values { columns: &self.columns, values };
         let all = |totals: &Totals| named(totals.of_all(&self.columns, choices));
         let (page, links) = match &self.format {
@@ -138,8 +129,8 @@ impl Question {
             Format::Csv => {
                 let all = (all(&now).values, before.as_ref().map(|before| all(before).values));
                 let body =
-                    self.csv(&all, &rows, now.memory() + before.as_ref().map_or(0, Totals::memory), &mut room)?;
-                return room.keep(Content { media_type: "text/csv; charset=utf-8", body });
+                    self.csv(&all, &rows, now.memory() + before.as_ref().map_or(0, Totals::memory), &mut budget)?;
+                return budget.keep(Content { media_type: "text/csv; charset=utf-8", body });
             }
         };
         let shown = page.slice(&rows)?;
@@ -161,12 +152,12 @@ impl Question {
                 })
                 .collect(),
         };
-        room.keep(Content::json(&answer))
+        budget.keep(Content::json(&answer))
     }
 
     /// All values as CSV lines, `column,id,value,before`: for each column first that of all choices together, without an id, then
-    /// those of the choices. No value needs quotes. `held` is what others hold in this room.
-    fn csv(&self, all: &Pair, rows: &[Row], held: usize, room: &mut Room) -> Result<Vec<u8>, ApiError> {
+    /// those of the choices. No value needs quotes. `held` is what others hold in this budget.
+    fn csv(&self, all: &Pair, rows: &[Row], held: usize, budget: &mut ComputeBudget) -> Result<Vec<u8>, ApiError> {
         let mut lines = b"column,id,value,before\n".to_vec();
         for (place, column) in self.columns.iter().enumerate() {
             let mut write = |id: Option<ChoiceId>, values: &[Option<u128>], before: Option<&Vec<Option<u128>>>| {
@@ -174,7 +165,7 @@ impl Question {
                 let (id, value) = (text(id.map(|id| id.get().into())), text(values[place]));
                 let before = text(before.and_then(|before| before[place]));
                 lines.extend_from_slice(format!("{},{id},{value},{before}\n", column.name).as_bytes());
-                room.hold(held + lines.capacity())
+                budget.hold(held + lines.capacity())
             };
             write(None, &all.0, all.1.as_ref())?;
             for row in rows {
@@ -185,23 +176,23 @@ impl Question {
         Ok(lines)
     }
 
-    /// Reads what is in a period: whole days as they are, the others by the hour. `held` is what others hold in this room.
+    /// Reads what is in a period: whole days as they are, the others by the hour. `held` is what others hold in this budget.
     fn read(
         &self,
         period: Period,
         scopes: &[rollup::Scope],
         snapshot: &Snapshot,
         held: usize,
-        room: &mut Room,
+        budget: &mut ComputeBudget,
     ) -> Result<Totals, ApiError> {
         let parts = plot::parts(&self.columns);
         let mut totals = Totals::default();
-        let bounds = room.bounds();
+        let bounds = budget.bounds();
         let mut add = |scope, aggregate: &_| {
             if let rollup::Scope::Choice(choice) = scope {
                 totals.add(choice, aggregate);
             }
-            room.hold(held + totals.memory())
+            budget.hold(held + totals.memory())
         };
         let wanted = |dates| RollupQuery { metrics: self.metrics, scopes, dates, parts };
         let go_on = || bounds.check();

@@ -12,7 +12,8 @@ use std::fmt;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::object::{FieldValue, Key, read_object};
+use super::field::Key;
+use super::object::{FieldValue, read_object};
 use super::tasks::Tasks;
 use super::value::Value;
 use super::{Problem, Read};

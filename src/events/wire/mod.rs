@@ -11,6 +11,7 @@
 //! (`request`).
 
 mod exact;
+mod field;
 mod hint;
 mod object;
 mod tasks;

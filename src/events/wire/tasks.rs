@@ -2,11 +2,12 @@
 
 use serde::de::{MapAccess, SeqAccess};
 
-use super::object::{Field, Key, bit};
+use super::field::{Field, Key, bit};
 use super::types::FromValue;
 use super::value::{Shape, Value, read_as_shape};
-use crate::events::{MAX_TASKS, Task, TaskType};
+use crate::events::{MAX_TASKS, Task};
 use crate::time::Timestamp;
+use crate::vocabulary::TaskType;
 
 read_as_shape!(Tasks, TaskRead);
 

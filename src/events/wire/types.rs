@@ -1,8 +1,9 @@
 //! The types that fields have, each with what it says of a value that is none of it.
 
 use super::value::Value;
-use crate::events::{ChoiceId, ErrorCategory, ExecutionStatus, IngestStatus, JobStatus, Kind, MAX_ID, Task, TaskType};
+use crate::events::Task;
 use crate::time::{TimeError, Timestamp};
+use crate::vocabulary::{ChoiceId, ErrorCategory, ExecutionStatus, IngestStatus, JobStatus, Kind, MAX_ID, TaskType};
 
 /// A type that a field may have. The error completes "`field` …".
 pub(super) trait FromValue: Sized {

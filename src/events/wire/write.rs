@@ -5,8 +5,9 @@
 use serde::{Serialize, Serializer};
 
 use crate::events::choice::{Choices, ErrorDefinition, JobType, Strike};
-use crate::events::{ChoiceId, Event, Ingest, Job, JobExecution, Task};
+use crate::events::{Event, Ingest, Job, JobExecution, Task};
 use crate::time::Timestamp;
+use crate::vocabulary::ChoiceId;
 
 #[derive(Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]

@@ -153,12 +153,12 @@ mod tests {
 
     use super::super::redb::{OpenOptions, RedbDatabase};
     use super::*;
-    use crate::catalog::MetricsTypeId;
     use crate::events::request::Draft;
-    use crate::events::{ChoiceId, Choices, Object, wire};
+    use crate::events::{Choices, Object, wire};
     use crate::rollup::{Parts, Scope};
     use crate::store::{RollupQuery, Store, StoreError};
     use crate::time::Date;
+    use crate::vocabulary::{ChoiceId, MetricsTypeId};
     use crate::worker::commit;
 
     const JOB_TYPES: u64 = 200;

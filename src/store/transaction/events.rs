@@ -161,7 +161,7 @@ impl Transaction<'_> {
     #[cfg(test)]
     pub(crate) fn damage_index(&mut self) -> Result<(), StoreError> {
         let mut changes = Changes::default();
-        for kind in [crate::events::EventKind::Job, crate::events::EventKind::JobExecution] {
+        for kind in [crate::vocabulary::EventKind::Job, crate::vocabulary::EventKind::JobExecution] {
             changes.replace(PageKey { page: 0, kind: kind as u8 }.key(), b"no");
         }
         Ok(self.rows.write(&[(Table::Index, &changes)])?)
@@ -480,9 +480,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::events::{ChoiceId, Job, JobStatus};
+    use crate::events::Job;
     use crate::store::{OpenOptions, Store};
     use crate::time::Timestamp;
+    use crate::vocabulary::{ChoiceId, JobStatus};
 
     fn job(id: u64, (job_type, second): (u64, u64)) -> Event {
         let job_type = ChoiceId::new(job_type).expect("in range");

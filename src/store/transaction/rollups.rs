@@ -5,13 +5,13 @@
 use std::ops::{ControlFlow, Range};
 
 use super::Transaction;
-use crate::catalog::MetricsTypeId;
 use crate::rollup::{Rollup, RollupKey, Scope};
 use crate::store::error::StoreError;
 use crate::store::keys::{DayKey, TotalKey};
 use crate::store::rollup_rows::{decode_rollup, encode_rollup};
 use crate::store::rows::{Changes, Key, Table};
 use crate::time::Date;
+use crate::vocabulary::MetricsTypeId;
 
 /// The rollups of some keys as they are stored, in the same order. They stay packed until each is needed: unpacked, the rollups of
 /// a commit are too many for the caches of a processor.

@@ -1,7 +1,6 @@
 //! `GET /v6/metrics/{name}/plot-data/`: the selected columns as series, oldest value first.
 //!
-//! A request becomes a [`Question`]: what it means, however it is spelled. Equal questions have equal answers as long as
-//! nothing changes, so answers are kept by them ([`crate::api::answers`]).
+//! A request becomes a [`PlotDataQuery`], whose answer is cached (`v6::read`).
 
 mod json;
 mod picture;
@@ -9,21 +8,17 @@ mod query;
 mod text;
 
 pub(in crate::api) use json::SeriesHead;
-pub(in crate::api) use picture::{HEIGHTS, KINDS, LEGENDS, STANDARD_HEIGHT, STANDARD_WIDTH, THEMES, WIDTHS, plot_svg};
+pub(in crate::api) use picture::{HEIGHTS, KINDS, LEGENDS, STANDARD_HEIGHT, STANDARD_WIDTH, THEMES, WIDTHS};
 pub(in crate::api) use query::RESOLUTIONS;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(in crate::api) use query::parse;
-pub(super) use query::{columns, selection};
 
-use actix_web::web::Data;
-use actix_web::{HttpRequest, HttpResponse};
-
+use crate::api::ApiError;
 use crate::api::answer::{Answer, Content};
-use crate::api::answers::Room;
+use crate::api::compute_budget::ComputeBudget;
 use crate::api::page::PageRequest;
-use crate::api::v6::question::{Asked, days_with_something, respond};
-use crate::api::{ApiError, State};
-use crate::catalog::MetricsType;
+use crate::api::v6::request::{ReadRequest, days_with_something};
+use crate::api::v6::selection::FORMATS;
 use crate::config::Dialect;
 use crate::picture::{Drawing, MOST_BYTES, draw};
 use crate::plot::{Bucket, Plot, Query, Resolution, Selection};
@@ -34,25 +29,14 @@ const FEW_VALUES: usize = 4_096;
 /// A day by hours takes as long as so many whole ones.
 const HOURS_AS_DAYS: usize = 10;
 
-pub(in crate::api) async fn plot_data(
-    metrics: &'static MetricsType,
-    request: HttpRequest,
-    state: Data<State>,
-) -> Result<HttpResponse, ApiError> {
-    respond(metrics, &request, &state, Question::of).await
-}
-
-/// What a request means.
+/// What a request means, however it was spelled.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Question {
+pub(crate) struct PlotDataQuery {
     query: Query,
     /// Whether every value says whose it is.
     with_ids: bool,
     format: Format,
 }
-
-/// What `format` may be, and whether that is CSV; the first one is the default.
-pub(in crate::api) const FORMATS: &[(&str, bool)] = &[("json", false), ("csv", true)];
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Format {
@@ -64,19 +48,20 @@ enum Format {
     Svg(Drawing),
 }
 
-impl Question {
-    fn of(asked: &Asked<'_>) -> Result<Self, ApiError> {
-        let (params, dialect) = (asked.params, asked.state.dialect);
+impl PlotDataQuery {
+    /// Finds out what a request means.
+    pub(in crate::api::v6) fn parse(request: &ReadRequest<'_>) -> Result<Self, ApiError> {
+        let (params, dialect) = (request.params, request.state.dialect);
         let page = PageRequest::parse(params)?;
         let is_csv = params.word("format", FORMATS)?.unwrap_or(false);
-        let mut query = query::parse(asked.metrics, params, asked.snapshot.definitions(), dialect, asked.now())?;
+        let mut query = query::parse(request.metrics, params, request.snapshot.definitions(), dialect, request.now())?;
         let with_ids = with_ids(&query.selection, dialect);
         let format = if is_csv {
             Format::Csv
         } else {
             let count = query.columns.len();
             query.columns = page.slice(&query.columns)?.to_vec();
-            Format::Json { opening: page.opening(count, || asked.links()) }
+            Format::Json { opening: page.opening(count, || request.links()) }
         };
         Ok(Self { query, with_ids, format })
     }
@@ -107,26 +92,26 @@ impl Question {
     }
 
     /// Computes the answer from the rollups.
-    pub(super) fn answer(&self, snapshot: &Snapshot, room: Room) -> Result<Answer, ApiError> {
-        let mut room = room;
-        let plot = read(&self.query, snapshot, &mut room)?;
+    pub(super) fn answer(&self, snapshot: &Snapshot, budget: ComputeBudget) -> Result<Answer, ApiError> {
+        let mut budget = budget;
+        let plot = read(&self.query, snapshot, &mut budget)?;
         let content = match &self.format {
             Format::Json { opening } => {
-                room.hold(plot.memory() + json::most_bytes(&plot))?;
+                budget.hold(plot.memory() + json::most_bytes(&plot))?;
                 Content { media_type: "application/json", body: json::write(opening, &plot, self.with_ids) }
             }
             Format::Csv => {
-                room.hold(plot.memory() + text::most_bytes(&plot))?;
+                budget.hold(plot.memory() + text::most_bytes(&plot))?;
                 Content { media_type: "text/csv; charset=utf-8", body: text::write(&plot, self.with_ids) }
             }
             Format::Svg(drawing) => {
-                room.hold(plot.memory() + MOST_BYTES)?;
+                budget.hold(plot.memory() + MOST_BYTES)?;
                 let svg = draw(drawing, &self.query, &plot, snapshot.definitions(), self.with_ids);
                 Content { media_type: "image/svg+xml", body: svg.into_bytes() }
             }
         };
         drop(plot);
-        room.keep(content)
+        budget.keep(content)
     }
 }
 
@@ -139,7 +124,7 @@ fn with_ids(selection: &Selection, dialect: Dialect) -> bool {
 }
 
 /// Reads the rollups that a query names.
-fn read<'a>(query: &Query, snapshot: &'a Snapshot, room: &mut Room) -> Result<Plot<'a>, ApiError> {
+fn read<'a>(query: &Query, snapshot: &'a Snapshot, budget: &mut ComputeBudget) -> Result<Plot<'a>, ApiError> {
     let mut plot = Plot::new(&query.columns, snapshot.definitions());
     let wanted = RollupQuery {
         metrics: query.metrics,
@@ -147,18 +132,18 @@ fn read<'a>(query: &Query, snapshot: &'a Snapshot, room: &mut Room) -> Result<Pl
         dates: query.range.dates(),
         parts: query.parts(),
     };
-    let bounds = room.bounds();
+    let bounds = budget.bounds();
     let go_on = || bounds.check();
     match query.resolution {
         Resolution::Day => snapshot.days(&wanted, go_on, |date, scope, day| {
             plot.add(Bucket { date, hour: 0, scope }, day);
-            room.hold(plot.memory())
+            budget.hold(plot.memory())
         })?,
         Resolution::Hour => snapshot.hours(&wanted, go_on, |date, hour, scope, aggregate| {
             if query.range.has(date.hour_start(hour)) {
                 plot.add(Bucket { date, hour, scope }, aggregate);
             }
-            room.hold(plot.memory())
+            budget.hold(plot.memory())
         })?,
     }
     Ok(plot)

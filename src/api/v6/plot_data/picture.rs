@@ -1,18 +1,14 @@
 //! `GET /v6/metrics/{name}/plot.svg`: the selected columns as a picture.
 //!
-//! It takes what plot data takes, and says in a few parameters how the picture looks. It is a [`Question`] like the others, so
+//! It takes what plot data takes, and says in a few parameters how the picture looks. It is a [`PlotDataQuery`] like the others, so
 //! pictures are kept as plot data is.
 
 use std::ops::RangeInclusive;
 
-use actix_web::web::Data;
-use actix_web::{HttpRequest, HttpResponse};
-
-use super::{Format, Question, query, with_ids};
+use super::{Format, PlotDataQuery, query, with_ids};
+use crate::api::ApiError;
 use crate::api::params::Params;
-use crate::api::v6::question::{Asked, respond};
-use crate::api::{ApiError, State};
-use crate::catalog::MetricsType;
+use crate::api::v6::request::ReadRequest;
 use crate::picture::{Drawing, Impossible, Kind, Theme, check, keys};
 
 /// What `kind` may be; the first one is the default.
@@ -28,26 +24,19 @@ pub(in crate::api) const STANDARD_WIDTH: u32 = 800;
 pub(in crate::api) const HEIGHTS: RangeInclusive<u32> = 120..=2_160;
 pub(in crate::api) const STANDARD_HEIGHT: u32 = 320;
 
-pub(in crate::api) async fn plot_svg(
-    metrics: &'static MetricsType,
-    request: HttpRequest,
-    state: Data<State>,
-) -> Result<HttpResponse, ApiError> {
-    respond(metrics, &request, &state, Question::of_picture).await
-}
-
-impl Question {
-    fn of_picture(asked: &Asked<'_>) -> Result<Self, ApiError> {
-        let (params, dialect) = (asked.params, asked.state.dialect);
+impl PlotDataQuery {
+    /// Finds out what a request for a picture means.
+    pub(in crate::api::v6) fn parse_picture(request: &ReadRequest<'_>) -> Result<Self, ApiError> {
+        let (params, dialect) = (request.params, request.state.dialect);
         let kind = params.word("kind", KINDS)?.unwrap_or(KINDS[0].1);
         let width = params.number("width", WIDTHS)?.unwrap_or(STANDARD_WIDTH);
         let height = params.number("height", HEIGHTS)?.unwrap_or(STANDARD_HEIGHT);
         let theme = params.word("theme", THEMES)?.unwrap_or(THEMES[0].1);
         let legend = params.word("legend", LEGENDS)?.unwrap_or(LEGENDS[0].1);
-        let mut query = query::parse(asked.metrics, params, asked.snapshot.definitions(), dialect, asked.now())?;
+        let mut query = query::parse(request.metrics, params, request.snapshot.definitions(), dialect, request.now())?;
         if params.one("column").is_none() && params.one("group").is_none() {
             // All columns of a type are too many for one picture.
-            query.columns.retain(|column| column.group == asked.metrics.groups[0].name);
+            query.columns.retain(|column| column.group == request.metrics.groups[0].name);
         }
         check(&query, kind).map_err(|error| match error {
             Impossible::MixedStack(_) => ApiError::parameter("kind", "stacked", error.to_string()),

@@ -2,10 +2,10 @@
 //!
 //! Not here: JSON (`json`).
 
-use crate::events::ChoiceId;
 use crate::plot::{Bucket, Plot, Series};
 use crate::rollup::Scope;
 use crate::time::Date;
+use crate::vocabulary::ChoiceId;
 
 /// How an item, a value with its bucket, is written; `N` bytes end it.
 pub(super) struct Form<'a, const N: usize> {

@@ -1,5 +1,6 @@
 //! Reading and writing rows in transactions of `redb`.
 
+use std::cell::OnceCell;
 use std::ops::{Bound, Range};
 use std::sync::Arc;
 
@@ -115,6 +116,25 @@ where
     Ok(())
 }
 
+/// The row that was visited last.
+struct VisitedRow<'a, K: redb::Key + 'static> {
+    row: Key,
+    /// The gap behind it.
+    gap: Cursor<'a, K, &'static [u8]>,
+    /// The key of the row behind the gap, once it is known.
+    next: OnceCell<Option<Key>>,
+}
+
+impl<K: for<'k> redb::Key<SelfType<'k> = &'k [u8]> + 'static> VisitedRow<'_, K> {
+    fn next(&mut self) -> Result<Option<Key>, RowsError> {
+        if let Some(next) = self.next.get() {
+            return Ok(*next);
+        }
+        let next = self.gap.peek_next()?.map(|(key, _)| Key::new(key.value()));
+        Ok(*self.next.get_or_init(|| next))
+    }
+}
+
 fn visit_floors<K>(
     rows: &impl ReadableTable<K, &'static [u8]>,
     floors: &[Floor],
@@ -126,21 +146,16 @@ where
     debug_assert!(floors.is_sorted_by_key(|floor| (floor.first, floor.last)), "floors are ascending");
     // In the order of time, most that is looked for is new: nothing is stored behind the last row.
     let Some(last_row) = rows.last()?.map(|(key, _)| Key::new(key.value())) else { return Ok(()) };
-    // The row that was visited last, the gap behind it, and the key of the row behind that, once somebody asks.
-    let mut visited: Option<(Key, Cursor<'_, K, &[u8]>, Option<Option<Key>>)> = None;
+    let mut visited: Option<VisitedRow<'_, K>> = None;
     for floor in floors {
         if floor.first > last_row {
             break;
         }
-        if let Some((row, gap, next)) = &mut visited
-            && *row >= floor.first
+        if let Some(visited) = &mut visited
+            && visited.row >= floor.first
+            && visited.next()?.is_none_or(|next| next > floor.last)
         {
-            if next.is_none() {
-                *next = Some(gap.peek_next()?.map(|(key, _)| Key::new(key.value())));
-            }
-            if next.flatten().is_none_or(|next| next > floor.last) {
-                continue;
-            }
+            continue;
         }
         // One descent finds both neighbours; a range would take one for each of its ends.
         let mut gap = rows.upper_bound(Bound::Included(floor.last.as_bytes()))?;
@@ -148,7 +163,7 @@ where
             let row = Key::new(key.value());
             if row >= floor.first {
                 let is_done = visit(key.value(), value.value()).is_break();
-                visited = Some((row, gap, None));
+                visited = Some(VisitedRow { row, gap, next: OnceCell::new() });
                 if is_done {
                     break;
                 }

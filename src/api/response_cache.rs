@@ -1,11 +1,15 @@
-//! Answers that are kept for the next who asks.
+//! A cache of computed answers.
 //!
-//! They are found by what was asked ([`Question`]), and hold as long as the store has the version that they were computed
-//! from: everybody who asks has looked at the store's version before, so that an answer never hides an event that was
-//! acknowledged. What many ask at the same time is computed once, off the async threads unless it is short ([`super::work`]).
+//! An answer is found by the query that it answers ([`CachedQuery`]), and is valid as long as the store has the version that it was
+//! computed from. Every request reads the store's version first, so an answer never hides an event that was acknowledged. If
+//! several requests ask for the same at the same time, it is computed once, off the async threads unless it is small
+//! ([`super::work`]).
 //!
-//! All answers together, in the making, kept or on their way to slow clients, share a budget of memory.
+//! All answers share one budget of memory: those that are being computed, cached, or sent to slow clients.
+//!
+//! Not here: which queries there are (`v6`).
 
+use std::hash::Hash;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,12 +21,12 @@ use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::ApiError;
-use super::answer::{Answer, Content, wants_gzip};
+use super::answer::{Answer, wants_gzip};
+use super::compute_budget::ComputeBudget;
 use super::connection::Phase;
-use super::v6::Question;
 use super::work::{Bounds, Job, Jobs, Size};
 use crate::figures::Figures;
-use crate::memory::{Budget, Lease};
+use crate::memory::Budget;
 use crate::store::{Snapshot, Store};
 
 /// Plain bodies up to this size are compressed on the async threads.
@@ -34,10 +38,25 @@ const LONG_BYTES: usize = 16 << 20;
 /// An answer may take at most this part of what all of them may take together.
 const LARGEST_PART: usize = 2;
 
+/// A query whose answer can be cached: equal queries have equal answers as long as nothing changes in the store.
+pub(crate) trait CachedQuery: Clone + Eq + Hash + Send + Sync + 'static {
+    /// How much memory it takes, in bytes, about.
+    fn memory(&self) -> usize;
+
+    /// Whether answering takes so little time that an async thread may do it.
+    fn is_small(&self) -> bool;
+
+    /// How much there is to do if it is not small.
+    fn size(&self, snapshot: &Snapshot) -> Result<Size, ApiError>;
+
+    /// Computes the answer.
+    fn answer(&self, snapshot: &Snapshot, budget: ComputeBudget) -> Result<Answer, ApiError>;
+}
+
 /// The answers of this server.
-pub(crate) struct Answers {
-    kept: Arc<Cache<Key, Kept, Weight>>,
-    jobs: Arc<Jobs<Key>>,
+pub(crate) struct ResponseCache<Q> {
+    cached: Arc<Cache<Key<Q>, Cached, Weight>>,
+    jobs: Arc<Jobs<Key<Q>>>,
     budget: Budget,
     /// The most memory that the making of one may take, in bytes.
     limit: usize,
@@ -46,16 +65,16 @@ pub(crate) struct Answers {
 
 /// What an answer is found by.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Key {
-    /// What was asked.
-    Question(Question),
+enum Key<Q> {
+    /// The query that it answers.
+    Query(Q),
     /// The hash of a plain body, for the same body compressed.
     Packed(u128),
 }
 
 #[derive(Debug, Clone)]
-struct Kept {
-    /// The version of the store that it was computed from; what depends on no store never gets old.
+struct Cached {
+    /// The version of the store that it was computed from; [`ALWAYS`] if it depends on no store.
     version: u64,
     answer: Arc<Answer>,
 }
@@ -63,19 +82,19 @@ struct Kept {
 #[derive(Debug, Clone)]
 struct Weight;
 
-impl Weighter<Key, Kept> for Weight {
-    fn weight(&self, key: &Key, kept: &Kept) -> u64 {
-        let key = if let Key::Question(question) = key { question.memory() } else { size_of::<Key>() };
-        (key + size_of::<Answer>() + kept.answer.len()) as u64
+impl<Q: CachedQuery> Weighter<Key<Q>, Cached> for Weight {
+    fn weight(&self, key: &Key<Q>, cached: &Cached) -> u64 {
+        let key = if let Key::Query(query) = key { query.memory() } else { size_of::<Key<Q>>() };
+        (key + size_of::<Answer>() + cached.answer.len()) as u64
     }
 }
 
 /// The right, and the duty, to compute an answer that others wait for.
-type Turn<'a> = quick_cache::sync::PlaceholderGuard<'a, Key, Kept, Weight, DefaultHashBuilder, DefaultLifecycle>;
-type DefaultLifecycle = quick_cache::sync::DefaultLifecycle<Key, Kept>;
+type Turn<'a, Q> = quick_cache::sync::PlaceholderGuard<'a, Key<Q>, Cached, Weight, DefaultHashBuilder, Lifecycle<Q>>;
+type Lifecycle<Q> = quick_cache::sync::DefaultLifecycle<Key<Q>, Cached>;
 
-impl Answers {
-    /// Answers that may take `answer_bytes` together, `cache_bytes` of them for those that are kept, but at most so many that
+impl<Q: CachedQuery> ResponseCache<Q> {
+    /// Answers that may take `answer_bytes` together, `cache_bytes` of them for those that are cached, but at most so many that
     /// the largest one still finds room. So many are computed `at_once`; each may wait as long as `timeout` for its turn, and then
     /// take as long.
     pub(crate) fn new(
@@ -94,9 +113,9 @@ impl Answers {
             .shards(1)
             .build()
             .expect("capacity and number of items are given");
-        let kept = Cache::with_options(options, Weight, DefaultHashBuilder::default(), DefaultLifecycle::default());
+        let cached = Cache::with_options(options, Weight, DefaultHashBuilder::default(), Lifecycle::default());
         let jobs = Arc::new(Jobs::new(at_once, timeout));
-        Self { kept: Arc::new(kept), jobs, budget: Budget::new(answer_bytes), limit, figures }
+        Self { cached: Arc::new(cached), jobs, budget: Budget::new(answer_bytes), limit, figures }
     }
 
     /// How much memory answers hold.
@@ -109,9 +128,9 @@ impl Answers {
         self.budget.limit()
     }
 
-    /// How many are kept.
-    pub(crate) fn kept(&self) -> usize {
-        self.kept.len()
+    /// How many are cached.
+    pub(crate) fn len(&self) -> usize {
+        self.cached.len()
     }
 
     /// Waits for the turn to do something that takes milliseconds off the async threads, as long as the permit lives.
@@ -119,22 +138,22 @@ impl Answers {
         self.jobs.turn().await
     }
 
-    /// The answer to what `ask` finds out, with a new snapshot each time that it is called. It is computed if none is kept
+    /// The answer to what `ask` finds out, with a new snapshot each time that it is called. It is computed if none is cached
     /// that is as new as that. When the client of a long computation closes its connection, it is an error.
     pub(crate) async fn answer(
         &self,
         store: &Arc<Store>,
         client: Option<&Phase>,
-        ask: impl AsyncFn() -> Result<(Question, Snapshot), ApiError>,
+        ask: impl AsyncFn() -> Result<(Q, Snapshot), ApiError>,
     ) -> Result<Arc<Answer>, ApiError> {
         let mut turn = None;
         loop {
-            let (question, snapshot) = ask().await?;
+            let (query, snapshot) = ask().await?;
             let version = snapshot.version();
-            if !question.is_small() {
-                return self.compute_apart(question, snapshot, store, client).await;
+            if !query.is_small() {
+                return self.compute_apart(query, snapshot, store, client).await;
             }
-            let key = Key::Question(question.clone());
+            let key = Key::Query(query.clone());
             let turn = match turn.take() {
                 Some((asked, turn)) if asked == key => turn,
                 _ => {
@@ -160,45 +179,45 @@ impl Answers {
                     }
                 }
             };
-            let answer = question.answer(&snapshot, self.room(Bounds::new(self.jobs.timeout())))?;
+            let answer = query.answer(&snapshot, self.budget_within(Bounds::new(self.jobs.timeout())))?;
             self.figures.answers_computed.inc();
-            return Ok(keep(turn, version, answer));
+            return Ok(insert(turn, version, answer));
         }
     }
 
-    /// The answer to a question that takes a while, computed off the async threads unless it is kept. The snapshot only says
+    /// The answer to a query that takes a while, computed off the async threads unless it is cached. The snapshot only says
     /// which version the client may expect; it is given back before anybody waits.
     async fn compute_apart(
         &self,
-        question: Question,
+        query: Q,
         snapshot: Snapshot,
         store: &Arc<Store>,
         client: Option<&Phase>,
     ) -> Result<Arc<Answer>, ApiError> {
-        let key = Key::Question(question.clone());
+        let key = Key::Query(query.clone());
         let version = snapshot.version();
-        let found = || self.kept.get(&key).filter(|kept| kept.version >= version).map(|kept| kept.answer);
+        let found = || self.cached.get(&key).filter(|cached| cached.version >= version).map(|cached| cached.answer);
         if let Some(answer) = found() {
             self.figures.answers_kept.inc();
             return Ok(answer);
         }
-        let size = question.size(&snapshot)?;
+        let size = query.size(&snapshot)?;
         drop(snapshot);
-        let (kept, figures, store) = (Arc::clone(&self.kept), Arc::clone(&self.figures), Arc::clone(store));
+        let (cache, figures, store) = (Arc::clone(&self.cached), Arc::clone(&self.figures), Arc::clone(store));
         let (budget, limit, place) = (self.budget.clone(), self.limit, key.clone());
         let compute = move |job: &Job, bounds: Bounds| {
             let snapshot = store.snapshot()?;
             let version = snapshot.version();
             job.reads(version);
-            let room = Room { lease: budget.lease(), limit, bounds, looks: 0 };
-            let answer = question.answer(&snapshot, room).inspect_err(|error| {
+            let budget = ComputeBudget::new(budget.lease(), limit, bounds);
+            let answer = query.answer(&snapshot, budget).inspect_err(|error| {
                 if matches!(error, ApiError::ClientGone | ApiError::AnswerTimeout(_)) {
                     figures.answers_stopped.inc();
                 }
             });
             let answer = Arc::new(answer?);
             figures.answers_computed.inc();
-            kept.insert(place, Kept { version, answer: Arc::clone(&answer) });
+            cache.insert(place, Cached { version, answer: Arc::clone(&answer) });
             Ok(answer)
         };
         // A client that closes only its half of the connection may well wait for what takes milliseconds.
@@ -206,9 +225,9 @@ impl Answers {
         unless_gone(client, self.jobs.wait(&key, version, size, found, compute)).await
     }
 
-    /// The memory for an answer that is made within these bounds.
-    fn room(&self, bounds: Bounds) -> Room {
-        Room { lease: self.budget.lease(), limit: self.limit, bounds, looks: 0 }
+    /// What an answer may take that is computed within these bounds.
+    fn budget_within(&self, bounds: Bounds) -> ComputeBudget {
+        ComputeBudget::new(self.budget.lease(), self.limit, bounds)
     }
 
     /// The response that sends an answer, compressed if the client asked for that.
@@ -230,40 +249,40 @@ impl Answers {
             Err(turn) => {
                 let mut lease = self.budget.lease();
                 lease.hold(plain.len())?;
-                keep(turn, ALWAYS, plain.packed(Some(lease)))
+                insert(turn, ALWAYS, plain.packed(Some(lease)))
             }
         };
         Ok(packed.respond())
     }
 
-    /// A large answer, compressed off the async threads unless it is kept.
-    async fn pack_apart(&self, key: Key, plain: Arc<Answer>) -> Result<Arc<Answer>, ApiError> {
-        let found = || self.kept.get(&key).map(|kept| kept.answer);
+    /// A large answer, compressed off the async threads unless it is cached.
+    async fn pack_apart(&self, key: Key<Q>, plain: Arc<Answer>) -> Result<Arc<Answer>, ApiError> {
+        let found = || self.cached.get(&key).map(|cached| cached.answer);
         if let Some(packed) = found() {
             return Ok(packed);
         }
-        let (kept, budget, place) = (Arc::clone(&self.kept), self.budget.clone(), key.clone());
+        let (cache, budget, place) = (Arc::clone(&self.cached), self.budget.clone(), key.clone());
         let compute = move |_: &Job, bounds: Bounds| {
             let mut lease = budget.lease();
             lease.hold(plain.len())?;
             let packed = Arc::new(plain.packed_while(|| bounds.check(), Some(lease))?);
-            kept.insert(place, Kept { version: ALWAYS, answer: Arc::clone(&packed) });
+            cache.insert(place, Cached { version: ALWAYS, answer: Arc::clone(&packed) });
             Ok(packed)
         };
         self.jobs.wait(&key, 0, Size::Short, found, compute).await
     }
 
-    /// The answer that is kept, if it is of that version or a later one; or the turn to compute it. Waits while somebody
-    /// else has the turn.
-    async fn find(&self, key: &Key, version: u64) -> Result<Arc<Answer>, Turn<'_>> {
-        let is_new = |kept: &Kept| kept.version >= version;
-        if let Some(kept) = self.kept.get(key).filter(is_new) {
-            return Ok(kept.answer);
+    /// The cached answer, if it is of that version or a later one; or the turn to compute it. Waits while another request
+    /// has the turn.
+    async fn find(&self, key: &Key<Q>, version: u64) -> Result<Arc<Answer>, Turn<'_, Q>> {
+        let is_new = |cached: &Cached| cached.version >= version;
+        if let Some(cached) = self.cached.get(key).filter(is_new) {
+            return Ok(cached.answer);
         }
-        let choose = |_: &Key, kept: &mut Kept| {
-            if is_new(kept) { EntryAction::Retain(Arc::clone(&kept.answer)) } else { EntryAction::ReplaceWithGuard }
+        let choose = |_: &Key<Q>, cached: &mut Cached| {
+            if is_new(cached) { EntryAction::Retain(Arc::clone(&cached.answer)) } else { EntryAction::ReplaceWithGuard }
         };
-        match self.kept.entry_async(key, choose).await {
+        match self.cached.entry_async(key, choose).await {
             EntryResult::Retained(answer) => Ok(answer),
             EntryResult::Vacant(turn) | EntryResult::Replaced(turn, _) => Err(turn),
             EntryResult::Removed(..) | EntryResult::Timeout => unreachable!("nobody asks for that"),
@@ -287,48 +306,10 @@ async fn unless_gone<T>(
 /// The version of what depends on no store.
 const ALWAYS: u64 = u64::MAX;
 
-/// Keeps an answer, and gives it to those who wait for it.
-fn keep(turn: Turn<'_>, version: u64, answer: Answer) -> Arc<Answer> {
+/// Caches an answer, and gives it to the requests that wait for it.
+fn insert<Q: CachedQuery>(turn: Turn<'_, Q>, version: u64, answer: Answer) -> Arc<Answer> {
     let answer = Arc::new(answer);
-    // Nobody else can have taken the turn away; if the answer is too large to be kept, it is not.
-    let _ = turn.insert(Kept { version, answer: Arc::clone(&answer) });
+    // Nobody else can have taken the turn away; if the answer is too large to be cached, it is not.
+    let _ = turn.insert(Cached { version, answer: Arc::clone(&answer) });
     answer
-}
-
-/// The memory that an answer takes while it is made, and what bounds its making.
-pub(crate) struct Room {
-    lease: Lease,
-    limit: usize,
-    bounds: Bounds,
-    /// How often it was asked for memory.
-    looks: u32,
-}
-
-/// After how many requests for memory the clock is looked at: some microseconds later.
-const LOOK_EVERY: u32 = 256;
-
-impl Room {
-    /// What the making keeps to, for loops that ask for no memory.
-    pub(crate) fn bounds(&self) -> Bounds {
-        self.bounds.clone()
-    }
-
-    /// Makes sure that there is room for so many bytes, and time. Loops ask for each item.
-    pub(crate) fn hold(&mut self, bytes: usize) -> Result<(), ApiError> {
-        self.looks = self.looks.wrapping_add(1);
-        if self.looks.is_multiple_of(LOOK_EVERY) {
-            self.bounds.check()?;
-        }
-        if bytes > self.limit {
-            return Err(ApiError::AnswerTooLarge(self.limit));
-        }
-        Ok(self.lease.hold(bytes)?)
-    }
-
-    /// The finished answer, which holds what its body takes from now on.
-    pub(crate) fn keep(mut self, content: Content) -> Result<Answer, ApiError> {
-        self.hold(content.body.len())?;
-        self.lease.shrink(content.body.len());
-        Ok(Answer::new(content, Some(self.lease)))
-    }
 }
