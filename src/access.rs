@@ -4,13 +4,14 @@
 //!
 //! Not here: how a request carries a token (`api`), which request needs which scope (the handlers).
 
-use crate::vocabulary::string_enum;
 use std::fmt;
 use std::fmt::Write as _;
 use std::str::FromStr;
 
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+
+use crate::vocabulary::string_enum;
 
 string_enum! {
     /// What a token may be good for. None implies another.

@@ -9,10 +9,11 @@ mod errors;
 mod ingests;
 mod job_types;
 
-use crate::vocabulary::{ErrorCategory, MetricsTypeId};
 use std::hash::{Hash, Hasher};
 use std::ptr;
 use std::sync::LazyLock;
+
+use crate::vocabulary::{ErrorCategory, MetricsTypeId};
 
 /// One of the things that `GET /v6/metrics/` lists.
 #[derive(Debug)]

@@ -4,13 +4,13 @@
 //!
 //! Not here: which of them a query selects (`plot`), how they are stored (`store`).
 
-use crate::vocabulary::{ChoiceId, ErrorCategory, Kind, MetricsTypeId};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::shared_map::SharedMap;
+use crate::vocabulary::{ChoiceId, ErrorCategory, Kind, MetricsTypeId};
 
 /// A definition of a choice.
 #[derive(Debug, Clone, PartialEq, Eq)]

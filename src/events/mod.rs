@@ -13,10 +13,10 @@ pub mod request;
 pub mod shared_map;
 pub mod wire;
 
-use crate::vocabulary::{ChoiceId, EventKind, ExecutionStatus, IngestStatus, JobStatus, Kind, MAX_ID, TaskType};
 use utoipa::ToSchema;
 
 use crate::time::{Date, Timestamp};
+use crate::vocabulary::{ChoiceId, EventKind, ExecutionStatus, IngestStatus, JobStatus, Kind, MAX_ID, TaskType};
 pub use choice::{Choice, Choices, ErrorDefinition, JobType, Strike};
 pub use contribution::{Contribution, Partition};
 

@@ -10,8 +10,7 @@
 //!
 //! Not here: which columns a block of events has (`blocks`), which tables there are (`tables`).
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// What is stored cannot be what was written.
@@ -130,12 +129,12 @@ pub(super) fn encode_definition<'r, T: Serialize>(record: &'r mut Record, defini
 }
 
 /// Reads the record of a definition.
-pub(super) fn decode_definition<T: DeserializeOwned>(sealed: &[u8]) -> Result<T, Corrupt> {
+pub(super) fn decode_definition<'a, T: Deserialize<'a>>(sealed: &'a [u8]) -> Result<T, Corrupt> {
     /// Far beyond any request body that defines a choice, far below what a damaged length could ask for.
     const LIMIT: usize = 1 << 30;
     let content = open(FORM_DEFINITION, sealed)?;
     let config = bincode::config::standard().with_limit::<LIMIT>();
-    match bincode::serde::decode_from_slice(content, config) {
+    match bincode::serde::borrow_decode_from_slice(content, config) {
         Ok((definition, read)) if read == content.len() => Ok(definition),
         _ => Err(Corrupt("a definition cannot be read")),
     }

@@ -8,18 +8,12 @@
 //! Not here: what definitions mean (`events::choice`).
 
 use std::collections::VecDeque;
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::codec::{Corrupt, decode_definition};
 use super::error::StoreError;
-use super::keys::DefinitionKey;
-use super::rows::{Key, Order, Read, Table};
-use super::visit::visiting;
-use crate::events::{Choice, Choices};
-use crate::vocabulary::MetricsTypeId;
+use crate::events::Choices;
 
 /// Of how many states definitions are kept. They share nearly all of their memory.
 const RECENT: usize = 16;
@@ -111,33 +105,6 @@ impl RecentDefinitions {
     pub(super) fn reads(&self) -> usize {
         self.known.lock().reads
     }
-}
-
-/// The key of a definition's row.
-pub(super) fn definition_key(choice: &Choice) -> DefinitionKey {
-    let (metrics, id) = choice.key();
-    DefinitionKey { metrics: metrics as u8, id: id.get() }
-}
-
-/// Reads all definitions.
-pub(super) fn read(rows: &dyn Read) -> Result<Choices, StoreError> {
-    const JOB_TYPES: u8 = MetricsTypeId::JobTypes as u8;
-    const STRIKES: u8 = MetricsTypeId::Ingests as u8;
-    const ERRORS: u8 = MetricsTypeId::Errors as u8;
-    let mut choices = Choices::default();
-    visiting(
-        |visit| rows.scan(Table::Definitions, Key::MIN..Key::MAX, Order::Ascending, visit),
-        |key, definition| {
-            choices.define(match DefinitionKey::read(key)?.metrics {
-                JOB_TYPES => Choice::JobType(decode_definition(definition)?),
-                STRIKES => Choice::Strike(decode_definition(definition)?),
-                ERRORS => Choice::Error(decode_definition(definition)?),
-                _ => return Err(StoreError::from(Corrupt("a choice has an unknown type"))),
-            });
-            Ok(ControlFlow::Continue(()))
-        },
-    )?;
-    Ok(choices)
 }
 
 #[cfg(test)]

@@ -2,18 +2,15 @@
 
 use std::fmt::Debug;
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-
 use super::blocks::{FORM_BLOCK, MAX_EVENTS, SHARED_TASKS, count_and_last_id, decode_events_within, encode_events};
-use super::codec::{CHECKSUM_BYTES, Corrupt, FORM_DEFINITION, Record, decode_definition, encode_definition};
+use super::codec::{CHECKSUM_BYTES, Corrupt, FORM_DEFINITION, Record};
+use super::definition_rows::{decode_choice, encode_choice};
 use super::index_pages::{FORM_INDEX_PAGE, decode_index_page, encode_index_page};
 use super::location::Location;
 use super::rollup_rows::{FORM_ROLLUP, RollupRow, decode_rollup, encode_rollup};
-use crate::events::{ErrorDefinition, JobType, Strike};
 use crate::rollup::{Aggregate, Parts, Rollup};
 use crate::time::Date;
-use crate::vocabulary::{ChoiceId, EventKind};
+use crate::vocabulary::{ChoiceId, EventKind, MetricsTypeId};
 
 /// Takes the content behind the first byte, which says what it is, for a record: as it is, which seldom has the right
 /// checksum, and with one.
@@ -29,9 +26,9 @@ pub(crate) fn check(bytes: &[u8]) {
         5 => check_block(location, EventKind::Ingest, content),
         6 => check_index_page(content),
         7 => check_rollup_row(content),
-        8 => check_definition::<JobType>(content),
-        9 => check_definition::<Strike>(content),
-        10 => check_definition::<ErrorDefinition>(content),
+        8 => check_definition(MetricsTypeId::JobTypes, content),
+        9 => check_definition(MetricsTypeId::Ingests, content),
+        10 => check_definition(MetricsTypeId::Errors, content),
         _ => {}
     }
 }
@@ -68,11 +65,10 @@ fn check_index_page(content: &[u8]) {
     }
 }
 
-fn check_definition<T: Serialize + DeserializeOwned + Debug + PartialEq>(content: &[u8]) {
+fn check_definition(metrics: MetricsTypeId, content: &[u8]) {
     for sealed in [content, &with_checksum(FORM_DEFINITION, content)] {
-        check_again(sealed, decode_definition::<T>, |record, definition| {
-            encode_definition(record, definition).to_vec()
-        });
+        let decode = |sealed: &[u8]| decode_choice(metrics as u8, sealed);
+        check_again(sealed, decode, |record, definition| encode_choice(record, definition).to_vec());
     }
 }
 

@@ -115,4 +115,25 @@ mod tests {
             let _ = decode_index_page(record.seal());
         }
     }
+
+    /// The bytes of a page as the first format writes them. If this fails, stored databases cannot be read any more: the change
+    /// needs a new format.
+    #[test]
+    fn the_stored_form_of_a_page_stays() {
+        let location = |days, id| Date::from_days(days).zip(ChoiceId::new(id));
+        let page = IndexPage(vec![
+            (0, location(16_436, 3)),
+            (1, None),
+            (7, location(16_437, 3)),
+            (255, location(16_436, 70_000)),
+        ]);
+        let mut record = Record::default();
+        let bytes = encode_index_page(&mut record, &page);
+        assert_eq!(bytes, GOLDEN_PAGE, "{bytes:#04x?}");
+    }
+
+    const GOLDEN_PAGE: &[u8] = &[
+        0x01, 0x04, 0x31, 0x00, 0x00, 0x00, 0x05, 0xf7, 0x68, 0x0d, 0x06, 0x00, 0x00, 0x00, 0x00, 0xb4, 0x45, 0x04,
+        0x08, 0x0d, 0xe8, 0x80, 0x02, 0x02, 0xbb, 0x02, 0xb0, 0xd6,
+    ];
 }

@@ -7,7 +7,7 @@
 //! | --- | --- |
 //! | [`rows`] | where rows are stored: transactions over ordered byte keys and values |
 //! | `keys`, `location` | the key of every row |
-//! | `codec`, `blocks`, `index_pages`, `rollup_rows` | the bytes of every value |
+//! | `codec`, `blocks`, `index_pages`, `rollup_rows`, `definition_rows` | the bytes of every value |
 //! | `definitions` | the definitions of recent states, in memory |
 //! | `transaction` | writing |
 //! | `snapshot`, `observers`, `audit`, `copy`, `retention` | reading; `visit` for visitors that may fail |
@@ -18,6 +18,7 @@ mod audit;
 mod blocks;
 mod codec;
 mod copy;
+mod definition_rows;
 mod definitions;
 mod error;
 #[cfg(any(test, feature = "fuzzing"))]

@@ -427,4 +427,29 @@ mod tests {
             assert!(decode(wrong).is_err(), "{wrong:?}");
         }
     }
+
+    /// The bytes of a rollup as the first format writes them. If this fails, stored databases cannot be read any more: the change
+    /// needs a new format.
+    #[test]
+    fn the_stored_form_of_a_rollup_stays() {
+        let mut rollup = Rollup::default();
+        for (hour, values) in [(3, &[5_000_000_u64, 9_000_000][..]), (22, &[0])] {
+            let mut aggregate = Aggregate { events: 1 + values.len() as u64, ..Aggregate::default() };
+            aggregate.counters[1] = 1;
+            aggregate.errors.insert(ChoiceId::new(300).expect("an id"), 1);
+            for &value in values {
+                aggregate.distributions[4].observe(value);
+            }
+            rollup.set_hour(hour, aggregate);
+        }
+        let mut record = Record::default();
+        let bytes = encode_rollup(&mut record, &rollup);
+        assert_eq!(bytes, GOLDEN_ROLLUP, "{bytes:#04x?}");
+    }
+
+    const GOLDEN_ROLLUP: &[u8] = &[
+        0x01, 0x10, 0x08, 0x00, 0x40, 0x02, 0x82, 0x0a, 0x05, 0x02, 0x03, 0x00, 0x09, 0x0e, 0x01, 0xac, 0x02, 0x02,
+        0xea, 0x7f, 0xc0, 0x9b, 0x82, 0x0a, 0x03, 0x01, 0x02, 0x05, 0x04, 0x04, 0x01, 0xac, 0x02, 0x01, 0x82, 0x0a,
+        0x02, 0x01, 0x01, 0x00, 0x01, 0xac, 0x02, 0x01, 0x77, 0x61, 0xd1, 0x13,
+    ];
 }

@@ -4,7 +4,8 @@ use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 use super::codec::Corrupt;
-use super::definitions::{self, RecentDefinitions};
+use super::definition_rows::read_definitions;
+use super::definitions::RecentDefinitions;
 use super::error::StoreError;
 use super::keys::{self, DayKey, TotalKey};
 use super::rollup_rows::RollupRow;
@@ -81,7 +82,7 @@ impl Snapshot {
     pub(super) fn new(database: &dyn Database, recent: &RecentDefinitions) -> Result<Self, StoreError> {
         let (rows, numbers) = database.view(&STATE_NUMBERS)?;
         let state = State::read(&numbers)?;
-        let definitions = recent.get(state.defined_by, || definitions::read(&*rows))?;
+        let definitions = recent.get(state.defined_by, || read_definitions(&*rows))?;
         Ok(Self { rows, state, definitions })
     }
 

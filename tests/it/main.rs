@@ -13,6 +13,7 @@ mod docs;
 mod events_in;
 mod export;
 mod extremes;
+mod formats;
 mod framing;
 mod hostile;
 mod http_rules;

@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 pub use expiry::UnendedCursor;
 
-use super::codec::{self, Record};
-use super::definitions::{RecentDefinitions, definition_key};
+use super::codec::Record;
+use super::definition_rows::{definition_key, encode_choice, read_definitions};
+use super::definitions::RecentDefinitions;
 use super::error::StoreError;
 use super::keys;
 use super::rows::{self, Changes, Database, Table};
@@ -42,7 +43,7 @@ impl<'db> Transaction<'db> {
     pub(super) fn begin(database: &'db dyn Database, recent: &'db RecentDefinitions) -> Result<Self, StoreError> {
         let (rows, numbers) = database.begin(&STATE_NUMBERS)?;
         let State { version, defined_by, kept } = State::read(&numbers)?;
-        let definitions = recent.get(defined_by, || super::definitions::read(&*rows))?;
+        let definitions = recent.get(defined_by, || read_definitions(&*rows))?;
         Ok(Self {
             rows,
             recent,
@@ -72,12 +73,7 @@ impl<'db> Transaction<'db> {
     /// Stores definitions; each replaces an earlier one of the same choice.
     pub fn define(&mut self, choices: &[&Choice]) {
         for &choice in choices {
-            let value = match choice {
-                Choice::JobType(job_type) => codec::encode_definition(&mut self.record, job_type),
-                Choice::Strike(strike) => codec::encode_definition(&mut self.record, strike),
-                Choice::Error(error) => codec::encode_definition(&mut self.record, error),
-            };
-            self.defined.replace(definition_key(choice).key(), value);
+            self.defined.replace(definition_key(choice), encode_choice(&mut self.record, choice));
             Arc::make_mut(&mut self.definitions).define(choice.clone());
         }
     }

@@ -1,0 +1,242 @@
+//! Definitions as rows: their keys, and their bytes.
+//!
+//! The stored fields are declared here and nowhere else, in the order in which they are written: what the API shows of a definition may
+//! change without changing what is stored.
+
+use std::borrow::Cow;
+use std::ops::ControlFlow;
+
+use serde::{Deserialize, Serialize};
+
+use super::codec::{Corrupt, Record, decode_definition, encode_definition};
+use super::error::StoreError;
+use super::keys::DefinitionKey;
+use super::rows::{Key, Order, Read, Table};
+use super::visit::visiting;
+use crate::events::{Choice, Choices, ErrorDefinition, JobType, Strike};
+use crate::vocabulary::{ChoiceId, ErrorCategory, MetricsTypeId};
+
+/// The key of a definition's row.
+pub(super) fn definition_key(choice: &Choice) -> Key {
+    let (metrics, id) = choice.key();
+    DefinitionKey { metrics: metrics as u8, id: id.get() }.key()
+}
+
+/// Reads all definitions.
+pub(super) fn read_definitions(rows: &dyn Read) -> Result<Choices, StoreError> {
+    let mut choices = Choices::default();
+    visiting(
+        |visit| rows.scan(Table::Definitions, Key::MIN..Key::MAX, Order::Ascending, visit),
+        |key, definition| {
+            choices.define(decode_choice(DefinitionKey::read(key)?.metrics, definition)?);
+            Ok::<_, StoreError>(ControlFlow::Continue(()))
+        },
+    )?;
+    Ok(choices)
+}
+
+type Text<'a> = Cow<'a, str>;
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "the fields of the specification's example")]
+pub(super) struct StoredJobType<'a> {
+    id: ChoiceId,
+    #[serde(borrow)]
+    name: Text<'a>,
+    version: Text<'a>,
+    title: Text<'a>,
+    description: Option<Text<'a>>,
+    category: Option<Text<'a>>,
+    author_name: Option<Text<'a>>,
+    author_url: Option<Text<'a>>,
+    is_system: bool,
+    is_long_running: bool,
+    is_active: bool,
+    is_operational: bool,
+    is_paused: bool,
+    icon_code: Option<Text<'a>>,
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct StoredStrike<'a> {
+    id: ChoiceId,
+    #[serde(borrow)]
+    name: Text<'a>,
+    title: Text<'a>,
+    description: Option<Text<'a>>,
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct StoredError<'a> {
+    id: ChoiceId,
+    #[serde(borrow)]
+    name: Text<'a>,
+    title: Text<'a>,
+    description: Option<Text<'a>>,
+    job_type_name: Option<Text<'a>>,
+    category: ErrorCategory,
+    is_builtin: bool,
+    should_be_retried: bool,
+}
+
+/// Packs a definition.
+pub(super) fn encode_choice<'r>(record: &'r mut Record, choice: &Choice) -> &'r [u8] {
+    fn text(text: Option<&String>) -> Option<Text<'_>> {
+        text.map(|text| Cow::Borrowed(&**text))
+    }
+    match choice {
+        Choice::JobType(it) => encode_definition(
+            record,
+            &StoredJobType {
+                id: it.id,
+                name: Cow::Borrowed(&it.name),
+                version: Cow::Borrowed(&it.version),
+                title: Cow::Borrowed(&it.title),
+                description: text(it.description.as_ref()),
+                category: text(it.category.as_ref()),
+                author_name: text(it.author_name.as_ref()),
+                author_url: text(it.author_url.as_ref()),
+                is_system: it.is_system,
+                is_long_running: it.is_long_running,
+                is_active: it.is_active,
+                is_operational: it.is_operational,
+                is_paused: it.is_paused,
+                icon_code: text(it.icon_code.as_ref()),
+            },
+        ),
+        Choice::Strike(it) => encode_definition(
+            record,
+            &StoredStrike {
+                id: it.id,
+                name: Cow::Borrowed(&it.name),
+                title: Cow::Borrowed(&it.title),
+                description: text(it.description.as_ref()),
+            },
+        ),
+        Choice::Error(it) => encode_definition(
+            record,
+            &StoredError {
+                id: it.id,
+                name: Cow::Borrowed(&it.name),
+                title: Cow::Borrowed(&it.title),
+                description: text(it.description.as_ref()),
+                job_type_name: text(it.job_type_name.as_ref()),
+                category: it.category,
+                is_builtin: it.is_builtin,
+                should_be_retried: it.should_be_retried,
+            },
+        ),
+    }
+}
+
+/// Unpacks a definition of a choice of a metrics type.
+pub(super) fn decode_choice(metrics: u8, sealed: &[u8]) -> Result<Choice, Corrupt> {
+    const JOB_TYPES: u8 = MetricsTypeId::JobTypes as u8;
+    const STRIKES: u8 = MetricsTypeId::Ingests as u8;
+    const ERRORS: u8 = MetricsTypeId::Errors as u8;
+    let text = |text: Option<Text<'_>>| text.map(Cow::into_owned);
+    Ok(match metrics {
+        JOB_TYPES => {
+            let it: StoredJobType<'_> = decode_definition(sealed)?;
+            Choice::JobType(JobType {
+                id: it.id,
+                name: it.name.into_owned(),
+                version: it.version.into_owned(),
+                title: it.title.into_owned(),
+                description: text(it.description),
+                category: text(it.category),
+                author_name: text(it.author_name),
+                author_url: text(it.author_url),
+                is_system: it.is_system,
+                is_long_running: it.is_long_running,
+                is_active: it.is_active,
+                is_operational: it.is_operational,
+                is_paused: it.is_paused,
+                icon_code: text(it.icon_code),
+            })
+        }
+        STRIKES => {
+            let it: StoredStrike<'_> = decode_definition(sealed)?;
+            Choice::Strike(Strike {
+                id: it.id,
+                name: it.name.into_owned(),
+                title: it.title.into_owned(),
+                description: text(it.description),
+            })
+        }
+        ERRORS => {
+            let it: StoredError<'_> = decode_definition(sealed)?;
+            Choice::Error(ErrorDefinition {
+                id: it.id,
+                name: it.name.into_owned(),
+                title: it.title.into_owned(),
+                description: text(it.description),
+                job_type_name: text(it.job_type_name),
+                category: it.category,
+                is_builtin: it.is_builtin,
+                should_be_retried: it.should_be_retried,
+            })
+        }
+        _ => return Err(Corrupt("a choice has an unknown type")),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The bytes of definitions as the first format writes them. If this fails, stored databases cannot be read any more: the change
+    /// needs a new format.
+    #[test]
+    fn the_stored_form_of_definitions_stays() {
+        let text = |text: &str| Some(text.to_owned());
+        let id = |id| ChoiceId::new(id).expect("an id");
+        let job_type = JobType {
+            id: id(7),
+            name: "n".to_owned(),
+            version: "1.0".to_owned(),
+            title: "T".to_owned(),
+            description: text("d"),
+            category: None,
+            author_name: text("a"),
+            author_url: text("u"),
+            is_system: true,
+            is_long_running: false,
+            is_active: true,
+            is_operational: false,
+            is_paused: true,
+            icon_code: text("i"),
+        };
+        let strike = Strike { id: id(300), name: "s".to_owned(), title: "S".to_owned(), description: None };
+        let error = ErrorDefinition {
+            id: id(70_000),
+            name: "e".to_owned(),
+            title: "E".to_owned(),
+            description: text("d"),
+            job_type_name: text("j"),
+            category: ErrorCategory::Algorithm,
+            is_builtin: true,
+            should_be_retried: false,
+        };
+        for (choice, golden) in [
+            (Choice::JobType(job_type), GOLDEN_JOB_TYPE),
+            (Choice::Strike(strike), GOLDEN_STRIKE),
+            (Choice::Error(error), GOLDEN_ERROR),
+        ] {
+            let mut record = Record::default();
+            let bytes = encode_choice(&mut record, &choice);
+            assert_eq!(bytes, golden, "{bytes:#04x?}");
+            assert_eq!(decode_choice(choice.key().0 as u8, golden).expect("it is read"), choice);
+        }
+    }
+
+    const GOLDEN_JOB_TYPE: &[u8] = &[
+        0x01, 0x07, 0x01, 0x6e, 0x03, 0x31, 0x2e, 0x30, 0x01, 0x54, 0x01, 0x01, 0x64, 0x00, 0x01, 0x01, 0x61, 0x01,
+        0x01, 0x75, 0x01, 0x00, 0x01, 0x00, 0x01, 0x01, 0x01, 0x69, 0x87, 0xe9, 0x72, 0x36,
+    ];
+    const GOLDEN_STRIKE: &[u8] = &[0x01, 0xfb, 0x2c, 0x01, 0x01, 0x73, 0x01, 0x53, 0x00, 0xef, 0xa8, 0x8b, 0xd3];
+    const GOLDEN_ERROR: &[u8] = &[
+        0x01, 0xfc, 0x70, 0x11, 0x01, 0x00, 0x01, 0x65, 0x01, 0x45, 0x01, 0x01, 0x64, 0x01, 0x01, 0x6a, 0x02, 0x01,
+        0x00, 0x8a, 0x25, 0xe2, 0xcb,
+    ];
+}
