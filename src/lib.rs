@@ -2,10 +2,9 @@
 //!
 //! A layer calls any layer below it, none above:
 //!
-//! - [`cli`], [`config`], [`telemetry`], [`app`]: arguments, settings, logs; what starts and stops the server
+//! - [`commands`]: the command line, a file a command
+//! - [`config`], [`telemetry`], [`app`]: settings, logs; what starts and stops the server
 //! - `supervision`, `descriptors`: threads that must not end by themselves; how many connections the system allows
-//! - [`check`], [`demo`], [`export`], [`import`]: whether all that is stored fits together; sample events; events into files
-//!   and from them; [`progress`]: how far they have come; [`health`]: whether a running server is ready
 //! - `api`, `dashboard`: the HTTP interface, the page
 //! - [`worker`]: the rollup task, the one writer
 //! - [`ledger`]: what posted objects do to what is stored
@@ -26,27 +25,20 @@ pub mod access;
 mod api;
 pub mod app;
 pub mod catalog;
-pub mod check;
-pub mod cli;
-mod client;
+pub mod commands;
 pub mod config;
 mod dashboard;
-pub mod demo;
 mod descriptors;
 pub mod events;
-pub mod export;
 pub mod figures;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzz;
 mod gunzip;
-pub mod health;
-pub mod import;
 pub mod ledger;
 pub mod memory;
 pub mod picture;
 pub mod plot;
-pub mod progress;
 pub mod rollup;
 pub mod store;
 mod supervision;

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    scale_metrics::cli::run(std::env::args_os())
+    scale_metrics::commands::run(std::env::args_os())
 }

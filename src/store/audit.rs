@@ -345,7 +345,7 @@ mod tests {
     use super::super::rows::Changes;
     use super::super::{OpenOptions, Store};
     use super::*;
-    use crate::check;
+    use crate::commands::check;
     use crate::events::{Job, Object};
     use crate::vocabulary::{ChoiceId, EventKind, JobStatus};
     use crate::worker::commit;

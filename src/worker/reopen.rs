@@ -172,7 +172,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::check;
+    use crate::commands::check;
     use crate::events::request::Draft;
     use crate::events::wire;
     use crate::store::OpenOptions;

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::fs;
 
 use scale_metrics::catalog::CATALOG;
-use scale_metrics::check;
+use scale_metrics::commands::check;
 use scale_metrics::events::request::Draft;
 use scale_metrics::events::{Choices, Object, wire};
 use scale_metrics::rollup::{Parts, Scope};

@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::Path;
 
-use scale_metrics::check;
+use scale_metrics::commands::check;
 use scale_metrics::store::{OpenOptions, Store};
 
 use crate::support::{TestServer, gunzip};

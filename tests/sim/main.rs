@@ -27,7 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
-use scale_metrics::check;
+use scale_metrics::commands::check;
 use scale_metrics::events::request::Draft;
 use scale_metrics::events::{Object, wire};
 use scale_metrics::figures::Figures;

@@ -7,7 +7,12 @@
 
 use std::fmt;
 
-use crate::progress::{Progress, Unit};
+use anyhow::Context as _;
+
+use super::directory::open_store;
+use super::output::print;
+use super::progress::{Progress, Unit};
+use crate::config::Config;
 use crate::rollup::{RollupKey, Scope};
 use crate::store::{Corrupt, EventCursor, Store, StoreError};
 use crate::time::Date;
@@ -165,6 +170,22 @@ fn rebuild_index(store: &Store, days: &[Option<Date>]) -> Result<(), StoreError>
             store.write(|transaction| transaction.index(&mut events))?;
         }
     }
+    Ok(())
+}
+
+/// The command: checks, prints what was found, and fails if anything is left.
+pub(super) fn run_check(config: &Config, repair: bool) -> anyhow::Result<()> {
+    let store = open_store(config)?;
+    let report = run(&store, repair).context("the database cannot be read")?;
+    store.close();
+    for problem in &report.problems {
+        let repaired = if repair { "repaired: " } else { "" };
+        print(&format!("{repaired}{problem}"))?;
+    }
+    let Report { events, rollups, problems } = report;
+    print(&format!("checked {events} events and {rollups} rollups: {} problems", problems.len()))?;
+    let left = if repair { 0 } else { problems.len() };
+    anyhow::ensure!(left == 0, "{left} problems are left (hint: `check --repair` rebuilds rollups and index)");
     Ok(())
 }
 

@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::client::{self, PATIENCE, Retry, token_hint};
+use super::client::{self, PATIENCE, Retry, token_hint};
+use super::progress::{Progress, Unit};
+use super::target::Target;
 use crate::events::wire::{write_choices, write_event};
 use crate::gunzip::Gunzip;
-use crate::import::Target;
-use crate::progress::{Progress, Unit};
 use crate::store::{Store, StoreError};
 
 /// How much is written at a time, in bytes.
@@ -22,7 +22,7 @@ const PIECE_BYTES: usize = 256 << 10;
 
 /// Why an export ended early. Nothing has the name of the output file then, or what had it before.
 #[derive(Debug, thiserror::Error)]
-pub enum ExportError {
+pub(super) enum ExportError {
     /// The data directory cannot be used.
     #[error(transparent)]
     Open(StoreError),
@@ -71,7 +71,7 @@ pub enum ExportError {
 
 /// Exports everything that is in `source` into a file, packed if its name ends in `.gz`; without one, or for `-`, to standard
 /// output.
-pub fn run(source: &Target, output: Option<&Path>) -> Result<(), ExportError> {
+pub(super) fn run(source: &Target, output: Option<&Path>) -> Result<(), ExportError> {
     let mut input = Input::open(source)?;
     let mut output = Output::open(output)?;
     let objects = input.write_to(&mut output)?;

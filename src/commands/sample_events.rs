@@ -56,7 +56,7 @@ const ERRORS: [(&str, &str, ErrorCategory, bool); 7] = [
 const STORAGE_UNAVAILABLE: usize = 1;
 
 /// Posts the samples that end before `now` to the rollup task. Returns how many objects that were.
-pub fn fill(queue: &Queue, now: Timestamp) -> anyhow::Result<usize> {
+pub(super) fn fill(queue: &Queue, now: Timestamp) -> anyhow::Result<usize> {
     let objects = Samples::until(now);
     for batch in objects.chunks(BATCH) {
         let (reply, answer) = oneshot::channel();

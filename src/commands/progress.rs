@@ -10,7 +10,7 @@ const PAUSE: Duration = Duration::from_secs(5);
 
 /// What is counted on the way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unit {
+pub(super) enum Unit {
     /// Bytes.
     Bytes,
     /// Things.
@@ -19,7 +19,7 @@ pub enum Unit {
 
 /// How far a command has come.
 #[derive(Debug)]
-pub struct Progress {
+pub(super) struct Progress {
     bar: ProgressBar,
     /// When the log said it last; `None` on a terminal.
     said: Option<Instant>,
@@ -27,7 +27,7 @@ pub struct Progress {
 
 impl Progress {
     /// At the beginning of `total`, if that is known.
-    pub fn new(total: Option<u64>, unit: Unit) -> Self {
+    pub(super) fn new(total: Option<u64>, unit: Unit) -> Self {
         let is_terminal = stderr().is_terminal();
         let target = if is_terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let template = match (total, unit) {
@@ -42,12 +42,12 @@ impl Progress {
     }
 
     /// How far it has come.
-    pub fn position(&self) -> u64 {
+    pub(super) fn position(&self) -> u64 {
         self.bar.position()
     }
 
     /// It has come so far; `message` says more.
-    pub fn set(&mut self, position: u64, message: impl FnOnce() -> String) {
+    pub(super) fn set(&mut self, position: u64, message: impl FnOnce() -> String) {
         self.bar.set_position(position);
         match &mut self.said {
             None => self.bar.set_message(message()),

@@ -8,7 +8,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why a server is not well.
 #[derive(Debug, thiserror::Error)]
-pub enum HealthError {
+pub(super) enum HealthError {
     /// It does not answer.
     #[error("{address}")]
     Unreachable {
@@ -30,7 +30,7 @@ pub enum HealthError {
 }
 
 /// The address of the server that listens there, as this machine reaches it.
-pub fn url_of(listen: SocketAddr) -> String {
+pub(super) fn url_of(listen: SocketAddr) -> String {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
@@ -40,9 +40,9 @@ pub fn url_of(listen: SocketAddr) -> String {
 }
 
 /// Asks the server at `url` whether it is ready.
-pub fn check(url: &str) -> Result<(), HealthError> {
+pub(super) fn check(url: &str) -> Result<(), HealthError> {
     let address = format!("{url}/readyz");
-    let agent = crate::client::config(url).timeout_global(Some(PATIENCE)).build();
+    let agent = super::client::config(url).timeout_global(Some(PATIENCE)).build();
     let agent: ureq::Agent = agent.into();
     let answer = agent.get(&address).call().and_then(|mut answer| {
         let said = answer.body_mut().read_to_string()?;

@@ -13,14 +13,15 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::client::{Retry, token_hint};
+use super::client::{Retry, token_hint};
+use super::progress::{Progress, Unit};
+use super::target::Target;
 use crate::events::future;
 use crate::events::request::Draft;
 use crate::events::wire::{self, NotJson};
 use crate::gunzip::Gunzip;
 use crate::ledger::Receipt;
-use crate::progress::{Progress, Unit};
-use crate::store::{OpenOptions, Store, StoreError};
+use crate::store::{Store, StoreError};
 use crate::time::Clock;
 use crate::worker::commit;
 
@@ -31,28 +32,9 @@ const BATCH_BYTES: usize = 4 << 20;
 /// How many mistakes are shown.
 const SHOWN: usize = 10;
 
-/// Where events go; for an export, where they come from.
-#[derive(Debug)]
-pub enum Target {
-    /// A running server.
-    Server {
-        /// Its address.
-        url: String,
-        /// What it knows the sender by.
-        token: Option<String>,
-    },
-    /// A data directory that no server has open.
-    Directory {
-        /// The directory; made if it is missing.
-        path: PathBuf,
-        /// How the database is opened.
-        options: OpenOptions,
-    },
-}
-
 /// Why an import ended early. What was imported before stays.
 #[derive(Debug, thiserror::Error)]
-pub enum ImportError {
+pub(super) enum ImportError {
     /// The data directory cannot be used.
     #[error(transparent)]
     Open(StoreError),
@@ -102,7 +84,12 @@ pub enum ImportError {
 
 /// Imports the files, in order. `max_line_bytes` bounds a line; a batch is tried for as long as `patience` where the server does
 /// not answer or cannot write.
-pub fn run(files: &[PathBuf], target: &Target, max_line_bytes: usize, patience: Duration) -> Result<(), ImportError> {
+pub(super) fn run(
+    files: &[PathBuf],
+    target: &Target,
+    max_line_bytes: usize,
+    patience: Duration,
+) -> Result<(), ImportError> {
     // A name that is wrong is told before anything is imported, or a database made.
     let sizes: Vec<_> = files.iter().map(|file| size_of_input(file)).collect::<Result<_, _>>()?;
     let sink = Sink::open(target, patience)?;
@@ -302,7 +289,7 @@ impl Sink {
     fn open(target: &Target, patience: Duration) -> Result<Self, ImportError> {
         match target {
             Target::Server { url, token } => {
-                let agent = crate::client::config(url).build().into();
+                let agent = super::client::config(url).build().into();
                 let address = format!("{url}/v6/events/");
                 Ok(Self::Server(Server {
                     agent,

@@ -1,0 +1,344 @@
+//! The command line: what each command does and how it exits.
+//!
+//! Data goes to standard output, everything else to standard error. Exit status 0: done; 1: it went wrong on the way;
+//! 2: it could not start (arguments, settings, data directory, a database that another process has open).
+
+pub mod check;
+mod client;
+mod demo;
+mod directory;
+mod expire;
+mod export;
+mod health;
+mod import;
+mod output;
+mod progress;
+mod sample_events;
+mod stop_signals;
+mod target;
+mod token;
+
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+use std::{env, io, iter};
+
+use anyhow::Context as _;
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches, CommandFactory, FromArgMatches as _, Parser, Subcommand};
+use clap_complete::Shell;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::access::Scope;
+use crate::api::DOCUMENT;
+use crate::app::{App, REQUESTS_OF_FRAMEWORK, StartError};
+use crate::config::{ConfigError, Overrides, Settings};
+use crate::store::Store;
+use crate::telemetry;
+use crate::time::{Clock, ClockError, Date};
+use crate::worker::chain;
+use client::PATIENCE;
+use directory::NoDatabase;
+use expire::{DoubtfulClock, LossyDays, OtherDay};
+use export::ExportError;
+use import::ImportError;
+use output::{NotPrinted, complain, is_broken_pipe, print};
+use stop_signals::StopSignals;
+use target::{NoTarget, Target, TargetFlags, TwoTargets, server_url, target};
+use token::BadName;
+
+#[derive(Parser)]
+#[command(name = "scale-metrics", version, about, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    overrides: Overrides,
+    /// Print the settings that are in force and where each comes from, and do nothing else
+    #[arg(long, global = true)]
+    print_config: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the server (the default)
+    Serve,
+    /// Run the server on a throw-away database with sample events of the last 90 days
+    Demo,
+    /// Post NDJSON files to a running server, or straight into a data directory
+    ///
+    /// Can be run again after a failure: what is there already is not counted twice.
+    Import {
+        /// Files with an object a line, packed with gzip or not; `-` is standard input
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// Post to this server, such as `http://127.0.0.1:8080` [default: write into the data directory]
+        #[arg(long, value_name = "URL", env = "SCALE_METRICS_URL", value_parser = server_url)]
+        url: Option<String>,
+        /// The token that this server wants, with the scope `write`
+        #[arg(long, value_name = "TOKEN", env = "SCALE_METRICS_TOKEN", hide_env_values = true, requires = "url")]
+        token: Option<String>,
+        /// For how many seconds to try again while this server cannot store events or does not answer any more; one that
+        /// never answered is given up after 10 s
+        #[arg(long, value_name = "SECONDS", default_value_t = PATIENCE.as_secs())]
+        patience: u64,
+    },
+    /// Write all choices and events as NDJSON, for `import`
+    ///
+    /// What comes out is one state, which `import` turns back into the same numbers. A running server goes on meanwhile.
+    Export {
+        /// Ask this server, such as `http://127.0.0.1:8080` [default: read the data directory]
+        #[arg(long, value_name = "URL", env = "SCALE_METRICS_URL", value_parser = server_url)]
+        url: Option<String>,
+        /// The token that this server wants, with the scope `admin`
+        #[arg(long, value_name = "TOKEN", env = "SCALE_METRICS_TOKEN", hide_env_values = true, requires = "url")]
+        token: Option<String>,
+        /// Where to, packed if the name ends in `.gz`; `-` is standard output [default: -]
+        #[arg(long, short, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// Ask a running server whether it can take writes
+    ///
+    /// Exit status 1 if not, or if it does not answer.
+    Health {
+        /// Its address [default: where the settings say that a server listens]
+        #[arg(long, value_name = "URL", env = "SCALE_METRICS_URL", value_parser = server_url)]
+        url: Option<String>,
+    },
+    /// Verify the database, compute every rollup anew from the events, and list what differs
+    ///
+    /// Exit status 1 if anything differs and is not repaired. No server may run on the directory.
+    Check {
+        /// Store the rollups that the events add up to, and write the index anew if it is wrong
+        #[arg(long)]
+        repair: bool,
+    },
+    /// Print the OpenAPI document that a server sends at /v6/openapi.json
+    Openapi,
+    /// Forget what is older than the settings of `[retention]` say
+    ///
+    /// A server does that by itself, bit by bit. No server may run on the directory. Exit status 2 if the clock is far ahead of
+    /// both the last run and the newest event, unless --confirm says that it is right.
+    Expire {
+        /// Only say what would go
+        #[arg(long)]
+        dry_run: bool,
+        /// The clock is right: forget events before this day, which must be the one that --dry-run names
+        #[arg(long, value_name = "DATE", conflicts_with = "reopen")]
+        confirm: Option<Date>,
+        /// Open the days from this one on again, instead of forgetting any
+        #[arg(long, value_name = "DATE")]
+        reopen: Option<Date>,
+        /// Open also days whose events are gone: their numbers become those of the events that are left
+        #[arg(long, requires = "reopen")]
+        drop_numbers: bool,
+    },
+    /// Make a token: prints it, and the line by which the configuration knows it
+    Token {
+        /// What people shall call it; no colon, comma or white space
+        name: String,
+        /// What it is good for; may be repeated
+        #[arg(long = "scope", value_name = "SCOPE", required = true, value_enum)]
+        scopes: Vec<Scope>,
+    },
+    /// Print the script by which a shell completes commands and flags
+    Completions {
+        /// Whose script
+        #[arg(value_enum)]
+        shell: Shell,
+    },
+}
+
+/// The exit status of a command that went wrong on the way.
+const EXIT_FAILED: u8 = 1;
+/// The exit status of a command that could not start.
+const EXIT_CANNOT_START: u8 = 2;
+
+/// Runs the program.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let parsed = Cli::command().try_get_matches_from(arguments);
+    let parsed = parsed.and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, has_url_flag(&matches))));
+    let (cli, has_url_flag) = match parsed {
+        Ok(parsed) => parsed,
+        Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
+            let _ = error.print();
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            complain(&usage_error(&error));
+            return ExitCode::from(EXIT_CANNOT_START);
+        }
+    };
+    let result = execute(cli, has_url_flag);
+    telemetry::flush();
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever read standard output has seen enough, such as `head`.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&format!("error: {}", chain(error.as_ref())));
+            ExitCode::from(if cannot_start(&error) { EXIT_CANNOT_START } else { EXIT_FAILED })
+        }
+    }
+}
+
+/// One line about a command line that cannot be parsed, with a hint if there is one.
+fn usage_error(error: &clap::Error) -> String {
+    let text = error.to_string();
+    // The first paragraph names the argument and the value, the next may be a tip; the rest is usage.
+    let mut paragraphs = text.split("\n\n").map(|paragraph| paragraph.split_whitespace().collect::<Vec<_>>().join(" "));
+    let said = paragraphs.next().unwrap_or_default();
+    let tip = paragraphs.find_map(|paragraph| Some(paragraph.strip_prefix("tip: ")?.to_owned()));
+    let is_unknown = matches!(error.kind(), ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand);
+    match tip.or_else(|| is_unknown.then(|| "--help lists the commands and flags".to_owned())) {
+        Some(tip) => format!("{said} (hint: {tip})"),
+        None => said,
+    }
+}
+
+fn cannot_start(error: &anyhow::Error) -> bool {
+    error.is::<ConfigError>()
+        || error.is::<BadName>()
+        || error.is::<TwoTargets>()
+        || error.is::<NoTarget>()
+        || error.is::<NoDatabase>()
+        || error.is::<StartError>()
+        || error.is::<ClockError>()
+        || error.is::<DoubtfulClock>()
+        || error.is::<OtherDay>()
+        || error.is::<LossyDays>()
+        || matches!(error.downcast_ref(), Some(ImportError::Open(_)))
+        || matches!(
+            error.downcast_ref(),
+            Some(ExportError::Open(_) | ExportError::NoDatabase(_) | ExportError::Output { .. })
+        )
+}
+
+/// Whether a command was given `--url` on the command line, not by its variable.
+fn has_url_flag(matches: &ArgMatches) -> bool {
+    matches.subcommand().is_some_and(|(_, command)| {
+        matches!(command.try_contains_id("url"), Ok(true))
+            && command.value_source("url") == Some(ValueSource::CommandLine)
+    })
+}
+
+fn execute(cli: Cli, has_url_flag: bool) -> anyhow::Result<()> {
+    // Needs no settings, so none can be in its way.
+    if let Some(Command::Completions { shell }) = cli.command {
+        return print_completions(shell);
+    }
+    let (settings, ignored) = match Settings::load(&cli.overrides) {
+        // It may be another program's, and this command needs nothing of it.
+        Err(error) if !needs_file(&cli, has_url_flag) => (Settings::without_file(&cli.overrides)?, Some(error)),
+        loaded => (loaded?, None),
+    };
+    telemetry::start(&settings.config.log, REQUESTS_OF_FRAMEWORK);
+    if let Some(error) = ignored {
+        tracing::warn!("./config.toml is not used: {}", chain(&error));
+    }
+    warn_of_unknown_variables();
+    outlive_file_limits().context("cannot handle signals")?;
+    if cli.print_config {
+        return Ok(write!(io::stdout(), "{settings}").map_err(NotPrinted)?);
+    }
+    let flags = TargetFlags { url: has_url_flag, data: settings.is_flag("--data") };
+    let has_directory = settings.says("--data");
+    let config = settings.config;
+    match cli.command.unwrap_or(Command::Serve) {
+        Command::Serve => {
+            config.refuse_open_writes()?;
+            config.refuse_short_rollups()?;
+            Clock::System.read()?;
+            let stop = StopSignals::listen()?;
+            let delay = Duration::from_secs(config.server.stop_delay_s);
+            stop.serve(App::begin(config, Clock::System)?, delay)
+        }
+        Command::Demo => demo::run_demo(config),
+        Command::Import { files, url, token, patience } => {
+            let target = target(&config, flags, url, token)?;
+            if let Target::Directory { path, .. } = &target
+                && !has_directory
+                && !Store::exists(path).map_err(StartError::Store)?
+            {
+                return Err(NoTarget.into());
+            }
+            Ok(import::run(&files, &target, config.server.max_body_bytes, Duration::from_secs(patience))?)
+        }
+        Command::Export { url, token, output } => {
+            Ok(export::run(&target(&config, flags, url, token)?, output.as_deref())?)
+        }
+        Command::Health { url } => {
+            health::check(&url.unwrap_or_else(|| health::url_of(config.server.listen)))?;
+            print("ready")
+        }
+        Command::Check { repair } => check::run_check(&config, repair),
+        Command::Expire { dry_run, reopen: Some(from), drop_numbers, .. } => {
+            expire::run_reopen(&config, from, dry_run, drop_numbers)
+        }
+        Command::Expire { dry_run, confirm, .. } => expire::run_expire(&config, dry_run, confirm),
+        Command::Openapi => {
+            print(DOCUMENT.trim_end())?;
+            Ok(())
+        }
+        Command::Token { name, scopes } => token::run(&name, &scopes),
+        Command::Completions { shell } => print_completions(shell),
+    }
+}
+
+/// Whether a command needs what `./config.toml` says, if that is there. One that is named has to be right in any case.
+fn needs_file(cli: &Cli, has_url_flag: bool) -> bool {
+    let is_client = match &cli.command {
+        Some(Command::Openapi | Command::Token { .. }) => true,
+        Some(Command::Import { url: Some(_), .. } | Command::Export { url: Some(_), .. }) => {
+            has_url_flag || !cli.overrides.gives("--data")
+        }
+        Some(Command::Health { url }) => url.is_some(),
+        Some(
+            Command::Serve
+            | Command::Demo
+            | Command::Import { .. }
+            | Command::Export { .. }
+            | Command::Check { .. }
+            | Command::Expire { .. }
+            | Command::Completions { .. },
+        )
+        | None => false,
+    };
+    !is_client || cli.print_config || cli.overrides.names_file()
+}
+
+/// From now on a write beyond the largest size that a file may have fails, as on a full disk. Where nobody handles the signal
+/// that comes with it, it ends the process.
+fn outlive_file_limits() -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let _context = runtime.enter();
+    // The handler stays when nobody listens any more.
+    signal(SignalKind::from_raw(libc::SIGXFSZ)).map(drop)
+}
+
+/// Says which environment variables look like settings, but are none.
+fn warn_of_unknown_variables() {
+    let command = Cli::command();
+    let arguments = iter::once(&command).chain(command.get_subcommands()).flat_map(clap::Command::get_arguments);
+    let known: Vec<_> = arguments.filter_map(Arg::get_env).collect();
+    let mut unknown: Vec<_> = env::vars_os()
+        .filter(|(name, _)| {
+            name.as_encoded_bytes().starts_with(b"SCALE_METRICS_") && !known.contains(&name.as_os_str())
+        })
+        .map(|(name, _)| name.to_string_lossy().escape_debug().to_string())
+        .collect();
+    if !unknown.is_empty() {
+        unknown.sort_unstable();
+        tracing::warn!("unknown environment variables are ignored: {}", unknown.join(", "));
+    }
+}
+
+/// Writes the script into memory first: `clap_complete` panics where nobody reads it to its end.
+fn print_completions(shell: Shell) -> anyhow::Result<()> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "scale-metrics", &mut script);
+    Ok(io::stdout().write_all(&script).map_err(NotPrinted)?)
+}

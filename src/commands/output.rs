@@ -1,0 +1,27 @@
+//! What commands print.
+
+use std::io::{self, Write as _};
+
+/// Standard output cannot be written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot print")]
+pub(super) struct NotPrinted(#[source] pub(super) io::Error);
+
+/// Prints what the command was asked for.
+pub(super) fn print(text: &str) -> anyhow::Result<()> {
+    Ok(writeln!(io::stdout(), "{text}").map_err(NotPrinted)?)
+}
+
+/// Prints a line on standard error, also where logging never started. If that is closed or full, the exit status still tells.
+pub(super) fn complain(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Whether standard output was closed by its reader.
+pub(super) fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.is::<NotPrinted>()
+        && error
+            .chain()
+            .filter_map(|cause| cause.downcast_ref::<io::Error>())
+            .any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
+}

@@ -1,0 +1,162 @@
+//! The signals that stop a server, and how it stops.
+
+use std::time::Duration;
+use std::{io, process, thread};
+
+use anyhow::Context as _;
+use futures_util::FutureExt as _;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{sleep, timeout};
+
+use super::EXIT_FAILED;
+use super::output::complain;
+use crate::app::{App, StartError};
+use crate::telemetry;
+
+/// Within how long a second signal says the same as the first.
+const SAME_TIME: Duration = Duration::from_secs(1);
+
+/// The signals that stop the server; heeded from the moment they are listened for.
+pub(super) struct StopSignals {
+    runtime: Runtime,
+    signals: Signals,
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    /// The terminal is closed; `None` where that was ignored from the start, as `nohup` does.
+    hangup: Option<Signal>,
+}
+
+impl StopSignals {
+    /// Listens from now on.
+    pub(super) fn listen() -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let context = runtime.enter();
+        let terminate = signal(SignalKind::terminate())?;
+        let interrupt = signal(SignalKind::interrupt())?;
+        let hangup = if ignores_hangup() { None } else { Some(signal(SignalKind::hangup())?) };
+        drop(context);
+        Ok(Self { runtime, signals: Signals { terminate, interrupt, hangup } })
+    }
+
+    /// Opens the database, then serves; see [`wait_and_stop`](Self::wait_and_stop). Told to stop before the database is open, it ends
+    /// at once.
+    pub(super) fn serve(mut self, mut app: App, delay: Duration) -> anyhow::Result<()> {
+        let is_open = self.runtime.block_on(async {
+            tokio::select! {
+                opened = open_and_tell(&mut app) => opened.map(|()| true),
+                name = self.signals.told() => {
+                    tracing::info!("{name}: stopping; the database is not open yet");
+                    Ok(false)
+                }
+            }
+        });
+        match is_open {
+            Ok(true) => return self.wait_and_stop(app, delay),
+            Ok(false) => tracing::info!("stopped"),
+            Err(_) => {}
+        }
+        self.runtime.block_on(app.abandon());
+        Ok(is_open.map(drop)?)
+    }
+
+    /// Serves until the process is told to stop, says so and goes on for the delay; then stops in order. Told again, it ends the
+    /// delay, or does not wait for running requests any longer. A thread that ends by itself is an error.
+    pub(super) fn wait_and_stop(self, mut app: App, delay: Duration) -> anyhow::Result<()> {
+        let Self { runtime, mut signals } = self;
+        let failure = runtime.block_on(async {
+            tokio::select! {
+                name = signals.told() => {
+                    tracing::info!("{name}: stopping");
+                    app.announce_stop();
+                    // Told again or not, it stops now.
+                    let _ = timeout(delay, signals.told()).await;
+                    app.stop(signals.told_again()).await.map(|()| None)
+                }
+                failure = app.failed() => {
+                    exit_after(LAST_ANSWERS * 2, &failure)?;
+                    tracing::error!(error = %failure, "the server cannot go on");
+                    // What else goes wrong on the way out says less than how it began.
+                    let _ = app.stop(sleep(LAST_ANSWERS)).await;
+                    Ok(Some(failure))
+                }
+            }
+        })?;
+        if let Some(failure) = failure {
+            return Err(failure).context("the server cannot go on, and has to be started again");
+        }
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+/// Ends the process after that time, should stopping in order never end: what a dead thread leaves locked is unknown.
+fn exit_after(time: Duration, failure: &io::Error) -> io::Result<()> {
+    let line = format!("error: the server cannot go on: {failure}");
+    let wait = move || {
+        thread::sleep(time);
+        complain(&line);
+        process::exit(EXIT_FAILED.into())
+    };
+    thread::Builder::new().name("exit".to_owned()).spawn(wait).map(drop)
+}
+
+/// How long opening the database takes before the server says where it listens all the same.
+const QUICK_OPENING: Duration = Duration::from_secs(1);
+/// How often the log says how far opening has come.
+const TELL_OPENING: Duration = Duration::from_secs(10);
+/// How long running requests may take when the server cannot go on.
+const LAST_ANSWERS: Duration = Duration::from_secs(5);
+
+/// Waits until the database is open. Says where the server listens then, so that whoever waits for that line can post; if it takes
+/// longer, earlier, and now and then how far it has come.
+async fn open_and_tell(app: &mut App) -> Result<(), StartError> {
+    let address = app.address();
+    let listening = || tracing::info!(target: telemetry::WHERE, "listening on http://{address}");
+    let mut patience = QUICK_OPENING;
+    loop {
+        if let Ok(opened) = timeout(patience, app.opened()).await {
+            opened?;
+            if patience == QUICK_OPENING {
+                listening();
+            } else {
+                tracing::info!("the database is open");
+            }
+            return Ok(());
+        }
+        if patience == QUICK_OPENING {
+            listening();
+        }
+        patience = TELL_OPENING;
+        tracing::info!("{}", app.open_progress());
+    }
+}
+
+/// Whether the process was started with SIGHUP ignored. Where the system does not say, it was not.
+fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    ignored & (1 << (libc::SIGHUP - 1)) != 0
+}
+
+impl Signals {
+    /// The name of the signal by which the process is told to stop.
+    async fn told(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+            Some(()) = async { self.hangup.as_mut()?.recv().await } => "SIGHUP",
+        }
+    }
+
+    /// Waits until the process is told once more. Some tell it twice at the same time, and mean it once.
+    async fn told_again(&mut self) {
+        sleep(SAME_TIME).await;
+        let _ = self.told().now_or_never();
+        self.told().await;
+    }
+}

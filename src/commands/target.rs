@@ -1,0 +1,72 @@
+//! Where `import` and `export` find the events: a running server, or a data directory.
+
+use std::path::PathBuf;
+
+use crate::config::Config;
+use crate::store::OpenOptions;
+
+/// Where events go; for an export, where they come from.
+#[derive(Debug)]
+pub(super) enum Target {
+    /// A running server.
+    Server {
+        /// Its address.
+        url: String,
+        /// What it knows the sender by.
+        token: Option<String>,
+    },
+    /// A data directory that no server has open.
+    Directory {
+        /// The directory; made if it is missing.
+        path: PathBuf,
+        /// How the database is opened.
+        options: OpenOptions,
+    },
+}
+
+/// Nobody can tell which of them is meant.
+#[derive(Debug, thiserror::Error)]
+#[error("--url names a server and --data a directory: one of them is enough")]
+pub(super) struct TwoTargets;
+
+/// Nobody said where events go, and the default directory has no database.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "nothing says where the events go (hint: --url http://HOST:PORT names a running server, --data DIR a directory)"
+)]
+pub(super) struct NoTarget;
+
+/// Takes the address of a server, without slashes behind it.
+pub(super) fn server_url(text: &str) -> Result<String, String> {
+    let host = text.strip_prefix("http://").map(|rest| rest.trim_end_matches('/'));
+    match host {
+        // It would show in errors.
+        Some(host) if host.contains('@') => Err("an address has no password in it: --token says who asks".to_owned()),
+        Some(host) if !host.is_empty() => Ok(format!("http://{host}")),
+        _ if text.starts_with("https://") => {
+            Err("there is no TLS inside: ask the server itself, with http://".to_owned())
+        }
+        _ => Err("an address begins with http://".to_owned()),
+    }
+}
+
+/// What the command line says of where events go or come from.
+#[derive(Clone, Copy)]
+pub(super) struct TargetFlags {
+    pub(super) url: bool,
+    pub(super) data: bool,
+}
+
+/// The server at `url`, or else the data directory. A flag goes over a variable, here as well.
+pub(super) fn target(
+    config: &Config,
+    flags: TargetFlags,
+    url: Option<String>,
+    token: Option<String>,
+) -> Result<Target, TwoTargets> {
+    match url {
+        Some(_) if flags.url && flags.data => Err(TwoTargets),
+        Some(url) if flags.url || !flags.data => Ok(Target::Server { url, token }),
+        _ => Ok(Target::Directory { path: config.storage.data.clone(), options: config.storage.open_options() }),
+    }
+}
