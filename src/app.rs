@@ -29,7 +29,7 @@ use crate::api::{self, Connection, Exports, Rebuilds, ResponseCache, State, Writ
 use crate::config::{Config, RetentionConfig, WebOrigin};
 use crate::dashboard;
 use crate::descriptors;
-use crate::figures::Figures;
+use crate::figures::ServerMetrics;
 use crate::store::{Store, StoreError};
 use crate::supervision::supervise;
 use crate::time::Clock;
@@ -132,7 +132,7 @@ impl App {
         let write_guard = WriteGuard::new(origins.clone(), is_only_loopback);
         let readiness = Arc::<Readiness>::default();
         readiness.opening(store.open_progress());
-        let figures = Arc::<Figures>::default();
+        let figures = Arc::<ServerMetrics>::default();
         let state = Data::new(State {
             address,
             access: Access::new(config.access.tokens, config.access.public_read),

@@ -58,7 +58,7 @@ impl StorageOperation {
 
 /// The counters and histograms of one server.
 #[derive(Debug)]
-pub struct Figures {
+pub struct ServerMetrics {
     registry: Registry,
     requests: IntCounterVec,
     request_seconds: HistogramVec,
@@ -87,7 +87,7 @@ pub struct Figures {
     pub answers_stopped: IntCounter,
 }
 
-impl Default for Figures {
+impl Default for ServerMetrics {
     fn default() -> Self {
         let registry = Registry::new();
         registry.register(Box::new(ProcessCollector::for_self())).expect(VALID);
@@ -189,7 +189,7 @@ fn register<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -
 
 /// Something that is looked at when somebody asks.
 #[derive(Debug, Clone, Copy)]
-pub struct Reading {
+pub struct GaugeSample {
     /// Its name, without the program's.
     pub name: &'static str,
     /// What it is.
@@ -198,7 +198,7 @@ pub struct Reading {
     pub value: f64,
 }
 
-impl Figures {
+impl ServerMetrics {
     /// Counts a request that was answered after that time.
     pub fn count_request(&self, route: &str, method: &str, status: &str, took: Duration) {
         self.requests.with_label_values(&[route, method, status]).inc();
@@ -221,7 +221,7 @@ impl Figures {
     }
 
     /// All figures as text, with what was looked at just now.
-    pub fn text(&self, readings: &[Reading]) -> Vec<u8> {
+    pub fn text(&self, readings: &[GaugeSample]) -> Vec<u8> {
         let now = Registry::new();
         for reading in readings {
             let name = format!("scale_metrics_{}", reading.name);

@@ -1,12 +1,14 @@
-//! Memory that many requests share: who needs some asks before taking it, and waits or is refused where there is none.
+//! Memory that many requests share.
 //!
-//! A [`Budget`] is what they share, a [`Lease`] the share of one of them. So memory is bounded by configuration, whatever
-//! clients send or ask for.
+//! A [`Budget`] bounds it; a [`Lease`] is the part that one request holds. A request asks before it takes memory, and waits or is
+//! refused if there is none. So memory is bounded by configuration, whatever clients send or ask for.
 //!
-//! Two that hold a part of what they need and wait for each other would wait for ever. So where a budget has a turn
-//! ([`Budget::with_turn`]), one at a time has it, in the order that they wait: it is counted apart from the others, gets all
-//! that it asks for, and makes room in the end. The last of the room is for those that need little, so that they never wait
-//! for large ones.
+//! Two requests that hold a part of what they need and wait for each other would wait for ever. Where a budget has an overdraft
+//! ([`Budget::with_overdraft`]), one lease at a time may exceed the limit: it gets everything that it asks for, is counted apart from
+//! the others, and gives it back in the end. Requests get the overdraft in the order in which they wait. A part of the budget is
+//! reserved for small leases, so that these never wait for large ones.
+//!
+//! The rejected alternative is to reserve the largest possible body for every request: a handful of requests would fill the budget.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -16,15 +18,15 @@ use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-/// How long a request waits for room, in all: as long as a body may take to arrive by default, so that whoever has the turn is
-/// done by then.
+/// How long a request waits for room, in all: as long as a body may take to arrive by default, so that the request with the
+/// overdraft is done by then.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// A share that is no larger than this part of its budget is small.
+/// A lease is small if it is no larger than this part of its budget.
 const SMALL_PART: usize = 64;
-/// How often who waits looks whether there is room.
+/// How often a waiting request looks for room.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// Others hold too much memory already.
+/// Other requests hold too much memory already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("all requests together hold as much memory as they may; try again")]
 pub struct Full {
@@ -32,88 +34,89 @@ pub struct Full {
     pub wanted: usize,
 }
 
-/// The bytes that are shared. A clone is the same budget.
+/// The bytes that leases share. A clone is the same budget.
 #[derive(Debug, Clone)]
 pub struct Budget {
     limit: usize,
-    /// How much of it is for small shares only.
+    /// How much of it is reserved for small leases.
     for_small: usize,
     used: Arc<Mutex<Used>>,
-    turn: Arc<Semaphore>,
+    /// One permit, or none if the budget has no overdraft.
+    overdraft: Arc<Semaphore>,
 }
 
 #[derive(Debug, Default)]
 struct Used {
-    /// By all that have no turn, in bytes.
+    /// By all leases without the overdraft, in bytes.
     shared: usize,
-    /// By the one that has it, in bytes.
-    apart: usize,
+    /// By the lease with the overdraft, in bytes.
+    overdrawn: usize,
 }
 
 impl Budget {
     /// A budget of so many bytes.
     pub fn new(limit: usize) -> Self {
-        Self { limit, for_small: 0, used: Arc::default(), turn: Arc::new(Semaphore::new(0)) }
+        Self { limit, for_small: 0, used: Arc::default(), overdraft: Arc::new(Semaphore::new(0)) }
     }
 
-    /// A budget of so many bytes, a quarter of them for small shares only, and of what one more share needs.
-    pub fn with_turn(limit: usize) -> Self {
-        Self { limit, for_small: limit / 4, used: Arc::default(), turn: Arc::new(Semaphore::new(1)) }
+    /// A budget of so many bytes, a quarter of them reserved for small leases, with an overdraft for one lease at a time.
+    pub fn with_overdraft(limit: usize) -> Self {
+        Self { limit, for_small: limit / 4, used: Arc::default(), overdraft: Arc::new(Semaphore::new(1)) }
     }
 
-    /// How many bytes there are.
+    /// How many bytes there are, without the overdraft.
     pub fn limit(&self) -> usize {
         self.limit
     }
 
-    /// How many are held, by the one that has the turn as well.
+    /// How many bytes are held, the overdraft included.
     pub fn used(&self) -> usize {
         let used = self.used.lock();
-        used.shared + used.apart
+        used.shared + used.overdrawn
     }
 
-    /// Whether there is room for a share of so many bytes beside those that are used.
+    /// Whether there is room for a lease of so many bytes beside those that are used.
     fn has_room(&self, used: &Used, bytes: usize) -> bool {
         let is_small = bytes <= self.limit / SMALL_PART;
         used.shared + bytes <= self.limit - if is_small { 0 } else { self.for_small }
     }
 
-    /// A new share, empty so far.
+    /// A new lease, empty so far.
     pub fn lease(&self) -> Lease {
-        Lease { budget: self.clone(), bytes: 0, turn: None, patience: PATIENCE }
+        Lease { budget: self.clone(), bytes: 0, overdraft: None, patience: PATIENCE }
     }
 }
 
-/// The share of one request. It goes back when this is dropped.
+/// What one request holds of a budget. It is given back when this is dropped.
 #[derive(Debug)]
 pub struct Lease {
     budget: Budget,
     bytes: usize,
-    /// It is counted apart.
-    turn: Option<OwnedSemaphorePermit>,
+    /// The right to exceed the limit, while this lease has it.
+    overdraft: Option<OwnedSemaphorePermit>,
     /// How long it may still wait for room.
     patience: Duration,
 }
 
 impl Lease {
-    /// Holds at least that many bytes from now on. Refused when there is neither room for them nor a turn.
+    /// Holds at least that many bytes from now on. Refused if there is neither room for them nor an overdraft.
     pub fn hold(&mut self, bytes: usize) -> Result<(), Full> {
         self.hold_with(bytes, None)
     }
 
-    /// The same for who has waited for the turn, or not.
-    fn hold_with(&mut self, bytes: usize, turn: Option<OwnedSemaphorePermit>) -> Result<(), Full> {
+    /// Like [`hold`](Self::hold), with an overdraft permit that was acquired earlier, if given.
+    fn hold_with(&mut self, bytes: usize, overdraft: Option<OwnedSemaphorePermit>) -> Result<(), Full> {
         if bytes <= self.bytes {
             return Ok(());
         }
         let mut used = self.budget.used.lock();
         used.give_back(self);
-        self.turn = self.turn.take().or(turn);
+        self.overdraft = self.overdraft.take().or(overdraft);
         let has_room = self.budget.has_room(&used, bytes);
-        if !has_room && self.turn.is_none() {
-            self.turn = Arc::clone(&self.budget.turn).try_acquire_owned().ok();
+        if !has_room && self.overdraft.is_none() {
+            self.overdraft = Arc::clone(&self.budget.overdraft).try_acquire_owned().ok();
         }
-        let is_held = has_room || self.turn.is_some();
+        let is_held = has_room || self.overdraft.is_some();
         if is_held {
             self.bytes = bytes;
         }
@@ -121,28 +124,28 @@ impl Lease {
         if is_held { Ok(()) } else { Err(Full { wanted: bytes }) }
     }
 
-    /// Holds no more than that many bytes from now on. A turn is given back with what it was needed for.
+    /// Holds no more than that many bytes from now on, and gives the overdraft back if it is not needed for them.
     pub fn shrink(&mut self, bytes: usize) {
         let mut used = self.budget.used.lock();
         used.give_back(self);
         self.bytes = self.bytes.min(bytes);
         if self.budget.has_room(&used, self.bytes) {
-            self.turn = None;
+            self.overdraft = None;
         }
         used.take(self);
     }
 
-    /// As [`hold`](Self::hold), but waits for room, or for the turn; thirty seconds at most, all waits together.
+    /// Like [`hold`](Self::hold), but waits for room or for the overdraft; thirty seconds at most, over all calls together.
     pub async fn hold_patiently(&mut self, bytes: usize) -> Result<(), Full> {
         if self.hold(bytes).is_ok() {
             return Ok(());
         }
         let began = Instant::now();
-        // Who waits for the turn keeps its place.
-        let mut turn = pin!(Arc::clone(&self.budget.turn).acquire_owned());
+        // One future for all attempts: it keeps the place in the queue for the overdraft.
+        let mut overdraft = pin!(Arc::clone(&self.budget.overdraft).acquire_owned());
         let held = loop {
-            let turn = timeout(LOOK, turn.as_mut()).await.ok().and_then(Result::ok);
-            let held = self.hold_with(bytes, turn);
+            let overdraft = timeout(LOOK, overdraft.as_mut()).await.ok().and_then(Result::ok);
+            let held = self.hold_with(bytes, overdraft);
             if held.is_ok() || began.elapsed() >= self.patience {
                 break held;
             }
@@ -160,7 +163,7 @@ impl Lease {
 impl Used {
     /// Where a lease is counted.
     fn side(&mut self, lease: &Lease) -> &mut usize {
-        if lease.turn.is_some() { &mut self.apart } else { &mut self.shared }
+        if lease.overdraft.is_some() { &mut self.overdrawn } else { &mut self.shared }
     }
 
     fn take(&mut self, lease: &Lease) {
@@ -208,11 +211,11 @@ mod tests {
     }
 
     #[test]
-    fn one_at_a_time_is_counted_apart_from_the_others() {
-        let budget = Budget::with_turn(100);
+    fn one_lease_at_a_time_may_exceed_the_limit() {
+        let budget = Budget::with_overdraft(100);
         let [mut large, mut other, mut third] = [budget.lease(), budget.lease(), budget.lease()];
         assert_eq!(large.hold(40), Ok(()));
-        assert_eq!(other.hold(60), Ok(()), "it has the turn");
+        assert_eq!(other.hold(60), Ok(()), "it has the overdraft");
         assert_eq!(large.hold(76), FULL(76));
         assert_eq!(other.hold(1_000), Ok(()));
         assert_eq!(third.hold(35), Ok(()));
@@ -223,19 +226,19 @@ mod tests {
         assert_eq!(third.hold(36), FULL(36));
         drop(large);
         other.shrink(10);
-        assert_eq!(third.hold(66), Ok(()), "the turn went on");
+        assert_eq!(third.hold(66), Ok(()), "the overdraft went on");
         assert_eq!(other.hold(75), Ok(()));
         assert_eq!(other.hold(76), FULL(76));
         drop((other, third));
         assert_eq!(budget.used(), 0);
-        assert_eq!(budget.lease().hold(1_000), Ok(()), "the turn is given back, too");
+        assert_eq!(budget.lease().hold(1_000), Ok(()), "the overdraft is given back, too");
     }
 
     #[test]
-    fn small_ones_find_room_where_large_ones_do_not() {
-        let budget = Budget::with_turn(6_400);
-        let [mut apart, mut large, mut small] = [budget.lease(), budget.lease(), budget.lease()];
-        assert_eq!(apart.hold(6_401), Ok(()));
+    fn small_leases_find_room_where_large_ones_do_not() {
+        let budget = Budget::with_overdraft(6_400);
+        let [mut overdrawn, mut large, mut small] = [budget.lease(), budget.lease(), budget.lease()];
+        assert_eq!(overdrawn.hold(6_401), Ok(()));
         assert_eq!(large.hold(4_800), Ok(()));
         assert_eq!(large.hold(4_801), FULL(4_801));
         let mut many: Vec<_> = (0..15).map(|_| budget.lease()).collect();
@@ -248,8 +251,8 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_waits_gets_the_turn_in_order_or_room_as_soon_as_there_is_any() {
-        let budget = Budget::with_turn(100);
+    async fn waiting_requests_get_the_overdraft_in_order_or_room_as_soon_as_there_is_any() {
+        let budget = Budget::with_overdraft(100);
         let [mut first, mut second, mut third, mut other] = std::array::from_fn(|_| budget.lease());
         first.hold(1_000).unwrap();
         let (order, mut ended) = tokio::sync::mpsc::unbounded_channel();
@@ -269,14 +272,14 @@ mod tests {
         tokio::time::sleep(LOOK).await;
         other.hold_patiently(75).await.unwrap();
         drop(first);
-        assert_eq!(other.hold(76), FULL(76), "nobody overtakes those who wait");
+        assert_eq!(other.hold(76), FULL(76), "no lease overtakes the waiting ones");
         wait.await.unwrap();
         assert_eq!([ended.recv().await, ended.recv().await], [Some("second"), Some("third")]);
     }
 
     #[tokio::test]
-    async fn nobody_waits_for_ever() {
-        let budget = Budget::with_turn(100);
+    async fn no_request_waits_for_ever() {
+        let budget = Budget::with_overdraft(100);
         let [mut first, mut second, mut third] = std::array::from_fn(|_| budget.lease());
         second.patience = LOOK;
         first.hold(1_000).unwrap();

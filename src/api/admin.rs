@@ -10,10 +10,10 @@ use utoipa::ToSchema;
 use super::openapi::names::TypeName;
 use super::{ApiError, State};
 use crate::access;
-use crate::rollup::{RollupKey, Scope};
+use crate::rollup::{RollupKey, RollupScope};
 use crate::time::Date;
 use crate::vocabulary::ChoiceId;
-use crate::worker::{Order, WriteFailed};
+use crate::worker::{RebuildCommand, WriteFailed};
 
 /// The most differences that are listed.
 const MOST_DIFFERENCES: usize = 100;
@@ -64,12 +64,12 @@ pub(super) struct Difference {
 
 impl Difference {
     fn new((key, hours): (RollupKey, Vec<u8>)) -> Self {
-        let choice = if let Scope::Choice(choice) = key.scope { Some(choice) } else { None };
+        let choice = if let RollupScope::Choice(choice) = key.scope { Some(choice) } else { None };
         Self { metrics: key.metrics.describe().name, choice, date: key.date.to_string(), hours }
     }
 }
 
-/// One day after the other, each as an order of its own. If the client goes, the day at hand is given up.
+/// One day after the other, each as a command of its own. If the client goes, the day at hand is given up.
 pub(super) async fn rebuild(request: HttpRequest, state: Data<State>) -> Result<HttpResponse, ApiError> {
     state.allow_writing(&request, access::Scope::Admin)?;
     let range = super::parameters(&request)?.time_range(state.clock.now())?;
@@ -87,7 +87,7 @@ pub(super) async fn rebuild(request: HttpRequest, state: Data<State>) -> Result<
             continue;
         }
         let (reply, answer) = oneshot::channel();
-        state.queue.order(Order { date, reply })?;
+        state.queue.rebuild(RebuildCommand { date, reply })?;
         let examined = answer.await.unwrap_or(Err(WriteFailed::Unavailable))?;
         rebuilt.events += examined.events;
         rebuilt.rollups += examined.rollups;

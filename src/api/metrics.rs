@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use super::{ApiError, State};
 use crate::access::Scope;
-use crate::figures::{MEDIA_TYPE, Reading};
+use crate::figures::{GaugeSample, MEDIA_TYPE};
 
 pub(super) async fn metrics(request: HttpRequest, state: Data<State>) -> Result<HttpResponse, ApiError> {
     state.allow(&request, Scope::Read)?;
@@ -15,40 +15,40 @@ pub(super) async fn metrics(request: HttpRequest, state: Data<State>) -> Result<
 
 /// What there is to be seen at the moment.
 #[expect(clippy::cast_precision_loss, reason = "the text format knows no other numbers")]
-fn readings(state: &State) -> Vec<Reading> {
+fn readings(state: &State) -> Vec<GaugeSample> {
     let is_ready = state.readiness.reasons().is_empty();
     let mut readings = vec![
-        Reading {
+        GaugeSample {
             name: "ready",
             help: "Whether the server can take writes: 1 or 0.",
             value: f64::from(u8::from(is_ready)),
         },
-        Reading {
+        GaugeSample {
             name: "queue_requests",
             help: "Requests that wait for the rollup task.",
             value: state.queue.waiting() as f64,
         },
-        Reading {
+        GaugeSample {
             name: "queue_bytes",
             help: "Memory that all requests which write hold.",
             value: state.queue.bytes() as f64,
         },
-        Reading {
+        GaugeSample {
             name: "queue_limit_bytes",
             help: "How much memory they may hold.",
             value: state.queue.limit_bytes() as f64,
         },
-        Reading {
+        GaugeSample {
             name: "answer_bytes",
             help: "Memory that answers about metrics hold, kept or on their way.",
             value: state.responses.bytes() as f64,
         },
-        Reading {
+        GaugeSample {
             name: "answer_limit_bytes",
             help: "How much memory they may hold.",
             value: state.responses.limit_bytes() as f64,
         },
-        Reading {
+        GaugeSample {
             name: "answers_cached",
             help: "Answers that are kept for the next who asks the same.",
             value: state.responses.len() as f64,
@@ -56,22 +56,22 @@ fn readings(state: &State) -> Vec<Reading> {
     ];
     let retention = state.retention.settings();
     readings.extend([
-        Reading {
+        GaugeSample {
             name: "retention_events_days",
             help: "For how many days events are kept; 0 means for ever.",
             value: retention.events_days as f64,
         },
-        Reading {
+        GaugeSample {
             name: "retention_rollups_days",
             help: "For how many days rollups are kept; 0 means for ever.",
             value: retention.rollups_days as f64,
         },
-        Reading {
+        GaugeSample {
             name: "retention_waiting_seconds",
             help: "How much of the grace period is left before a clock or periods that would delete more take effect; 0 if none wait.",
             value: state.retention.waiting().as_secs_f64(),
         },
-        Reading {
+        GaugeSample {
             name: "retention_clock_trusted",
             help: "Whether the clock is close to the time that is expected: 1 or 0.",
             value: f64::from(u8::from(state.retention.is_clock_trusted())),
@@ -79,10 +79,14 @@ fn readings(state: &State) -> Vec<Reading> {
     ]);
     // While the disk fails, what it holds is not known.
     if let Ok(bytes) = state.store.size_bytes() {
-        readings.push(Reading { name: "database_bytes", help: "Length of the database file.", value: bytes as f64 });
+        readings.push(GaugeSample {
+            name: "database_bytes",
+            help: "Length of the database file.",
+            value: bytes as f64,
+        });
     }
     if let Ok(snapshot) = state.store.snapshot() {
-        readings.push(Reading {
+        readings.push(GaugeSample {
             name: "rollup_version",
             help: "How often rollups or definitions have changed, ever.",
             value: snapshot.version() as f64,

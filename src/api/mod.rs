@@ -43,7 +43,7 @@ use utoipa::openapi::PathItem;
 use crate::access::{Access, Scope};
 use crate::catalog::{CATALOG, MetricsType};
 use crate::config::Dialect;
-use crate::figures::Figures;
+use crate::figures::ServerMetrics;
 use crate::store::{RowsError, Store, StoreError};
 use crate::time::Clock;
 use crate::worker::retention::RetentionGuard;
@@ -78,7 +78,7 @@ pub(crate) struct State {
     pub(crate) queue: Arc<Queue>,
     pub(crate) responses: ResponseCache<ReadQuery>,
     pub(crate) readiness: Arc<Readiness>,
-    pub(crate) figures: Arc<Figures>,
+    pub(crate) figures: Arc<ServerMetrics>,
     pub(crate) clock: Clock,
     pub(crate) retention: Arc<RetentionGuard>,
     pub(crate) dialect: Dialect,

@@ -25,7 +25,7 @@ use super::answer::{Answer, wants_gzip};
 use super::compute_budget::ComputeBudget;
 use super::connection::Phase;
 use super::work::{Bounds, Job, Jobs, Size};
-use crate::figures::Figures;
+use crate::figures::ServerMetrics;
 use crate::memory::Budget;
 use crate::store::{Snapshot, Store};
 
@@ -60,7 +60,7 @@ pub(crate) struct ResponseCache<Q> {
     budget: Budget,
     /// The most memory that the making of one may take, in bytes.
     limit: usize,
-    figures: Arc<Figures>,
+    figures: Arc<ServerMetrics>,
 }
 
 /// What an answer is found by.
@@ -102,7 +102,7 @@ impl<Q: CachedQuery> ResponseCache<Q> {
         cache_bytes: usize,
         at_once: usize,
         timeout: Duration,
-        figures: Arc<Figures>,
+        figures: Arc<ServerMetrics>,
     ) -> Self {
         let limit = answer_bytes / LARGEST_PART;
         let cache_bytes = cache_bytes.min(answer_bytes - limit);

@@ -13,7 +13,7 @@ use super::directory::open_store;
 use super::output::print;
 use super::progress::{Progress, Unit};
 use crate::config::Config;
-use crate::rollup::{RollupKey, Scope};
+use crate::rollup::{RollupKey, RollupScope};
 use crate::store::{Corrupt, EventCursor, Store, StoreError};
 use crate::time::Date;
 use crate::worker::rebuild::rebuild;
@@ -63,8 +63,8 @@ impl fmt::Display for Problem {
             Self::Rollup { key, hours } => {
                 write!(f, "{} of {}, ", key.metrics.describe().name, key.date)?;
                 match key.scope {
-                    Scope::All => f.write_str("all choices")?,
-                    Scope::Choice(choice) => write!(f, "choice {}", choice.get())?,
+                    RollupScope::All => f.write_str("all choices")?,
+                    RollupScope::Choice(choice) => write!(f, "choice {}", choice.get())?,
                 }
                 if hours.is_empty() {
                     return f.write_str(": the rollup is damaged, and there are no events");
@@ -227,7 +227,7 @@ mod tests {
     }
 
     fn key(metrics: MetricsTypeId, choice: Option<u64>, date: &str) -> RollupKey {
-        let scope = choice.map_or(Scope::All, |id| Scope::Choice(ChoiceId::new(id).unwrap()));
+        let scope = choice.map_or(RollupScope::All, |id| RollupScope::Choice(ChoiceId::new(id).unwrap()));
         RollupKey { date: date.parse().unwrap(), metrics, scope }
     }
 

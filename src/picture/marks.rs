@@ -9,7 +9,7 @@ use std::iter;
 use super::MOST_SERIES;
 use super::axes::Span;
 use crate::plot::{Bucket, Plot};
-use crate::rollup::Scope;
+use crate::rollup::RollupScope;
 
 /// The most marks that all series together may have. Written, a mark has less than 30 bytes.
 const MOST_MARKS: u32 = 6_000;
@@ -35,7 +35,7 @@ impl Row {
 
 /// The buckets of a plot, oldest first. Series are counted column by column, in each scope by scope; `hidden` says of each
 /// whether it is left out.
-pub(super) fn rows(plot: &Plot<'_>, span: Span, scopes: &[Scope], hidden: &[bool]) -> impl Iterator<Item = Row> {
+pub(super) fn rows(plot: &Plot<'_>, span: Span, scopes: &[RollupScope], hidden: &[bool]) -> impl Iterator<Item = Row> {
     let mut columns: Vec<_> = plot.series().iter().map(|series| plot.points(series).peekable()).collect();
     iter::from_fn(move || {
         let start = columns.iter_mut().filter_map(|points| points.peek()).map(|(bucket, _)| start(*bucket)).min()?;

@@ -5,7 +5,7 @@ use crate::catalog::{Column, Units};
 use crate::events::Choices;
 use crate::events::choice::Selectable;
 use crate::plot::Query;
-use crate::rollup::Scope;
+use crate::rollup::RollupScope;
 
 /// How many letters a name has in the legend at most.
 const NAME_LETTERS: usize = 40;
@@ -28,21 +28,21 @@ pub(super) struct Series {
 }
 
 /// Whose values a query asks for. One whose filters match nobody has series, too: they are empty.
-pub(super) fn scopes(query: &Query) -> Vec<Scope> {
+pub(super) fn scopes(query: &Query) -> Vec<RollupScope> {
     let scopes = query.selection.scopes();
-    if scopes.is_empty() { vec![Scope::All] } else { scopes }
+    if scopes.is_empty() { vec![RollupScope::All] } else { scopes }
 }
 
 /// The columns and scopes of all series, in their order.
-fn pairs<'a>(query: &'a Query, scopes: &'a [Scope]) -> impl Iterator<Item = (&'static Column, Scope)> + 'a {
+fn pairs<'a>(query: &'a Query, scopes: &'a [RollupScope]) -> impl Iterator<Item = (&'static Column, RollupScope)> + 'a {
     query.columns.iter().flat_map(move |&column| scopes.iter().map(move |&scope| (column, scope)))
 }
 
 /// What a query calls its series: the name of the column, with the id of the choice where values have ids.
 pub fn keys(query: &Query, with_ids: bool) -> Vec<String> {
-    let key = |(column, scope): (&Column, Scope)| match scope {
-        Scope::Choice(id) if with_ids => format!("{}:{}", column.name, id.get()),
-        Scope::Choice(_) | Scope::All => column.name.clone(),
+    let key = |(column, scope): (&Column, RollupScope)| match scope {
+        RollupScope::Choice(id) if with_ids => format!("{}:{}", column.name, id.get()),
+        RollupScope::Choice(_) | RollupScope::All => column.name.clone(),
     };
     pairs(query, &scopes(query)).map(key).collect()
 }
@@ -52,7 +52,7 @@ pub(super) fn all(query: &Query, choices: &Choices, with_ids: bool) -> Vec<Serie
     let names: Vec<_> = scopes(query).iter().map(|&scope| choice(query, choices, scope)).collect();
     let title = |column: &Column, scope| match (choice(query, choices, scope), scope) {
         // Choices may have the same title; each of these series shows whose it is.
-        (Some(choice), Scope::Choice(id))
+        (Some(choice), RollupScope::Choice(id))
             if with_ids && names.iter().flatten().filter(|name| **name == choice).count() > 1 =>
         {
             format!("{} · {} (id {})", column.title, shorten(&choice, SAME_LETTERS), id.get())
@@ -90,7 +90,7 @@ pub(super) fn whose(query: &Query, choices: &Choices) -> String {
     let names = scopes.iter().filter_map(|&scope| choice(query, choices, scope)).take(NAMED);
     let names: Vec<_> = names.map(|name| shorten(&name, NAME_LETTERS)).collect();
     match scopes.as_slice() {
-        [Scope::All] => "all choices together".to_owned(),
+        [RollupScope::All] => "all choices together".to_owned(),
         [] => "no choice".to_owned(),
         all if all.len() > names.len() => format!("{} and {} more", names.join(", "), all.len() - names.len()),
         _ => names.join(", "),
@@ -98,8 +98,8 @@ pub(super) fn whose(query: &Query, choices: &Choices) -> String {
 }
 
 /// What people call a choice: by its title, and its version if it has one.
-fn choice(query: &Query, choices: &Choices, scope: Scope) -> Option<String> {
-    let Scope::Choice(id) = scope else { return None };
+fn choice(query: &Query, choices: &Choices, scope: RollupScope) -> Option<String> {
+    let RollupScope::Choice(id) = scope else { return None };
     let begin = |text: &str| shorten(text, TITLE_LETTERS);
     let name = match choices.selectable(query.metrics, id)? {
         Selectable::JobType(it) => format!("{} {}", begin(&it.title), begin(&it.version)),

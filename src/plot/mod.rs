@@ -10,7 +10,7 @@ mod value;
 
 use crate::catalog::Column;
 use crate::events::Choices;
-use crate::rollup::{Aggregate, Parts, Scope};
+use crate::rollup::{Aggregate, Parts, RollupScope};
 use crate::time::{Date, TimeRange};
 use crate::vocabulary::{ChoiceId, MetricsTypeId};
 
@@ -34,10 +34,10 @@ pub enum Selection {
 
 impl Selection {
     /// The scopes whose rollups answer the query.
-    pub fn scopes(&self) -> Vec<Scope> {
+    pub fn scopes(&self) -> Vec<RollupScope> {
         match self {
-            Self::All => vec![Scope::All],
-            Self::Choices(ids) => ids.iter().copied().map(Scope::Choice).collect(),
+            Self::All => vec![RollupScope::All],
+            Self::Choices(ids) => ids.iter().copied().map(RollupScope::Choice).collect(),
         }
     }
 }
@@ -86,7 +86,7 @@ pub struct Bucket {
     /// The hour in which it starts, from 0 to 23; 0 if it is the whole day.
     pub hour: u8,
     /// Whose it is.
-    pub scope: Scope,
+    pub scope: RollupScope,
 }
 
 /// The values of the columns in all buckets, side by side: a year by the hour has a quarter of a million.
@@ -273,7 +273,7 @@ mod tests {
         let days = [Aggregate::default(), timed.clone(), Aggregate::default(), timed, Aggregate::default()];
         let dates = (16_436..).map(|days| Date::from_days(days).expect("in range"));
         for (date, aggregate) in dates.zip(&days) {
-            plot.add(Bucket { date, hour: 0, scope: Scope::All }, aggregate);
+            plot.add(Bucket { date, hour: 0, scope: RollupScope::All }, aggregate);
         }
         for series in plot.series() {
             let points: Vec<_> = plot.points(series).map(|(bucket, value)| (bucket.date.days(), value)).collect();

@@ -21,7 +21,7 @@ use crate::vocabulary::{ChoiceId, MetricsTypeId};
 
 /// Whose numbers a rollup holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Scope {
+pub enum RollupScope {
     /// All choices of the metrics type together.
     All,
     /// One of them.
@@ -36,13 +36,13 @@ pub struct RollupKey {
     /// The metrics type.
     pub metrics: MetricsTypeId,
     /// Whose numbers.
-    pub scope: Scope,
+    pub scope: RollupScope,
 }
 
 impl Partition {
     /// The name of its rollup.
     pub fn rollup(self) -> RollupKey {
-        RollupKey { date: self.date, metrics: self.metrics, scope: Scope::Choice(self.choice) }
+        RollupKey { date: self.date, metrics: self.metrics, scope: RollupScope::Choice(self.choice) }
     }
 }
 

@@ -13,17 +13,17 @@ use super::keys::{BlockKey, DayKey, PageKey, TotalKey, choice, date};
 use super::location::{BlockPrefix, Location, location_of};
 use super::rollup_rows::decode_rollup;
 use super::rows::{Floor, Key, Order, Table};
-use super::snapshot::{Kept, Snapshot};
+use super::snapshot::{RetentionMarks, Snapshot};
 use super::visit::visiting;
 use crate::catalog::CATALOG;
 use crate::events::{Event, EventKey};
-use crate::rollup::{Rollup, RollupKey, Scope};
+use crate::rollup::{Rollup, RollupKey, RollupScope};
 use crate::time::Date;
 
 fn rollup_key(date: Date, DayKey { choice: id, metrics, .. }: DayKey) -> Result<RollupKey, Corrupt> {
     let metrics = CATALOG.iter().find(|known| known.id as u8 == metrics);
     let metrics = metrics.ok_or(Corrupt("a rollup has an unknown type"))?.id;
-    Ok(RollupKey { date, metrics, scope: Scope::Choice(choice(id)?) })
+    Ok(RollupKey { date, metrics, scope: RollupScope::Choice(choice(id)?) })
 }
 
 /// Rollups by their names; a damaged row is [`Corrupt`], and does not hide the others.
@@ -202,7 +202,7 @@ impl Snapshot {
             |visit| self.rows().get(Table::Totals, &keys, visit),
             |key, row| {
                 let place = keys.iter().position(|known| known.as_bytes() == key).expect("it is asked for");
-                let key = RollupKey { date, metrics: metrics[place], scope: Scope::All };
+                let key = RollupKey { date, metrics: metrics[place], scope: RollupScope::All };
                 rollups.insert(key, decode_rollup(row));
                 Ok::<_, StoreError>(ControlFlow::Continue(()))
             },
@@ -218,7 +218,7 @@ impl Snapshot {
     }
 
     /// What would go if that was kept.
-    pub fn forgettable(&self, kept: Kept) -> Result<Forgettable, StoreError> {
+    pub fn forgettable(&self, kept: RetentionMarks) -> Result<Forgettable, StoreError> {
         let mut found = Forgettable::default();
         let (mut event_days, mut rollup_days) = (BTreeSet::new(), BTreeSet::new());
         let events_end = BlockKey::first_of(kept.events_from.days()).max(BlockKey::first_of(0));

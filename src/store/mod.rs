@@ -46,7 +46,7 @@ pub use observers::{ObserverRead, Observers};
 pub use retention::{Retention, RetentionRecord};
 pub use rows::redb::{OpenOptions, StorageBackend};
 pub use rows::{OpenProgress, RowsError};
-pub use snapshot::{Kept, RollupQuery, Snapshot};
+pub use snapshot::{RetentionMarks, RollupQuery, Snapshot};
 pub use transaction::{Transaction, UnendedCursor};
 
 use definitions::RecentDefinitions;

@@ -18,7 +18,7 @@ use super::snapshot::Snapshot;
 use super::transaction::Transaction;
 use super::visit::visiting;
 use crate::events::Partition;
-use crate::rollup::{Aggregate, Parts, Ranges, RollupKey, Scope, ranges_of};
+use crate::rollup::{Aggregate, Parts, Ranges, RollupKey, RollupScope, ranges_of};
 use crate::time::Date;
 use crate::vocabulary::{DISTRIBUTIONS, EventKind, MetricsTypeId};
 
@@ -58,7 +58,7 @@ impl Observers for Transaction<'_> {
         most_cost: usize,
         visit: impl FnMut(u64, u8, &Ranges),
     ) -> Result<ObserverRead, StoreError> {
-        if of.scope == Scope::All {
+        if of.scope == RollupScope::All {
             self.write_rollups()?;
         }
         read_observers(self.rows(), of, ids, most_cost, visit)
@@ -85,8 +85,8 @@ fn read_observers(
     visit: impl FnMut(u64, u8, &Ranges),
 ) -> Result<ObserverRead, StoreError> {
     match scope {
-        Scope::Choice(choice) => read_events(rows, Partition { date, metrics, choice }, ids, most_cost, visit),
-        Scope::All => read_rollups(rows, metrics, date, ids, most_cost, visit),
+        RollupScope::Choice(choice) => read_events(rows, Partition { date, metrics, choice }, ids, most_cost, visit),
+        RollupScope::All => read_rollups(rows, metrics, date, ids, most_cost, visit),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the database remembers of retention, and what it holds that is older than a cut-off.
 //!
-//! Three things are kept apart. The *marks* ([`Kept`]) say which days were forgotten; they protect from counting an event
+//! Three things are kept apart. The *marks* ([`RetentionMarks`]) say which days were forgotten; they protect from counting an event
 //! twice. The [`RetentionRecord`] says what is agreed: which time was trusted last, and for how many days things are kept. A
 //! *cut-off* is computed from these two whenever it is needed, and never stored.
 //!
@@ -13,7 +13,7 @@ use super::codec::Corrupt;
 use super::error::StoreError;
 use super::keys::{self, BlockKey, DayKey, TotalKey, date};
 use super::rows::{Key, Order, Table};
-use super::snapshot::{Kept, Snapshot};
+use super::snapshot::{RetentionMarks, Snapshot};
 use crate::catalog::CATALOG;
 use crate::time::{Date, Timestamp};
 
@@ -34,10 +34,10 @@ impl Retention {
 
     /// The first days that are kept. They lie a day before the first day that is accepted: a request that was checked just
     /// before midnight still finds the stored events of its days.
-    pub fn cut_offs(self, now: Timestamp) -> Kept {
+    pub fn cut_offs(self, now: Timestamp) -> RetentionMarks {
         let kept_from = |days: u64| if days == 0 { Date::MIN } else { first_day(days.saturating_add(1), now) };
         let events_from = kept_from(self.events_days);
-        Kept { events_from, rollups_from: kept_from(self.rollups_days).min(events_from) }
+        RetentionMarks { events_from, rollups_from: kept_from(self.rollups_days).min(events_from) }
     }
 
     /// For each kind, the longer period of the two.
@@ -153,8 +153,8 @@ impl Snapshot {
 
     /// The marks when these cut-offs have taken effect: no mark moves further than past the last day that has something to
     /// forget, and none ever moves back.
-    pub fn marks(&self, cut_offs: Kept) -> Result<Kept, StoreError> {
-        let Kept { mut events_from, mut rollups_from } = self.kept();
+    pub fn marks(&self, cut_offs: RetentionMarks) -> Result<RetentionMarks, StoreError> {
+        let RetentionMarks { mut events_from, mut rollups_from } = self.kept();
         if cut_offs.events_from > events_from
             && let Some(last) = self.last_day_of_events(events_from.days(), cut_offs.events_from.days())?
         {
@@ -168,7 +168,7 @@ impl Snapshot {
                 rollups_from = date(last)?.plus_days(1).min(events_from);
             }
         }
-        Ok(Kept { events_from, rollups_from })
+        Ok(RetentionMarks { events_from, rollups_from })
     }
 
     /// The last of some days under which events are kept, in days since 1970.
@@ -220,10 +220,13 @@ mod tests {
         let now: Timestamp = "2015-03-10T23:59:59Z".parse().unwrap();
         let week = Retention { events_days: 7, rollups_days: 30 };
         assert_eq!(week.first_day(now), date("2015-03-03"));
-        assert_eq!(week.cut_offs(now), Kept { events_from: date("2015-03-02"), rollups_from: date("2015-02-07") });
+        assert_eq!(
+            week.cut_offs(now),
+            RetentionMarks { events_from: date("2015-03-02"), rollups_from: date("2015-02-07") }
+        );
         let month = Retention { events_days: 30, rollups_days: 0 };
-        assert_eq!(month.cut_offs(now), Kept { events_from: date("2015-02-07"), rollups_from: Date::MIN });
-        let all = Kept { events_from: Date::MIN, rollups_from: Date::MIN };
+        assert_eq!(month.cut_offs(now), RetentionMarks { events_from: date("2015-02-07"), rollups_from: Date::MIN });
+        let all = RetentionMarks { events_from: Date::MIN, rollups_from: Date::MIN };
         for for_ever in [Retention::default(), Retention { events_days: u64::MAX, rollups_days: u64::MAX - 1 }] {
             assert_eq!((for_ever.cut_offs(now), for_ever.first_day(now)), (all, Date::MIN));
         }

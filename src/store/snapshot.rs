@@ -12,7 +12,7 @@ use super::rollup_rows::RollupRow;
 use super::rows::{Database, Key, Order, Read, Table, View};
 use super::visit::visiting;
 use crate::events::Choices;
-use crate::rollup::{Aggregate, Parts, Scope};
+use crate::rollup::{Aggregate, Parts, RollupScope};
 use crate::time::Date;
 use crate::vocabulary::MetricsTypeId;
 
@@ -25,7 +25,7 @@ pub struct Snapshot {
 
 /// The first days that are kept. What is older is forgotten, even where it is not deleted yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Kept {
+pub struct RetentionMarks {
     /// The first day whose events are kept.
     pub events_from: Date,
     /// The first day whose rollups are kept; no later than that of events.
@@ -42,7 +42,7 @@ pub(super) struct State {
     pub(super) version: u64,
     /// The version since which the definitions stand.
     pub(super) defined_by: u64,
-    pub(super) kept: Kept,
+    pub(super) kept: RetentionMarks,
 }
 
 impl State {
@@ -53,7 +53,7 @@ impl State {
             Ok(days) => keys::date(days),
             Err(_) => Err(Corrupt("a date is wrong")),
         };
-        let kept = Kept { events_from: date(events_from)?, rollups_from: date(rollups_from)? };
+        let kept = RetentionMarks { events_from: date(events_from)?, rollups_from: date(rollups_from)? };
         Ok(Self { version: version.unwrap_or(0), defined_by: defined_by.unwrap_or(0), kept })
     }
 }
@@ -64,7 +64,7 @@ pub struct RollupQuery<'a> {
     /// The metrics type.
     pub metrics: MetricsTypeId,
     /// All choices together, or some choices, ordered.
-    pub scopes: &'a [Scope],
+    pub scopes: &'a [RollupScope],
     /// The first day and the last.
     pub dates: (Date, Date),
     /// Which parts of each aggregate; the others are left empty.
@@ -98,7 +98,7 @@ impl Snapshot {
     }
 
     /// The first days that are kept.
-    pub fn kept(&self) -> Kept {
+    pub fn kept(&self) -> RetentionMarks {
         self.state.kept
     }
 
@@ -137,7 +137,7 @@ impl Snapshot {
         &self,
         query: &RollupQuery<'_>,
         go_on: impl Fn() -> Result<(), E>,
-        mut visit: impl FnMut(Date, Scope, &Aggregate) -> Result<(), E>,
+        mut visit: impl FnMut(Date, RollupScope, &Aggregate) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut day = Aggregate::default();
         self.visit_rows(query, &go_on, |date, scope, row| {
@@ -152,7 +152,7 @@ impl Snapshot {
         &self,
         query: &RollupQuery<'_>,
         go_on: impl Fn() -> Result<(), E>,
-        mut visit: impl FnMut(Date, u8, Scope, &Aggregate) -> Result<(), E>,
+        mut visit: impl FnMut(Date, u8, RollupScope, &Aggregate) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut day = RowsOfDay::default();
         self.visit_rows(query, &go_on, |date, scope, row| {
@@ -171,19 +171,19 @@ impl Snapshot {
         &self,
         query: &RollupQuery<'_>,
         go_on: &impl Fn() -> Result<(), E>,
-        mut visit: impl FnMut(Date, Scope, &[u8]) -> Result<(), E>,
+        mut visit: impl FnMut(Date, RollupScope, &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
         let &RollupQuery { metrics, scopes, dates: (first, last), .. } = query;
         // Only days on which something of some choice is counted can have something of these.
         let mut dates = Vec::new();
-        let are_totals = matches!(scopes, [Scope::All]);
+        let are_totals = matches!(scopes, [RollupScope::All]);
         visiting(
             |visit| self.rows.scan(Table::Totals, self.days_of(metrics, first, last), Order::Ascending, visit),
             |key, row| {
                 let date = date_of_total(key)?;
                 if are_totals {
                     go_on()?;
-                    visit(date, Scope::All, row)?;
+                    visit(date, RollupScope::All, row)?;
                 } else {
                     dates.push(date);
                 }
@@ -205,12 +205,12 @@ impl Snapshot {
         query: &RollupQuery<'_>,
         dates: &[Date],
         go_on: &impl Fn() -> Result<(), E>,
-        mut visit: impl FnMut(Date, Scope, &[u8]) -> Result<(), E>,
+        mut visit: impl FnMut(Date, RollupScope, &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
         let metrics = query.metrics as u8;
         let choices = query.scopes.iter().filter_map(|scope| match scope {
-            Scope::Choice(choice) => Some(choice.get()),
-            Scope::All => None,
+            RollupScope::Choice(choice) => Some(choice.get()),
+            RollupScope::All => None,
         });
         let choices: Vec<_> = choices.collect();
         let mut keys = Vec::new();
@@ -238,7 +238,7 @@ impl Snapshot {
         query: &RollupQuery<'_>,
         (first, last): (Date, Date),
         go_on: &impl Fn() -> Result<(), E>,
-        mut visit: impl FnMut(Date, Scope, &[u8]) -> Result<(), E>,
+        mut visit: impl FnMut(Date, RollupScope, &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
         let range = DayKey::first_of(first.days()).key()..DayKey::first_of(last.days() + 1).key();
         let mut date = None;
@@ -266,7 +266,7 @@ impl Snapshot {
 struct RowsOfDay {
     date: Option<Date>,
     bytes: Vec<u8>,
-    rows: Vec<(Scope, Range<usize>)>,
+    rows: Vec<(RollupScope, Range<usize>)>,
     aggregate: Aggregate,
 }
 
@@ -278,7 +278,7 @@ impl RowsOfDay {
         self.rows.clear();
     }
 
-    fn push(&mut self, scope: Scope, row: &[u8]) {
+    fn push(&mut self, scope: RollupScope, row: &[u8]) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(row);
         self.rows.push((scope, start..self.bytes.len()));
@@ -288,7 +288,7 @@ impl RowsOfDay {
     fn visit_hours<E: From<StoreError>>(
         &mut self,
         parts: Parts,
-        visit: &mut impl FnMut(Date, u8, Scope, &Aggregate) -> Result<(), E>,
+        visit: &mut impl FnMut(Date, u8, RollupScope, &Aggregate) -> Result<(), E>,
     ) -> Result<(), E> {
         let Self { date: Some(date), bytes, rows, aggregate } = self else { return Ok(()) };
         let hours = rows.iter().map(|(scope, row)| Ok((*scope, RollupRow::open(&bytes[row.clone()])?.hours()?)));
@@ -314,7 +314,7 @@ fn date_of_total(key: &[u8]) -> Result<Date, StoreError> {
 }
 
 /// The date, the choice and the metrics type in the key of a rollup of a choice.
-fn day_of_choice(key: &[u8]) -> Result<(Date, Scope, u8), StoreError> {
+fn day_of_choice(key: &[u8]) -> Result<(Date, RollupScope, u8), StoreError> {
     let DayKey { days, choice, metrics } = DayKey::read(key)?;
-    Ok((keys::date(days)?, Scope::Choice(keys::choice(choice)?), metrics))
+    Ok((keys::date(days)?, RollupScope::Choice(keys::choice(choice)?), metrics))
 }

@@ -7,11 +7,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
-use super::extremes::{Budget, ExtremesCache, Wanted};
+use super::extremes::{Budget, ExtremesCache, Unresolved};
 use super::rebuild::Journal;
 use crate::events::{Event, EventChange, Object, Partition};
 use crate::ledger::{Deltas, Outcomes, Posted, RollupDelta};
-use crate::rollup::{Aggregate, LostExtremes, Ranges, Rollup, RollupKey, Scope};
+use crate::rollup::{Aggregate, LostExtremes, Ranges, Rollup, RollupKey, RollupScope};
 use crate::store::{Corrupt, StoreError, Transaction};
 use crate::time::Date;
 use crate::vocabulary::{DISTRIBUTIONS, MetricsTypeId};
@@ -82,8 +82,8 @@ pub fn apply_within(
 }
 
 /// Who took out what is wanted: all requests with an event whose stored content holds a lost extreme.
-fn causes(wanted: &[Wanted], posted: &Posted<'_>, stored: &[Event]) -> Causes {
-    let mut by_hour: BTreeMap<_, Vec<&Wanted>> = BTreeMap::new();
+fn causes(wanted: &[Unresolved], posted: &Posted<'_>, stored: &[Event]) -> Causes {
+    let mut by_hour: BTreeMap<_, Vec<&Unresolved>> = BTreeMap::new();
     for wanted in wanted {
         by_hour.entry((wanted.key.date, wanted.key.metrics, wanted.hour)).or_default().push(wanted);
     }
@@ -92,7 +92,8 @@ fn causes(wanted: &[Wanted], posted: &Posted<'_>, stored: &[Event]) -> Causes {
         for removed in before.contributions().iter().flatten() {
             let Partition { date, metrics, choice } = removed.partition;
             let of_hour = by_hour.get(&(date, metrics, removed.hour)).into_iter().flatten();
-            let of_choice = of_hour.filter(|wanted| [Scope::All, Scope::Choice(choice)].contains(&wanted.key.scope));
+            let of_choice =
+                of_hour.filter(|wanted| [RollupScope::All, RollupScope::Choice(choice)].contains(&wanted.key.scope));
             for wanted in of_choice.filter(|wanted| wanted.is_held_by(&removed.observations)) {
                 for request in posted.requests_of(before.key()) {
                     causes.entry(request).or_default().insert(wanted.key);
@@ -111,7 +112,7 @@ struct Folding<'a> {
     extremes: &'a mut ExtremesCache,
     budget: &'a mut Budget,
     /// What would cost too much to find.
-    wanted: Vec<Wanted>,
+    wanted: Vec<Unresolved>,
     recomputed_hours: u64,
 }
 
@@ -147,7 +148,7 @@ impl Folding<'_> {
         let days: Vec<_> = totals.keys().copied().collect();
         let stored = transaction.totals(&days)?;
         for (((metrics, date), delta), stored) in totals.into_iter().zip(stored.iter()) {
-            let key = RollupKey { metrics, scope: Scope::All, date };
+            let key = RollupKey { metrics, scope: RollupScope::All, date };
             // Choices are no events: nothing is near.
             self.fold(transaction, key, stored?, RollupDelta { near: 0, ..delta })?;
         }
@@ -200,7 +201,7 @@ struct Observer {
 
 impl Observer {
     fn new(partition: Partition, stored: Option<&Rollup>, delta: &RollupDelta, extremes: &ExtremesCache) -> Self {
-        let key = RollupKey { scope: Scope::All, ..partition.rollup() };
+        let key = RollupKey { scope: RollupScope::All, ..partition.rollup() };
         let mut before = Vec::new();
         if extremes.knows(key) {
             let changed = (0..24_u8).filter(|hour| delta.hour_bits() >> hour & 1 == 1);

@@ -83,7 +83,7 @@ impl Budget {
 
 /// Extremes that are lost, where reading on would have cost too much.
 #[derive(Debug)]
-pub struct Wanted {
+pub struct Unresolved {
     /// Of which rollup.
     pub key: RollupKey,
     /// Of which of its hours.
@@ -94,7 +94,7 @@ pub struct Wanted {
     pub values: Ranges,
 }
 
-impl Wanted {
+impl Unresolved {
     /// Whether an event with these observations held any of them.
     pub fn is_held_by(&self, observations: &[Option<u64>; DISTRIBUTIONS]) -> bool {
         let values = observations.iter().zip(&self.values).enumerate();
@@ -194,7 +194,7 @@ impl ExtremesCache {
         aggregate: &mut Aggregate,
         near: u64,
         budget: &mut Budget,
-    ) -> Result<Option<Wanted>, StoreError> {
+    ) -> Result<Option<Unresolved>, StoreError> {
         self.clock += 1;
         let cached = self.maps.entry(key).or_default();
         cached.used = self.clock;
@@ -212,7 +212,7 @@ impl ExtremesCache {
                 continue;
             };
             if !budget.allows(key) {
-                return Ok(Some(Wanted { key, hour, lost, values: aggregate.ranges() }));
+                return Ok(Some(Unresolved { key, hour, lost, values: aggregate.ranges() }));
             }
             let (start, mut zone) = (*gap.start(), Zone::default());
             let read =
@@ -318,7 +318,7 @@ mod tests {
     use std::ops::RangeInclusive;
 
     use super::*;
-    use crate::rollup::{Distribution, Scope};
+    use crate::rollup::{Distribution, RollupScope};
     use crate::store::ObserverRead;
     use crate::vocabulary::{ChoiceId, MetricsTypeId};
 
@@ -393,7 +393,7 @@ mod tests {
     const HOUR: u8 = 7;
 
     fn key() -> RollupKey {
-        let choice = Scope::Choice(ChoiceId::new(1).unwrap());
+        let choice = RollupScope::Choice(ChoiceId::new(1).unwrap());
         RollupKey { date: Date::MIN, metrics: MetricsTypeId::JobTypes, scope: choice }
     }
 

@@ -29,7 +29,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 pub use crate::ledger::Receipt;
-pub use queue::{Order, Queue, Request, Stopping, Taken, WriteFailed};
+pub use queue::{Queue, QueueItem, RebuildCommand, Request, Stopping, WriteFailed};
 pub use rebuild::Examined;
 pub use retention::Retention;
 
@@ -40,7 +40,7 @@ use rebuild::Rebuild;
 use retention::Expiry;
 
 use crate::events::Object;
-use crate::figures::{Figures, StorageOperation};
+use crate::figures::{ServerMetrics, StorageOperation};
 use crate::store::{OpenProgress, RowsError, Store, StoreError};
 
 /// The most memory that the requests of one commit take together, unless a single request is larger: some 60,000 events.
@@ -119,14 +119,14 @@ pub struct RollupTask {
     store: Arc<Store>,
     queue: Arc<Queue>,
     readiness: Arc<Readiness>,
-    figures: Arc<Figures>,
+    figures: Arc<ServerMetrics>,
     expiry: Expiry,
     extremes: ExtremesCache,
     /// The requests that wait for something to be read.
     parked: Parked,
-    /// The orders that wait for their rebuild, and the one that is under way.
-    orders: VecDeque<Order>,
-    rebuild: Option<(Rebuild, Order)>,
+    /// The commands that wait for their rebuild, and the one that is under way.
+    commands: VecDeque<RebuildCommand>,
+    rebuild: Option<(Rebuild, RebuildCommand)>,
     /// The last slice was one of the rebuild.
     rebuilt: bool,
     /// Something failed, and when it was last tried whether anything can be written; `None` while all is well.
@@ -143,7 +143,7 @@ impl RollupTask {
         store: Arc<Store>,
         queue: Arc<Queue>,
         readiness: Arc<Readiness>,
-        figures: Arc<Figures>,
+        figures: Arc<ServerMetrics>,
         expiry: Expiry,
     ) -> Self {
         Self {
@@ -154,7 +154,7 @@ impl RollupTask {
             expiry,
             extremes: ExtremesCache::default(),
             parked: Parked::default(),
-            orders: VecDeque::new(),
+            commands: VecDeque::new(),
             rebuild: None,
             rebuilt: false,
             tried: None,
@@ -192,7 +192,7 @@ impl RollupTask {
         }
     }
 
-    /// Waits for requests, commits a group of them and answers each; or does what an order asks for. While requests are set
+    /// Waits for requests, commits a group of them and answers each; or takes a rebuild command. While requests are set
     /// aside, it waits for no others, and reads a slice for them. When none come for a second, it settles the file, so that it
     /// opens at once whatever happens. Where something failed, it tries once a second, whether requests come or not, to write
     /// again.
@@ -208,7 +208,7 @@ impl RollupTask {
         let patience = if is_busy { Duration::ZERO } else { until_expiry.map_or(PAUSE, |wait| wait.min(PAUSE)) };
         let taken = self.queue.take(GROUP_BYTES, Some(patience));
         let progress =
-            if matches!(taken, Taken::Nothing) && patience < PAUSE { Progress::Worked } else { self.work(taken) };
+            if matches!(taken, QueueItem::Nothing) && patience < PAUSE { Progress::Worked } else { self.work(taken) };
         if is_busy {
             self.slice();
         }
@@ -217,7 +217,7 @@ impl RollupTask {
 
     /// Whether there is something to do in slices.
     pub fn is_busy(&self) -> bool {
-        !self.parked.is_empty() || self.rebuild.is_some() || !self.orders.is_empty()
+        !self.parked.is_empty() || self.rebuild.is_some() || !self.commands.is_empty()
     }
 
     /// Does a slice of what takes long: reads for the requests that are set aside, and commits those that need nothing more; or
@@ -227,14 +227,14 @@ impl RollupTask {
             while let Some(pending) = self.parked.take_first() {
                 answer(vec![pending.request], vec![Err(WriteFailed::Unavailable)]);
             }
-            let under_way = self.rebuild.take().map(|(_, order)| order);
-            for order in under_way.into_iter().chain(self.orders.drain(..)) {
+            let under_way = self.rebuild.take().map(|(_, command)| command);
+            for command in under_way.into_iter().chain(self.commands.drain(..)) {
                 // The client may have gone.
-                let _ = order.reply.send(Err(WriteFailed::Unavailable));
+                let _ = command.reply.send(Err(WriteFailed::Unavailable));
             }
             return;
         }
-        let rebuilds = self.rebuild.is_some() || !self.orders.is_empty();
+        let rebuilds = self.rebuild.is_some() || !self.commands.is_empty();
         self.rebuilt = rebuilds && (self.parked.is_empty() || !self.rebuilt);
         if self.rebuilt {
             self.rebuild_slice();
@@ -268,15 +268,15 @@ impl RollupTask {
     }
 
     /// Does what was taken from the queue, without waiting for anything; if that was nothing, what the task does in a pause.
-    pub fn work(&mut self, taken: Taken) -> Progress {
+    pub fn work(&mut self, taken: QueueItem) -> Progress {
         match taken {
-            Taken::Requests(requests) => {
+            QueueItem::Requests(requests) => {
                 let pending = requests.into_iter().map(|request| self.parked.admit(request)).collect();
                 self.commit_pending(pending);
             }
-            Taken::Order(order) => self.orders.push_back(order),
-            Taken::Nothing => self.pause(),
-            Taken::Closed => {
+            QueueItem::RebuildCommand(command) => self.commands.push_back(command),
+            QueueItem::Nothing => self.pause(),
+            QueueItem::Closed => {
                 while self.is_busy() {
                     self.slice();
                 }
@@ -302,7 +302,7 @@ impl RollupTask {
         };
         match stepped {
             Ok((taken, kept)) => {
-                self.unsettled |= taken != retention::Taken::default();
+                self.unsettled |= taken != retention::Removed::default();
                 // Only these days' events and rollups go without anybody saying which.
                 self.extremes.forget_before(kept.events_from);
                 self.figures.expired_events.inc_by(taken.events);
@@ -318,16 +318,16 @@ impl RollupTask {
 
     /// Goes on with putting the rollups of a day right. One that nobody waits for any more is given up.
     fn rebuild_slice(&mut self) {
-        let next = || self.orders.pop_front().map(|order| (Rebuild::new(Some(order.date), true), order));
-        let Some((mut rebuild, order)) = self.rebuild.take().or_else(next) else { return };
-        if order.reply.is_closed() {
+        let next = || self.commands.pop_front().map(|command| (Rebuild::new(Some(command.date), true), command));
+        let Some((mut rebuild, command)) = self.rebuild.take().or_else(next) else { return };
+        if command.reply.is_closed() {
             return;
         }
         let slice_cost = self.extremes.limits().slice_cost;
         let slice = catch_unwind(AssertUnwindSafe(|| rebuild.slice(&self.store, &mut self.extremes, slice_cost)));
         let result = match slice {
             Ok(Ok(None)) => {
-                self.rebuild = Some((rebuild, order));
+                self.rebuild = Some((rebuild, command));
                 return;
             }
             Ok(Ok(Some(examined))) => {
@@ -335,7 +335,7 @@ impl RollupTask {
                 Ok(examined)
             }
             Ok(Err(StoreError::Corrupt(damage))) => {
-                tracing::error!(%damage, "the rollups of {} cannot be computed", order.date);
+                tracing::error!(%damage, "the rollups of {} cannot be computed", command.date);
                 Err(WriteFailed::Internal)
             }
             Ok(Err(error)) => {
@@ -348,7 +348,7 @@ impl RollupTask {
             self.extremes.clear();
         }
         // The client may have gone.
-        let _ = order.reply.send(result);
+        let _ = command.reply.send(result);
     }
 
     /// Uses the time that nobody asks for anything. A panic in here ends the task: whether the database can still be
@@ -510,8 +510,8 @@ impl RollupTask {
     /// A commit failed, and may have taken effect: what is known of the state before is of no use any more. A rebuild begins anew.
     fn doubt(&mut self) {
         self.extremes.clear();
-        if let Some((_, order)) = self.rebuild.take() {
-            self.orders.push_front(order);
+        if let Some((_, command)) = self.rebuild.take() {
+            self.commands.push_front(command);
         }
     }
 

@@ -127,7 +127,7 @@ mod tests {
 
     use super::*;
     use crate::memory::Budget as Memory;
-    use crate::rollup::{Ranges, Scope};
+    use crate::rollup::{Ranges, RollupScope};
     use crate::store::ObserverRead;
     use crate::time::Date;
     use crate::vocabulary::MetricsTypeId;
@@ -155,12 +155,12 @@ mod tests {
     }
 
     fn key(days: u32) -> RollupKey {
-        RollupKey { date: Date::from_days(days).unwrap(), metrics: MetricsTypeId::JobTypes, scope: Scope::All }
+        RollupKey { date: Date::from_days(days).unwrap(), metrics: MetricsTypeId::JobTypes, scope: RollupScope::All }
     }
 
     fn request() -> Request {
         let (reply, _) = oneshot::channel();
-        Request { objects: Vec::new(), lease: Memory::with_turn(0).lease(), reply }
+        Request { objects: Vec::new(), lease: Memory::with_overdraft(0).lease(), reply }
     }
 
     #[test]

@@ -23,9 +23,9 @@ pub struct Request {
     pub reply: oneshot::Sender<Result<Receipt, WriteFailed>>,
 }
 
-/// An order to put the rollups of a day right.
+/// A command to compute the rollups of a day anew.
 #[derive(Debug)]
-pub struct Order {
+pub struct RebuildCommand {
     /// The day.
     pub date: Date,
     /// Who waits for the answer.
@@ -54,11 +54,11 @@ pub enum WriteFailed {
 
 /// What [`Queue::take`] found.
 #[derive(Debug)]
-pub enum Taken {
+pub enum QueueItem {
     /// At least one request.
     Requests(Vec<Request>),
-    /// An order.
-    Order(Order),
+    /// A command to rebuild a day.
+    RebuildCommand(RebuildCommand),
     /// Nothing came in time.
     Nothing,
     /// Nothing is left, and nothing will come any more.
@@ -80,21 +80,21 @@ pub struct Queue {
 struct Waiting {
     /// Small requests, then large ones; each in the order that they came.
     lanes: [VecDeque<Request>; 2],
-    orders: VecDeque<Order>,
-    /// The lane whose turn it is, if anything waits in it; behind the last, that of the orders.
+    commands: VecDeque<RebuildCommand>,
+    /// The lane whose turn it is, if anything waits in it; behind the last, that of the commands.
     turn: usize,
     closed: bool,
 }
 
 impl Waiting {
     fn is_empty(&self) -> bool {
-        self.lanes.iter().all(VecDeque::is_empty) && self.orders.is_empty()
+        self.lanes.iter().all(VecDeque::is_empty) && self.commands.is_empty()
     }
 
-    /// The lane whose turn it is, and something waits in; `None` where that is the orders'.
+    /// The lane whose turn it is, and something waits in; `None` where that is the commands'.
     fn next_lane(&mut self) -> Option<&mut VecDeque<Request>> {
         let turns = self.lanes.len() + 1;
-        let waits = |turn: &usize| self.lanes.get(*turn).map_or(!self.orders.is_empty(), |lane| !lane.is_empty());
+        let waits = |turn: &usize| self.lanes.get(*turn).map_or(!self.commands.is_empty(), |lane| !lane.is_empty());
         let turn = (0..turns).map(|step| (self.turn + step) % turns).find(waits)?;
         self.turn = (turn + 1) % turns;
         self.lanes.get_mut(turn)
@@ -104,7 +104,7 @@ impl Waiting {
 impl Queue {
     /// A queue whose requests may hold `limit_bytes` together.
     pub fn new(limit_bytes: usize) -> Self {
-        Self { budget: Budget::with_turn(limit_bytes), waiting: Mutex::default(), changed: Condvar::new() }
+        Self { budget: Budget::with_overdraft(limit_bytes), waiting: Mutex::default(), changed: Condvar::new() }
     }
 
     /// How much memory requests hold, waiting or still arriving.
@@ -139,33 +139,35 @@ impl Queue {
         Ok(())
     }
 
-    /// Puts an order at the end of the others, unless the queue is closed.
-    pub fn order(&self, order: Order) -> Result<(), Stopping> {
+    /// Puts a rebuild command behind the others, unless the queue is closed.
+    pub fn rebuild(&self, command: RebuildCommand) -> Result<(), Stopping> {
         let mut waiting = self.waiting.lock();
         if waiting.closed {
             return Err(Stopping);
         }
-        waiting.orders.push_back(order);
+        waiting.commands.push_back(command);
         self.changed.notify_one();
         Ok(())
     }
 
     /// Waits until there is something, at most for `patience`, then takes requests from the front of one lane: all, or as
-    /// many as hold `limit_bytes` together, at least one; or an order. The lanes take turns.
-    pub fn take(&self, limit_bytes: usize, patience: Option<Duration>) -> Taken {
+    /// many as hold `limit_bytes` together, at least one; or a rebuild command. The lanes take turns.
+    pub fn take(&self, limit_bytes: usize, patience: Option<Duration>) -> QueueItem {
         let mut waiting = self.waiting.lock();
         while waiting.is_empty() {
             if waiting.closed {
-                return Taken::Closed;
+                return QueueItem::Closed;
             }
             match patience {
                 None => self.changed.wait(&mut waiting),
-                Some(patience) if self.changed.wait_for(&mut waiting, patience).timed_out() => return Taken::Nothing,
+                Some(patience) if self.changed.wait_for(&mut waiting, patience).timed_out() => {
+                    return QueueItem::Nothing;
+                }
                 Some(_) => {}
             }
         }
         let Some(lane) = waiting.next_lane() else {
-            return waiting.orders.pop_front().map_or(Taken::Nothing, Taken::Order);
+            return waiting.commands.pop_front().map_or(QueueItem::Nothing, QueueItem::RebuildCommand);
         };
         let mut taken = Vec::new();
         let mut bytes = 0;
@@ -175,23 +177,23 @@ impl Queue {
             bytes += request.lease.bytes();
             taken.push(request);
         }
-        Taken::Requests(taken)
+        QueueItem::Requests(taken)
     }
 
     /// Refuses what comes from now on and answers what waits, since nobody will take it any more.
     pub fn give_up(&self) {
-        let (lanes, orders) = {
+        let (lanes, commands) = {
             let mut waiting = self.waiting.lock();
             waiting.closed = true;
-            (std::mem::take(&mut waiting.lanes), std::mem::take(&mut waiting.orders))
+            (std::mem::take(&mut waiting.lanes), std::mem::take(&mut waiting.commands))
         };
         self.changed.notify_all();
         for request in lanes.into_iter().flatten() {
             // The client may have gone.
             let _ = request.reply.send(Err(WriteFailed::Unavailable));
         }
-        for order in orders {
-            let _ = order.reply.send(Err(WriteFailed::Unavailable));
+        for command in commands {
+            let _ = command.reply.send(Err(WriteFailed::Unavailable));
         }
     }
 
@@ -218,8 +220,8 @@ mod tests {
 
     fn take(queue: &Queue) -> Vec<usize> {
         match queue.take(LIMIT_BYTES, Some(Duration::ZERO)) {
-            Taken::Requests(requests) => requests.iter().map(|request| request.lease.bytes() / KIB).collect(),
-            Taken::Order(_) | Taken::Nothing | Taken::Closed => Vec::new(),
+            QueueItem::Requests(requests) => requests.iter().map(|request| request.lease.bytes() / KIB).collect(),
+            QueueItem::RebuildCommand(_) | QueueItem::Nothing | QueueItem::Closed => Vec::new(),
         }
     }
 
@@ -250,6 +252,6 @@ mod tests {
         let request = Request { objects: Vec::new(), lease: queue.lease(), reply };
         assert_eq!(queue.push(request), Err(Stopping));
         assert_eq!(take(&queue), [1]);
-        assert!(matches!(queue.take(LIMIT_BYTES, None), Taken::Closed));
+        assert!(matches!(queue.take(LIMIT_BYTES, None), QueueItem::Closed));
     }
 }

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::extremes::{Budget, ExtremesCache};
 use crate::events::{Contribution, Event};
-use crate::rollup::{LostExtremes, Rollup, RollupKey, Scope};
+use crate::rollup::{LostExtremes, Rollup, RollupKey, RollupScope};
 use crate::store::{Corrupt, EventCursor, Index, Observers, Snapshot, Store, StoreError};
 use crate::time::Date;
 use crate::vocabulary::{ChoiceId, MetricsTypeId};
@@ -188,7 +188,7 @@ impl Rebuild {
                     self.phase = Phase::Choices(next);
                 } else {
                     drop(snapshot);
-                    self.repair(store, extremes, |scope| scope != Scope::All)?;
+                    self.repair(store, extremes, |scope| scope != RollupScope::All)?;
                     self.phase = Phase::All;
                 }
             }
@@ -197,7 +197,7 @@ impl Rebuild {
                 extremes.keep();
                 if is_done {
                     drop(snapshot);
-                    self.repair(store, extremes, |scope| scope == Scope::All)?;
+                    self.repair(store, extremes, |scope| scope == RollupScope::All)?;
                     let mut examined = std::mem::take(&mut self.examined);
                     examined.rollups = self.sums.values().filter(|sum| !sum.rollup.is_empty()).count() as u64;
                     examined.wrong.sort_unstable();
@@ -242,14 +242,14 @@ impl Rebuild {
         let mut keys: BTreeSet<(ChoiceId, MetricsTypeId)> = BTreeSet::new();
         let expected = self.sums.keys().chain(stored.keys());
         keys.extend(expected.filter_map(|key| match key.scope {
-            Scope::Choice(choice) if choice.get() >= from && next.is_none_or(|next| choice.get() < next) => {
+            RollupScope::Choice(choice) if choice.get() >= from && next.is_none_or(|next| choice.get() < next) => {
                 Some((choice, key.metrics))
             }
-            Scope::Choice(_) | Scope::All => None,
+            RollupScope::Choice(_) | RollupScope::All => None,
         }));
         let mut left = most_cost;
         for (choice, metrics) in keys {
-            let key = RollupKey { date, metrics, scope: Scope::Choice(choice) };
+            let key = RollupKey { date, metrics, scope: RollupScope::Choice(choice) };
             if self.is_compared(key) {
                 continue;
             }
@@ -269,7 +269,7 @@ impl Rebuild {
     ) -> Result<bool, StoreError> {
         let Some(date) = self.day else { return Ok(true) };
         let stored = snapshot.totals_of(date)?;
-        let of_all = self.sums.keys().filter(|key| key.scope == Scope::All).copied();
+        let of_all = self.sums.keys().filter(|key| key.scope == RollupScope::All).copied();
         let keys: BTreeSet<_> = of_all.chain(stored.keys().copied()).collect();
         let mut left = most_cost;
         for key in keys {
@@ -321,7 +321,7 @@ impl Rebuild {
         &mut self,
         store: &Store,
         extremes: &mut ExtremesCache,
-        of: impl Fn(Scope) -> bool,
+        of: impl Fn(RollupScope) -> bool,
     ) -> Result<(), StoreError> {
         let wrong: Vec<_> = self.examined.wrong.iter().map(|(key, _)| *key).filter(|key| of(key.scope)).collect();
         if !self.repair || wrong.is_empty() {
@@ -344,7 +344,7 @@ impl Rebuild {
 /// Its partition's rollup, and that of all choices together.
 fn keys_of(contribution: &Contribution) -> [RollupKey; 2] {
     let key = contribution.partition.rollup();
-    [key, RollupKey { scope: Scope::All, ..key }]
+    [key, RollupKey { scope: RollupScope::All, ..key }]
 }
 
 /// Does all of a [`Rebuild`] at once. Nobody else may write meanwhile.

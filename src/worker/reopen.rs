@@ -10,8 +10,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::events::{Event, EventKey};
-use crate::rollup::{Rollup, RollupKey, Scope};
-use crate::store::{Index, Indexed, Kept, Retention, Snapshot, Store, StoreError};
+use crate::rollup::{Rollup, RollupKey, RollupScope};
+use crate::store::{Index, Indexed, Retention, RetentionMarks, Snapshot, Store, StoreError};
 use crate::time::Date;
 
 /// What opening some days again does.
@@ -70,7 +70,7 @@ pub fn reopen(store: &Store, from: Date) -> Result<(), StoreError> {
             Ok(())
         })?;
     }
-    let until = |date: Date| Kept { events_from: date, rollups_from: kept.rollups_from.min(date) };
+    let until = |date: Date| RetentionMarks { events_from: date, rollups_from: kept.rollups_from.min(date) };
     for &date in days.iter().rev() {
         let mut day = Day::read(&store.snapshot()?, date)?;
         store.write(|transaction| {
@@ -86,7 +86,7 @@ pub fn reopen(store: &Store, from: Date) -> Result<(), StoreError> {
     let events_from = kept.events_from.min(from);
     let rollups_from = numbers_from.unwrap_or(events_from).min(kept.rollups_from);
     store.write(|transaction| {
-        transaction.keep(Kept { events_from, rollups_from });
+        transaction.keep(RetentionMarks { events_from, rollups_from });
         Ok(())
     })
 }
@@ -106,7 +106,8 @@ fn whole_days_before(snapshot: &Snapshot, from: Date) -> Result<Vec<Date>, Store
     }
     for &date in snapshot.dates()?.range(..from).rev() {
         let rollups = snapshot.rollups_of(date)?;
-        let (all, choices) = rollups.into_iter().partition::<BTreeMap<_, _>, _>(|(key, _)| key.scope == Scope::All);
+        let (all, choices) =
+            rollups.into_iter().partition::<BTreeMap<_, _>, _>(|(key, _)| key.scope == RollupScope::All);
         if together(&choices) != all {
             break;
         }
@@ -162,7 +163,7 @@ fn fold(rollups: &mut BTreeMap<RollupKey, Rollup>, event: &Event) {
 fn together(choices: &BTreeMap<RollupKey, Rollup>) -> BTreeMap<RollupKey, Rollup> {
     let mut all: BTreeMap<RollupKey, Rollup> = BTreeMap::new();
     for (&key, rollup) in choices {
-        all.entry(RollupKey { scope: Scope::All, ..key }).or_default().merge(rollup);
+        all.entry(RollupKey { scope: RollupScope::All, ..key }).or_default().merge(rollup);
     }
     all
 }
@@ -223,7 +224,7 @@ mod tests {
 
     /// Hides days as a clock in 2099 does, and deletes the first blocks and rollups.
     fn forget(store: &Store, rollups_from: &str, blocks: usize, rollups: usize) {
-        let kept = Kept { events_from: date("2099-01-01"), rollups_from: date(rollups_from) };
+        let kept = RetentionMarks { events_from: date("2099-01-01"), rollups_from: date(rollups_from) };
         store
             .write(|transaction| {
                 transaction.keep(kept);
@@ -237,7 +238,7 @@ mod tests {
     fn jobs(store: &Store) -> Vec<u64> {
         let snapshot = store.snapshot().unwrap();
         let count = |day: &str| {
-            let key = RollupKey { date: date(day), metrics: MetricsTypeId::JobTypes, scope: Scope::All };
+            let key = RollupKey { date: date(day), metrics: MetricsTypeId::JobTypes, scope: RollupScope::All };
             let rollups = snapshot.rollups_of(key.date).unwrap();
             let rollup = rollups.get(&key).filter(|_| key.date >= snapshot.kept().rollups_from);
             rollup.map_or(0, |rollup| (0..24).map(|hour| rollup.hour(hour).map_or(0, |it| it.counters[0])).sum())
@@ -257,7 +258,7 @@ mod tests {
                     .rollups_of(date(day))
                     .unwrap()
                     .into_iter()
-                    .partition(|(key, _): &(RollupKey, Rollup)| key.scope == Scope::All);
+                    .partition(|(key, _): &(RollupKey, Rollup)| key.scope == RollupScope::All);
                 let (all, choices): (BTreeMap<_, _>, BTreeMap<_, _>) = (all, choices);
                 assert_eq!(together(&choices), all, "{day}");
             }

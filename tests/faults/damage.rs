@@ -11,7 +11,7 @@ use scale_metrics::catalog::CATALOG;
 use scale_metrics::commands::check;
 use scale_metrics::events::request::Draft;
 use scale_metrics::events::{Choices, Object, wire};
-use scale_metrics::rollup::{Parts, Scope};
+use scale_metrics::rollup::{Parts, RollupScope};
 use scale_metrics::store::{OpenOptions, RollupQuery, Store, StoreError};
 use scale_metrics::time::Date;
 use scale_metrics::worker::commit;
@@ -75,8 +75,8 @@ fn numbers(store: &Store) -> Result<String, StoreError> {
     let choices = snapshot.definitions();
     let mut all = format!("{choices:?}\n");
     for metrics in CATALOG.iter().map(|metrics| metrics.id) {
-        let ids: Vec<_> = choices.of(metrics).iter().map(|choice| Scope::Choice(choice.id())).collect();
-        for scopes in [&[Scope::All][..], &ids[..ids.len().min(1)], &ids[..]] {
+        let ids: Vec<_> = choices.of(metrics).iter().map(|choice| RollupScope::Choice(choice.id())).collect();
+        for scopes in [&[RollupScope::All][..], &ids[..ids.len().min(1)], &ids[..]] {
             let dates = (Date::from_days(0).unwrap(), Date::from_days(40_000).unwrap());
             let wanted = RollupQuery { metrics, scopes, dates, parts: Parts::ALL };
             snapshot.days::<StoreError>(

@@ -1,6 +1,6 @@
 //! `POST /v6/admin/rebuild/`: rollups computed anew while serving.
 
-use scale_metrics::rollup::{RollupKey, Scope};
+use scale_metrics::rollup::{RollupKey, RollupScope};
 use scale_metrics::store::{OpenOptions, Store};
 use scale_metrics::vocabulary::{ChoiceId, MetricsTypeId};
 use serde_json::{Value, json};
@@ -48,7 +48,11 @@ fn wrong_rollups_are_put_right_and_listed() {
     assert!(server.end("TERM").success());
 
     let store = Store::open(&directory.path().join("data"), OpenOptions::verified(1 << 20)).unwrap();
-    let all = [Scope::All, Scope::Choice(ChoiceId::new(1).unwrap()), Scope::Choice(ChoiceId::new(2).unwrap())];
+    let all = [
+        RollupScope::All,
+        RollupScope::Choice(ChoiceId::new(1).unwrap()),
+        RollupScope::Choice(ChoiceId::new(2).unwrap()),
+    ];
     let snapshot = store.snapshot().unwrap();
     let broken = store.write(|transaction| {
         for day in &days[..20] {

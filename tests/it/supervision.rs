@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use scale_metrics::app::App;
 use scale_metrics::config::Config;
-use scale_metrics::figures::Figures;
+use scale_metrics::figures::ServerMetrics;
 use scale_metrics::store::{OpenOptions, Store};
 use scale_metrics::time::Clock;
 use scale_metrics::worker::retention::{Expiry, RetentionGuard};
-use scale_metrics::worker::{Queue, Readiness, Retention, RollupTask, Taken};
+use scale_metrics::worker::{Queue, QueueItem, Readiness, Retention, RollupTask};
 use tempfile::TempDir;
 
 use crate::support::medium::{Memory, Op};
@@ -68,7 +68,7 @@ fn a_panic_while_something_is_forgotten_is_counted_and_tried_again() {
     });
     let store = Arc::new(Store::with_backend(directory.path(), VERIFIED, move || Ok(memory.clone())));
     store.open_first().unwrap();
-    let figures = Arc::<Figures>::default();
+    let figures = Arc::<ServerMetrics>::default();
     let retention = Retention { events_days: 3, rollups_days: 0 };
     let guard = RetentionGuard::new(retention, Duration::ZERO, Clock::fixed(NOW.parse().unwrap()));
     let expiry = Expiry::new(Arc::new(guard));
@@ -88,7 +88,7 @@ fn a_panic_while_something_is_forgotten_is_counted_and_tried_again() {
     panics.store(false, Ordering::SeqCst);
     // The database may have to be opened again first, which fails a step, too.
     task.expire();
-    task.work(Taken::Nothing);
+    task.work(QueueItem::Nothing);
     let before = failures();
     task.expire();
     assert_eq!(failures(), before, "it goes on");

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use scale_metrics::catalog::{CATALOG, MetricsType};
 use scale_metrics::events::wire;
 use scale_metrics::plot::{Bucket, Plot, Resolution, Selection};
-use scale_metrics::rollup::Scope;
+use scale_metrics::rollup::RollupScope;
 use scale_metrics::store::{RollupQuery, Snapshot, StoreError};
 use scale_metrics::time::Date;
 use scale_metrics::vocabulary::ChoiceId;
@@ -83,7 +83,7 @@ fn shown(
     }?;
     let value = |(Bucket { date, hour, scope }, value)| {
         let mut shown = json!({"datetime": format!("{date}T{hour:02}:00:00"), "value": u64::try_from(value).unwrap()});
-        if let Scope::Choice(id) = scope {
+        if let RollupScope::Choice(id) = scope {
             shown["id"] = id.get().into();
         }
         shown

@@ -30,13 +30,14 @@ use fastrand::Rng;
 use scale_metrics::commands::check;
 use scale_metrics::events::request::Draft;
 use scale_metrics::events::{Object, wire};
-use scale_metrics::figures::Figures;
+use scale_metrics::figures::ServerMetrics;
 use scale_metrics::store::{OpenOptions, RowsError, Store, StoreError};
 use scale_metrics::time::{Clock, Date};
 use scale_metrics::worker::extremes::Limits;
 use scale_metrics::worker::retention::{Expiry, RetentionGuard};
 use scale_metrics::worker::{
-    Examined, Order, Progress, Queue, Readiness, Receipt, Request, Retention, RollupTask, Taken, WriteFailed,
+    Examined, Progress, Queue, QueueItem, Readiness, RebuildCommand, Receipt, Request, Retention, RollupTask,
+    WriteFailed,
 };
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
@@ -178,7 +179,7 @@ impl Simulation {
             }
             55..60 => {
                 self.log.push("pause".to_owned());
-                self.server().task.work(Taken::Nothing);
+                self.server().task.work(QueueItem::Nothing);
             }
             60..64 => self.expire(),
             64..66 => self.set_clock(),
@@ -260,9 +261,9 @@ impl Simulation {
             let server = self.server();
             let taken = server.queue.take(group_bytes, Some(Duration::ZERO));
             let size = match &taken {
-                Taken::Requests(requests) => requests.len(),
-                Taken::Nothing => break,
-                Taken::Order(_) | Taken::Closed => unreachable!("neither is asked for"),
+                QueueItem::Requests(requests) => requests.len(),
+                QueueItem::Nothing => break,
+                QueueItem::RebuildCommand(_) | QueueItem::Closed => unreachable!("neither is asked for"),
             };
             server.task.work(taken);
             let group = waiting.by_ref().take(size).collect();
@@ -432,7 +433,7 @@ impl Simulation {
         self.log.push(format!("rebuild {}", date.days()));
         let (reply, answer) = oneshot::channel();
         let server = self.server();
-        server.queue.order(Order { date, reply }).unwrap();
+        server.queue.rebuild(RebuildCommand { date, reply }).unwrap();
         let taken = server.queue.take(1, Some(Duration::ZERO));
         server.task.work(taken);
         self.rebuilds.push(answer);
@@ -456,7 +457,7 @@ impl Simulation {
                 false
             }
             Err(empty) => {
-                assert_eq!(empty, TryRecvError::Empty, "an order is dropped without an answer");
+                assert_eq!(empty, TryRecvError::Empty, "a command is dropped without an answer");
                 true
             }
         });
@@ -533,7 +534,7 @@ impl Simulation {
             Arc::clone(&store),
             Arc::clone(&queue),
             Arc::clone(&readiness),
-            Arc::new(Figures::default()),
+            Arc::new(ServerMetrics::default()),
             Expiry::new(Arc::clone(&guard)),
         )
         .with_limits(self.limits);
@@ -548,8 +549,8 @@ impl Simulation {
     /// On a disk that works, two pauses are enough for the task to be ready again.
     fn recover(&mut self) {
         let server = self.server();
-        server.task.work(Taken::Nothing);
-        server.task.work(Taken::Nothing);
+        server.task.work(QueueItem::Nothing);
+        server.task.work(QueueItem::Nothing);
         assert_eq!(server.readiness.reasons(), Vec::<String>::new(), "the task does not recover");
     }
 
@@ -659,13 +660,13 @@ fn a_failed_read_is_mended_in_the_next_pause() {
     for _ in 0..2 {
         assert!(matches!(read(&mut simulation), Err(StoreError::Rows(RowsError::Unavailable(_)))));
     }
-    simulation.server().task.work(Taken::Nothing);
+    simulation.server().task.work(QueueItem::Nothing);
     assert_eq!(read(&mut simulation).unwrap(), before);
     assert_eq!(simulation.server().readiness.reasons(), Vec::<String>::new());
 
     simulation.disk.fail(Fault::Fail { op: Op::Read, after: 0, for_ever: true, done: false });
     assert!(read(&mut simulation).is_err());
-    simulation.server().task.work(Taken::Nothing);
+    simulation.server().task.work(QueueItem::Nothing);
     assert_eq!(simulation.server().readiness.reasons().len(), 1);
     simulation.disk.heal();
     simulation.recover();

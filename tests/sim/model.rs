@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use scale_metrics::events::{Choice, Choices, Event, EventKey, Object};
-use scale_metrics::rollup::{Rollup, RollupKey, Scope};
-use scale_metrics::store::{Kept, Snapshot, StoreError};
+use scale_metrics::rollup::{Rollup, RollupKey, RollupScope};
+use scale_metrics::store::{RetentionMarks, Snapshot, StoreError};
 use scale_metrics::time::Date;
 use scale_metrics::vocabulary::{ChoiceId, MetricsTypeId};
 use scale_metrics::worker::Receipt;
@@ -24,7 +24,7 @@ fn definitions(choices: &Choices) -> Definitions {
 pub(crate) struct Model {
     pub(crate) events: BTreeMap<EventKey, Event>,
     choices: Definitions,
-    pub(crate) kept: Kept,
+    pub(crate) kept: RetentionMarks,
     /// The rollups of days whose events are forgotten.
     frozen: BTreeMap<RollupKey, Rollup>,
 }
@@ -34,13 +34,13 @@ pub(crate) struct Model {
 pub(crate) struct Stored {
     events: BTreeMap<EventKey, Event>,
     choices: Definitions,
-    kept: Kept,
+    kept: RetentionMarks,
     rollups: BTreeMap<RollupKey, Rollup>,
 }
 
 impl Model {
     pub(crate) fn empty() -> Self {
-        let kept = Kept { events_from: Date::MIN, rollups_from: Date::MIN };
+        let kept = RetentionMarks { events_from: Date::MIN, rollups_from: Date::MIN };
         Self { events: BTreeMap::new(), choices: Definitions::new(), kept, frozen: BTreeMap::new() }
     }
 
@@ -73,7 +73,7 @@ impl Model {
     }
 
     /// Forgets what is older than the cut-offs. The marks move past the last days that have something to forget.
-    pub(crate) fn forget(&mut self, cut_offs: Kept) {
+    pub(crate) fn forget(&mut self, cut_offs: RetentionMarks) {
         let past = |date: Date| Date::from_days(date.days() + 1).unwrap();
         let rollups = self.rollups();
         let homes = self.events.values().filter_map(Event::partition).map(|home| home.date);
@@ -81,11 +81,11 @@ impl Model {
         let last_rollups = rollups.keys().map(|key| key.date).filter(|date| *date < cut_offs.rollups_from).max();
         let events_from = last_events.map_or(self.kept.events_from, past).max(self.kept.events_from);
         let rollups_from = last_rollups.map_or(self.kept.rollups_from, past).max(self.kept.rollups_from);
-        self.keep(Kept { events_from, rollups_from: rollups_from.min(events_from) });
+        self.keep(RetentionMarks { events_from, rollups_from: rollups_from.min(events_from) });
     }
 
     /// Forgets what is no longer kept; the numbers of forgotten events stay as they are.
-    fn keep(&mut self, kept: Kept) {
+    fn keep(&mut self, kept: RetentionMarks) {
         let rollups = self.rollups();
         self.frozen = rollups.into_iter().filter(|(key, _)| key.date < kept.events_from).collect();
         self.events.retain(|_, event| event.ended().is_none_or(|ended| ended.date() >= kept.events_from));
@@ -97,7 +97,7 @@ impl Model {
         let mut rollups = self.frozen.clone();
         for contribution in self.events.values().flat_map(Event::contributions).flatten() {
             let choice = contribution.partition.rollup();
-            for key in [choice, RollupKey { scope: Scope::All, ..choice }] {
+            for key in [choice, RollupKey { scope: RollupScope::All, ..choice }] {
                 rollups.entry(key).or_default().hour_mut(contribution.hour).fold(&contribution);
             }
         }

@@ -109,7 +109,7 @@ impl TotalsQuery {
             Selection::Choices(ids) => ids.clone(),
             Selection::All => choices.ids(self.metrics),
         };
-        let scopes: Vec<_> = ids.into_iter().map(rollup::Scope::Choice).collect();
+        let scopes: Vec<_> = ids.into_iter().map(rollup::RollupScope::Choice).collect();
         let now = self.read(self.period, &scopes, snapshot, 0, &mut budget)?;
         let before = self.before.map(|before| self.read(before, &scopes, snapshot, now.memory(), &mut budget));
         let before = before.transpose()?;
@@ -180,7 +180,7 @@ impl TotalsQuery {
     fn read(
         &self,
         period: Period,
-        scopes: &[rollup::Scope],
+        scopes: &[rollup::RollupScope],
         snapshot: &Snapshot,
         held: usize,
         budget: &mut ComputeBudget,
@@ -189,7 +189,7 @@ impl TotalsQuery {
         let mut totals = Totals::default();
         let bounds = budget.bounds();
         let mut add = |scope, aggregate: &_| {
-            if let rollup::Scope::Choice(choice) = scope {
+            if let rollup::RollupScope::Choice(choice) = scope {
                 totals.add(choice, aggregate);
             }
             budget.hold(held + totals.memory())

@@ -155,7 +155,7 @@ mod tests {
     use super::*;
     use crate::events::request::Draft;
     use crate::events::{Choices, Object, wire};
-    use crate::rollup::{Parts, Scope};
+    use crate::rollup::{Parts, RollupScope};
     use crate::store::{RollupQuery, Store, StoreError};
     use crate::time::Date;
     use crate::vocabulary::{ChoiceId, MetricsTypeId};
@@ -238,9 +238,9 @@ mod tests {
         let definitions = store.snapshot().unwrap().definitions().as_ref().clone();
         write(&store, read(&events(1..5_001, "COMPLETED"), &definitions));
         let date = |day: u8| format!("2015-01-{day:02}").parse::<Date>().unwrap();
-        let choice = |id| Scope::Choice(ChoiceId::new(id).unwrap());
+        let choice = |id| RollupScope::Choice(ChoiceId::new(id).unwrap());
         let all: Vec<_> = (1..=JOB_TYPES).map(choice).collect();
-        for scopes in [&[Scope::All][..], &all[..1], &all[..20], &all] {
+        for scopes in [&[RollupScope::All][..], &all[..1], &all[..20], &all] {
             for is_hourly in [false, true] {
                 let (took, values) = trips.of(|| {
                     let snapshot = store.snapshot().unwrap();

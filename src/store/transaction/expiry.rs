@@ -16,7 +16,7 @@ use crate::store::keys::{self, BlockKey, DayKey, TotalKey};
 use crate::store::location::BlockPrefix;
 use crate::store::retention::RetentionRecord;
 use crate::store::rows::{Changes, Key, Order, Table};
-use crate::store::snapshot::Kept;
+use crate::store::snapshot::RetentionMarks;
 use crate::store::visit::visiting;
 use crate::time::Date;
 
@@ -33,12 +33,12 @@ impl Default for UnendedCursor {
 
 impl Transaction<'_> {
     /// The first days that are kept.
-    pub fn kept(&self) -> Kept {
+    pub fn kept(&self) -> RetentionMarks {
         self.kept
     }
 
     /// From now on, older days are forgotten.
-    pub fn keep(&mut self, kept: Kept) {
+    pub fn keep(&mut self, kept: RetentionMarks) {
         self.numbers.push((keys::NUMBER_EVENTS_FROM, Some(kept.events_from.days().into())));
         self.numbers.push((keys::NUMBER_ROLLUPS_FROM, Some(kept.rollups_from.days().into())));
         self.are_rollups_hidden |= kept.rollups_from != self.kept.rollups_from;

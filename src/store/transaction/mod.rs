@@ -14,7 +14,7 @@ use super::definitions::RecentDefinitions;
 use super::error::StoreError;
 use super::keys;
 use super::rows::{self, Changes, Database, Table};
-use super::snapshot::{Kept, STATE_NUMBERS, State};
+use super::snapshot::{RetentionMarks, STATE_NUMBERS, State};
 use crate::events::{Choice, Choices};
 
 /// One change of the store. It reads what it wrote, and nobody else does before it is committed. Dropping it changes nothing.
@@ -22,7 +22,7 @@ pub struct Transaction<'db> {
     rows: Box<dyn rows::Transaction + 'db>,
     recent: &'db RecentDefinitions,
     version: u64,
-    kept: Kept,
+    kept: RetentionMarks,
     definitions: Arc<Choices>,
     /// Definitions that are not written yet.
     defined: Changes,

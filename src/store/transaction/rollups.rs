@@ -5,7 +5,7 @@
 use std::ops::{ControlFlow, Range};
 
 use super::Transaction;
-use crate::rollup::{Rollup, RollupKey, Scope};
+use crate::rollup::{Rollup, RollupKey, RollupScope};
 use crate::store::error::StoreError;
 use crate::store::keys::{DayKey, TotalKey};
 use crate::store::rollup_rows::{decode_rollup, encode_rollup};
@@ -70,7 +70,7 @@ impl Transaction<'_> {
 
     fn put_rollup(&mut self, key: RollupKey, rollup: &Rollup, put: fn(&mut Changes, Key, &[u8])) {
         self.rollups_put += 1;
-        let changes = if key.scope == Scope::All { &mut self.totals } else { &mut self.rollups };
+        let changes = if key.scope == RollupScope::All { &mut self.totals } else { &mut self.rollups };
         if rollup.is_empty() {
             changes.remove(row_key(key));
         } else {
@@ -99,15 +99,15 @@ impl Transaction<'_> {
     /// Stores bytes that are no rollup.
     #[cfg(test)]
     pub(crate) fn put_damaged_rollup(&mut self, key: RollupKey) {
-        let changes = if key.scope == Scope::All { &mut self.totals } else { &mut self.rollups };
+        let changes = if key.scope == RollupScope::All { &mut self.totals } else { &mut self.rollups };
         changes.replace(row_key(key), b"no");
     }
 }
 
 fn row_key(RollupKey { date, metrics, scope }: RollupKey) -> Key {
     match scope {
-        Scope::All => total_key(metrics, date),
-        Scope::Choice(choice) => DayKey { days: date.days(), choice: choice.get(), metrics: metrics as u8 }.key(),
+        RollupScope::All => total_key(metrics, date),
+        RollupScope::Choice(choice) => DayKey { days: date.days(), choice: choice.get(), metrics: metrics as u8 }.key(),
     }
 }
 

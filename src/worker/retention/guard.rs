@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::store::{Kept, Retention, RetentionRecord, Snapshot, StoreError};
+use crate::store::{Retention, RetentionMarks, RetentionRecord, Snapshot, StoreError};
 use crate::time::{Clock, Date, Timestamp};
 
 /// How far the clock may be ahead of the trusted time.
@@ -56,7 +56,7 @@ struct State {
 #[derive(Debug, Clone, Copy)]
 pub struct Decision {
     /// The first days that are kept.
-    pub cut_offs: Kept,
+    pub cut_offs: RetentionMarks,
     /// What has to be recorded now, if anything.
     pub record: Option<RetentionRecord>,
 }
@@ -108,7 +108,7 @@ impl RetentionGuard {
     }
 
     /// The first days that are kept, by the last look; all days before the first look.
-    pub fn cut_offs(&self) -> Kept {
+    pub fn cut_offs(&self) -> RetentionMarks {
         let state = *self.state.lock();
         let agreed = state.map_or(Retention::default(), |state| state.record.agreed);
         agreed.cut_offs(self.now())

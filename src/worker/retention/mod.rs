@@ -15,7 +15,7 @@ mod guard;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::store::{Kept, Store, StoreError, UnendedCursor};
+use crate::store::{RetentionMarks, Store, StoreError, UnendedCursor};
 use crate::time::Date;
 
 pub use crate::store::Retention;
@@ -33,7 +33,7 @@ const BETWEEN_LOOKS: Duration = Duration::from_mins(1);
 
 /// What a step deleted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Taken {
+pub struct Removed {
     /// Events.
     pub events: u64,
     /// Rollups of a choice or of all.
@@ -49,7 +49,7 @@ pub struct Expiry {
     /// There may be something to delete.
     pending: bool,
     /// The cut-offs of the last step.
-    cut_offs: Option<Kept>,
+    cut_offs: Option<RetentionMarks>,
     /// How far the events without a partition were looked through; `None` when that is done.
     unended: Option<UnendedCursor>,
 }
@@ -66,7 +66,7 @@ impl Expiry {
     }
 
     /// Does the next step; returns what it deleted.
-    pub fn step(&mut self, store: &Store) -> Result<Taken, StoreError> {
+    pub fn step(&mut self, store: &Store) -> Result<Removed, StoreError> {
         let result = self.try_step(store);
         let pause = if self.pending && result.is_ok() { BETWEEN_STEPS } else { BETWEEN_LOOKS };
         self.due = Instant::now() + pause;
@@ -94,7 +94,7 @@ impl Expiry {
         Ok(())
     }
 
-    fn try_step(&mut self, store: &Store) -> Result<Taken, StoreError> {
+    fn try_step(&mut self, store: &Store) -> Result<Removed, StoreError> {
         let snapshot = store.snapshot()?;
         let Decision { cut_offs, record } = self.guard.look(&snapshot)?;
         let (before, kept) = (snapshot.kept(), snapshot.marks(cut_offs)?);
@@ -115,20 +115,20 @@ impl Expiry {
         self.pending &= cut_offs.events_from > Date::MIN;
         self.pending |= kept != before;
         if !self.pending && record.is_none() {
-            return Ok(Taken::default());
+            return Ok(Removed::default());
         }
         let (taken, unended) = store.write(|transaction| {
             if let Some(record) = record {
                 transaction.record_retention(&record);
             }
             if !self.pending {
-                return Ok((Taken::default(), self.unended));
+                return Ok((Removed::default(), self.unended));
             }
             if kept != before {
                 transaction.keep(kept);
             }
             // What lies between a cut-off and a mark was hidden by another clock or other settings, and stays.
-            let mut taken = Taken {
+            let mut taken = Removed {
                 events: transaction.remove_events(cut_offs.events_from, STEP_BLOCKS)?,
                 rollups: transaction.remove_rollups(cut_offs.rollups_from, STEP_ROLLUPS)?,
             };
@@ -142,7 +142,7 @@ impl Expiry {
             self.guard.recorded();
         }
         self.unended = unended;
-        self.pending &= taken != Taken::default() || unended.is_some();
+        self.pending &= taken != Removed::default() || unended.is_some();
         Ok(taken)
     }
 }

@@ -3,7 +3,7 @@
 //! Not here: JSON (`json`).
 
 use crate::plot::{Bucket, Plot, Series};
-use crate::rollup::Scope;
+use crate::rollup::RollupScope;
 use crate::time::Date;
 use crate::vocabulary::ChoiceId;
 
@@ -61,7 +61,7 @@ impl<'a, const N: usize> Items<'a, N> {
             self.text[DATETIME..][..10].copy_from_slice(&date.to_text());
         }
         [self.text[DATETIME + 11], self.text[DATETIME + 12]] = [b'0' + hour / 10, b'0' + hour % 10];
-        if let (Some(_), Scope::Choice(choice)) = (self.form.behind_id, scope)
+        if let (Some(_), RollupScope::Choice(choice)) = (self.form.behind_id, scope)
             && self.choice != Some(choice)
         {
             self.choice = Some(choice);
