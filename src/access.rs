@@ -1,4 +1,4 @@
-//! Who may do what: tokens with scopes (contract, section 6).
+//! Who may do what: tokens with scopes (docs/reference.md, Access).
 //!
 //! A token is random and long, so its SHA-256 is all that has to be known of it: the configuration cannot give it away.
 //!

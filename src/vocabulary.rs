@@ -18,7 +18,7 @@ macro_rules! string_enum {
         $vis enum $name { $($(#[$doc])* $variant,)* }
 
         impl $name {
-            /// All of them, in the order of the contract.
+            /// All of them, in the order of the specification.
             $vis const ALL: &[Self] = &[$(Self::$variant,)*];
 
             /// The name on the wire.

@@ -50,7 +50,7 @@ pub(super) const UNPACK_STEP: usize = 64 << 10;
 
 /// What became of the objects of a body.
 #[derive(Serialize, ToSchema)]
-#[expect(clippy::struct_field_names, reason = "the names of the contract")]
+#[expect(clippy::struct_field_names, reason = "the names that clients see")]
 pub(super) struct Accepted {
     /// How many objects the body had; the sum of the rest.
     accepted: u64,

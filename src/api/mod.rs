@@ -333,7 +333,7 @@ async fn add_slash(request: HttpRequest) -> HttpResponse {
 /// A longer path, in bytes, is nobody's typing error.
 const LONGEST_TYPED: usize = 256;
 
-/// Answers a path that does not exist. The body is fixed (contract, section 5); a header leads to the list of those that do.
+/// Answers a path that does not exist. The body is fixed (docs/reference.md, Reading); a header leads to the list of those that do.
 async fn not_found(request: HttpRequest) -> HttpResponse {
     let mut response = HttpResponse::from_error(ApiError::NotFound);
     if request.uri().path().len() > LONGEST_TYPED {

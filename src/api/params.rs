@@ -1,4 +1,4 @@
-//! Query parameters as real clients send them (contract, section 5), and the kinds of values that endpoints share.
+//! Query parameters as real clients send them (docs/reference.md, Reading), and the kinds of values that endpoints share.
 //!
 //! `name[]` is `name`: web clients write lists so. A parameter that is empty or `null` counts as not given. Which parameters an
 //! endpoint knows is taken from its description ([`Known`]); others are ignored and named in a header of the response

@@ -79,7 +79,7 @@ pub enum ConfigError {
     /// Numbers would go while their events are still there.
     #[error("retention.rollups_days must not be less than retention.events_days, where 0 means for ever")]
     ShortRollups,
-    /// Beyond this machine, writing would be open to all (contract, section 6).
+    /// Beyond this machine, writing would be open to all (docs/reference.md, Access).
     #[error(
         "refusing to listen on {listen}, where anybody could write (hint: `scale-metrics token NAME --scope write` \
          prints a line for access.tokens; server.allow_open_writes = true lets everybody write)"

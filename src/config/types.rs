@@ -23,7 +23,7 @@ impl WebOrigin {
 }
 
 string_enum! {
-    /// Whose habits the read endpoints follow (contract, section 5).
+    /// Whose habits the read endpoints follow (docs/reference.md, Reading).
     pub Dialect {
         /// The specification.
         Documented = "documented",

@@ -1,4 +1,4 @@
-//! What an event adds to the metrics: the table of the contract, section 4, as one pure function.
+//! What an event adds to the metrics: the rules of docs/reference.md, Counting, as one pure function.
 //!
 //! An error's category and whether it is built in are not looked at here. A contribution names the error, aggregates
 //! count by error, and a column that asks for a category looks the errors up as they are defined when it is read. So a

@@ -1,6 +1,6 @@
 //! Events that end in the future: somewhere, a clock or a time zone is wrong.
 //!
-//! They are taken in, since the server's clock may be the wrong one, but whoever posts them is told (contract, section 3).
+//! They are taken in, since the server's clock may be the wrong one, but whoever posts them is told (docs/reference.md, Posting events).
 
 use super::Object;
 use crate::time::Timestamp;

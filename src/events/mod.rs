@@ -1,7 +1,7 @@
 //! The objects that clients post: three kinds that define choices, three kinds of events.
 //!
-//! An object that stands here is valid by itself: [`wire`] reads the text and refuses what breaks a rule of the contract,
-//! section 3; [`request`] refuses a request that names unknown choices. What an event adds to the metrics is one pure
+//! An object that stands here is valid by itself: [`wire`] reads the text and refuses what breaks a rule of
+//! docs/reference.md, Posting events; [`request`] refuses a request that names unknown choices. What an event adds to the metrics is one pure
 //! function, in [`contribution`].
 //!
 //! Not here: what was stored before (`store`), which of two states of an event holds (`worker`).

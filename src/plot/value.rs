@@ -16,7 +16,7 @@ pub(super) fn parts(column: &Column) -> Parts {
 }
 
 /// The value of a column in a bucket that exists; `None` where there is none to give: a distribution without
-/// observations, or a bucket that only errors fell into which are no longer built in (contract, section 4).
+/// observations, or a bucket that only errors fell into which are no longer built in (docs/reference.md, Counting).
 pub(super) fn of(column: &Column, aggregate: &Aggregate, choices: &Choices) -> Option<u128> {
     match column.measure {
         Measure::Counter(place) => Some(aggregate.counters[place].into()),

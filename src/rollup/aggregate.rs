@@ -91,7 +91,7 @@ impl Parts {
 /// Summary of a set of contributions to one bucket. The default is empty, the identity of [`merge`](Self::merge).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Aggregate {
-    /// How many contributions; the bucket exists while there are any (contract, section 4).
+    /// How many contributions; the bucket exists while there are any (docs/reference.md, Counting).
     pub events: u64,
     /// The counters of the metrics type, by place.
     pub counters: [u64; COUNTERS],

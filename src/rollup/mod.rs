@@ -5,7 +5,7 @@
 //! of one choice, or of all choices together, keeps: an aggregate for each hour in which something was counted.
 //!
 //! The parts are kept, not the answers: an average is a sum and a count until a column divides them, once
-//! (contract, section 4).
+//! (docs/reference.md, Counting).
 //!
 //! Not here: what an event contributes (`events::contribution`), which columns exist (`catalog`), bytes (`store`).
 

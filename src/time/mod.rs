@@ -1,6 +1,6 @@
-//! Instants, days, hours and ranges of them, as the contract counts time.
+//! Instants, days, hours and ranges of them, as metrics count time.
 //!
-//! Everything is UTC and exact to the microsecond, from 1970-01-01 to 9999-12-31 (contract, section 3). A [`Timestamp`]
+//! Everything is UTC and exact to the microsecond, from 1970-01-01 to 9999-12-31 (docs/reference.md, Posting events). A [`Timestamp`]
 //! is a point in time, a [`Date`] the UTC day that rows are keyed by, an hour a number from 0 to 23 within its day.
 //! `chrono` knows the calendar; the text forms are read in `text`, because the wire allows more than RFC 3339 and an
 //! event carries up to a dozen of them.
@@ -66,7 +66,7 @@ impl Timestamp {
         self.us_and_1.get() - 1
     }
 
-    /// Microseconds from `earlier` to `self`; 0 if the clocks were out of step (contract, section 4).
+    /// Microseconds from `earlier` to `self`; 0 if the clocks were out of step (docs/reference.md, Counting).
     pub fn since(self, earlier: Self) -> u64 {
         self.micros().saturating_sub(earlier.micros())
     }
@@ -174,7 +174,7 @@ impl fmt::Display for Date {
 }
 
 /// The buckets that a query asks for: those that start between `started`, rounded down to the bucket, and `ended`,
-/// both included (contract, section 5).
+/// both included (docs/reference.md, Reading).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TimeRange {
     /// Where the range begins.

@@ -1,4 +1,4 @@
-//! Who may do what: contract, section 6.
+//! Who may do what: docs/reference.md, Access.
 
 use std::fs;
 

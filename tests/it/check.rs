@@ -1,4 +1,4 @@
-//! `scale-metrics check`: contract, section 7.
+//! `scale-metrics check`: docs/reference.md, The program.
 
 use std::fs;
 

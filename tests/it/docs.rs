@@ -109,6 +109,28 @@ fn every_guide_is_in_the_index() {
     }
 }
 
+/// Every rule of the reference names the tests that hold it.
+#[test]
+fn the_tests_that_the_reference_names_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
+    let reference = page("reference.md");
+    let rules = reference.lines().filter(|line| line.starts_with("| ") && line.contains("::"));
+    let mut named = 0;
+    for rule in rules {
+        let tests = rule.rsplit_once(" | ").unwrap().1;
+        for test in tests.split('`').filter(|part| part.contains("::")) {
+            let (module, name) = test.rsplit_once("::").unwrap();
+            let file = root.join(module.replace("::", "/")).with_extension("rs");
+            let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{test}: {error}"));
+            let is_test =
+                text.split("#[test]").skip(1).any(|test| test.trim_start().starts_with(&format!("fn {name}(")));
+            assert!(is_test, "{test} is no test");
+            named += 1;
+        }
+    }
+    assert!(named > 100, "{named}");
+}
+
 /// The names by which the headings of a guide are linked to.
 fn headings(text: &str) -> Vec<String> {
     let titles = text.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#').trim());

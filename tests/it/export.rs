@@ -1,4 +1,4 @@
-//! `scale-metrics export` and `GET /v6/export/`: contract, section 7.
+//! `scale-metrics export` and `GET /v6/export/`: docs/reference.md, The program.
 
 use std::fs;
 use std::io::{Read as _, Write as _};

@@ -44,7 +44,7 @@ fn status_of(answer: &str) -> Option<u16> {
     answer.strip_prefix("HTTP/1.1 ")?.split(' ').next()?.parse().ok()
 }
 
-/// Asserts that what is refused, if it is answered at all, is told why: contract, section 3.
+/// Asserts that what is refused, if it is answered at all, is told why: docs/reference.md, Posting events.
 #[track_caller]
 fn assert_has_detail(answer: &str) {
     let Some((head, body)) = answer.split_once("\r\n\r\n") else { return assert_eq!(answer, "") };

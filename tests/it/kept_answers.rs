@@ -1,4 +1,4 @@
-//! Answers are kept for the next who asks, and never hide an event that was acknowledged: contract, section 4, "shows in the
+//! Answers are kept for the next who asks, and never hide an event that was acknowledged: docs/reference.md, Counting, "shows in the
 //! read endpoints at once".
 
 use std::collections::BTreeMap;

@@ -1,11 +1,11 @@
-//! `GET /v6/metrics/`: the three types with every group and column, written down here a second time from the contract
+//! `GET /v6/metrics/`: the three types with every group and column, written down here a second time
 //! and not taken from the program.
 
 use serde_json::{Value, json};
 
 use crate::support::{TestServer, worked_example};
 
-/// A column as the contract describes it: name, title, units, group, aggregate.
+/// A column as it is specified: name, title, units, group, aggregate.
 pub(crate) type Column = [&'static str; 5];
 
 pub(crate) const TYPES: [&str; 3] = ["job-types", "ingests", "errors"];

@@ -3,7 +3,7 @@
 //!
 //! The fast way ([`super::value`]) takes what the parser makes of the text. That is a rounded number for `9007199254740993.0`,
 //! and an error of the whole body for `1e400` or half of a surrogate pair. Here each value is taken as it is written, so whole
-//! numbers are exact in any form (contract, section 3), and what is wrong is a problem of its field. It takes several times
+//! numbers are exact in any form (docs/reference.md, Posting events), and what is wrong is a problem of its field. It takes several times
 //! as long, so it is used for the objects that need it only.
 
 use std::borrow::Cow;

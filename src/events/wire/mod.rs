@@ -1,4 +1,4 @@
-//! Objects as clients write them: JSON in, valid [`Object`]s or the problems of each out (contract, section 3). `write` is
+//! Objects as clients write them: JSON in, valid [`Object`]s or the problems of each out (docs/reference.md, Posting events). `write` is
 //! the way back, for exports.
 //!
 //! Reading an object never stops at its first mistake. The text is read once into slots, one for each name that any

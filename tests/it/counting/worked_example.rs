@@ -1,4 +1,4 @@
-//! The worked example of the contract, section 8, in full.
+//! The worked example in full.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! `POST /v6/events/`: what is taken in, what is refused and how, sentence by sentence of the contract's section 3.
+//! `POST /v6/events/`: what is taken in, what is refused and how, rule by rule of docs/reference.md, Posting events.
 //!
 //! Not here: what the accepted events count (`counting`), and many of them at once (`random_streams`).
 

@@ -362,7 +362,7 @@ pub(crate) fn ingest(id: u64, strike: u64, status: &str, ended: &str) -> Value {
     json!({"kind": "ingest", "id": id, "strike": strike, "status": status, "ingest_ended": ended})
 }
 
-/// The worked example of the contract: one job type, six jobs and two executions on 2015-01-01.
+/// The worked example: one job type, six jobs and two executions on 2015-01-01.
 pub(crate) fn worked_example() -> Vec<Value> {
     let at = |time: &str| format!("2015-01-01T{time}Z");
     let task =
