@@ -1,7 +1,7 @@
 //! The HTTP interface: routes and what the handlers share.
 //!
 //! A handler parses, asks, renders. Reads go to a snapshot of the store, off the async threads unless they are short, and
-//! what was computed is kept ([`answers`]); writes go to the rollup task's queue and wait for its answer.
+//! what was computed is cached ([`response_cache`]); writes go to the rollup task's queue and wait for its answer.
 //!
 //! Not here: what the numbers mean (`plot`, `catalog`), how a request is stored (`worker`).
 

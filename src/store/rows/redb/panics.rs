@@ -5,7 +5,7 @@
 //! later, ends here. Every operation of the store and of a snapshot is guarded. Panics of ours are bugs, and go on.
 //!
 //! After a failed read or write, `redb` refuses whatever is not in its cache until the database is opened again. A [`Guard`]
-//! remembers that, so that whoever opens it ([`super::Store::reopen`]) learns of it without trying.
+//! remembers that, so that whoever opens it ([`super::RedbDatabase`]) learns of it without trying.
 
 use std::cell::{Cell, RefCell};
 use std::panic::{self, AssertUnwindSafe, Location, PanicHookInfo};
