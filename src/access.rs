@@ -1,6 +1,7 @@
-//! Who may do what: tokens with scopes (docs/reference.md, Access).
+//! Access control: tokens with scopes (docs/reference.md, Access).
 //!
-//! A token is random and long, so its SHA-256 is all that has to be known of it: the configuration cannot give it away.
+//! A token is random and long, so its SHA-256 is enough to check it. The configuration holds the hash only, so it cannot leak the
+//! token.
 //!
 //! Not here: how a request carries a token (`api`), which request needs which scope (the handlers).
 
@@ -26,39 +27,39 @@ string_enum! {
     }
 }
 
-/// What is known of a token. Written `NAME:SCOPE[+SCOPE…]:HASH`.
+/// A token as the server knows it, without its secret. Written `NAME:SCOPE[+SCOPE…]:HASH`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token {
-    /// What people call it.
+    /// The name of the token, for people.
     name: String,
-    /// At least one.
+    /// The scopes; at least one.
     scopes: Vec<Scope>,
     hash: [u8; 32],
 }
 
-/// How many hexadecimal digits the secret of a token has that this program makes.
+/// The number of hexadecimal digits of a secret that this program makes.
 pub const SECRET_DIGITS: usize = 64;
 
-/// What stands in the place of a secret where it is not to be seen.
+/// Replaces a secret in output that must not show it.
 pub const MASK: &str = "***";
 
-/// Why a text describes no token.
+/// Why a text is not a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NoToken {
-    /// It is something else.
+    /// The text has another form.
     #[error(
         "a token is written NAME:SCOPE[+SCOPE]:HASH, with scopes of read, write and admin and 64 hexadecimal digits \
          (hint: `scale-metrics token` makes one)"
     )]
     Malformed,
-    /// It is what is shown of one.
+    /// The text is the masked form of a token.
     #[error("a token has {MASK} in the place of its hash (hint: put in the hash that --print-config does not show)")]
     Masked,
 }
 
 impl Token {
-    /// Makes a new token of that name; `None` if the name is empty or has a colon, a comma or white space in it, or there is
-    /// no scope. Returns the secret, which nobody can find out later, and what is to be known of it.
+    /// Makes a new token of that name; `None` if the name is empty or has a colon, a comma or white space in it, or there is no
+    /// scope. Returns the secret, which cannot be recovered later, and the token.
     pub fn make(name: &str, scopes: &[Scope]) -> Option<(String, Self)> {
         let mut random = [0; SECRET_DIGITS / 2];
         getrandom::fill(&mut random).expect("the system has random numbers");
@@ -67,7 +68,7 @@ impl Token {
         token.is_valid().then_some((secret, token))
     }
 
-    /// As it is written, but with its hash masked.
+    /// The written form, with the hash masked.
     pub fn masked(&self) -> String {
         self.write(MASK)
     }
@@ -116,29 +117,29 @@ impl fmt::Display for Token {
 /// Why a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
-    /// It carries no token, or one that is not known.
+    /// The request carries no token, or an unknown one.
     #[error("a valid token is required: Authorization: Bearer …")]
     NoToken,
-    /// It carries a token without the scope.
+    /// The request carries a token without the scope.
     #[error("the token does not have the scope {}", .0.name())]
     NoScope(Scope),
 }
 
-/// Who may do what on this server.
+/// The access rules of this server.
 #[derive(Debug, Clone, Default)]
 pub struct Access {
-    /// Without any, everybody may do everything.
+    /// The known tokens. If there are none, every client may do everything.
     tokens: Vec<Token>,
     public_read: bool,
 }
 
 impl Access {
-    /// Whoever has one of these tokens; if `public_read`, everybody may read.
+    /// Rules that admit these tokens; if `public_read`, every client may read.
     pub fn new(tokens: Vec<Token>, public_read: bool) -> Self {
         Self { tokens, public_read }
     }
 
-    /// Whether somebody with that secret, or without one, may do what needs the scope.
+    /// Checks whether a client with that secret, or without one, has the scope.
     pub fn check(&self, secret: Option<&[u8]>, scope: Scope) -> Result<(), Denied> {
         if self.tokens.is_empty() || scope == Scope::Read && self.public_read {
             return Ok(());
@@ -147,13 +148,13 @@ impl Access {
         if has_scope { Ok(()) } else { Err(if is_known { Denied::NoScope(scope) } else { Denied::NoToken }) }
     }
 
-    /// Whether that is one of the tokens. It takes as long for any text of that length.
+    /// Whether the secret belongs to a known token. The time does not depend on the content, only on the length.
     pub fn knows(&self, secret: &[u8]) -> bool {
         !self.tokens.is_empty() && self.find(secret, Scope::Read).0
     }
 
-    /// Whether there is a token with that secret, and whether it has the scope: one that is listed several times has the scopes
-    /// of all its entries. All are compared, to the end, whatever is found on the way.
+    /// Whether a token with that secret exists, and whether it has the scope. A token that is listed several times has the scopes
+    /// of all its entries. All entries are compared to the end, whatever the result of the others is.
     fn find(&self, secret: &[u8], scope: Scope) -> (bool, bool) {
         let hash = hash(secret);
         self.tokens.iter().fold((false, false), |(is_known, has_scope), token| {

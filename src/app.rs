@@ -1,8 +1,9 @@
-//! The composition root: starts the server, opens the store, starts the rollup task, stops them in order.
+//! The composition root: starts the server and the rollup task, opens the store, and stops them in order.
 //!
-//! The address is bound first, so that nothing is made on disk where that fails, and the server answers while the database is
-//! opened, which takes long where a large file is verified. That happens on the thread of the rollup task. Both threads are
-//! supervised: when one ends by itself, readiness says so at once, whoever waits gets an answer, and [`App::failed`] returns.
+//! The address is bound first, so that nothing is created on disk if that fails. The server answers while the database is being
+//! opened, since opening a large file that has to be verified takes long. The thread of the rollup task opens the database. Both
+//! threads are supervised: when one ends by itself, readiness says so at once, waiting clients get an answer, and [`App::failed`]
+//! returns.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -36,7 +37,8 @@ use crate::time::Clock;
 use crate::worker::retention::{Expiry, RetentionGuard};
 use crate::worker::{Queue, Readiness, Retention, RollupTask};
 
-/// The module whose log tells of what is no HTTP, as errors; that has lines of ours.
+/// The module of the framework that logs malformed HTTP as errors. The log leaves it out, since this program has lines of its own
+/// for that.
 pub const REQUESTS_OF_FRAMEWORK: &str = "actix_http::h1";
 /// How long a client may take to close a connection.
 const CLOSE_WAITS: Duration = Duration::from_secs(1);
@@ -52,7 +54,7 @@ pub enum StartError {
     Listen {
         /// The address.
         address: SocketAddr,
-        /// What the system says.
+        /// The error of the system.
         source: io::Error,
     },
     /// The server's threads cannot be started.
@@ -60,16 +62,16 @@ pub enum StartError {
     Server(#[source] io::Error),
 }
 
-/// What the threads tell.
+/// A message of a thread.
 #[derive(Debug)]
 enum Event {
     /// The database is open, or cannot be opened.
     Opened(Result<(), StoreError>),
-    /// A thread has ended that must not.
+    /// A thread that must not end has ended.
     Ended(String),
 }
 
-/// What to do about an address that another program has.
+/// A hint for an address that another program uses.
 fn hint(source: &io::Error) -> &'static str {
     if source.kind() == io::ErrorKind::AddrInUse {
         "; if another scale-metrics runs there, `--listen 127.0.0.1:0` takes a free port"
@@ -91,7 +93,7 @@ pub struct App {
 }
 
 impl App {
-    /// Starts everything; the server takes reads and writes when this returns.
+    /// Starts everything. When this returns, the server takes reads and writes.
     pub fn start(config: Config, clock: Clock) -> Result<Self, StartError> {
         let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(StartError::Server)?;
         let mut app = Self::begin(config, clock)?;
@@ -106,13 +108,13 @@ impl App {
         })
     }
 
-    /// Starts everything; when this returns, the server answers, and the database is being opened.
+    /// Starts everything. When this returns, the server answers, and the database is being opened.
     pub fn begin(config: Config, clock: Clock) -> Result<Self, StartError> {
         let store = Store::unopened(&config.storage.data, config.storage.open_options());
         Self::begin_with(store, config, clock)
     }
 
-    /// As [`begin`](Self::begin), with a store that is not open yet.
+    /// Like [`begin`](Self::begin), with a store that is not open yet.
     pub fn begin_with(store: Store, config: Config, clock: Clock) -> Result<Self, StartError> {
         let listen = config.server.listen;
         let listen_error = |source| StartError::Listen { address: listen, source };
@@ -122,12 +124,12 @@ impl App {
         let store = Arc::new(store);
         let queue = Arc::new(Queue::new(config.server.queue_bytes));
         let retention = Arc::new(retention_guard(&config, clock.clone()));
-        // A clock cannot go on for any number of seconds; a day is as good as for ever.
+        // The clock does not support an arbitrary number of seconds; a day is as good as no limit.
         let stall = Duration::from_secs(config.server.stall_timeout_s.min(24 * 60 * 60));
         let workers = thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let connections = Connections { workers, most: config.server.max_connections, stall };
         let origins = config.server.cors_origins;
-        // Without either, the server listens on loopback, and that is all that keeps others from writing.
+        // Without tokens and without open writes, the server listens on loopback, and nothing else prevents others from writing.
         let is_only_loopback = config.access.tokens.is_empty() && !config.server.allow_open_writes;
         let write_guard = WriteGuard::new(origins.clone(), is_only_loopback);
         let readiness = Arc::<Readiness>::default();
@@ -143,7 +145,7 @@ impl App {
                 config.api.answer_bytes,
                 config.api.answer_cache_bytes,
                 workers,
-                // A clock cannot go on for any number of seconds.
+                // The clock does not support an arbitrary number of seconds.
                 Duration::from_secs(config.api.answer_timeout_s.min(24 * 60 * 60)),
                 Arc::clone(&figures),
             ),
@@ -182,8 +184,8 @@ impl App {
         Ok(Self { address, store, queue, readiness, server, server_thread, task_thread, events })
     }
 
-    /// Waits until the database is open, and reads and writes are taken. To be called until it has returned once. Where this
-    /// fails, [`abandon`](Self::abandon) is all that is left.
+    /// Waits until the database is open and the server takes reads and writes. The caller calls it until it has returned once. If
+    /// it fails, the caller can only [`abandon`](Self::abandon) the program.
     pub async fn opened(&mut self) -> Result<(), StartError> {
         match self.events.recv().await {
             Some(Event::Opened(opened)) => Ok(opened?),
@@ -192,12 +194,12 @@ impl App {
         }
     }
 
-    /// How far opening the database has come, for people.
+    /// The progress of opening the database, as a text for people.
     pub fn open_progress(&self) -> String {
         self.store.open_progress().to_string()
     }
 
-    /// Waits until a thread ends that must not, after the database was [`opened`](Self::opened); returns why.
+    /// Waits until a thread ends that must not end, after the database was [`opened`](Self::opened); returns the reason.
     pub async fn failed(&mut self) -> io::Error {
         loop {
             match self.events.recv().await {
@@ -208,30 +210,31 @@ impl App {
         }
     }
 
-    /// Ends while the database is being opened, or after that failed: nobody waits for the database, which is as a crash leaves it.
+    /// Ends the program while the database is being opened, or after that failed. Does not wait for the database, whose file
+    /// stays as after a crash.
     pub async fn abandon(self) {
         self.announce_stop();
         self.queue.give_up();
         self.server.stop(false).await;
     }
 
-    /// Where it listens, with the real port.
+    /// The address on which the server listens, with the real port.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The queue of the rollup task, for what does not come over HTTP.
+    /// The queue of the rollup task, for requests that do not come over HTTP.
     pub fn queue(&self) -> &Queue {
         &self.queue
     }
 
-    /// Says that it is about to stop, and goes on.
+    /// Announces that the server is about to stop; it goes on until then.
     pub fn announce_stop(&self) {
         self.readiness.stop();
     }
 
-    /// Stops in order: takes no more connections, finishes running requests, commits what waits, closes the database. Requests
-    /// that still run when `hurry` comes are broken off, at the latest when the process ends.
+    /// Stops in order: takes no more connections, finishes running requests, commits the waiting requests, closes the database.
+    /// When `hurry` completes, the requests that still run are broken off, at the latest when the process ends.
     pub async fn stop(self, hurry: impl Future<Output = ()>) -> io::Result<()> {
         self.announce_stop();
         let served = tokio::select! {
@@ -248,30 +251,31 @@ impl App {
     }
 }
 
-/// The end of a supervised thread.
+/// Waits for a supervised thread and returns its result.
 fn join(thread: JoinHandle<io::Result<()>>) -> io::Result<()> {
-    // It catches its own panics.
+    // A supervised thread catches its own panics.
     thread.join().unwrap_or_else(|_| Err(io::Error::other("a thread panicked at its end")))
 }
 
-/// Opens the database, then works until the queue is closed and empty. Does not wait for anybody to hear that it is open.
+/// Opens the database, then works until the queue is closed and empty. Does not wait for a receiver of the message that it is
+/// open.
 fn open_and_run(store: &Store, mut task: RollupTask, readiness: &Readiness, tell: &UnboundedSender<Event>) {
     let opened = store.open_first();
     let is_open = opened.is_ok();
     if is_open {
-        // Before anybody asks whether anything can be written, or posts what may be too old.
+        // This comes before a client can ask whether the database is writable, or post events that may be too old.
         task.find_room();
         task.expire();
         readiness.opened();
     }
-    // Whoever ran the program may be gone.
+    // The caller that runs the program may be gone.
     let _ = tell.send(Event::Opened(opened));
     if is_open {
         task.run();
     }
 }
 
-/// What has to be done when a thread ends.
+/// Reacts when a thread ends.
 #[derive(Clone)]
 struct Watch {
     readiness: Arc<Readiness>,
@@ -280,37 +284,39 @@ struct Watch {
 }
 
 impl Watch {
-    /// A thread has ended. While the server is not stopping, nobody told it to.
+    /// Handles the end of a thread. An end without an error is a fault unless the server is stopping or the database is being
+    /// opened.
     fn ended(&self, name: &str, error: Option<&io::Error>) {
         if error.is_none() && (self.readiness.is_stopping() || self.readiness.is_opening()) {
             return;
         }
         let reason = error.map_or_else(|| format!("the thread `{name}` ended"), ToString::to_string);
         self.readiness.end(&reason);
-        // First of all, should what follows fail for the same reason as the thread. Whoever ran the program may be gone.
+        // The message goes first, in case the next steps fail for the same reason as the thread. The caller that runs the program
+        // may be gone.
         let _ = self.tell.send(Event::Ended(reason));
         self.queue.give_up();
     }
 }
 
-/// The guard over what is deleted, by the settings.
+/// The retention guard for these settings.
 pub fn retention_guard(config: &Config, clock: Clock) -> RetentionGuard {
     let RetentionConfig { events_days, rollups_days, grace_hours } = config.retention;
     let grace = Duration::from_secs(grace_hours.saturating_mul(60 * 60));
     RetentionGuard::new(Retention { events_days, rollups_days }, grace, clock)
 }
 
-/// Who serves connections, and what bounds them.
+/// The limits of the connections, and the threads that serve them.
 struct Connections {
-    /// How many threads.
+    /// The number of threads.
     workers: usize,
-    /// How many there may be at once.
+    /// The largest number of connections at once.
     most: usize,
-    /// How long one may get nowhere.
+    /// How long a connection may make no progress.
     stall: Duration,
 }
 
-/// Runs the server on a thread of its own; returns when it takes connections.
+/// Runs the server on a thread of its own. Returns when it takes connections.
 fn start_server(
     listener: TcpListener,
     state: Data<State>,
@@ -322,10 +328,10 @@ fn start_server(
     let serve = move || {
         actix_web::rt::System::new().block_on(async move {
             let builder = Server::build().workers(workers).max_concurrent_connections(most.div_ceil(workers));
-            // Requests end by themselves: what may get nowhere for how long is bounded.
+            // There is no shutdown timeout: requests end by themselves, since the time without progress is limited.
             let builder = builder.disable_signals().shutdown_timeout(u64::MAX);
             let stop = builder.graceful_shutdown_signal();
-            // What `HttpServer` does, which takes bare sockets only.
+            // `HttpServer` does the same, but it takes bare sockets only.
             let worker = move || {
                 let routes = Routes::new().app_data(state.clone()).configure(dashboard::routes).configure(api::routes);
                 let routes = routes.wrap(api::cors(&origins)).wrap(from_fn(api::observe)).into_factory();
@@ -337,9 +343,9 @@ fn start_server(
                         let stop = stop.clone();
                         async move { stop.notified().await }
                     })
-                    // The framework's own timer runs while an answer still goes out, and would cut it off.
+                    // The framework's own timer runs while an answer is still being sent, and would cut it off.
                     .keep_alive(KeepAlive::Os)
-                    // The head of the first request: as long as that of any other.
+                    // The timeout of the first request's head is the same as that of any other.
                     .client_request_timeout(stall)
                     .client_disconnect_timeout(CLOSE_WAITS)
                     .on_connect_ext(|connection: &Connection, data| _ = data.insert(connection.phase()))

@@ -1,14 +1,15 @@
-//! How many files and connections the process may have open at once.
+//! The limit of files and connections that the process may have open at once.
 //!
-//! Each connection takes a file descriptor. Where the limit is too low, connections are refused under load only, so that is looked
-//! at when the server starts: the soft limit is raised as far as the system allows, and what is missing is told.
+//! Each connection takes a file descriptor. If the limit is too low, connections are refused under load only. So the server
+//! checks the limit when it starts: it raises the soft limit as far as the system allows, and warns if that is not enough.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// What the process needs beside its connections: the database, the listener, the log, exports, what its threads wait with.
+/// The file descriptors that the process needs beside its connections: for the database, the listener, the log, exports, and the
+/// event queues of its threads.
 const SPARE: u64 = 100;
 
-/// Raises the limit so that there may be that many connections; warns if the system does not allow it.
+/// Raises the limit to allow that many connections; warns if the system does not permit it.
 pub(crate) fn make_room(connections: usize) {
     let needed = (connections as u64).saturating_add(SPARE);
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);

@@ -1,6 +1,7 @@
-//! The server's own figures, in Prometheus' text format: what `GET /metrics` shows.
+//! The server's own figures, in Prometheus' text format: the answer of `GET /metrics`.
 //!
-//! Whoever does something counts it here. What only has to be looked at (queue, caches, file) is looked at when somebody asks.
+//! Each part of the program counts its operations here. Values that exist anyway (queue, caches, file) are sampled when a client
+//! asks for them.
 //!
 //! Not here: the metrics that the server is for (`rollup`, `plot`).
 
@@ -15,34 +16,34 @@ use prometheus::{
 /// The content type of the text format.
 pub const MEDIA_TYPE: &str = prometheus::TEXT_FORMAT;
 
-/// From half a millisecond to ten seconds.
+/// The bounds of the histograms, in seconds: from half a millisecond to ten seconds.
 const SECONDS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
-/// What can fail with the database beside a commit of requests.
+/// The operations of the database that can fail, beside a commit of requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StorageOperation {
-    /// Taking away what is too old.
+    /// Deleting data that is too old.
     Expiry,
-    /// Looking whether the file is still there.
+    /// Checking whether the file is still there.
     File,
-    /// Reading what the requests that are set aside need.
+    /// Reading for the parked requests.
     Read,
     /// Computing the rollups of a day anew.
     Rebuild,
     /// Opening the database again and trying to write, after a failure.
     Recovery,
-    /// Looking for room beside the database.
+    /// Checking for room beside the database.
     Room,
-    /// Leaving the file so that it opens at once after a crash.
+    /// Making a checkpoint, so that the file opens at once after a crash.
     Settle,
 }
 
 impl StorageOperation {
-    /// All of them.
+    /// All operations.
     pub const ALL: [Self; 7] =
         [Self::Expiry, Self::File, Self::Read, Self::Rebuild, Self::Recovery, Self::Room, Self::Settle];
 
-    /// Its name as a label.
+    /// The name of the operation as a label.
     pub fn name(self) -> &'static str {
         match self {
             Self::Expiry => "expiry",
@@ -73,15 +74,15 @@ pub struct ServerMetrics {
     storage_failures: IntCounterVec,
     /// Rollups that were written.
     pub rollups: IntCounter,
-    /// Hours whose smallest or largest observations were found again in the events.
+    /// Hours whose smallest or largest observation was looked for again.
     pub recomputed_hours: IntCounter,
-    /// Events that were taken away because they are too old.
+    /// Events that were deleted because they are too old.
     pub expired_events: IntCounter,
-    /// Rollups that were taken away because they are too old.
+    /// Rollups that were deleted because they are too old.
     pub expired_rollups: IntCounter,
     /// Answers that were computed.
     pub answers_computed: IntCounter,
-    /// Answers that were there already.
+    /// Answers that came from the cache.
     pub answers_kept: IntCounter,
     /// Answers that were given up before they were computed.
     pub answers_stopped: IntCounter,
@@ -106,7 +107,7 @@ impl Default for ServerMetrics {
             &["operation"],
         );
         for operation in StorageOperation::ALL {
-            // So that it is there, as 0.
+            // The counter then shows as 0.
             let _ = storage_failures.with_label_values(&[operation.name()]);
         }
         Self {
@@ -179,7 +180,7 @@ impl Default for ServerMetrics {
     }
 }
 
-/// Names and labels are constants, each registered once.
+/// Names and labels are constants, and each name is registered once.
 const VALID: &str = "the figures have valid names, each its own";
 
 fn register<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> C {
@@ -187,40 +188,40 @@ fn register<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -
     collector
 }
 
-/// Something that is looked at when somebody asks.
+/// A value that is sampled when a client asks for it.
 #[derive(Debug, Clone, Copy)]
 pub struct GaugeSample {
-    /// Its name, without the program's.
+    /// The name, without the program's prefix.
     pub name: &'static str,
-    /// What it is.
+    /// The description.
     pub help: &'static str,
-    /// Its value now.
+    /// The current value.
     pub value: f64,
 }
 
 impl ServerMetrics {
-    /// Counts a request that was answered after that time.
+    /// Counts a request and its duration.
     pub fn count_request(&self, route: &str, method: &str, status: &str, took: Duration) {
         self.requests.with_label_values(&[route, method, status]).inc();
         self.request_seconds.with_label_values(&[route]).observe(took.as_secs_f64());
     }
 
-    /// Counts objects of a kind that became that.
+    /// Counts objects of a kind with an outcome.
     pub fn count_objects(&self, kind: &str, outcome: &str, number: u64) {
         self.objects.with_label_values(&[kind, outcome]).inc_by(number);
     }
 
-    /// Counts a commit that took that time.
+    /// Counts a commit and its duration.
     pub fn count_commit(&self, took: Duration) {
         self.commit_seconds.observe(took.as_secs_f64());
     }
 
-    /// Counts something other than a commit of requests that failed with the database.
+    /// Counts a failure of a storage operation other than a commit of requests.
     pub fn count_storage_failure(&self, operation: StorageOperation) {
         self.storage_failures.with_label_values(&[operation.name()]).inc();
     }
 
-    /// All figures as text, with what was looked at just now.
+    /// All figures as text, including these samples.
     pub fn text(&self, readings: &[GaugeSample]) -> Vec<u8> {
         let now = Registry::new();
         for reading in readings {

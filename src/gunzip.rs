@@ -1,6 +1,7 @@
-//! Unpacking gzip as tools write it: several members, and zeros behind the last one, with which some pad to whole blocks.
+//! Decompression of gzip as tools write it: several members, and zeros after the last one, with which some tools pad to whole
+//! blocks.
 //!
-//! Anything else behind a member is an error, since it would be lost.
+//! Any other bytes after a member are an error, since they would be lost.
 
 use std::io::{self, BufRead, Read};
 
@@ -9,19 +10,19 @@ use flate2::bufread::GzDecoder;
 /// The first byte of each member.
 const MAGIC: u8 = 0x1f;
 
-/// The plain bytes of gzip.
+/// A reader of the decompressed bytes.
 pub(crate) struct Gunzip<R>(Place<R>);
 
 enum Place<R> {
     Member(GzDecoder<R>),
-    /// In the zeros behind the last member, or at the end.
+    /// In the zeros after the last member, or at the end.
     Padding(R),
     /// After an error.
     Lost,
 }
 
 impl<R: BufRead> Gunzip<R> {
-    /// Unpacks what a reader gives.
+    /// Decompresses the bytes of a reader.
     pub(crate) fn new(packed: R) -> Self {
         Self(Place::Member(GzDecoder::new(packed)))
     }
@@ -86,7 +87,7 @@ mod tests {
         packed.finish().unwrap()
     }
 
-    /// What packed bytes that come in pieces of that size are.
+    /// Decompresses bytes that arrive in pieces of that size.
     fn unpack(packed: &[u8], piece: usize) -> Result<String, String> {
         let mut plain = String::new();
         let packed = io::BufReader::with_capacity(piece, packed);

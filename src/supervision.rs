@@ -1,16 +1,17 @@
-//! Threads that must not end by themselves.
+//! Supervised threads: threads that must not end by themselves.
 //!
-//! Each reports how it ended, be it by a panic, on the thread itself: so what waits for it learns at once, without
-//! anybody having to ask whether it still runs.
+//! Each thread reports its own end, also after a panic. So the program learns of the end at once, and does not have to poll
+//! whether the thread still runs.
 //!
-//! Not here: what is done about it (`app`).
+//! Not here: the reaction to the end (`app`).
 
 use std::any::Any;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::{self, JoinHandle};
 
-/// Runs `work` on a thread of that name. Its end goes to `ended`: an error that names the thread, if it failed or panicked.
+/// Runs `work` on a thread with this name. Calls `ended` on that thread when it ends; if it failed or panicked, with an error
+/// that names the thread.
 pub(crate) fn supervise(
     name: &'static str,
     work: impl FnOnce() -> io::Result<()> + Send + 'static,
@@ -28,7 +29,7 @@ pub(crate) fn supervise(
     thread::Builder::new().name(name.to_owned()).spawn(run)
 }
 
-/// What a panic said.
+/// The message of a panic.
 fn message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it does not say why")

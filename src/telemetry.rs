@@ -1,8 +1,8 @@
-//! Logs: one line each, on standard error.
+//! The log: one line per message, on standard error.
 //!
-//! Lines are gathered in memory and written by a thread of their own a few milliseconds later, so that no request waits for
-//! whoever reads them. When nobody reads, lines are lost rather than memory, and the log says how many. Lines about requests
-//! are formed here: in the general way, they took as long as a small answer.
+//! Lines are gathered in memory, and a thread of their own writes them a few milliseconds later, so that no request waits for a
+//! reader of the log. If nothing reads standard error, lines are dropped instead of filling the memory, and the log says how
+//! many. Lines about requests are formatted here: the general way took as long as a small answer.
 
 use std::io::{self, IsTerminal, Write, stderr};
 use std::mem;
@@ -28,13 +28,14 @@ const GATHER: Duration = Duration::from_millis(5);
 /// How long the end of the process waits for lines to be written.
 const LAST_WAIT: Duration = Duration::from_secs(2);
 
-/// How much may wait to be written, in bytes.
+/// The most bytes of lines that may wait to be written.
 const MOST_BYTES: usize = 4 << 20;
 
-/// What says where the server listens is logged at any level: with port 0, nobody knows it otherwise.
+/// The target of the line that says on which address the server listens. This line is logged at any level: with port 0, the port
+/// is not known otherwise.
 pub const WHERE: &str = "scale_metrics::listening";
 
-/// Starts logging for the whole process, without what comes from the module `unheard`. A second call changes nothing.
+/// Starts logging for the whole process, except for the messages of the module `unheard`. A second call changes nothing.
 pub fn start(config: &LogConfig, unheard: &str) {
     let level = match config.level {
         LogLevel::Error => LevelFilter::ERROR,
@@ -42,7 +43,7 @@ pub fn start(config: &LogConfig, unheard: &str) {
         LogLevel::Info => LevelFilter::INFO,
         LogLevel::Debug => LevelFilter::DEBUG,
     };
-    // What the libraries tell of their own starting and stopping is no news.
+    // Messages of the libraries about their own start and stop are of no interest.
     let levels = Targets::new()
         .with_default(level.min(LevelFilter::WARN))
         .with_target(unheard, LevelFilter::OFF)
@@ -53,13 +54,13 @@ pub fn start(config: &LogConfig, unheard: &str) {
         LogFormat::Text => lines.with_ansi(stderr().is_terminal()).boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
-    // Fails only if logging was started before.
+    // This fails only if logging was started before.
     if tracing_subscriber::registry().with(lines.with_filter(levels)).try_init().is_ok() {
         let _ = SETTINGS.set(config.clone());
     }
 }
 
-/// What is in force since logging was started.
+/// The settings in force since logging was started.
 static SETTINGS: OnceLock<LogConfig> = OnceLock::new();
 
 /// What is told of one request.
@@ -94,7 +95,7 @@ pub fn is_said(level: LogLevel) -> bool {
     SETTINGS.get().is_some_and(|settings| level as u8 <= settings.level as u8)
 }
 
-/// Says a line about a request, if that level is logged.
+/// Logs a line about a request, if that level is logged.
 pub fn say_request(level: LogLevel, request: &RequestLine<'_>) {
     #[derive(Serialize)]
     struct Json<'a> {
@@ -121,7 +122,7 @@ pub fn say_request(level: LogLevel, request: &RequestLine<'_>) {
 }
 
 impl RequestLine<'_> {
-    /// As the other lines are written: the message, then what belongs to it.
+    /// Writes the line in the format of the other lines: the message, then its fields.
     fn write_text(&self, line: &mut Vec<u8>, timestamp: &str, level: &str) {
         let Self { method, path, status, bytes, elapsed_ms, client, request_id, gone, error } = self;
         let written = (|| {
@@ -148,7 +149,7 @@ impl RequestLine<'_> {
     }
 }
 
-/// Waits until all lines are written, unless nobody reads them. To be called before the process ends.
+/// Waits until all lines are written, or until a timeout if nothing reads them. The caller calls it before the process ends.
 pub fn flush() {
     let Some(log) = LazyLock::get(&LOG) else { return };
     let mut waiting = log.waiting.lock();
@@ -162,7 +163,7 @@ pub fn flush() {
     }
 }
 
-/// The lines of this process.
+/// The log of this process.
 static LOG: LazyLock<Log> = LazyLock::new(|| {
     let writer = thread::Builder::new().name("log".to_owned()).spawn(|| LOG.write_for_ever());
     writer.expect("a thread can be started");
@@ -179,10 +180,10 @@ struct Log {
 #[derive(Default)]
 struct Waiting {
     lines: Vec<u8>,
-    /// How many lines found no room.
+    /// The number of lines that found no room.
     lost: u64,
     is_writing: bool,
-    /// Somebody waits for the lines to be written.
+    /// A caller of [`flush`] waits for the lines to be written.
     hurry: bool,
 }
 
@@ -194,7 +195,7 @@ impl Log {
             return;
         }
         waiting.lines.extend_from_slice(line);
-        // The thread sleeps only while there is nothing.
+        // The thread sleeps only while there are no lines.
         if waiting.lines.len() == line.len() {
             self.added.notify_one();
         }
@@ -215,7 +216,7 @@ impl Log {
             let lost = mem::take(&mut waiting.lost);
             waiting.is_writing = true;
             drop(waiting);
-            // There is nobody to tell that nobody listens.
+            // If standard error fails, there is no other place to report that.
             let _ = stderr().write_all(&lines);
             lines.clear();
             if lost > 0 {
@@ -228,7 +229,7 @@ impl Log {
     }
 }
 
-/// Takes one line.
+/// A writer that takes one line.
 struct Line;
 
 impl Write for Line {
@@ -242,12 +243,12 @@ impl Write for Line {
     }
 }
 
-/// An id for a request that has chosen none.
+/// An id for a request that came without one.
 pub(crate) fn new_request_id() -> String {
     format!("{:016x}", fastrand::u64(..))
 }
 
-/// Milliseconds, to the microsecond.
+/// A duration in milliseconds, rounded to the microsecond.
 pub(crate) fn milliseconds(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e6).round() / 1e3
 }

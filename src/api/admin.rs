@@ -1,5 +1,7 @@
-//! `POST /v6/admin/rebuild/`: the rollups of a range of days, computed anew from their events while everything goes on. One at a
-//! time; whoever asks meanwhile hears that, rather than wait for hours behind somebody's mistake.
+//! `POST /v6/admin/rebuild/`: recomputes the rollups of a range of days from their events, while the server goes on.
+//!
+//! One rebuild runs at a time. Meanwhile, other requests for one are refused at once, rather than made to wait for hours, perhaps
+//! for a rebuild that was started by mistake.
 
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
@@ -15,10 +17,10 @@ use crate::time::Date;
 use crate::vocabulary::ChoiceId;
 use crate::worker::{RebuildCommand, WriteFailed};
 
-/// The most differences that are listed.
+/// The largest number of differences that an answer lists.
 const MOST_DIFFERENCES: usize = 100;
 
-/// Who rebuilds.
+/// The permit to rebuild: one rebuild runs at a time.
 #[derive(Debug)]
 pub(crate) struct Rebuilds(Semaphore);
 
@@ -69,7 +71,7 @@ impl Difference {
     }
 }
 
-/// One day after the other, each as a command of its own. If the client goes, the day at hand is given up.
+/// Rebuilds one day after the other, with a command for each. If the client goes, the current day is abandoned.
 pub(super) async fn rebuild(request: HttpRequest, state: Data<State>) -> Result<HttpResponse, ApiError> {
     state.allow_writing(&request, access::Scope::Admin)?;
     let range = super::parameters(&request)?.time_range(state.clock.now())?;

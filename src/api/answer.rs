@@ -1,6 +1,7 @@
-//! How a whole body goes out: entity tag, `304`, compression.
+//! Responses with a whole body: `ETag`, `304` and compression.
 //!
-//! The tag is strong, so each encoding of a body has its own: the hash of the plain body, with the encoding's name behind it.
+//! The entity tag is strong, so each encoding of a body has its own: the hash of the plain body, followed by a suffix for the
+//! encoding.
 
 use std::convert::Infallible;
 use std::io::Write;
@@ -18,30 +19,30 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::memory::Lease;
 
-/// A body and its type.
+/// A body and its media type.
 pub(crate) struct Content {
     pub(crate) media_type: &'static str,
     pub(crate) body: Vec<u8>,
 }
 
 impl Content {
-    /// The JSON of `value`.
+    /// Serializes `value` as JSON.
     pub(crate) fn json(value: &impl serde::Serialize) -> Self {
         let body = serde_json::to_vec(value).expect("what goes out has texts for keys and cannot fail");
         Self { media_type: "application/json", body }
     }
 }
 
-/// A body that is ready to be sent, any number of times.
+/// A body that can be sent any number of times.
 #[derive(Debug)]
 pub(crate) struct Answer {
     media_type: &'static str,
     body: Bytes,
-    /// Of the plain body.
+    /// The hash of the plain body.
     hash: u128,
     tag: HeaderValue,
     is_packed: bool,
-    /// The memory of the body, where a budget counts it.
+    /// The lease on the memory of the body, if a budget counts it.
     #[expect(dead_code, reason = "it is given back when the answer is dropped")]
     lease: Option<Lease>,
 }
@@ -53,13 +54,13 @@ impl Answer {
         Self { media_type, body: Bytes::from(body), hash, tag: tag(hash, ""), is_packed: false, lease }
     }
 
-    /// The same answer, compressed. The lease has room for the plain body, which is more than is needed.
+    /// Returns the same answer, compressed. The lease has room for the plain body, which is more than enough.
     pub(crate) fn packed(&self, lease: Option<Lease>) -> Self {
         let Ok(packed) = self.packed_while(|| Ok::<_, Infallible>(()), lease);
         packed
     }
 
-    /// As [`packed`](Self::packed), but every few milliseconds asks whether to `go_on`.
+    /// Like [`packed`](Self::packed), but calls `go_on` every few milliseconds, and stops if that fails.
     pub(crate) fn packed_while<E>(
         &self,
         go_on: impl Fn() -> Result<(), E>,
@@ -85,17 +86,17 @@ impl Answer {
         })
     }
 
-    /// Which plain body it is.
+    /// The hash of the plain body, which identifies it.
     pub(crate) fn hash(&self) -> u128 {
         self.hash
     }
 
-    /// How long the body is, in bytes.
+    /// The length of the body, in bytes.
     pub(crate) fn len(&self) -> usize {
         self.body.len()
     }
 
-    /// The response for a client that has this answer already, in whatever encoding.
+    /// Returns the `304` response if the client has this answer already, in any encoding.
     pub(crate) fn not_modified(&self, request: &HttpRequest) -> Option<HttpResponse> {
         if !request.headers().contains_key(header::IF_NONE_MATCH) {
             return None;
@@ -107,12 +108,12 @@ impl Answer {
                 tags.iter().any(|tag| tag.tag().strip_suffix(PACKED).unwrap_or(tag.tag()) == hash)
             }
         };
-        // The tag is that of the encoding which the client would have been sent.
+        // The tag belongs to the encoding that the client would get.
         let tag = || if wants_gzip(request) { tag(self.hash, PACKED) } else { self.tag.clone() };
         is_known.then(|| head(&mut HttpResponse::NotModified(), tag()).finish())
     }
 
-    /// The response that sends it.
+    /// Returns the response with the body.
     pub(crate) fn respond(self: Arc<Self>) -> HttpResponse {
         let mut response = HttpResponse::Ok();
         head(&mut response, self.tag.clone());
@@ -124,29 +125,29 @@ impl Answer {
     }
 }
 
-/// What answers say of themselves, sent or not.
+/// Sets the headers that a `200` and a `304` share.
 fn head(response: &mut HttpResponseBuilder, tag: HeaderValue) -> &mut HttpResponseBuilder {
     response
         .insert_header((header::ETAG, tag))
         .insert_header((header::VARY, HeaderValue::from_static("accept-encoding")))
-        // Numbers change with every event: ask each time, and mostly be told that nothing has changed.
+        // The numbers change with every event. So clients ask each time, and mostly get a `304`.
         .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-cache")))
 }
 
-/// How much of a body is compressed before it is asked whether to go on, in bytes: some milliseconds' worth.
+/// How many bytes are compressed between two calls of `go_on`: some milliseconds' worth.
 const PACKED_AT_ONCE: usize = 1 << 20;
 
-/// What a tag has behind it for the compressed body.
+/// The suffix of the tag of a compressed body.
 const PACKED: &str = "-gzip";
 
-/// The strong tag of an encoding, by the suffix that stands for it.
+/// The strong entity tag of a body with this hash, with the suffix of its encoding.
 fn tag(hash: u128, suffix: &str) -> HeaderValue {
     HeaderValue::try_from(format!("\"{hash:032x}{suffix}\"")).expect("digits and letters make a header")
 }
 
-/// Whether the client asked for compressed answers.
+/// Whether the client prefers compressed answers.
 pub(crate) fn wants_gzip(request: &HttpRequest) -> bool {
-    // `negotiate` answers what suits best; without the header nothing is compressed.
+    // `negotiate` returns the best encoding; without the header, nothing is compressed.
     if !request.headers().contains_key(header::ACCEPT_ENCODING) {
         return false;
     }
@@ -154,7 +155,7 @@ pub(crate) fn wants_gzip(request: &HttpRequest) -> bool {
     accepted.negotiate([Encoding::identity(), Encoding::gzip()].iter()) == Some(Encoding::gzip())
 }
 
-/// The response for a content that is made anew for each request.
+/// The response with content that is computed for each request.
 pub(crate) fn answer(request: &HttpRequest, content: Content) -> HttpResponse {
     let plain = Answer::new(content, None);
     if let Some(response) = plain.not_modified(request) {
@@ -163,11 +164,11 @@ pub(crate) fn answer(request: &HttpRequest, content: Content) -> HttpResponse {
     Arc::new(if wants_gzip(request) { plain.packed(None) } else { plain }).respond()
 }
 
-/// How much of a body is handed to the connection at a time. It copies what it is given: a large body as a whole would
-/// be in memory once more for every client that is slow to read it.
+/// How many bytes of a body are handed to the connection at a time. The connection copies them: with a large body as a whole,
+/// memory would hold it once more for every client that is slow to read.
 const PIECE_BYTES: usize = 64 << 10;
 
-/// The body of an answer, piece by piece. It keeps the answer, and so its lease, until the last piece was taken.
+/// The body of an answer, in pieces. It keeps the answer, and so its lease, until the last piece is taken.
 struct Pieces {
     answer: Arc<Answer>,
     sent: usize,

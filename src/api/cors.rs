@@ -1,4 +1,4 @@
-//! Which other pages may use the server from a browser.
+//! CORS: which other web pages may use the server from a browser.
 
 use actix_cors::Cors;
 use actix_web::http::{Method, header};
@@ -9,10 +9,10 @@ use super::observe::REQUEST_ID;
 use super::params::IGNORED_PARAMETERS;
 use crate::config::WebOrigin;
 
-/// How long a browser may remember what it was told, in seconds.
+/// How many seconds a browser may cache the answer to a preflight request.
 const REMEMBER_S: usize = 600;
 
-/// Lets pages of these origins use the server; without any, browsers hear nothing of it.
+/// Returns middleware that lets pages of these origins use the server. Without origins, no CORS headers are sent.
 pub(crate) fn cors(origins: &[WebOrigin]) -> Condition<Cors> {
     let cors = Cors::default()
         .allowed_methods([Method::GET, Method::HEAD, Method::POST])
@@ -24,7 +24,7 @@ pub(crate) fn cors(origins: &[WebOrigin]) -> Condition<Cors> {
             REQUEST_ID,
         ])
         .expose_headers([header::ETAG, header::RETRY_AFTER, REQUEST_ID, TOTAL_COUNT, IGNORED_PARAMETERS])
-        // A refusal comes from the browser; what asks without one is none of its business.
+        // The browser refuses answers to other origins. Clients that are not browsers are not affected.
         .block_on_origin_mismatch(false)
         .max_age(REMEMBER_S);
     let cors = origins.iter().fold(cors, |cors, origin| match origin.as_str() {

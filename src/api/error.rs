@@ -1,4 +1,4 @@
-//! Every way a request can fail, and the one translation to status and body.
+//! All errors of requests, and the mapping of each to a status and a body.
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
@@ -46,7 +46,7 @@ struct ErrorView<'a> {
     detail: &'a str,
 }
 
-// An attribute takes no constant.
+// The attribute above cannot use the constant.
 const _: () = assert!(MAX_PROBLEMS == 100);
 
 impl<'a> ErrorView<'a> {
@@ -55,10 +55,10 @@ impl<'a> ErrorView<'a> {
     }
 }
 
-/// How much of a value a refusal shows, in bytes.
+/// How many bytes of a value a refusal shows.
 pub(super) const SHOWN_BYTES: usize = 1_000;
 
-/// After how many seconds a client may try to write again.
+/// How many seconds a client should wait before it tries again (`Retry-After`).
 const RETRY_AFTER_S: u32 = 1;
 
 #[derive(Debug, thiserror::Error)]
@@ -66,7 +66,7 @@ pub(crate) enum ApiError {
     /// Names the parameter, the value and what is allowed.
     #[error("Parameter {name} is {value:?}; {allowed}.")]
     BadParameter { name: String, value: String, allowed: String },
-    /// A name that nobody knows, but that is easily mistaken for one of a parameter.
+    /// An unknown name that is easily mistaken for the name of a parameter.
     #[error("There is no parameter {name}. Did you mean {meant}?")]
     NearMiss { name: String, meant: &'static str },
     #[error("Invalid page.")]
@@ -82,7 +82,7 @@ pub(crate) enum ApiError {
         "a page of the origin {0:?} may not write (hint: server.cors_origins lists the origins that may; programs send no Origin)"
     )]
     ForeignOrigin(String),
-    /// The server was found by a name that anybody may have lead to it.
+    /// The request uses a host name that anybody may have pointed at the server.
     #[error(
         "without tokens nobody may write by the host name {0:?} (hint: ask for 127.0.0.1 or localhost, or have the proxy do so; \
          configure access.tokens; or set server.allow_open_writes = true)"
@@ -116,7 +116,7 @@ pub(crate) enum ApiError {
     AnswerTimeout(u64),
     #[error("the connection was closed while the answer was being computed; keep it open until the answer is there")]
     ClientGone,
-    /// Of an answer that several requests wait for.
+    /// The error of an answer that several requests wait for.
     #[error(transparent)]
     Shared(#[from] Arc<Self>),
     #[error(transparent)]
@@ -134,7 +134,7 @@ pub(crate) enum ApiError {
     /// The database failed, and will be opened again.
     #[error("the database cannot be read at the moment; try again")]
     Unreadable(#[source] StoreError),
-    /// An export is copied aside first.
+    /// The copy that an export needs cannot be written.
     #[error("no copy of the events can be written beside the database at the moment; try again")]
     NoCopy(#[source] StoreError),
     #[error("internal error")]
@@ -144,14 +144,14 @@ pub(crate) enum ApiError {
 }
 
 impl ApiError {
-    /// Names the parameter, the value, or the beginning of a long one, and what is allowed.
+    /// Creates an error that names the parameter, the value or the beginning of a long one, and the allowed values.
     pub(crate) fn parameter(name: &str, value: &str, allowed: impl Into<String>) -> Self {
         let shown = &value[..value.floor_char_boundary(SHOWN_BYTES)];
         let value = if shown.len() < value.len() { format!("{shown}…") } else { value.to_owned() };
         Self::BadParameter { name: name.to_owned(), value, allowed: allowed.into() }
     }
 
-    /// Whether it is the database's fault, and over when that is open again.
+    /// Whether the database caused the error, so that it passes when the database is open again.
     pub(crate) fn may_pass(&self) -> bool {
         if let Self::Shared(error) = self {
             return error.may_pass();
@@ -159,7 +159,7 @@ impl ApiError {
         matches!(self, Self::Unreadable(error) if !matches!(error, StoreError::Rows(RowsError::Displaced(_))))
     }
 
-    /// What the log says of it: more than the client is told.
+    /// The text for the log, which has more detail than the client gets.
     pub(crate) fn cause(&self) -> String {
         if let Self::Shared(error) = self {
             error.cause()
@@ -233,7 +233,7 @@ impl ResponseError for ApiError {
             response.insert_header((header::RETRY_AFTER, RETRY_AFTER_S));
         }
         if status == StatusCode::REQUEST_TIMEOUT {
-            // What comes next is still the body.
+            // The next bytes of the connection still belong to the body.
             response.force_close();
         }
         if status == StatusCode::UNAUTHORIZED {

@@ -1,9 +1,9 @@
-//! `POST /v6/events/`: from the bytes of a body to a stored request.
+//! `POST /v6/events/`: reads, unpacks and parses a body, and hands the request to the rollup task.
 //!
-//! A body is bounded three ways: in bytes as it arrives, in bytes as it unpacks, and in the time that the client is waited for.
-//! All requests together are bounded by the memory that they hold, from the first byte on: where there is no room for more, a
-//! request waits for it. A client that sends what is refused is read on for a while, into nothing, so that it gets to see the
-//! answer.
+//! A body has three bounds: its size as it arrives, its unpacked size, and the time that the server waits for the client. All
+//! requests together are bounded by the memory that they hold, from the first byte on; if there is no room, a request waits for
+//! it. If a body is refused while the client still sends, the server reads on for a while and discards the bytes, so that the
+//! client gets to see the answer.
 
 use std::borrow::Cow;
 use std::io::Read;
@@ -31,21 +31,21 @@ use crate::gunzip::Gunzip;
 use crate::memory::{Full, Lease};
 use crate::worker::{Receipt, Request, WriteFailed};
 
-/// How long a client that sends more than is wanted may pause before it gets its answer.
+/// How long a client that sends a refused body may pause before it gets its answer.
 const DRAIN_PAUSE: Duration = Duration::from_millis(500);
-/// How long a body may be slower than it may be later.
+/// Grace period before the minimum transfer rate applies.
 const SLOW_START: Duration = Duration::from_secs(30);
-/// Bodies up to this size are parsed where they arrive; larger ones off the async threads.
+/// Bodies up to this size are parsed on the async thread; larger ones off the async threads.
 const SMALL_BYTES: usize = 32 << 10;
-/// Bodies larger than this take much memory, and are read in turn.
+/// Bodies larger than this take much memory, so parsing one needs a permit of [`State::readers`].
 const LARGE_BYTES: usize = 1 << 20;
-/// What is packed has so many times its size, most often.
+/// How many times larger a packed body usually is when it is unpacked.
 const USUAL_PACKING: usize = 16;
 
-/// The buffer of a body that arrives grows by at least this part of it.
+/// The divisor of the spare capacity: the buffer of an arriving body has at most a quarter more than the bytes that it needs.
 const SPARE_PART: usize = 4;
 
-/// How much of a body is unpacked at a time, in bytes.
+/// How many bytes are unpacked at a time.
 pub(super) const UNPACK_STEP: usize = 64 << 10;
 
 /// What became of the objects of a body.
@@ -80,8 +80,8 @@ fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
-/// Stores the objects of a body, all or none. Answers when they are synced to disk and show in every read, so `?wait=true`
-/// has nothing more to wait for.
+/// Stores the objects of a body, all or none. The answer is sent when they are synced to disk and every read shows them, so
+/// `?wait=true` does not have to wait any longer.
 pub(super) async fn post(
     head: HttpRequest,
     mut payload: Payload,
@@ -90,11 +90,11 @@ pub(super) async fn post(
     let mut lease = state.queue.lease();
     let phase = head.conn_data::<Phase>();
     let wanted = match wanted(&head, &state) {
-        // The client sends no body unless it is told to, so there is nothing to read.
+        // The client sends no body unless the server asks for it, so there is nothing to read.
         Err(error) if phase.is_some_and(Phase::expects_continue) => return Err(error),
         wanted => wanted,
     };
-    // The connection is given up to the body until that is there, or nobody waits for it any more.
+    // The connection passes on the bytes of the body until all of it has arrived, or until nothing waits for it any more.
     let is_chunked = head.headers().contains_key(header::TRANSFER_ENCODING);
     phase.inspect(|phase| phase.receive((!is_chunked).then(|| announced(&head).unwrap_or(0))));
     let received = match wanted {
@@ -125,15 +125,15 @@ pub(super) async fn post(
     Ok(HttpResponse::Ok().json(Accepted::new(receipt, future)))
 }
 
-/// What `wait` may be. Either way the answer comes when everything shows.
+/// The values of `wait`. Both mean the same: the answer is sent when every read shows the objects.
 pub(super) const WAITS: &[(&str, bool)] = &[("true", true), ("false", false)];
 
-/// Refuses a `wait` that is none of its words.
+/// Refuses a `wait` that is not one of [`WAITS`].
 fn check_wait(head: &HttpRequest) -> Result<(), ApiError> {
     super::parameters(head)?.word("wait", WAITS).map(|_| ())
 }
 
-/// What the head alone says of whether the body is wanted.
+/// Decides by the head alone whether the body is wanted. Returns the form of the body, or the reason to refuse it.
 fn wanted(head: &HttpRequest, state: &State) -> Result<Form, ApiError> {
     state.allow_writing(head, Scope::Write)?;
     check_wait(head)?;
@@ -145,8 +145,8 @@ fn wanted(head: &HttpRequest, state: &State) -> Result<Form, ApiError> {
     Ok(form)
 }
 
-/// Reads the objects of a body; where there is no room for all of them, once more as soon as there is. The lease holds what
-/// they take in the end.
+/// Parses the objects of a body. If there is no room for all of them, waits for it and parses them again. In the end, the lease
+/// holds the memory of the objects.
 async fn read_when_there_is_room(
     state: &Data<State>,
     form: Form,
@@ -164,7 +164,7 @@ async fn read_when_there_is_room(
         (read, body, lease) = if is_small {
             attempt()
         } else {
-            // Nobody closes them.
+            // The semaphore is never closed.
             let _turn = if is_large { state.readers.acquire().await.ok() } else { None };
             super::off_thread(attempt).await?
         };
@@ -183,7 +183,7 @@ async fn read_when_there_is_room(
     }
 }
 
-/// Reads the objects of a body. Meanwhile, the lease holds what they take, what the body unpacks to, and the body.
+/// Parses the objects of a body. Meanwhile, the lease holds the memory of the body, of the unpacked body and of the objects.
 fn read(state: &State, form: Form, body: &[u8], lease: &mut Lease) -> Result<Vec<Object>, ApiError> {
     let plain = form.unpack(body, state.max_body_bytes, lease)?;
     let snapshot = state.store.snapshot()?;
@@ -206,7 +206,7 @@ fn read(state: &State, form: Form, body: &[u8], lease: &mut Lease) -> Result<Vec
     draft.finish().inspect_err(|invalid| state.figures.invalid.inc_by(invalid.invalid as u64)).map_err(ApiError::from)
 }
 
-/// How a body is written.
+/// The format and the compression of a body.
 #[derive(Clone, Copy)]
 pub(super) struct Form {
     pub(super) gzip: bool,
@@ -215,7 +215,7 @@ pub(super) struct Form {
 
 impl Form {
     fn of(request: &HttpRequest) -> Result<Self, ApiError> {
-        // Given more than once, it is a list.
+        // A header that is given more than once is a list.
         let header = |name| {
             let values = request.headers().get_all(name).map(|value| value.to_str().unwrap_or("?").trim());
             values.collect::<Vec<_>>().join(", ").to_ascii_lowercase()
@@ -239,13 +239,13 @@ impl Form {
         Ok(Self { gzip, lines })
     }
 
-    /// How many bytes a body may have as it comes, if it may have `limit` unpacked.
+    /// The most bytes that a body may have as it arrives, if it may have `limit` unpacked.
     fn most_bytes(self, limit: usize) -> usize {
-        // What does not get smaller when it is packed gets a little larger; unpacked, it is counted again.
+        // A body that does not compress gets a little larger when it is packed. The unpacked bytes are counted again later.
         if self.gzip { limit.saturating_add(limit / 100 + 1024) } else { limit }
     }
 
-    /// The plain bytes of a body; never unpacks much more than `limit`, or than there is room for.
+    /// Returns the plain bytes of a body. Never unpacks much more than `limit`, or than there is room for.
     pub(super) fn unpack<'a>(self, body: &'a [u8], limit: usize, lease: &mut Lease) -> Result<Cow<'a, [u8]>, ApiError> {
         if !self.gzip {
             return Ok(Cow::Borrowed(body));
@@ -253,7 +253,7 @@ impl Form {
         let mut plain = Vec::new();
         let mut unpacked = Gunzip::new(body);
         loop {
-            // It grows by doubling; what it has grown to is held before it is filled.
+            // The buffer doubles its capacity. The lease holds the new capacity before the buffer gets it.
             if plain.capacity() - plain.len() < UNPACK_STEP {
                 let capacity = (2 * plain.capacity()).clamp(2 * UNPACK_STEP, limit.saturating_add(2 * UNPACK_STEP));
                 lease.hold(body.len() + capacity)?;
@@ -274,13 +274,13 @@ impl Form {
     }
 }
 
-/// How many bytes a body has, if its head says so.
+/// The length of a body in bytes, if its head has it.
 fn announced(head: &HttpRequest) -> Option<u64> {
     head.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// Reads a body that is wanted within the configured size and time, as it comes and there is room for it. Only the time that the client is
-/// waited for counts.
+/// Reads a body within the configured size and time, as it arrives and as there is room for it. Only the time that the server
+/// waits for the client counts.
 async fn receive(
     head: &HttpRequest,
     form: Form,
@@ -302,7 +302,8 @@ async fn receive(
         }
         lease.hold_patiently(length).await?;
         if length > body.capacity() {
-            // What a client announces and never sends takes no memory. A little more than there is keeps copying rare.
+            // Memory is reserved for bytes that have arrived, not for those that the client announces. A little spare capacity
+            // keeps copying rare.
             let capacity = (length + length / SPARE_PART).min(announced).max(length);
             body.reserve_exact(capacity - body.len());
         }
@@ -310,7 +311,7 @@ async fn receive(
     }
 }
 
-/// The next chunk of a body of which so much came in so long, unless the time for it is over before.
+/// Awaits `next`, the next chunk of a body, up to the deadline. `received` bytes of the body came so far, in the time `waited`.
 async fn timely<T>(
     state: &State,
     received: usize,
@@ -327,15 +328,15 @@ async fn timely<T>(
     timeout(until.saturating_sub(waited), next).await.unwrap_or(Err(error))
 }
 
-/// How long a body of which so many bytes came is fast enough, if none come any more.
+/// The time until which a body with `received` bytes is fast enough, if no more bytes arrive.
 fn slow_until(received: usize, least: NonZeroU64) -> Duration {
     Duration::from_secs(received as u64 / least).max(SLOW_START)
 }
 
-/// Reads on for a while what nobody wants: a client that is still sending would not get to see the answer.
+/// Reads and discards the rest of a refused body for a while: a client that is still sending would not get to see the answer.
 async fn drain(payload: &mut Payload, state: &State) {
     let drain = async { while let Ok(Ok(Some(_))) = timeout(DRAIN_PAUSE, next_chunk(payload)).await {} };
-    // Late or not, the answer goes out now.
+    // Whether the body has ended or timed out, the answer is sent now.
     let _ = timeout(state.body_timeout, drain).await;
 }
 

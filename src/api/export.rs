@@ -1,7 +1,7 @@
-//! `GET /v6/export/`: all definitions and events of one state, as NDJSON that `POST /v6/events/` takes.
+//! `GET /v6/export/`: all definitions and events of one state of the store, as NDJSON that `POST /v6/events/` accepts.
 //!
-//! The state is copied aside first ([`crate::store::Copy`]), so that a slow client holds up nothing. It is sent piece by
-//! piece, each made when the client has taken the one before.
+//! The state is first copied to a file ([`crate::store::Copy`]), so that a slow client delays nothing. The answer is sent in
+//! pieces; each piece is made when the client has taken the one before.
 
 use std::io::{self, Write as _};
 use std::sync::Arc;
@@ -23,10 +23,10 @@ use crate::events::wire::{write_choices, write_event};
 use crate::store::{Copy, StoreError};
 use crate::worker::chain;
 
-/// How many exports may run at the same time: each takes room on the disk.
+/// The most exports that may run at the same time: each takes space on the disk.
 const MOST_EXPORTS: usize = 2;
 
-/// The exports that may still begin.
+/// Permits for exports.
 pub(crate) struct Exports(Arc<Semaphore>);
 
 impl Default for Exports {
@@ -35,12 +35,12 @@ impl Default for Exports {
     }
 }
 
-/// How much is made at a time, in bytes.
+/// How many bytes of lines are made at a time.
 const PIECE_BYTES: usize = 256 << 10;
 
 const NDJSON: &str = "application/x-ndjson";
 
-/// Says how many objects, and so lines, there are.
+/// The header with the number of objects, and so of lines.
 pub(super) const TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
 
 pub(super) async fn export(request: HttpRequest, state: Data<State>) -> Result<HttpResponse, ApiError> {
@@ -55,10 +55,10 @@ pub(super) async fn export(request: HttpRequest, state: Data<State>) -> Result<H
         response.insert_header(ContentEncoding::Gzip);
     }
     if request.method() == Method::HEAD {
-        // What there is to be counted is not worth a copy. Of the body's length nothing is said, as with `GET`.
+        // A copy only to count the objects is too expensive. The length of the body is not given, as with `GET`.
         return Ok(response.body(body::None::new()));
     }
-    // The copy is made to its end, also when the client is gone meanwhile.
+    // The copy is completed even if the client goes meanwhile, so the copying thread holds the permit, too.
     let permit = Arc::clone(&state.exports.0).try_acquire_owned().map_err(|_| ApiError::ManyExports)?;
     let permit = Arc::new(permit);
     let kept = Arc::clone(&permit);
@@ -86,10 +86,10 @@ pub(super) async fn export(request: HttpRequest, state: Data<State>) -> Result<H
     Ok(response.insert_header((TOTAL_COUNT, total)).streaming(pieces))
 }
 
-/// An export on its way.
+/// An export that is being sent.
 struct Export {
     copy: Copy,
-    /// What was made and is not sent.
+    /// Lines that are made, but not sent yet.
     lines: Vec<u8>,
     packer: Option<GzEncoder<Vec<u8>>>,
     is_over: bool,
@@ -97,7 +97,7 @@ struct Export {
 }
 
 impl Export {
-    /// The next piece, and what comes behind it; `None` at the end.
+    /// Returns the next piece and the rest of the export; `None` at the end.
     fn next(mut self) -> Result<Option<(Bytes, Self)>, StoreError> {
         loop {
             while self.lines.len() < PIECE_BYTES && !self.is_over {

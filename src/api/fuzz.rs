@@ -1,4 +1,5 @@
-//! Bodies that are packed and query strings: never more in memory than allowed, links that lead where they say.
+//! Fuzz targets for packed bodies and query strings: unpacking never takes more memory than allowed, and page links lead to the
+//! page that they name.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -26,14 +27,14 @@ use crate::time::Timestamp;
 const LIMIT: usize = 100_000;
 
 pub(crate) fn check_gzip(bytes: &[u8]) {
-    // Zeros behind the end are taken, but nobody knows which of them belong to it.
+    // Zeros after the end are accepted, but it is not known which of them belong to the packed data.
     let end = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
     let unpadded = (end..=bytes.len().min(end + 16)).map(|end| read(MultiGzDecoder::new(&bytes[..end])));
     let all = unpadded.reduce(Result::or).expect("there is one at least");
     match (unpack(bytes), all) {
         (Ok(plain), Ok(all)) => assert_eq!(plain, all),
         (Ok(plain), Err(error)) => panic!("{} bytes were accepted: {error}", plain.len()),
-        // What is broken may come behind what is too much.
+        // The invalid part may come after the part that exceeds the limit.
         (Err(ApiError::BodyTooLarge(_) | ApiError::BadBody(_)), Ok(all)) => assert!(all.len() > LIMIT),
         (Err(ApiError::BodyTooLarge(_) | ApiError::BadBody(_)), Err(_)) => {}
         (Err(error), _) => panic!("{error}"),
@@ -46,7 +47,7 @@ pub(crate) fn check_gzip(bytes: &[u8]) {
     }
 }
 
-/// The body as the server unpacks it.
+/// Unpacks a body as the server does.
 fn unpack(packed: &[u8]) -> Result<Vec<u8>, ApiError> {
     let mut lease = Budget::new(usize::MAX).lease();
     let plain = Form { gzip: true, lines: false }.unpack(packed, LIMIT, &mut lease)?.into_owned();
@@ -55,21 +56,21 @@ fn unpack(packed: &[u8]) -> Result<Vec<u8>, ApiError> {
     Ok(plain)
 }
 
-/// What can be unpacked, up to a little more than is accepted; an error if that is followed by something broken.
+/// Unpacks up to one byte more than is accepted. Returns an error if an invalid part comes before that.
 fn read(packed: impl Read) -> std::io::Result<Vec<u8>> {
     let mut plain = Vec::new();
     packed.take(LIMIT as u64 + 1).read_to_end(&mut plain)?;
     Ok(plain)
 }
 
-/// Where a server listens.
+/// The address that the server listens on.
 const ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 
 pub(crate) fn check_query(bytes: &[u8]) {
     let Some((&place, query)) = bytes.split_first() else { return };
     let metrics = &CATALOG[usize::from(place) % CATALOG.len()];
     let address = [format!("/v6/metrics/{}/plot-data/?", metrics.name).as_bytes(), query].concat();
-    // What is no address does not come as far.
+    // The server refuses an invalid URL earlier.
     let Ok(address) = Uri::try_from(address) else { return };
     let request = TestRequest::with_uri(&address.to_string()).to_http_request();
     let known = known_at(request.path());
@@ -92,7 +93,7 @@ pub(crate) fn check_query(bytes: &[u8]) {
     }
 }
 
-/// The parameters of a query, unless a name is nearly right.
+/// Parses the parameters of a query; `None` if a name is a near miss.
 fn params<'a>(query: &'a str, known: &'a Known) -> Option<Params<'a>> {
     match Params::parse(query, known) {
         Ok(params) => Some(params),
@@ -101,7 +102,7 @@ fn params<'a>(query: &'a str, known: &'a Known) -> Option<Params<'a>> {
     }
 }
 
-/// The page that parameters ask for, if they can.
+/// Parses the page that the parameters request; `None` if they are invalid.
 fn page(params: &Params<'_>) -> Option<PageRequest> {
     match PageRequest::parse(params) {
         Ok(page) => Some(page),
@@ -110,7 +111,7 @@ fn page(params: &Params<'_>) -> Option<PageRequest> {
     }
 }
 
-/// What parameters ask for, if they can, at noon of 2015-01-31.
+/// Parses the query that the parameters mean at noon of 2015-01-31; `None` if they are invalid.
 fn meaning(metrics: &'static MetricsType, params: &Params<'_>) -> Option<Query> {
     let now = Timestamp::from_micros(1_422_705_600_000_000).expect("it is in range");
     match v6::parse(metrics, params, &CHOICES, Dialect::Documented, now) {

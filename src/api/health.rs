@@ -1,4 +1,4 @@
-//! Whether the process answers, and whether it can take writes.
+//! Health checks: whether the process answers, and whether it can take writes.
 
 use actix_web::HttpResponse;
 use actix_web::web::Data;
@@ -39,12 +39,12 @@ pub(super) struct NotReady {
     reasons: Vec<String>,
 }
 
-/// `GET /healthz`: the process answers.
+/// `GET /healthz`: `200` while the process answers.
 pub(super) async fn alive() -> HttpResponse {
     HttpResponse::Ok().json(Health { status: Status::Ok })
 }
 
-/// `GET /readyz`: the server can take writes, or `503` with the reasons.
+/// `GET /readyz`: `200` while the server can take writes, else `503` with the reasons.
 pub(super) async fn ready(state: Data<State>) -> HttpResponse {
     let reasons = state.readiness.reasons();
     if reasons.is_empty() {

@@ -1,33 +1,33 @@
-//! What a client sends as the log may show it: whatever is, or may be, a token is masked.
+//! Masking: replaces tokens, and texts that may be tokens, in the client data that is logged.
 //!
-//! Tokens belong into one header, which is not logged. People and programs put them elsewhere all the same: into a path, a
-//! parameter, a request id. Of the tokens that are configured only hashes are known, so the parts of a text are compared with
-//! these. A text with as many hexadecimal digits as [`Token::make`](crate::access::Token::make) gives a token is masked in any
-//! case: it may be good for another server, or may have been good for this one.
+//! Tokens belong in one header, which is not logged. People and programs put them elsewhere all the same: in a path, a parameter
+//! or a request id. The server knows only the hashes of the configured tokens, so the parts of a text are compared with these
+//! hashes. A text with at least as many hexadecimal digits as [`Token::make`](crate::access::Token::make) gives a token is always
+//! masked: it may be a token of another server, or a former token of this one.
 
 use std::borrow::Cow;
 
 use super::ROUTES;
 use crate::access::{Access, MASK, SECRET_DIGITS};
 
-/// How much of a path is shown, in bytes.
+/// How many bytes of a path are shown.
 pub(super) const SHOWN_BYTES: usize = 1_000;
-/// In how many parts of a path a token with slashes is looked for.
+/// How many slashes of a path are tried as the bounds of a token with slashes.
 const MOST_PARTS: usize = 16;
-/// How often a text is unescaped: proxies and careless clients escape what is escaped already.
+/// How often a text is unescaped: proxies and careless clients escape text that is escaped already.
 const UNESCAPES: usize = 3;
 
-/// A path and its query: their beginning, with a mask in the place of what may be secret.
+/// Returns the beginning of a path and its query, with a mask in place of each part that may be secret.
 pub(super) fn path(whole: &str, access: &Access) -> String {
     let (path, query) = whole.split_once('?').map_or((whole, None), |(path, query)| (path, Some(query)));
-    // The paths that there are hold no secret.
+    // The paths of the routes contain no secret.
     let mut shown = if ROUTES.contains_key(path) { path.to_owned() } else { masked_path(path, access) };
     for (place, pair) in query.into_iter().flat_map(|query| query.split('&')).enumerate() {
         if shown.len() > SHOWN_BYTES {
             break;
         }
         shown.push(if place == 0 { '?' } else { '&' });
-        // A token may end with signs of equality.
+        // A token may end with equals signs.
         let parts = if access.knows(pair.as_bytes()) { None } else { pair.split_once('=') };
         let parts = pair.rsplit_once('=').filter(|(name, _)| access.knows(name.as_bytes())).or(parts);
         match parts {
@@ -46,7 +46,7 @@ pub(super) fn path(whole: &str, access: &Access) -> String {
     shown
 }
 
-/// A path without its query, as far as it is shown; each part that may be a token is masked.
+/// Returns the shown part of a path without its query, with a mask for each part that may be a token.
 fn masked_path(path: &str, access: &Access) -> String {
     if let Some((start, end)) = token_with_slashes(path, access) {
         return [&masked_path(&path[..start], access), MASK, &masked_path(&path[end..], access)].concat();
@@ -64,7 +64,7 @@ fn masked_path(path: &str, access: &Access) -> String {
     shown
 }
 
-/// Where a token stands in a path that reaches over several of its parts: other programs make tokens with slashes in them.
+/// Finds a token that spans several parts of a path, since other programs make tokens with slashes. Returns its start and end.
 fn token_with_slashes(path: &str, access: &Access) -> Option<(usize, usize)> {
     if path.len() > SHOWN_BYTES {
         return None;
@@ -77,17 +77,17 @@ fn token_with_slashes(path: &str, access: &Access) -> Option<(usize, usize)> {
     ranges.find(|&(start, end)| access.knows(&path.as_bytes()[start..end]))
 }
 
-/// The text, or a mask if it may be a token or have one in it.
+/// Returns the text, or a mask if the text may be a token or contain one.
 pub(super) fn masked<'a>(text: &'a str, access: &Access) -> Cow<'a, str> {
     Cow::Borrowed(if may_be_token(text, access) { MASK } else { text })
 }
 
-/// Whether a text is a token, has one in it, or has something in it that looks like one; escaped or not.
+/// Whether a text is a token, contains one, or contains something that looks like one, escaped or not.
 pub(super) fn may_be_token(text: &str, access: &Access) -> bool {
     let mut bytes = Cow::Borrowed(text.as_bytes());
     let mut rounds = 0;
     loop {
-        // A plus may be itself or a blank.
+        // A plus sign may stand for itself or for a blank.
         if has_token(&bytes, access) || bytes.contains(&b'+') && has_token(&with_blanks(&bytes), access) {
             return true;
         }
@@ -98,7 +98,7 @@ pub(super) fn may_be_token(text: &str, access: &Access) -> bool {
     }
 }
 
-/// The same with blanks in the place of plus signs.
+/// Returns the bytes with blanks in place of plus signs.
 fn with_blanks(bytes: &[u8]) -> Vec<u8> {
     bytes.iter().map(|&byte| if byte == b'+' { b' ' } else { byte }).collect()
 }
@@ -108,18 +108,18 @@ fn has_token(bytes: &[u8], access: &Access) -> bool {
     if digits.any(|digits| digits.len() >= SECRET_DIGITS) || access.knows(bytes) {
         return true;
     }
-    // Whatever stands behind the name of a scheme, as in a header.
+    // The text after the name of a scheme, as in an `Authorization` header.
     let behind_scheme = bytes.iter().position(|&byte| byte == b' ').map(|blank| bytes[blank..].trim_ascii());
     if behind_scheme.is_some_and(|secret| access.knows(secret)) {
         return true;
     }
-    // What a token, written by whatever program, has in it.
+    // The characters that tokens of other programs consist of.
     let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(byte);
     let mut words = bytes.split(|byte| !is_part(byte)).filter(|word| !word.is_empty() && word.len() < bytes.len());
     words.any(|word| access.knows(word))
 }
 
-/// With each `%` and its two digits as the byte that they stand for; `None` if there are none.
+/// Returns the bytes with each `%` and its two digits replaced by the byte that they encode; `None` if there is no `%`.
 fn unescape(bytes: &[u8]) -> Option<Vec<u8>> {
     if !bytes.contains(&b'%') {
         return None;
@@ -141,8 +141,8 @@ fn unescape(bytes: &[u8]) -> Option<Vec<u8>> {
     Some(unescaped)
 }
 
-/// Whether a parameter of that name may hold a token or something like it. No endpoint knows such a parameter, and none has a
-/// name that anybody would escape.
+/// Whether a parameter of this name may hold a token or another secret. No endpoint knows such a parameter, and no name of a
+/// known one needs escapes.
 fn is_secret(name: &str) -> bool {
     const WORDS: [&[u8]; 5] = [b"token", b"secret", b"password", b"auth", b"key"];
     let name = name.as_bytes();
@@ -161,7 +161,7 @@ mod tests {
         Access::default()
     }
 
-    /// Access for a token that some other program made.
+    /// Access rules with a token that another program made.
     fn knowing(secret: &str) -> Access {
         let hash = Sha256::digest(secret).iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
         Access::new(vec![format!("a:read:{hash}").parse::<Token>().unwrap()], false)

@@ -1,4 +1,4 @@
-//! `GET /metrics`: the server's own figures.
+//! `GET /metrics`: the server's figures about itself.
 
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
@@ -13,7 +13,7 @@ pub(super) async fn metrics(request: HttpRequest, state: Data<State>) -> Result<
     Ok(HttpResponse::Ok().content_type(MEDIA_TYPE).body(text.await?))
 }
 
-/// What there is to be seen at the moment.
+/// Returns the current values of the gauges.
 #[expect(clippy::cast_precision_loss, reason = "the text format knows no other numbers")]
 fn readings(state: &State) -> Vec<GaugeSample> {
     let is_ready = state.readiness.reasons().is_empty();
@@ -77,7 +77,7 @@ fn readings(state: &State) -> Vec<GaugeSample> {
             value: f64::from(u8::from(state.retention.is_clock_trusted())),
         },
     ]);
-    // While the disk fails, what it holds is not known.
+    // While the disk fails, the size of the file is not known.
     if let Ok(bytes) = state.store.size_bytes() {
         readings.push(GaugeSample {
             name: "database_bytes",

@@ -1,7 +1,8 @@
-//! The HTTP interface: routes and what the handlers share.
+//! The HTTP interface: the routes, and code that all handlers share.
 //!
-//! A handler parses, asks, renders. Reads go to a snapshot of the store, off the async threads unless they are short, and
-//! what was computed is cached ([`response_cache`]); writes go to the rollup task's queue and wait for its answer.
+//! A handler parses a request, asks the store or the rollup task, and renders the answer. A read uses a snapshot of the store,
+//! off the async threads unless it is short; computed answers are cached ([`response_cache`]). A write goes to the queue of the
+//! rollup task and waits for the result.
 //!
 //! Not here: what the numbers mean (`plot`, `catalog`), how a request is stored (`worker`).
 
@@ -63,14 +64,14 @@ use params::{Known, Params};
 pub(crate) use response_cache::ResponseCache;
 use v6::ReadQuery;
 
-/// How long a request waits for a database to be open, at the start or after a failure.
+/// How long a request waits for the database to be opened, at the start or after a failure.
 const REOPEN_PATIENCE: Duration = Duration::from_secs(5);
-/// How often they look.
+/// How often a waiting request checks whether the database is open.
 const REOPEN_LOOK: Duration = Duration::from_millis(10);
 
-/// What every handler may use.
+/// The state that all handlers share.
 pub(crate) struct State {
-    /// Where the server listens.
+    /// The address that the server listens on.
     pub(crate) address: SocketAddr,
     pub(crate) access: Access,
     pub(crate) write_guard: WriteGuard,
@@ -82,15 +83,15 @@ pub(crate) struct State {
     pub(crate) clock: Clock,
     pub(crate) retention: Arc<RetentionGuard>,
     pub(crate) dialect: Dialect,
-    /// Bounds an event body, unpacked.
+    /// The size limit of an unpacked event body, in bytes.
     pub(crate) max_body_bytes: usize,
-    /// By when an event body has to be there.
+    /// The time limit for an event body to arrive.
     pub(crate) body_timeout: Duration,
-    /// How many bytes a second of a body have to arrive on average.
+    /// The minimum average transfer rate of an event body, in bytes a second.
     pub(crate) body_least_bytes_s: u64,
-    /// How many large bodies more may be read at the same time: beyond one for each core they only take memory.
+    /// Permits to parse large bodies. More of them than cores would only take memory.
     pub(crate) readers: Semaphore,
-    /// The exports that may still begin.
+    /// Permits for exports.
     pub(crate) exports: Exports,
     pub(crate) rebuilds: Rebuilds,
 }
@@ -101,14 +102,15 @@ impl State {
         Ok(self.access.check(secret(request), scope)?)
     }
 
-    /// Refuses a request that changes something, if its token does not have the scope or if a web page sends it that may not write.
+    /// Refuses a request to change something if its token does not have the scope, or if it comes from a web page that may not
+    /// write.
     fn allow_writing(&self, request: &HttpRequest, scope: Scope) -> Result<(), ApiError> {
         self.write_guard.check(request)?;
         self.allow(request, scope)
     }
 
-    /// What `read` finds in the store. When a write or a read has failed, the database fails whoever is reading, and the rollup
-    /// task opens it again: so it is waited for, and read once more.
+    /// Returns the result of `read`, which reads the store. After a failed write or read, the database fails all reads until the
+    /// rollup task has opened it again. So this waits until the database is open, and reads a second time.
     async fn read<T>(&self, read: impl AsyncFn() -> Result<T, ApiError>) -> Result<T, ApiError> {
         let found = read().await;
         if !found.as_ref().is_err_and(ApiError::may_pass) {
@@ -117,7 +119,7 @@ impl State {
         if self.wait_until_usable().await { read().await } else { found }
     }
 
-    /// Waits for some seconds until the server has started; not while it stops.
+    /// Waits until the server has started, for [`REOPEN_PATIENCE`] at most. Fails at once while the server stops.
     async fn wait_until_open(&self) -> Result<(), ApiError> {
         let began = Instant::now();
         while self.readiness.is_opening() {
@@ -129,7 +131,8 @@ impl State {
         Ok(())
     }
 
-    /// Waits for some seconds until the database is open again; not while the server stops. Returns whether it is.
+    /// Waits until the database is open again, for [`REOPEN_PATIENCE`] at most; does not wait while the server stops. Returns
+    /// whether the database is open.
     async fn wait_until_usable(&self) -> bool {
         let began = Instant::now();
         while !self.store.is_usable() {
@@ -142,7 +145,7 @@ impl State {
     }
 }
 
-/// The token that a request carries: `Authorization: Bearer …`, or Scale's `Authorization: Token …`.
+/// The token of a request: `Authorization: Bearer …`, or Scale's `Authorization: Token …`.
 fn secret(request: &HttpRequest) -> Option<&[u8]> {
     let value = request.headers().get(header::AUTHORIZATION)?.as_bytes();
     let (scheme, secret) = value.split_at(value.iter().position(|&byte| byte == b' ')?);
@@ -152,17 +155,18 @@ fn secret(request: &HttpRequest) -> Option<&[u8]> {
 
 const EVENTS: &str = "/v6/events/";
 
-/// A path of the interface.
+/// One endpoint of the interface.
 struct Endpoint {
-    /// With `{name}` where the name of a metrics type stands.
+    /// The path, with `{name}` as the placeholder for the name of a metrics type.
     path: &'static str,
-    /// What the document says of it.
+    /// Returns the description of the endpoint in the OpenAPI document.
     describe: fn() -> PathItem,
-    /// What answers on that path.
+    /// Returns the resources that serve the path.
     serve: fn(&str) -> Vec<Resource>,
 }
 
-/// All paths of the interface. Here one is added: what is served is described, and what is described is served.
+/// All endpoints of the interface. A new endpoint is added here only: the routes and the OpenAPI document are both made from this
+/// list.
 const ENDPOINTS: &[Endpoint] = &[
     Endpoint { path: "/v6/metrics/", describe: openapi::types, serve: |path| vec![readable(path, v6::list)] },
     Endpoint {
@@ -198,7 +202,8 @@ const ENDPOINTS: &[Endpoint] = &[
     Endpoint {
         path: EVENTS,
         describe: openapi::post,
-        // Whoever posts without the slash means this: a redirect would have them send the body twice, if they follow it at all.
+        // A `POST` without the slash is served as well: a redirect would make the client send the body twice, and some clients do
+        // not follow it at all.
         serve: |path| {
             let slashless = web::resource(path.trim_end_matches('/')).route(web::post().to(events::post)).to(add_slash);
             vec![writable(path, events::post), slashless]
@@ -233,22 +238,23 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
     config.default_service(web::to(not_found));
 }
 
-/// A path for each type: all are known, and a pattern takes longer to compare than a small answer takes to be sent.
+/// Returns a resource for each metrics type. All types are known, and comparing a pattern takes longer than sending a small
+/// answer.
 fn each_type(path: &str, serve: fn(&str, &'static MetricsType) -> Resource) -> Vec<Resource> {
     CATALOG.iter().map(|metrics| serve(&path.replace("{name}", metrics.name), metrics)).collect()
 }
 
-/// The pages for people, which `dashboard` serves.
+/// The paths of the web pages, which `dashboard` serves.
 pub(crate) const PAGES: [&str; 3] = ["/", "/explorer/", "/v6/docs/"];
 
-/// Every path that something is served at; of an endpoint, with the query parameters that its description names. What is
-/// read of a query and what the document says of it cannot differ.
+/// All paths that are served, each with the query parameters that its description names; `None` for a page. So the parameters
+/// that are read and those that the document describes cannot differ.
 static ROUTES: LazyLock<HashMap<String, Option<Known>>> = LazyLock::new(|| {
     let mut routes: HashMap<_, _> = PAGES.iter().map(|&path| (path.to_owned(), None)).collect();
     for endpoint in ENDPOINTS {
         let described = openapi::query_parameters(&(endpoint.describe)());
         for metrics in CATALOG.iter() {
-            // The description is that of all types; the filters of another one mean nothing.
+            // The description covers all types; the filters of other types have no meaning here.
             let is_foreign = |name: &String| CATALOG.iter().any(|other| other.filters.contains(&name.as_str()));
             let is_own = |name: &String| metrics.filters.contains(&name.as_str());
             let known = described.iter().filter(|name| is_own(name) || !is_foreign(name)).cloned();
@@ -258,7 +264,8 @@ static ROUTES: LazyLock<HashMap<String, Option<Known>>> = LazyLock::new(|| {
     routes
 });
 
-/// What the figures call the route of a path: the path itself, if there is anything. Clients cannot make the figures grow.
+/// The name of a route in the figures: the path itself if it is served, else `other`. So clients cannot add figures without
+/// limit.
 fn route_of(path: &str) -> &str {
     if EVENTS.strip_suffix('/') == Some(path) {
         EVENTS
@@ -269,10 +276,10 @@ fn route_of(path: &str) -> &str {
     }
 }
 
-/// The query parameters that the endpoint of a request knows; `None` where there is no endpoint.
+/// The query parameters that the endpoint of a request knows; `None` if there is no endpoint.
 fn known_parameters(request: &HttpRequest) -> Option<&'static Known> {
     let known = ROUTES.get(request.path());
-    // A path may be written with escapes that it does not need, or be taken without its slash.
+    // The path may have escapes that it does not need, or may lack its slash.
     let known = known.or_else(|| ROUTES.get(&request.match_pattern()?));
     known.or_else(|| ROUTES.get(&format!("{}/", request.match_pattern()?)))?.as_ref()
 }
@@ -282,7 +289,7 @@ fn parameters(request: &HttpRequest) -> Result<Params<'_>, ApiError> {
     Params::parse(request.query_string(), known_at_endpoint(request))
 }
 
-/// The query parameters that the endpoint which answers a request knows.
+/// The query parameters that the endpoint of a request knows. There has to be an endpoint.
 fn known_at_endpoint(request: &HttpRequest) -> &'static Known {
     known_parameters(request).expect("every endpoint has a description")
 }
@@ -293,7 +300,7 @@ fn known_at(path: &str) -> &'static Known {
     ROUTES.get(path).and_then(Option::as_ref).expect("it is the path of an endpoint")
 }
 
-/// A resource that is read with `GET` or `HEAD`.
+/// A resource that clients read with `GET` or `HEAD`.
 pub(crate) fn readable<H, A>(path: &str, handler: H) -> Resource
 where
     H: Handler<A>,
@@ -304,7 +311,7 @@ where
     web::resource(path).route(get).route(head).default_service(method_not_allowed("GET, HEAD"))
 }
 
-/// A resource that is written with `POST`.
+/// A resource that clients write with `POST`.
 fn writable<H, A>(path: &str, handler: H) -> Resource
 where
     H: Handler<A>,
@@ -314,13 +321,13 @@ where
     web::resource(path).route(web::post().to(handler)).default_service(method_not_allowed("POST"))
 }
 
-/// The path without its trailing slash, which leads to the one with it.
+/// A resource at the path without its trailing slash, which redirects to the path with it.
 pub(crate) fn slashless(path: &str) -> Resource {
     web::resource(path.trim_end_matches('/')).to(add_slash)
 }
 
-/// Sends the client to the path with its trailing slash, method and query kept. The location is relative to the last part of the
-/// path, so that whatever a proxy has before the path stays there, and begins so that it can name no other host.
+/// Redirects the client to the path with its trailing slash; the method and the query stay. The location is relative to the last
+/// part of the path, so that a path prefix of a proxy stays. It begins with `./`, so that it cannot name another host.
 async fn add_slash(request: HttpRequest) -> HttpResponse {
     let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
     let name = request.uri().path().rsplit('/').next().unwrap_or_default();
@@ -330,10 +337,11 @@ async fn add_slash(request: HttpRequest) -> HttpResponse {
         .json(Refusal { detail })
 }
 
-/// A longer path, in bytes, is nobody's typing error.
+/// The longest path that may be a typing error, in bytes.
 const LONGEST_TYPED: usize = 256;
 
-/// Answers a path that does not exist. The body is fixed (docs/reference.md, Reading); a header leads to the list of those that do.
+/// Answers a request to a path that does not exist. The body is fixed (docs/reference.md, Reading); a `Link` header points to the
+/// list of the existing paths.
 async fn not_found(request: HttpRequest) -> HttpResponse {
     let mut response = HttpResponse::from_error(ApiError::NotFound);
     if request.uri().path().len() > LONGEST_TYPED {
@@ -345,7 +353,7 @@ async fn not_found(request: HttpRequest) -> HttpResponse {
     response
 }
 
-/// The relative address of the root, as seen from `path`. A path prefix of a proxy stays in place.
+/// The relative URL of the root, as seen from `path`. A path prefix of a proxy stays.
 pub(crate) fn root_from(path: &str) -> String {
     match path.matches('/').count().saturating_sub(1) {
         0 => "./".to_owned(),
@@ -353,7 +361,7 @@ pub(crate) fn root_from(path: &str) -> String {
     }
 }
 
-/// The handler of the methods that a resource does not have; `allow` lists those that it has.
+/// Answers requests with methods that a resource does not have; `allow` lists the methods that it has.
 fn method_not_allowed(allow: &'static str) -> Route {
     web::to(move |request: HttpRequest| async move {
         let mut response = HttpResponse::from_error(ApiError::MethodNotAllowed(request.method().clone()));
@@ -362,7 +370,7 @@ fn method_not_allowed(allow: &'static str) -> Route {
     })
 }
 
-/// Runs what takes a while off the async threads.
+/// Runs a slow function off the async threads.
 async fn off_thread<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
     web::block(run).await.map_err(|_| ApiError::Internal)
 }

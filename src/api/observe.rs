@@ -1,7 +1,7 @@
-//! What is told of every request: a line in the log, a count in the figures, an id in the answer.
+//! Observation of requests: middleware that logs each request, counts it in the figures and gives its answer an id.
 //!
-//! The figures count an answer when its head goes out, so that whoever has it finds it counted. The line is written when
-//! the last of the body was handed to the connection, or the client is gone.
+//! The figures count an answer when its head is sent, so that a client that has an answer finds it counted. The line in the log
+//! is written when the last of the body was handed to the connection, or when the client is gone.
 
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -23,16 +23,16 @@ use crate::access::Access;
 use crate::config::LogLevel;
 use crate::telemetry::{RequestLine, is_said, milliseconds, new_request_id, say_request};
 
-/// Tells requests apart, in the log and for whoever asks about one. A client may choose it.
+/// The header with the id of a request, which identifies it in the log and in questions about it. A client may choose the id.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The longest id that a client may choose.
 const ID_BYTES: usize = 128;
 
-/// Nothing of what is sent may be taken for a page or a script, unless it says so itself.
+/// The policy of answers that set none: no answer may be treated as a page or a script unless it says so itself.
 const POLICY: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
 const NO_SNIFFING: HeaderValue = HeaderValue::from_static("nosniff");
 
-/// Passes a request on, and tells of it.
+/// Passes a request on, then counts it, logs it and adds headers to its answer.
 pub(crate) async fn observe(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -58,12 +58,12 @@ pub(crate) async fn observe(
     let is_stream = response.response().body().size() == BodySize::Stream;
     let head = response.response_mut().head_mut();
     if is_stream && line.version < Version::HTTP_11 {
-        // Such a client knows no chunks; for it, the end of the connection ends the body.
+        // Such a client does not know chunks; for it, the end of the connection ends the body.
         head.no_chunking(true);
         head.set_connection_type(ConnectionType::Close);
     }
     if line.phase.as_ref().is_some_and(Phase::expects_continue) {
-        // The client may send the body or the next request now; nobody could tell which.
+        // The client may send either the body or the next request now, and the server could not tell which.
         head.set_connection_type(ConnectionType::Close);
     }
     let headers = response.headers_mut();
@@ -78,20 +78,20 @@ pub(crate) async fn observe(
     Ok(response.map_body(|_, body| Observed { body, line }))
 }
 
-/// Which of the parameters of a request nothing knows.
+/// The value of the header that names the unknown parameters of a request.
 fn ignored_parameters(request: &HttpRequest) -> Option<HeaderValue> {
     let query = request.uri().query()?;
     ignored(query, known_parameters(request)?)
 }
 
-/// The method, if it is one that anybody uses: clients cannot make the figures grow.
+/// The method if it is a usual one, else `other`. So clients cannot add figures without limit.
 fn known(method: &Method) -> &str {
     const KNOWN: [Method; 7] =
         [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE, Method::PATCH, Method::OPTIONS];
     if KNOWN.contains(method) { method.as_str() } else { "other" }
 }
 
-/// What the log says of a request when this is dropped, and its connection waits for the next one.
+/// The line in the log about a request. When it is dropped, the line is written, and the connection waits for the next request.
 struct Line {
     started: Instant,
     id: HeaderValue,
@@ -99,19 +99,19 @@ struct Line {
     method: Method,
     target: Uri,
     client: Option<IpAddr>,
-    /// `None` until there is an answer.
+    /// The status of the answer; `None` until there is one.
     status: Option<StatusCode>,
-    /// Of the body, as far as it was handed to the connection.
+    /// How many bytes of the body were handed to the connection.
     bytes: u64,
-    /// What is still to be handed to it; a body of unknown length says when it is over.
+    /// How many bytes are still to be handed to the connection; [`u64::MAX`] for a body of unknown length, until it ends.
     left: u64,
-    /// What the client is not told.
+    /// The cause of an error, which the client does not see.
     error: Option<String>,
-    /// The client has closed the connection, so the status says nothing of the server.
+    /// Whether the client closed the connection, so that the status does not describe the server.
     is_given_up: bool,
-    /// Of the connection that the request came by.
+    /// The phase of the connection of the request.
     phase: Option<Phase>,
-    /// Knows what must not be shown.
+    /// Has the access rules, and so knows the tokens that must not be logged.
     state: Data<State>,
 }
 
@@ -142,14 +142,14 @@ impl Line {
     }
 }
 
-/// Whether a request comes with a body.
+/// Whether a request has a body.
 fn has_body(headers: &HeaderMap) -> bool {
     let is_empty = |length: &HeaderValue| length.as_bytes() == b"0";
     headers.contains_key(header::TRANSFER_ENCODING)
         || headers.get(header::CONTENT_LENGTH).is_some_and(|length| !is_empty(length))
 }
 
-/// Whether a request may have that id: it is logged.
+/// Whether a request may have this id. The id is logged, so it must not be a token.
 fn is_fit(id: &HeaderValue, access: &Access) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:/+=".contains(&byte);
     id.to_str().is_ok_and(|id| {
@@ -187,7 +187,7 @@ impl Drop for Line {
     }
 }
 
-/// The body of an answer, whose line in the log is written when it is over.
+/// The body of an answer. The line in the log is written when it is dropped.
 pub(crate) struct Observed {
     body: BoxBody,
     line: Line,

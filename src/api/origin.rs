@@ -1,14 +1,15 @@
-//! Which requests may write for a browser's sake: cross-site requests and DNS rebinding.
+//! Protection of writes from other web pages: cross-site requests and DNS rebinding.
 //!
-//! A browser sends requests for any page that asks it to, also to servers that only its own machine reaches, and adds what it
-//! keeps for them. Two headers tell such requests from those of programs; a page can set neither of them:
+//! A browser sends requests for any page that asks for it, also to servers that only its own machine can reach, and adds the
+//! credentials that it has for them. Two headers distinguish such requests from those of programs; a page can set neither of
+//! them:
 //!
-//! | header | means | who is let through |
+//! | header | means | which requests pass |
 //! | --- | --- | --- |
-//! | `Origin` | The page that asks. | Origins that `server.cors_origins` lists, whether there are tokens or not. |
-//! | `Host` | The name by which the server was found. A page of `evil.example` can have that name lead to 127.0.0.1 and then counts as the server's own. | While writing is open to all because the server listens on loopback: addresses, `localhost`, and names without a dot, which nobody can register. |
+//! | `Origin` | The page that sends the request. | Origins that `server.cors_origins` lists, whether there are tokens or not. |
+//! | `Host` | The name by which the server was found. A page of `evil.example` can point that name at 127.0.0.1 and then counts as the server's own. | While writing is open to all because the server listens on loopback: addresses, `localhost`, and names without a dot, which nobody can register. |
 //!
-//! Reading is not checked by host: behind a proxy a server is read by its public name, with links that begin with it.
+//! Reads are not checked by host: behind a proxy, clients read by the public name of the server, and links begin with that name.
 //!
 //! Not here: which pages may read answers (`cors`), tokens (`access`).
 
@@ -22,19 +23,20 @@ use super::ApiError;
 use super::page::without_user;
 use crate::config::WebOrigin;
 
-/// Decides whether a request may write, apart from its token.
+/// Decides whether a request may write, regardless of its token.
 pub(crate) struct WriteGuard {
     origins: Vec<WebOrigin>,
     checks_host: bool,
 }
 
 impl WriteGuard {
-    /// Lets pages of these origins write. `checks_host` says whether loopback is all that protects the server.
+    /// Creates a guard that lets pages of these origins write. `checks_host` says whether loopback is the only protection of the
+    /// server.
     pub(crate) fn new(origins: Vec<WebOrigin>, checks_host: bool) -> Self {
         Self { origins, checks_host }
     }
 
-    /// Refuses a request that a browser sends for a page which may not write.
+    /// Refuses a request that a browser sends for a page that may not write.
     pub(super) fn check(&self, request: &HttpRequest) -> Result<(), ApiError> {
         for origin in request.headers().get_all(header::ORIGIN) {
             let is_listed =
@@ -50,8 +52,8 @@ impl WriteGuard {
     }
 }
 
-/// The host, perhaps with its port, that the client asks for; `None` if it names none. What a proxy says of another one does not
-/// count: pages may set those headers.
+/// The host of a request, with its port if it has one; `None` if the request names none. Headers in which a proxy names another
+/// host do not count, since pages may set them.
 fn host(request: &HttpRequest) -> Option<String> {
     if let Some(target) = request.uri().authority() {
         return Some(without_user(target).to_owned());
@@ -60,7 +62,7 @@ fn host(request: &HttpRequest) -> Option<String> {
     Some(String::from_utf8_lossy(host.as_bytes()).into_owned())
 }
 
-/// Whether a host may be somebody's domain that leads here.
+/// Whether a host may be a registered domain that points at this server.
 fn is_foreign(host: &str) -> bool {
     let Ok(authority) = host.parse::<Authority>() else { return !host.is_empty() };
     let name = authority.host();

@@ -1,4 +1,4 @@
-//! Pages of results, with links to the pages around.
+//! Pages of results, with links to the next page and the previous one.
 
 use std::net::SocketAddr;
 
@@ -14,10 +14,10 @@ use super::params::Params;
 pub(super) const DEFAULT_SIZE: usize = 100;
 pub(super) const MAX_SIZE: usize = 1000;
 
-/// Which page a client asks for.
+/// The page that a client requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct PageRequest {
-    /// From 1.
+    /// The page number, from 1.
     pub(super) number: usize,
     pub(super) size: usize,
 }
@@ -45,7 +45,7 @@ pub(super) struct Head {
 }
 
 impl PageRequest {
-    /// Reads `page` and `page_size`.
+    /// Parses `page` and `page_size`.
     pub(crate) fn parse(params: &Params<'_>) -> Result<Self, ApiError> {
         let size = match params.one("page_size") {
             None => DEFAULT_SIZE,
@@ -60,7 +60,7 @@ impl PageRequest {
         Ok(Self { number, size })
     }
 
-    /// Those of all results that stand on the page. A page behind the last one is an error; page 1 of nothing is empty.
+    /// Returns the results on the page. A page after the last one is an error; page 1 of no results is empty.
     pub(crate) fn slice<T>(self, all: &[T]) -> Result<&[T], ApiError> {
         let start = (self.number - 1).saturating_mul(self.size);
         if self.number > 1 && start >= all.len() {
@@ -69,12 +69,12 @@ impl PageRequest {
         Ok(&all[start..all.len().min(start.saturating_add(self.size))])
     }
 
-    /// The page of those results; `count` is the number of results on all pages.
+    /// Returns the page with these results. `count` is the number of results on all pages.
     pub(crate) fn wrap<T>(self, results: Vec<T>, count: usize, links: impl FnOnce() -> Links) -> Page<T> {
         Page { head: self.head(count, links), results }
     }
 
-    /// The JSON of a page up to its first result; what follows has to close the list and the page.
+    /// Returns the JSON of a page up to its first result. The caller has to close the list and the page.
     pub(crate) fn opening(self, count: usize, links: impl FnOnce() -> Links) -> Vec<u8> {
         let mut json = serde_json::to_vec(&self.head(count, links)).expect("a head is plain texts and numbers");
         json.pop();
@@ -82,7 +82,7 @@ impl PageRequest {
         json
     }
 
-    /// What stands before the results.
+    /// Returns the fields of a page before its results.
     pub(super) fn head(self, count: usize, links: impl FnOnce() -> Links) -> Head {
         let has_next = self.number.saturating_mul(self.size) < count;
         let has_previous = self.number > 1;
@@ -98,7 +98,7 @@ impl PageRequest {
     }
 }
 
-/// A positive integer; one beyond all bounds is as good as the largest.
+/// Parses a positive integer. A number that is too large counts as the largest.
 fn positive(text: &str) -> Option<usize> {
     let is_integer = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let number = if is_integer { text.parse().unwrap_or(usize::MAX) } else { 0 };
@@ -107,18 +107,18 @@ fn positive(text: &str) -> Option<usize> {
 
 /// The absolute URL of a request, without its query.
 pub(super) fn address(request: &HttpRequest, listens_on: SocketAddr) -> String {
-    // A proxy between may be asked by another one than it asks with.
+    // The scheme that the client uses. A proxy may use another one towards this server.
     let scheme = if request.connection_info().scheme().eq_ignore_ascii_case("https") { "https" } else { "http" };
     format!("{scheme}://{}{}", host(request, listens_on), request.uri().path())
 }
 
-/// The host as the client, or the proxy between, calls it: in `Forwarded` or `X-Forwarded-Host`, in an absolute request target,
-/// in `Host`. Where nobody does, or what they say is none, the address that the server listens on.
+/// The host as the client or a proxy names it: in `Forwarded` or `X-Forwarded-Host`, in an absolute request target, or in `Host`.
+/// If none of them has it, or what they have is not valid, the address that the server listens on.
 fn host(request: &HttpRequest, listens_on: SocketAddr) -> String {
     let connection = request.connection_info();
     let host = connection.host();
     let said = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
-    // What the framework makes up where nobody says it.
+    // The framework makes up a host if the request has none.
     let is_made_up = host == request.app_config().host() && said.is_none();
     if let Some(target) = request.uri().authority()
         && (is_made_up || said == Some(host) || target.as_str() == host)
@@ -131,25 +131,25 @@ fn host(request: &HttpRequest, listens_on: SocketAddr) -> String {
     }
 }
 
-/// The host and the port of an authority, without who asks there.
+/// The host and the port of an authority, without the user.
 pub(super) fn without_user(authority: &Authority) -> &str {
     let authority = authority.as_str();
     authority.rsplit_once('@').map_or(authority, |(_, host)| host)
 }
 
-/// Makes absolute links to other pages of the same query.
+/// Creates absolute links to the other pages of a query.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Links {
     /// The absolute URL without its query.
     address: String,
-    /// The parameters before the page number, as they stood, each with `&` behind it.
+    /// The parameters before the page number, as the client wrote them, each followed by `&`.
     before: String,
-    /// The parameters behind it, each with `&` before it.
+    /// The parameters after the page number, each preceded by `&`.
     behind: String,
 }
 
 impl Links {
-    /// Links for the pages of a request to this address. The page number goes where the first one stood.
+    /// Creates links for the pages of a request to this address. The page number goes where the first one was.
     pub(crate) fn new(address: String, params: &Params<'_>) -> Self {
         let (mut before, mut behind, mut is_behind) = (String::new(), String::new(), false);
         for pair in params.pairs() {
@@ -164,7 +164,7 @@ impl Links {
         Self { address, before, behind }
     }
 
-    /// The memory that the texts take, in bytes.
+    /// The memory of the texts, in bytes.
     pub(crate) fn memory(&self) -> usize {
         self.address.len() + self.before.len() + self.behind.len()
     }
@@ -176,7 +176,7 @@ impl Links {
     }
 }
 
-/// The parameters before and behind a page number that is left out.
+/// The query without a page number, from the parameters before and after it.
 fn without_page(before: &str, behind: &str) -> String {
     let before = before.strip_suffix('&').unwrap_or(before);
     if before.is_empty() { behind.strip_prefix('&').unwrap_or(behind).to_owned() } else { format!("{before}{behind}") }

@@ -1,8 +1,8 @@
-//! Query parameters as real clients send them (docs/reference.md, Reading), and the kinds of values that endpoints share.
+//! Query parameters as real clients send them (docs/reference.md, Reading), and parsers for the values that endpoints share.
 //!
-//! `name[]` is `name`: web clients write lists so. A parameter that is empty or `null` counts as not given. Which parameters an
-//! endpoint knows is taken from its description ([`Known`]); others are ignored and named in a header of the response
-//! ([`ignored`]), save near misses of known ones, which are refused.
+//! `name[]` means `name`, since web clients write lists this way. A parameter that is empty or `null` counts as not given. The
+//! description of an endpoint says which parameters it knows ([`Known`]). Other parameters are ignored and named in a header of
+//! the response ([`ignored`]), except near misses of known ones, which are refused.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -13,16 +13,16 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use super::ApiError;
 use crate::time::{Date, Duration, TimeRange, Timestamp};
 
-/// The header that names the parameters which were ignored.
+/// The header that names the ignored parameters.
 pub(super) const IGNORED_PARAMETERS: HeaderName = HeaderName::from_static("x-ignored-parameters");
 
-/// How long that header may become, in bytes, and each name in it.
+/// The largest length of that header, and of each name in it, in bytes.
 const IGNORED_BYTES: usize = 1_000;
 const IGNORED_NAME_BYTES: usize = 100;
-/// What stands for the rest of a name or of the list.
+/// Marks where a name or the list is cut.
 const CUT: &str = "...";
 
-/// Names that people write by mistake, each with the parameter that they mean.
+/// Wrong names that people often write, each with the parameter that they mean.
 const NEAR_MISSES: [(&str, &str); 8] = [
     ("columns", "column"),
     ("groups", "group"),
@@ -39,7 +39,7 @@ const NEAR_MISSES: [(&str, &str); 8] = [
 pub(crate) struct Known(Vec<String>);
 
 impl Known {
-    /// These, and no others.
+    /// Creates a set of exactly these names.
     pub(super) fn new(names: impl IntoIterator<Item = String>) -> Self {
         Self(names.into_iter().collect())
     }
@@ -61,16 +61,16 @@ pub(crate) struct Params<'a> {
     known: &'a Known,
 }
 
-/// One parameter: as it stood in the query, and what that means.
+/// One parameter: its text in the query, and its decoded name and value.
 pub(super) struct Pair<'a> {
     pub(super) raw: &'a str,
-    /// Without `[]` behind it.
+    /// The name, without a trailing `[]`.
     pub(super) name: Cow<'a, str>,
     value: Cow<'a, str>,
 }
 
 impl<'a> Pair<'a> {
-    /// Decodes `name=value`; `None` if there is nothing.
+    /// Decodes `name=value`; `None` if the text is empty.
     fn parse(raw: &'a str) -> Option<Self> {
         let (name, value) = form_urlencoded::parse(raw.as_bytes()).next()?;
         let name = match name {
@@ -83,14 +83,14 @@ impl<'a> Pair<'a> {
         Some(Self { raw, name, value })
     }
 
-    /// Whether it has a value: an empty one or `null` is none.
+    /// Whether the parameter has a value. An empty one and `null` do not count.
     fn is_given(&self) -> bool {
         !self.value.is_empty() && self.value != "null"
     }
 }
 
 impl<'a> Params<'a> {
-    /// Reads the query string of an endpoint that knows these parameters. A near miss of one of them is an error.
+    /// Parses the query string of an endpoint that knows these parameters. A near miss of one of them is an error.
     pub(crate) fn parse(query: &'a str, known: &'a Known) -> Result<Self, ApiError> {
         let pairs: Vec<_> = query.split('&').filter_map(Pair::parse).collect();
         for pair in pairs.iter().filter(|pair| pair.is_given() && !known.has(&pair.name)) {
@@ -101,19 +101,19 @@ impl<'a> Params<'a> {
         Ok(Self { pairs, known })
     }
 
-    /// All of them, in the order given.
+    /// All parameters, in the order given.
     pub(super) fn pairs(&self) -> impl Iterator<Item = &Pair<'a>> {
         self.pairs.iter()
     }
 
-    /// Every value given for a parameter.
+    /// All values given for a parameter.
     fn all(&self, name: &str) -> impl DoubleEndedIterator<Item = &str> {
         debug_assert!(self.known.has(name), "{name} is read, but not described");
         let pairs = self.pairs.iter().filter(move |pair| pair.name == name && pair.is_given());
         pairs.map(|pair| pair.value.as_ref())
     }
 
-    /// The values given for a parameter that may be repeated, none twice, in the order given.
+    /// The values given for a parameter that may be repeated, without duplicates, in the order given.
     pub(crate) fn distinct(&self, name: &str) -> Vec<&str> {
         let mut values: Vec<_> = self.all(name).collect();
         if values.len() > 1 {
@@ -123,7 +123,7 @@ impl<'a> Params<'a> {
         values
     }
 
-    /// The value of a parameter; the last one if it was repeated.
+    /// The value of a parameter; the last value if it is repeated.
     pub(crate) fn one(&self, name: &str) -> Option<&str> {
         self.all(name).next_back()
     }
@@ -148,11 +148,11 @@ impl<'a> Params<'a> {
         Ok(Some(number.ok_or_else(|| ApiError::parameter(name, text, bounds()))?))
     }
 
-    /// `started` and `ended`: by default from the beginning to now.
+    /// Parses `started` and `ended`. The default is from the beginning of time to now.
     pub(crate) fn time_range(&self, now: Timestamp) -> Result<TimeRange, ApiError> {
         let started = self.time("started", now)?;
         let ended = self.time("ended", now)?.unwrap_or(now);
-        // The beginning of all time may also be its end: that is its first bucket.
+        // Without `started`, the range begins at the first instant, and may end there, too: it is the first bucket then.
         if started.is_some_and(|started| started >= ended) {
             let allowed = format!("it must be earlier than ended, which is {ended}");
             return Err(ApiError::parameter("started", self.one("started").unwrap_or_default(), allowed));
@@ -172,13 +172,13 @@ impl<'a> Params<'a> {
 }
 
 /// The value of `X-Ignored-Parameters`: the names of the given parameters that an endpoint does not know, in the order given,
-/// none twice; `None` if there are none. Names are escaped as in a query, so that any name makes a header, and cut if they are
-/// long. Values are never shown: they may be secret.
+/// without duplicates; `None` if there are none. Names are escaped as in a query, so that any name fits in a header, and long
+/// names are cut. Values are never shown, since they may be secret.
 pub(super) fn ignored(query: &str, known: &Known) -> Option<HeaderValue> {
     let mut names = String::new();
     let mut seen = HashSet::new();
     for raw in query.split('&') {
-        // Nearly all names are known, and stand there as they are.
+        // Nearly all names are known, and are written without escapes.
         if known.has(raw.split_once('=').map_or(raw, |(name, _)| name)) {
             continue;
         }
@@ -204,8 +204,8 @@ pub(super) fn ignored(query: &str, known: &Known) -> Option<HeaderValue> {
     (!names.is_empty()).then(|| HeaderValue::try_from(names).expect("escaped names make a header"))
 }
 
-/// A point in time: a date-time, a date (its midnight), or a duration back from now. A `+` that was not escaped arrives as
-/// a space, so a space before an offset stands for one.
+/// Parses a point in time: a date-time, a date (its midnight), or a duration back from now. An unescaped `+` arrives as a space,
+/// so a space before an offset counts as `+`.
 fn parse_time(text: &str, now: Timestamp) -> Option<Timestamp> {
     if let Ok(duration) = text.parse::<Duration>() {
         return Some(duration.before(now));

@@ -1,12 +1,12 @@
-//! Bounds on the computation of answers: how many run at once, how long each may take, and no longer than somebody waits for it.
+//! Bounds on the computation of answers: how many run at once, how long each may take, and when an abandoned one stops.
 //!
-//! Short computations run where the request is read. All others run off the async threads, as a [`Job`]: requests that ask for
-//! the same thing share one, and when the last of them is gone it stops. Jobs that read many rollups have permits of their own, so
-//! that those which take milliseconds do not wait behind those which take seconds.
+//! Short computations run on the async thread that parses the request. All others run off the async threads, as a [`Job`].
+//! Requests for the same thing share one job, and the job stops when the last of them is gone. Jobs that read many rollups have
+//! permits of their own, so that jobs of milliseconds do not wait for jobs of seconds.
 //!
-//! A computation stops by itself: its loops ask [`Bounds::check`] whether to go on. Nothing can interrupt a thread from outside.
+//! A computation stops by itself: its loops call [`Bounds::check`], because nothing can interrupt a thread from outside.
 //!
-//! Not here: what is computed (`v6`), which answers are kept (`answers`).
+//! Not here: what is computed (`v6`), which answers are cached (`response_cache`).
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -21,26 +21,26 @@ use tokio::time::timeout;
 use super::answer::Answer;
 use super::{ApiError, off_thread};
 
-/// How much a computation has to do, about.
+/// The approximate size of a computation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Size {
-    /// Milliseconds.
+    /// It takes milliseconds.
     Short,
-    /// Up to seconds, or more.
+    /// It takes up to seconds, or more.
     Long,
 }
 
-/// What a computation has to keep to. A clone is of the same computation.
+/// The bounds of a computation. A clone belongs to the same computation.
 #[derive(Debug, Clone)]
 pub(crate) struct Bounds {
     until: Instant,
     timeout: Duration,
-    /// Nobody waits any more.
+    /// Set when no request waits any more.
     is_abandoned: Arc<AtomicBool>,
 }
 
 impl Bounds {
-    /// Bounds of a computation that begins now.
+    /// The bounds of a computation that begins now.
     pub(super) fn new(timeout: Duration) -> Self {
         Self::of(timeout, Arc::default())
     }
@@ -49,7 +49,7 @@ impl Bounds {
         Self { until: Instant::now() + timeout, timeout, is_abandoned }
     }
 
-    /// An error if the computation has to stop.
+    /// Returns an error if the computation has to stop.
     pub(crate) fn check(&self) -> Result<(), ApiError> {
         if self.is_abandoned.load(Ordering::Relaxed) {
             return Err(ApiError::ClientGone);
@@ -61,60 +61,61 @@ impl Bounds {
     }
 }
 
-/// How many may compute at once.
+/// The permits to compute, for each size of job.
 struct Permits {
     short: Arc<Semaphore>,
     long: Arc<Semaphore>,
 }
 
-/// The jobs that are under way, by what is computed.
+/// The jobs that run or wait for a permit, by the key of their answer.
 pub(super) struct Jobs<K> {
     running: Mutex<HashMap<K, Arc<Job>>>,
     permits: Permits,
     timeout: Duration,
 }
 
-/// A computation that somebody waits for, or that waits for its turn.
+/// A computation that runs, or that waits for a permit.
 pub(super) struct Job {
-    /// How many requests wait for it. Changed only while the list of jobs is locked.
+    /// How many requests wait for the job. Changed only while the list of jobs is locked.
     waiting: Mutex<usize>,
-    /// The version of the store that it reads; not set before it has begun.
+    /// The version of the store that the job reads; not set before the job has begun.
     version: OnceLock<u64>,
     is_abandoned: Arc<AtomicBool>,
     abandoned: Notify,
     outcome: watch::Receiver<Option<Outcome>>,
 }
 
-/// The answer, or why there is none.
+/// The answer, or the error.
 type Outcome = Result<Arc<Answer>, Arc<ApiError>>;
 
 impl Job {
-    /// Tells which version of the store the job reads. Requests that have seen a later one do not wait for it.
+    /// Records the version of the store that the job reads. A request that has seen a later version does not wait for this job.
     pub(super) fn reads(&self, version: u64) {
-        // It begins once.
+        // A job begins only once.
         let _ = self.version.set(version);
     }
 }
 
-/// What to compute, within bounds; it tells the job which version of the store it reads.
+/// A computation within bounds. It tells the job which version of the store it reads.
 pub(super) trait Compute: FnOnce(&Job, Bounds) -> Result<Arc<Answer>, ApiError> + Send + 'static {}
 
 impl<F: FnOnce(&Job, Bounds) -> Result<Arc<Answer>, ApiError> + Send + 'static> Compute for F {}
 
 impl<K: Clone + Eq + Hash + Send + 'static> Jobs<K> {
-    /// Jobs of which so many of each size run at once. Each may wait that long for its turn, and then take as long.
+    /// Creates a list of jobs. `at_once` jobs of each size run at a time. Each may wait for a permit for `timeout`, and then run
+    /// as long.
     pub(super) fn new(at_once: usize, timeout: Duration) -> Self {
         let semaphore = || Arc::new(Semaphore::new(at_once));
         Self { running: Mutex::default(), permits: Permits { short: semaphore(), long: semaphore() }, timeout }
     }
 
-    /// How long a computation may take.
+    /// The time limit of a computation.
     pub(super) fn timeout(&self) -> Duration {
         self.timeout
     }
 
-    /// The answer of the job that computes `key` from this version of the store or a later one; it is started unless there is
-    /// one. `found` looks once more whether the answer is there already: jobs end at any time.
+    /// Returns the answer of the job that computes `key` from this version of the store or a later one; starts the job if there
+    /// is none. `found` looks for a finished answer once more, since a job may have ended meanwhile.
     pub(super) async fn wait(
         self: &Arc<Self>,
         key: &K,
@@ -133,7 +134,7 @@ impl<K: Clone + Eq + Hash + Send + 'static> Jobs<K> {
             let job = if let Some(job) = current.filter(is_new) {
                 Arc::clone(job)
             } else {
-                // What is asked again and again while the store changes is computed once at a time.
+                // An answer that is requested again and again while the store changes is computed by one job at a time.
                 let before = current.map(|job| job.outcome.clone());
                 let job = self.start(key.clone(), size, before, compute);
                 running.insert(key.clone(), Arc::clone(&job));
@@ -143,7 +144,7 @@ impl<K: Clone + Eq + Hash + Send + 'static> Jobs<K> {
             Waiting { jobs: self, key, job }
         };
         let mut outcome = waiting.job.outcome.clone();
-        // The job ends without an outcome only when its thread does.
+        // A job ends without an outcome only if its thread ends.
         let outcome = outcome.wait_for(Option::is_some).await.map_err(|_| ApiError::Internal)?.clone();
         outcome.expect("it was waited for").map_err(ApiError::from)
     }
@@ -174,14 +175,14 @@ impl<K: Clone + Eq + Hash + Send + 'static> Jobs<K> {
                 },
             };
             jobs.remove(&key, &started);
-            // Nobody may wait any more.
+            // It is no error if no request waits any more.
             let _ = tell.send(Some(result.map_err(Arc::new)));
         });
         job
     }
 
-    /// Waits for a permit, behind the job that computes the same from an older version. Jobs are served in the order that they
-    /// came.
+    /// Waits for a permit, after the job `before` that computes the same from an older version has ended. Jobs get permits in the
+    /// order in which they came.
     async fn permit(
         &self,
         size: Size,
@@ -193,7 +194,7 @@ impl<K: Clone + Eq + Hash + Send + 'static> Jobs<K> {
         };
         let permit = async {
             if let Some(mut before) = before {
-                // How it ended is of no interest.
+                // Its outcome does not matter.
                 let _ = before.wait_for(Option::is_some).await;
             }
             Arc::clone(permits).acquire_owned().await
@@ -201,7 +202,7 @@ impl<K: Clone + Eq + Hash + Send + 'static> Jobs<K> {
         timeout(self.timeout, permit).await.ok().and_then(Result::ok).ok_or(ApiError::Busy)
     }
 
-    /// Waits for the turn to do something short.
+    /// Waits for a permit for something short.
     pub(super) async fn turn(&self) -> Result<OwnedSemaphorePermit, ApiError> {
         self.permit(Size::Short, None).await
     }
@@ -220,7 +221,7 @@ impl<K: Clone + Eq + Hash + Send + 'static> Jobs<K> {
         .await?
     }
 
-    /// Takes a job off the list, unless another one stands in its place.
+    /// Removes a job from the list, unless another job has its place.
     fn remove(&self, key: &K, job: &Arc<Job>) {
         let mut running = self.running.lock();
         if running.get(key).is_some_and(|listed| Arc::ptr_eq(listed, job)) {
@@ -229,7 +230,7 @@ impl<K: Clone + Eq + Hash + Send + 'static> Jobs<K> {
     }
 }
 
-/// A request that waits for a job. When the last one is gone, the job stops.
+/// A request that waits for a job. When the last one is dropped, the job stops.
 struct Waiting<'a, K: Clone + Eq + Hash + Send + 'static> {
     jobs: &'a Jobs<K>,
     key: &'a K,
@@ -244,7 +245,7 @@ impl<K: Clone + Eq + Hash + Send + 'static> Drop for Waiting<'_, K> {
         if *waiting == 0 {
             self.job.is_abandoned.store(true, Ordering::Relaxed);
             self.job.abandoned.notify_one();
-            // From now on nobody may join it.
+            // From now on, no request may join the job.
             if running.get(self.key).is_some_and(|listed| Arc::ptr_eq(listed, &self.job)) {
                 running.remove(self.key);
             }
@@ -272,7 +273,7 @@ mod tests {
         Arc::new(Jobs::new(at_once, timeout))
     }
 
-    /// Computes until it has to stop; says that it began, and why it stopped.
+    /// Computes until it has to stop; reports that it began, and why it stopped.
     fn endless(began: mpsc::Sender<()>, stopped: mpsc::Sender<ApiError>) -> impl Compute {
         move |job: &Job, bounds: Bounds| {
             job.reads(1);
@@ -287,7 +288,7 @@ mod tests {
         }
     }
 
-    /// Computes when it is told to.
+    /// Computes when the test tells it to.
     fn held(begin: mpsc::Receiver<()>, read: u64, text: &'static str) -> impl Compute {
         move |job: &Job, _: Bounds| {
             job.reads(read);
@@ -352,7 +353,7 @@ mod tests {
         second.abort();
         assert!(second.await.unwrap_err().is_cancelled());
         assert!(matches!(has_stopped.recv().unwrap(), ApiError::ClientGone));
-        // The permit is free again, and the place on the list.
+        // The permit is free again, and so is the place on the list.
         let next = jobs.wait(&7, 1, Size::Long, || None, |_: &Job, _: Bounds| Ok(answer("next")));
         assert_eq!(next.await.unwrap().len(), 4);
     }
@@ -368,7 +369,7 @@ mod tests {
             tokio::task::yield_now().await;
         }
         assert!(jobs.wait(&2, 1, Size::Long, || None, never).now_or_never().is_none());
-        // Others of that size wait, those that are short do not.
+        // Other long jobs wait, short ones do not.
         let short = jobs.wait(&3, 1, Size::Short, || None, |_: &Job, _: Bounds| Ok(answer("short")));
         assert_eq!(short.await.unwrap().len(), 5);
         begin.send(()).unwrap();

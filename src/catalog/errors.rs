@@ -1,4 +1,4 @@
-//! `errors`: how often executions ended with each built-in error.
+//! `errors`: the number of executions that ended with each built-in error.
 
 use super::{Group, Measure, MetricsType};
 use crate::vocabulary::MetricsTypeId;

@@ -1,4 +1,4 @@
-//! `ingests`: how the ingests of each strike ended, how large the files were and how long they took.
+//! `ingests`: the outcomes of the ingests of each strike, the sizes of their files, and their durations.
 
 use super::{Group, Measure, MetricsType, Units};
 use crate::vocabulary::{IngestCount, IngestObservation, MetricsTypeId};

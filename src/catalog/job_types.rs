@@ -1,4 +1,4 @@
-//! `job-types`: how jobs ended, and where the time of completed executions went.
+//! `job-types`: the outcomes of jobs, and a breakdown of the time of completed executions.
 
 use super::{Group, Measure, MetricsType, Units};
 use crate::vocabulary::{ErrorCategory, JobCount, JobTime, MetricsTypeId};

@@ -1,7 +1,7 @@
-//! What can be measured: metrics types with their groups, columns and filters, as constant data.
+//! The catalogue of what can be measured: metrics types with their groups, columns and filters, as constant data.
 //!
-//! A column is one statistic ([`Statistic`]) of one measure ([`Measure`]): `run_time_min` is the minimum of the
-//! distribution of run times. Nothing else in the program knows a column's name. A metrics type is one file here.
+//! A column is one statistic ([`Statistic`]) of one measure ([`Measure`]): `run_time_min` is the minimum of the distribution of
+//! run times. Only this module contains the names of columns. Each metrics type has a file here.
 //!
 //! Not here: which events feed a measure (`events::contribution`), the numbers themselves (`rollup`).
 
@@ -15,33 +15,33 @@ use std::sync::LazyLock;
 
 use crate::vocabulary::{ErrorCategory, MetricsTypeId};
 
-/// One of the things that `GET /v6/metrics/` lists.
+/// One metrics type: an entry of the list that `GET /v6/metrics/` returns.
 #[derive(Debug)]
 pub struct MetricsType {
-    /// Which one.
+    /// The id of the metrics type.
     pub id: MetricsTypeId,
     /// The name used in queries.
     pub name: &'static str,
     /// The name shown to people.
     pub title: &'static str,
-    /// A sentence about it.
+    /// A sentence that describes it.
     pub description: &'static str,
-    /// The fields of its choices that narrow a query; each is a string.
+    /// The fields of its choices that can filter a query. Each is a string.
     pub filters: &'static [&'static str],
-    /// Its groups, in catalogue order.
+    /// The groups of its columns, in catalogue order.
     pub groups: Vec<Group>,
     /// Its columns, in catalogue order.
     pub columns: Vec<Column>,
 }
 
-/// Columns that belong together.
+/// A group of related columns.
 #[derive(Debug)]
 pub struct Group {
     /// The name used in queries.
     pub name: &'static str,
     /// The name shown to people.
     pub title: &'static str,
-    /// A sentence about it.
+    /// A sentence that describes it.
     pub description: &'static str,
 }
 
@@ -52,19 +52,19 @@ pub struct Column {
     pub name: String,
     /// The name shown to people.
     pub title: String,
-    /// A sentence about it.
+    /// A sentence that describes it.
     pub description: String,
-    /// What its values count.
+    /// The unit of its values.
     pub units: Units,
     /// The name of its group.
     pub group: &'static str,
-    /// How values of it are combined.
+    /// The operation that combines its values.
     pub statistic: Statistic,
     /// What it is computed from.
     pub measure: Measure,
 }
 
-/// A column is itself alone: there is one of each, in [`CATALOG`].
+/// A column equals only itself: [`CATALOG`] has one of each.
 impl PartialEq for Column {
     fn eq(&self, other: &Self) -> bool {
         ptr::eq(self, other)
@@ -79,19 +79,19 @@ impl Hash for Column {
     }
 }
 
-/// What a column's values count.
+/// The unit of a column's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Units {
-    /// Things.
+    /// A number of things.
     Count,
-    /// Whole seconds, of observations in microseconds.
+    /// Whole seconds; the observations are in microseconds.
     Seconds,
     /// Bytes.
     Bytes,
 }
 
 impl Units {
-    /// The name used on the wire.
+    /// Returns the name used on the wire.
     pub fn name(self) -> &'static str {
         match self {
             Self::Count => "count",
@@ -100,7 +100,7 @@ impl Units {
         }
     }
 
-    /// How much of what is stored makes one of what is shown.
+    /// Returns the number of stored units that make one shown unit.
     pub fn scale(self) -> u64 {
         match self {
             Self::Count | Self::Bytes => 1,
@@ -109,21 +109,21 @@ impl Units {
     }
 }
 
-/// The operation that makes one value of many; `aggregate` on the wire.
+/// The operation that computes one value from many; `aggregate` on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Statistic {
-    /// All together.
+    /// The sum.
     Sum,
-    /// The smallest.
+    /// The smallest value.
     Min,
-    /// The largest.
+    /// The largest value.
     Max,
-    /// The total divided by the number of observations.
+    /// The sum divided by the number of observations.
     Avg,
 }
 
 impl Statistic {
-    /// The name used on the wire.
+    /// Returns the name used on the wire.
     pub fn name(self) -> &'static str {
         match self {
             Self::Sum => "sum",
@@ -134,18 +134,18 @@ impl Statistic {
     }
 }
 
-/// What a column is computed from: a part of a `rollup::Aggregate`.
+/// The source of a column's values: a part of a `rollup::Aggregate`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Measure {
-    /// One counter, by its place.
+    /// One counter, by its index.
     Counter(usize),
-    /// All counters of the type together.
+    /// The sum of all counters of the type.
     Total,
-    /// Events that name an error of this category, as errors are defined now.
+    /// The number of events that name an error of this category, by the current definitions of errors.
     ErrorsOf(ErrorCategory),
-    /// Events that name a built-in error, as errors are defined now.
+    /// The number of events that name a built-in error, by the current definitions of errors.
     BuiltinErrors,
-    /// One distribution of observations, by its place.
+    /// One distribution of observations, by its index.
     Distribution(usize),
 }
 
@@ -154,7 +154,7 @@ pub static CATALOG: LazyLock<Vec<MetricsType>> =
     LazyLock::new(|| vec![job_types::metrics_type(), ingests::metrics_type(), errors::metrics_type()]);
 
 impl MetricsTypeId {
-    /// The metrics type.
+    /// Returns the description of the metrics type.
     pub fn describe(self) -> &'static MetricsType {
         CATALOG.iter().find(|metrics| metrics.id == self).expect("the catalogue has every type")
     }
@@ -170,7 +170,7 @@ impl MetricsType {
         self
     }
 
-    /// Adds a group of counts: name, title and description of each, and what it counts.
+    /// Adds a group of counts: the name, title, description and measure of each.
     fn counts(mut self, group: Group, counts: &[(&str, &str, &str, Measure)]) -> Self {
         self.columns.extend(counts.iter().map(|&(name, title, description, measure)| Column {
             name: name.to_owned(),

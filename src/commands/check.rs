@@ -1,9 +1,9 @@
-//! `check`: does everything that is stored fit together?
+//! `check`: verifies that everything in the database is consistent.
 //!
-//! The file is verified by the database itself; then, date by date, every rollup is computed anew from the events and compared
-//! with the stored one, every event is looked up in the index, and every block has to hold the ids that its key says. Blocks are
-//! read one by one, so the check needs the memory of the rollups of one date at a time. Days whose events are forgotten
-//! cannot be checked. Whatever is damaged is told, and the rest is checked all the same.
+//! First, the database verifies its file. Then, date by date, the check computes every rollup anew from the events and compares
+//! it with the stored one, looks up every event in the index, and compares the ids in every block with its key. Blocks are read
+//! one by one, so the check needs the memory of the rollups of one date at a time. Days whose events are forgotten cannot be
+//! checked. Damaged data is reported, and the rest is still checked.
 
 use std::fmt;
 
@@ -18,41 +18,41 @@ use crate::store::{Corrupt, EventCursor, Store, StoreError};
 use crate::time::Date;
 use crate::worker::rebuild::rebuild;
 
-/// What a check found.
+/// The result of a check.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// How many events there are.
+    /// The number of events.
     pub events: u64,
-    /// How many rollups there should be.
+    /// The number of rollups that there should be.
     pub rollups: u64,
-    /// What is wrong.
+    /// The problems that were found.
     pub problems: Vec<Problem>,
 }
 
-/// Something that does not fit.
+/// An inconsistency in the database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Problem {
-    /// The database found its file damaged, and mended it as far as it could.
+    /// The database found its file damaged, and repaired it as far as possible.
     File,
-    /// A rollup is not what the events add up to. Can be rebuilt.
+    /// A rollup differs from the sum of its events. It can be rebuilt.
     Rollup {
-        /// Which.
+        /// The key of the rollup.
         key: RollupKey,
         /// The hours that differ.
         hours: Vec<u8>,
     },
-    /// So many events are not found by the index where they are kept.
+    /// The number of events that the index does not find where they are stored.
     NotIndexed(u64),
-    /// The index names so many events more than there are.
+    /// How many more events the index names than there are.
     IndexedTooMany(u64),
-    /// The events of a day, or those without one, cannot be read. Nothing but a backup has them.
+    /// The events of a day, or those without a day, cannot be read. Only a backup has them.
     Damaged {
         /// The day.
         day: Option<Date>,
-        /// What cannot be read.
+        /// The data that cannot be read.
         damage: Corrupt,
     },
-    /// So many events stand in blocks whose lower bounds say that they are elsewhere. Nothing can be posted that replaces them.
+    /// The number of events in blocks whose lower bounds say that the events are elsewhere. No post can replace such an event.
     Misplaced(u64),
 }
 
@@ -100,8 +100,8 @@ impl Problem {
     }
 }
 
-/// Checks everything that is stored; if `repair`, stores the rollups that the events add up to, and an
-/// index of where they are. Nobody else may write meanwhile.
+/// Checks everything that is stored. With `repair`, it stores the rollups that the events add up to, and a new index. Nobody else
+/// may write meanwhile.
 pub fn run(store: &Store, repair: bool) -> Result<Report, StoreError> {
     let mut report = Report::default();
     if !store.verify()? {
@@ -137,7 +137,7 @@ pub fn run(store: &Store, repair: bool) -> Result<Report, StoreError> {
         report.problems.push(Problem::NotIndexed(lost));
     }
     if report.problems.iter().any(Problem::is_damage) {
-        // How many events the index should name is not known, and it cannot be written anew.
+        // The number of events that the index should name is unknown, and the index cannot be rebuilt.
         return Ok(report);
     }
     let indexed = store.snapshot()?.indexed()?;
@@ -150,10 +150,10 @@ pub fn run(store: &Store, repair: bool) -> Result<Report, StoreError> {
     Ok(report)
 }
 
-/// How many blocks of events are in memory while the index is written anew: some 50 MB.
+/// How many blocks of events are in memory while the index is rebuilt: some 50 MB.
 const INDEXED_BLOCKS: usize = 1_024;
 
-/// Writes the index anew. If that breaks off, the next repair finds what is missing.
+/// Rebuilds the index. If the rebuild is interrupted, the next repair finds what is missing.
 fn rebuild_index(store: &Store, days: &[Option<Date>]) -> Result<(), StoreError> {
     store.write(|transaction| {
         transaction.clear_index()?;
@@ -173,7 +173,7 @@ fn rebuild_index(store: &Store, days: &[Option<Date>]) -> Result<(), StoreError>
     Ok(())
 }
 
-/// The command: checks, prints what was found, and fails if anything is left.
+/// The command: checks, prints the problems, and fails if any is left.
 pub(super) fn run_check(config: &Config, repair: bool) -> anyhow::Result<()> {
     let store = open_store(config)?;
     let report = run(&store, repair).context("the database cannot be read")?;

@@ -1,7 +1,7 @@
-//! How commands reach a server: through which proxy, for how long they wait, and when they ask again.
+//! The HTTP client of the commands: proxies, timeouts and retries.
 //!
-//! A server on this machine is asked directly, whatever `HTTP_PROXY` and `ALL_PROXY` say. Limits are for one step, such as the next
-//! piece of a body, and not for a whole request: an export may take hours.
+//! A request to a server on this machine never uses a proxy, even if `HTTP_PROXY` or `ALL_PROXY` is set. Timeouts apply to one
+//! step, such as the next piece of a body, and not to a whole request: an export may take hours.
 
 use std::net::IpAddr;
 use std::thread;
@@ -12,9 +12,9 @@ use ureq::config::ConfigBuilder;
 use ureq::http::{Response, StatusCode, Uri};
 use ureq::typestate::AgentScope;
 
-/// How long making a connection may take.
+/// The timeout for making a connection.
 const CONNECT: Duration = Duration::from_secs(10);
-/// How long a server may send nothing or take nothing. It answers a post that waits for room after half a minute.
+/// The timeout for a server that sends nothing or takes nothing. A server answers a post that waits for room after half a minute.
 const IDLE: Duration = Duration::from_mins(2);
 
 /// The configuration of an agent for requests to `url`.
@@ -27,7 +27,7 @@ pub(crate) fn config(url: &str) -> ConfigBuilder<AgentScope> {
     if is_loopback(url) { config.proxy(None) } else { config }
 }
 
-/// What to do about a refusal with that status, if it was for want of a token.
+/// The hint for a rejection with this status, if the cause is the token.
 pub(crate) fn token_hint(status: u16) -> &'static str {
     match status {
         401 => " (hint: --token or SCALE_METRICS_TOKEN gives the token)",
@@ -36,19 +36,19 @@ pub(crate) fn token_hint(status: u16) -> &'static str {
     }
 }
 
-/// For how long a server is tried that does not answer, or cannot do just now what it is asked: it may be starting, or its disk
-/// be full.
+/// How long to retry a server that does not answer, or that cannot serve the request at the moment: it may be starting, or its
+/// disk may be full.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(5);
-/// For how long one is tried that has never answered: the address may be wrong.
+/// How long to retry a server that has never answered. Its address may be wrong.
 const UNREACHED: Duration = Duration::from_secs(10);
-/// How long to wait before it is asked again for the first time; twice as long each time after.
+/// The wait before the first retry. It doubles with each retry.
 const FIRST_WAIT: Duration = Duration::from_millis(200);
-/// The longest wait, whatever `Retry-After` says.
+/// The longest wait, even if `Retry-After` says more.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
-/// Waits from this length on are told.
+/// Waits of at least this length are logged.
 const TOLD_FROM: Duration = Duration::from_secs(1);
 
-/// Asking a server again, with pauses that grow, until patience ends.
+/// Retries of a request, with growing waits, until its patience ends.
 pub(crate) struct Retry {
     patience: Duration,
     was_reached: bool,
@@ -58,12 +58,12 @@ pub(crate) struct Retry {
 }
 
 impl Retry {
-    /// For a request that is tried for so long; if the server never answered before, for a few seconds.
+    /// Retries for a request that is tried for as long as `patience`, or for a few seconds while the server has never answered.
     pub(crate) fn new(patience: Duration, was_reached: bool) -> Self {
         Self { patience, was_reached, began: Instant::now(), wait: FIRST_WAIT, asked: Duration::ZERO }
     }
 
-    /// The server has answered. Returns whether it may be asked again: whether the status is not about the request itself.
+    /// Records an answer of the server. Returns whether a retry may help, because the status is not about the request itself.
     pub(crate) fn may_pass<B>(&mut self, answer: &Response<B>) -> bool {
         self.was_reached = true;
         let header = |name| answer.headers().get(name)?.to_str().ok()?.trim().parse().ok();
@@ -72,14 +72,15 @@ impl Retry {
         status.is_server_error() || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
     }
 
-    /// Waits before the next try. Where there is no time left for one: how long it was tried. `last` is what happened.
+    /// Waits before the next try. If there is no time left for one, returns how long the request was tried. `last` says what
+    /// happened.
     pub(crate) fn pause(&mut self, last: &str) -> Result<(), Duration> {
         let patience = if self.was_reached { self.patience } else { self.patience.min(UNREACHED) };
         let left = patience.saturating_sub(self.began.elapsed());
         if left.is_zero() {
             return Err(patience);
         }
-        // The last try comes when patience ends.
+        // The last try is made when the patience ends.
         let wait = self.wait.max(self.asked).min(LONGEST_WAIT).min(left);
         if wait >= TOLD_FROM {
             tracing::warn!("trying again in {} s: {last}", wait.as_secs());

@@ -1,4 +1,4 @@
-//! `demo`: the server on a throw-away database with sample events.
+//! `demo`: runs the server on a temporary database with sample events.
 
 use std::time::Duration;
 

@@ -6,12 +6,12 @@ use crate::app::StartError;
 use crate::config::Config;
 use crate::store::Store;
 
-/// There is nothing to check.
+/// The data directory has no database.
 #[derive(Debug, thiserror::Error)]
 #[error("there is no database in `{}`", .0.display())]
 pub(super) struct NoDatabase(PathBuf);
 
-/// The database in the data directory, which must be there.
+/// Opens the database in the data directory, which must exist.
 pub(super) fn open_store(config: &Config) -> anyhow::Result<Store> {
     let directory = &config.storage.data;
     if !Store::exists(directory).map_err(StartError::Store)? {

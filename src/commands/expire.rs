@@ -1,4 +1,4 @@
-//! `expire`: forgets what is too old at once, or opens forgotten days again.
+//! `expire`: forgets data beyond its retention period at once, or reopens forgotten days.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::time::{Clock, Date, Timestamp};
 use crate::worker::reopen::{self, Reopening};
 use crate::worker::retention::{Expiry, Retention};
 
-/// The clock is not believed.
+/// The clock is not trusted.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error(
     "the clock says {now}, far after the last run ({last_run}) and the newest event ({newest}): nothing was deleted (hint: if \
@@ -26,7 +26,7 @@ pub(super) struct DoubtfulClock {
     cut_off: Date,
 }
 
-/// Something else was confirmed than what would happen.
+/// The confirmed day is not the day before which events would be deleted.
 #[derive(Debug, thiserror::Error)]
 #[error("--confirm {confirmed} is not the day before which events would go, which is {cut_off}: nothing was deleted")]
 pub(super) struct OtherDay {
@@ -34,7 +34,7 @@ pub(super) struct OtherDay {
     cut_off: Date,
 }
 
-/// Opening days again would lose their numbers.
+/// Reopening the days would lose their numbers.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "{days} of these days, from {first} to {last}, have numbers of events that are gone: nothing was opened (hint: open from a \
@@ -46,10 +46,10 @@ pub(super) struct LossyDays {
     last: Date,
 }
 
-/// The longest time after the last run or the newest event for which `expire` believes the clock.
+/// The longest time after the last run or the newest event for which `expire` trusts the clock.
 const MAX_IDLE: Duration = Duration::from_hours(7 * 24);
 
-/// Forgets what is too old, or says what would be forgotten.
+/// Forgets data that is too old, or prints what would be forgotten.
 pub(super) fn run_expire(config: &Config, dry_run: bool, confirmed: Option<Date>) -> anyhow::Result<()> {
     config.refuse_short_rollups()?;
     let now = Clock::System.read()?;
@@ -100,7 +100,7 @@ pub(super) fn run_expire(config: &Config, dry_run: bool, confirmed: Option<Date>
     Ok(())
 }
 
-/// Why the clock should not be believed: it is far ahead both of the last run and of the newest event.
+/// Returns why the clock is not trusted, if so: it is far ahead both of the last run and of the newest event.
 fn doubt_clock(snapshot: &Snapshot, now: Timestamp, cut_off: Date) -> anyhow::Result<Option<DoubtfulClock>> {
     if snapshot.is_empty()? {
         return Ok(None);
@@ -116,7 +116,7 @@ fn doubt_clock(snapshot: &Snapshot, now: Timestamp, cut_off: Date) -> anyhow::Re
     Ok(Some(DoubtfulClock { now, last_run, newest, cut_off }))
 }
 
-/// Opens forgotten days again.
+/// Reopens forgotten days.
 pub(super) fn run_reopen(config: &Config, from: Date, dry_run: bool, drop_numbers: bool) -> anyhow::Result<()> {
     let store = open_store(config)?;
     let Reopening { events, event_days, lossy_days, rollup_days } = reopen::examine(&store, from)?;

@@ -1,6 +1,7 @@
-//! `export`: all definitions and events as NDJSON, from a running server or straight from a data directory.
+//! `export`: writes all definitions and events as NDJSON, from a running server or directly from a data directory.
 //!
-//! What comes out is one state, which `import` turns back into the same numbers. A file gets its name when it is whole.
+//! The output is one consistent state, which `import` turns back into the same numbers. An output file gets its name when it is
+//! complete.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -17,51 +18,51 @@ use crate::events::wire::{write_choices, write_event};
 use crate::gunzip::Gunzip;
 use crate::store::{Store, StoreError};
 
-/// How much is written at a time, in bytes.
+/// The size of one write, in bytes.
 const PIECE_BYTES: usize = 256 << 10;
 
-/// Why an export ended early. Nothing has the name of the output file then, or what had it before.
+/// Why an export ended early. The output file then does not exist, or it is the file from before.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ExportError {
     /// The data directory cannot be used.
     #[error(transparent)]
     Open(StoreError),
-    /// There is nothing to export.
+    /// There is no database to export.
     #[error("there is no database in `{}`", .0.display())]
     NoDatabase(PathBuf),
-    /// The output file cannot be made.
+    /// The output file cannot be created.
     #[error("{}", .file.display())]
     Output {
         /// The file.
         file: PathBuf,
-        /// What the system says.
+        /// The error of the system.
         source: io::Error,
     },
-    /// What was read cannot be written.
+    /// The output cannot be written.
     #[error("the export cannot be written")]
     Write(#[source] io::Error),
-    /// The server does not answer, or stopped answering.
+    /// The server does not answer, or has stopped answering.
     #[error("{address}: {detail}")]
     Unreachable {
-        /// What was asked for.
+        /// The address of the request.
         address: String,
         /// What is wrong.
         detail: String,
     },
-    /// The server refuses.
+    /// The server rejects the request.
     #[error("the server answered {status}: {detail}{}", token_hint(*.status))]
     Refused {
         /// Its status.
         status: u16,
-        /// What it said.
+        /// Its message.
         detail: String,
     },
-    /// Not everything came.
+    /// The answer of the server is incomplete.
     #[error("the server sent {sent} of {total} objects")]
     Incomplete {
-        /// How many came.
+        /// The number of objects that arrived.
         sent: u64,
-        /// How many there are.
+        /// The number of objects that there are.
         total: u64,
     },
     /// The database cannot be read.
@@ -69,8 +70,8 @@ pub(super) enum ExportError {
     Store(#[source] StoreError),
 }
 
-/// Exports everything that is in `source` into a file, packed if its name ends in `.gz`; without one, or for `-`, to standard
-/// output.
+/// Exports everything in `source` into a file, which is compressed if its name ends in `.gz`. Without a file, or for `-`, it
+/// exports to standard output.
 pub(super) fn run(source: &Target, output: Option<&Path>) -> Result<(), ExportError> {
     let mut input = Input::open(source)?;
     let mut output = Output::open(output)?;
@@ -80,7 +81,7 @@ pub(super) fn run(source: &Target, output: Option<&Path>) -> Result<(), ExportEr
     Ok(())
 }
 
-/// Where objects come from, opened.
+/// An open source of objects.
 enum Input {
     Server { address: String, total: u64, lines: Box<dyn Read> },
     Store(Store),
@@ -104,7 +105,7 @@ impl Input {
             |error: ureq::Error| ExportError::Unreachable { address: address.clone(), detail: error.to_string() };
         let agent: ureq::Agent = client::config(&address).build().into();
         let mut retry = Retry::new(PATIENCE, false);
-        // Nothing has been written so far, so it can be asked as often as it takes.
+        // Nothing has been written so far, so the request can be retried any number of times.
         let mut answer = loop {
             let mut request = agent.get(&address).header("Accept-Encoding", "gzip");
             if let Some(token) = token {
@@ -139,7 +140,7 @@ impl Input {
         }
     }
 
-    /// Writes everything; returns how many objects there were.
+    /// Writes all objects, and returns their number.
     fn write_to(&mut self, output: &mut Output) -> Result<u64, ExportError> {
         match self {
             Self::Server { address, total, lines } => {
@@ -189,9 +190,9 @@ impl Input {
     }
 }
 
-/// Where objects go.
+/// An open destination of objects.
 struct Output {
-    /// The name that the file gets at the end, and what it is called until then.
+    /// The final name of the file, and its name until it is complete.
     names: Option<(PathBuf, PathBuf)>,
     sink: Sink,
 }
@@ -210,7 +211,7 @@ impl Output {
         let sink = |out: Box<dyn Write>| {
             if is_packed { Sink::Packed(GzEncoder::new(out, Compression::fast())) } else { Sink::Plain(out) }
         };
-        // A pipe, a device or a link stays what it is.
+        // A pipe, a device or a link is written to, rather than replaced.
         if fs::symlink_metadata(file).is_ok_and(|there| !there.is_file()) {
             let failed = |source| ExportError::Output { file: file.to_owned(), source };
             let out = File::create(file).map_err(failed)?;
@@ -232,7 +233,7 @@ impl Output {
         written.map_err(ExportError::Write)
     }
 
-    /// Makes sure that everything is on disk, and gives the file its name.
+    /// Makes sure that all data is on disk, and gives the file its final name.
     fn finish(mut self) -> Result<(), ExportError> {
         match &mut self.sink {
             Sink::Plain(out) => out.flush(),

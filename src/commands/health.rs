@@ -1,26 +1,26 @@
-//! `health`: whether a running server can take writes, for whoever restarts it if not.
+//! `health`: checks whether a running server can take writes, for a supervisor that restarts it if not.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-/// How long the server may take to answer.
+/// The timeout for the answer of the server.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Why a server is not well.
+/// Why a server is not healthy.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum HealthError {
     /// It does not answer.
     #[error("{address}")]
     Unreachable {
-        /// What was asked.
+        /// The address of the request.
         address: String,
         /// What is wrong.
         source: ureq::Error,
     },
-    /// It answers that it is not ready, or is another server.
+    /// The server answers that it is not ready, or another server answers.
     #[error("{address} answers {status}: {said}")]
     NotReady {
-        /// What was asked.
+        /// The address of the request.
         address: String,
         /// The status of its answer.
         status: u16,
@@ -29,7 +29,7 @@ pub(super) enum HealthError {
     },
 }
 
-/// The address of the server that listens there, as this machine reaches it.
+/// The URL at which this machine reaches the server that listens at `listen`.
 pub(super) fn url_of(listen: SocketAddr) -> String {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

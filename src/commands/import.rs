@@ -1,7 +1,7 @@
-//! Events from NDJSON files: to a running server, or straight into a data directory.
+//! `import`: reads events from NDJSON files, and stores them in a running server or directly in a data directory.
 //!
-//! Files go in order, in batches of whole lines. A batch is stored whole or not at all, and one that is stored already
-//! changes nothing, so an import that failed can be run again. Mistakes are named by file and line.
+//! Files are imported in order, in batches of whole lines. A batch is stored whole or not at all, and a batch that is stored
+//! already changes nothing. So an import that failed can be run again. Mistakes are reported with their file and line.
 
 use std::cell::Cell;
 use std::fs::{self, File};
@@ -25,11 +25,11 @@ use crate::store::{Store, StoreError};
 use crate::time::Clock;
 use crate::worker::commit;
 
-/// The most lines of a batch.
+/// The maximum number of lines of a batch.
 const BATCH_LINES: usize = 10_000;
-/// The size from which on a batch is sent, in bytes.
+/// A batch is sent as soon as it has this size, in bytes.
 const BATCH_BYTES: usize = 4 << 20;
-/// How many mistakes are shown.
+/// The maximum number of mistakes that are shown.
 const SHOWN: usize = 10;
 
 /// Why an import ended early. What was imported before stays.
@@ -43,7 +43,7 @@ pub(super) enum ImportError {
     Unreadable {
         /// The file.
         file: PathBuf,
-        /// What the system says.
+        /// The error of the system.
         source: io::Error,
     },
     /// A line is longer than a request may be.
@@ -53,20 +53,20 @@ pub(super) enum ImportError {
         file: PathBuf,
         /// The line, from 1.
         line: u64,
-        /// The most bytes of a line.
+        /// The maximum number of bytes of a line.
         limit: usize,
     },
-    /// Lines that are wrong; one mistake a line.
+    /// Some lines are invalid. One mistake is shown for each line.
     #[error("{0}")]
     Invalid(String),
-    /// The server refused a batch.
+    /// The server rejected a batch.
     #[error("the server answered {status} to the lines from {place} on: {detail}{}", token_hint(*.status))]
     Refused {
         /// Its status.
         status: u16,
-        /// Where the batch begins.
+        /// Where the batch begins: file and line.
         place: String,
-        /// What it said.
+        /// The message of the server.
         detail: String,
     },
     /// The server does not answer, or cannot write.
@@ -82,15 +82,15 @@ pub(super) enum ImportError {
     Store(#[source] StoreError),
 }
 
-/// Imports the files, in order. `max_line_bytes` bounds a line; a batch is tried for as long as `patience` where the server does
-/// not answer or cannot write.
+/// Imports the files, in order. `max_line_bytes` bounds a line. A batch is retried for as long as `patience` while the server
+/// does not answer or cannot write.
 pub(super) fn run(
     files: &[PathBuf],
     target: &Target,
     max_line_bytes: usize,
     patience: Duration,
 ) -> Result<(), ImportError> {
-    // A name that is wrong is told before anything is imported, or a database made.
+    // A wrong file name is reported before anything is imported, and before a database is created.
     let sizes: Vec<_> = files.iter().map(|file| size_of_input(file)).collect::<Result<_, _>>()?;
     let sink = Sink::open(target, patience)?;
     let sizes = sizes.into_iter().sum();
@@ -121,7 +121,7 @@ fn is_stdin(file: &Path) -> bool {
     file == Path::new("-")
 }
 
-/// How many bytes there are to read; `None` of what comes by standard input.
+/// The number of bytes to read; `None` for standard input.
 fn size_of_input(file: &Path) -> Result<Option<u64>, ImportError> {
     if is_stdin(file) {
         return Ok(None);
@@ -171,11 +171,11 @@ fn import_file(
     }
 }
 
-/// What became of the lines.
+/// The result of importing lines.
 #[derive(Debug, Clone, Copy, Default)]
 struct Imported {
     receipt: Receipt,
-    /// How many are events that end in the future.
+    /// How many of the lines are events that end in the future.
     future: u64,
 }
 
@@ -186,7 +186,7 @@ impl Imported {
     }
 }
 
-/// Lines that are stored together; blank ones are left out.
+/// Lines that are stored together, without blank lines.
 struct Batch<'a> {
     file: &'a Path,
     text: Vec<u8>,
@@ -203,7 +203,7 @@ impl<'a> Batch<'a> {
         self.lines.len() >= BATCH_LINES || self.text.len() >= BATCH_BYTES
     }
 
-    /// The same lines in two batches, if there are several.
+    /// Splits the batch into two batches, if it has several lines.
     fn halves(&self) -> Option<[Self; 2]> {
         let (first, second) = self.lines.split_at(self.lines.len() / 2);
         let ends = self.text.iter().enumerate().filter(|&(_, &byte)| byte == b'\n').map(|(place, _)| place + 1);
@@ -213,12 +213,12 @@ impl<'a> Batch<'a> {
         Some([half(first_text, first), half(second_text, second)])
     }
 
-    /// Where one of its lines stands.
+    /// The position of one of its lines: file and line number.
     fn place(&self, index: usize) -> String {
         format!("{}:{}", self.file.display(), self.lines.get(index).copied().unwrap_or_default())
     }
 
-    /// The error for mistakes: the line's index in the batch, the field, and what is wrong.
+    /// The error for these mistakes. A mistake has the line's index in the batch, the field, and what is wrong.
     fn invalid<'m>(&self, mistakes: impl IntoIterator<Item = (usize, Option<&'m str>, &'m str)>) -> ImportError {
         let mut mistakes = mistakes.into_iter().map(|(index, field, detail)| {
             let field = field.map(|field| format!("{field} ")).unwrap_or_default();
@@ -232,7 +232,7 @@ impl<'a> Batch<'a> {
         ImportError::Invalid(shown.join("\n"))
     }
 
-    /// Reads the objects and gives each to `take`; names the line that is no JSON.
+    /// Reads the objects, and passes each to `take`. An error names the line that is not JSON.
     fn read(&self, take: impl FnMut(wire::Read)) -> Result<(), ImportError> {
         wire::read_ndjson(&self.text, take).map_err(|error| match error {
             NotJson::Line { line, detail } => {
@@ -243,7 +243,7 @@ impl<'a> Batch<'a> {
     }
 }
 
-/// Where batches go, opened.
+/// An open destination of batches.
 enum Sink {
     Server(Server),
     Store(Store),
@@ -254,9 +254,9 @@ struct Server {
     agent: ureq::Agent,
     address: String,
     token: Option<String>,
-    /// For how long a batch is tried.
+    /// How long a batch is tried.
     patience: Duration,
-    /// It has answered something.
+    /// Whether the server has ever answered.
     was_reached: Cell<bool>,
 }
 
@@ -330,7 +330,7 @@ impl Sink {
 }
 
 impl Server {
-    /// Posts a batch; asks again while the server does not answer or cannot write, which never counts anything twice.
+    /// Posts a batch. It retries while the server does not answer or cannot write. A retry never counts anything twice.
     fn post(&self, batch: &Batch<'_>) -> Result<Imported, ImportError> {
         let address = &self.address;
         let mut retry = Retry::new(self.patience, self.was_reached.get());
@@ -366,7 +366,7 @@ impl Server {
             if status == 413
                 && let Some(halves) = batch.halves()
             {
-                // The server's limit is smaller than a batch here; a half that is stored alone is stored for good.
+                // The batch exceeds the server's limit. If only one half can be stored, it stays stored.
                 let mut receipt = Imported::default();
                 for half in &halves {
                     receipt.add(self.post(half)?);
@@ -389,14 +389,15 @@ impl Server {
                     mistakes.map(|mistake| (mistake.index, mistake.field.as_deref(), mistake.detail.as_str())),
                 ));
             }
-            // A line that is no JSON at all is named by its place in the batch; find its place in the file.
+            // The server names a line that is not JSON by its place in the batch. Reading the batch here finds its place in the
+            // file.
             batch.read(|_| ())?;
             return Err(ImportError::Refused { status, place: batch.place(0), detail: refusal.detail });
         }
     }
 }
 
-/// Opens a file, or standard input for `-`; unpacks it if it is packed. `read_bytes` counts what was read of it.
+/// Opens a file, or standard input for `-`, and decompresses it if it is compressed. `read_bytes` counts the bytes read from it.
 fn open(file: &Path, read_bytes: Arc<AtomicU64>) -> io::Result<Box<dyn BufRead>> {
     let source: Box<dyn Read> = if is_stdin(file) { Box::new(io::stdin()) } else { Box::new(File::open(file)?) };
     let mut source = BufReader::with_capacity(1 << 16, Counted { source, read_bytes });
@@ -404,7 +405,7 @@ fn open(file: &Path, read_bytes: Arc<AtomicU64>) -> io::Result<Box<dyn BufRead>>
     Ok(if is_packed { Box::new(BufReader::new(Gunzip::new(source))) } else { Box::new(source) })
 }
 
-/// Counts what is read.
+/// A reader that counts the bytes read.
 struct Counted<R> {
     source: R,
     read_bytes: Arc<AtomicU64>,

@@ -1,7 +1,12 @@
 //! The command line: what each command does and how it exits.
 //!
-//! Data goes to standard output, everything else to standard error. Exit status 0: done; 1: it went wrong on the way;
-//! 2: it could not start (arguments, settings, data directory, a database that another process has open).
+//! Data goes to standard output, everything else to standard error.
+//!
+//! | exit status | meaning |
+//! | --- | --- |
+//! | 0 | the command succeeded |
+//! | 1 | the command failed after it had started |
+//! | 2 | the command could not start (arguments, settings, data directory, a database that another process has open) |
 
 pub mod check;
 mod client;
@@ -152,7 +157,7 @@ enum Command {
     },
 }
 
-/// The exit status of a command that went wrong on the way.
+/// The exit status of a command that failed after it had started.
 const EXIT_FAILED: u8 = 1;
 /// The exit status of a command that could not start.
 const EXIT_CANNOT_START: u8 = 2;
@@ -176,7 +181,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     telemetry::flush();
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        // Whoever read standard output has seen enough, such as `head`.
+        // The reader of standard output, such as `head`, closed it because it has read enough.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&format!("error: {}", chain(error.as_ref())));
@@ -185,10 +190,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-/// One line about a command line that cannot be parsed, with a hint if there is one.
+/// Describes in one line why a command line cannot be parsed, with a hint if there is one.
 fn usage_error(error: &clap::Error) -> String {
     let text = error.to_string();
-    // The first paragraph names the argument and the value, the next may be a tip; the rest is usage.
+    // The first paragraph names the argument and the value, and the next may be a tip. The others describe the usage.
     let mut paragraphs = text.split("\n\n").map(|paragraph| paragraph.split_whitespace().collect::<Vec<_>>().join(" "));
     let said = paragraphs.next().unwrap_or_default();
     let tip = paragraphs.find_map(|paragraph| Some(paragraph.strip_prefix("tip: ")?.to_owned()));
@@ -217,7 +222,7 @@ fn cannot_start(error: &anyhow::Error) -> bool {
         )
 }
 
-/// Whether a command was given `--url` on the command line, not by its variable.
+/// Whether a command was given `--url` on the command line, rather than by its variable.
 fn has_url_flag(matches: &ArgMatches) -> bool {
     matches.subcommand().is_some_and(|(_, command)| {
         matches!(command.try_contains_id("url"), Ok(true))
@@ -226,12 +231,12 @@ fn has_url_flag(matches: &ArgMatches) -> bool {
 }
 
 fn execute(cli: Cli, has_url_flag: bool) -> anyhow::Result<()> {
-    // Needs no settings, so none can be in its way.
+    // This command needs no settings, so invalid settings do not matter.
     if let Some(Command::Completions { shell }) = cli.command {
         return print_completions(shell);
     }
     let (settings, ignored) = match Settings::load(&cli.overrides) {
-        // It may be another program's, and this command needs nothing of it.
+        // The file may belong to another program, and this command needs nothing from it.
         Err(error) if !needs_file(&cli, has_url_flag) => (Settings::without_file(&cli.overrides)?, Some(error)),
         loaded => (loaded?, None),
     };
@@ -288,7 +293,7 @@ fn execute(cli: Cli, has_url_flag: bool) -> anyhow::Result<()> {
     }
 }
 
-/// Whether a command needs what `./config.toml` says, if that is there. One that is named has to be right in any case.
+/// Whether a command needs the settings in `./config.toml`, if that file exists. A file that is named must be valid in any case.
 fn needs_file(cli: &Cli, has_url_flag: bool) -> bool {
     let is_client = match &cli.command {
         Some(Command::Openapi | Command::Token { .. }) => true,
@@ -310,16 +315,16 @@ fn needs_file(cli: &Cli, has_url_flag: bool) -> bool {
     !is_client || cli.print_config || cli.overrides.names_file()
 }
 
-/// From now on a write beyond the largest size that a file may have fails, as on a full disk. Where nobody handles the signal
-/// that comes with it, it ends the process.
+/// From now on, a write beyond the maximum size of a file fails, as on a full disk. Without a handler, the signal that comes with
+/// such a write ends the process.
 fn outlive_file_limits() -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let _context = runtime.enter();
-    // The handler stays when nobody listens any more.
+    // The handler stays installed after its listener is dropped.
     signal(SignalKind::from_raw(libc::SIGXFSZ)).map(drop)
 }
 
-/// Says which environment variables look like settings, but are none.
+/// Warns of environment variables that look like settings but are not.
 fn warn_of_unknown_variables() {
     let command = Cli::command();
     let arguments = iter::once(&command).chain(command.get_subcommands()).flat_map(clap::Command::get_arguments);
@@ -336,7 +341,8 @@ fn warn_of_unknown_variables() {
     }
 }
 
-/// Writes the script into memory first: `clap_complete` panics where nobody reads it to its end.
+/// Prints the completion script. It is written into memory first, since `clap_complete` panics if its output is not read to the
+/// end.
 fn print_completions(shell: Shell) -> anyhow::Result<()> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "scale-metrics", &mut script);

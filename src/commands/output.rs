@@ -1,4 +1,4 @@
-//! What commands print.
+//! Functions that print to standard output and standard error.
 
 use std::io::{self, Write as _};
 
@@ -7,12 +7,13 @@ use std::io::{self, Write as _};
 #[error("cannot print")]
 pub(super) struct NotPrinted(#[source] pub(super) io::Error);
 
-/// Prints what the command was asked for.
+/// Prints the result of a command.
 pub(super) fn print(text: &str) -> anyhow::Result<()> {
     Ok(writeln!(io::stdout(), "{text}").map_err(NotPrinted)?)
 }
 
-/// Prints a line on standard error, also where logging never started. If that is closed or full, the exit status still tells.
+/// Prints a line on standard error, even if logging never started. If that is closed or full, the exit status still shows the
+/// failure.
 pub(super) fn complain(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }

@@ -1,32 +1,32 @@
-//! How far a long command has come: a bar on a terminal, elsewhere a line in the log every few seconds.
+//! The progress of a long command: a bar on a terminal, otherwise a line in the log every few seconds.
 
 use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// How often the log says it.
+/// The time between two lines in the log.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// What is counted on the way.
+/// The unit of progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unit {
     /// Bytes.
     Bytes,
-    /// Things.
+    /// Items.
     Count,
 }
 
-/// How far a command has come.
+/// The progress of a command.
 #[derive(Debug)]
 pub(super) struct Progress {
     bar: ProgressBar,
-    /// When the log said it last; `None` on a terminal.
+    /// The time of the last line in the log; `None` on a terminal.
     said: Option<Instant>,
 }
 
 impl Progress {
-    /// At the beginning of `total`, if that is known.
+    /// Progress at its start. `total` is the position of the end, if known.
     pub(super) fn new(total: Option<u64>, unit: Unit) -> Self {
         let is_terminal = stderr().is_terminal();
         let target = if is_terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
@@ -41,12 +41,12 @@ impl Progress {
         Self { bar, said: (!is_terminal).then(Instant::now) }
     }
 
-    /// How far it has come.
+    /// The current position.
     pub(super) fn position(&self) -> u64 {
         self.bar.position()
     }
 
-    /// It has come so far; `message` says more.
+    /// Sets the position. `message` describes it further.
     pub(super) fn set(&mut self, position: u64, message: impl FnOnce() -> String) {
         self.bar.set_position(position);
         match &mut self.said {

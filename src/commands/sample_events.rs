@@ -1,5 +1,5 @@
-//! Sample events that look like a real cluster's last 90 days: working hours and weekends, a job type that grows slower, a
-//! day on which storage failed, retries, cancellations. The same moment always gives the same events.
+//! Generates sample events that look like the last 90 days of a real cluster: working hours and weekends, a job type that becomes
+//! slower, a day on which storage failed, retries, cancellations. The same time always gives the same events.
 
 use anyhow::Context;
 use fastrand::Rng;
@@ -12,14 +12,14 @@ use crate::worker::{Queue, Request};
 
 /// How many days back the samples begin.
 const DAYS: u64 = 90;
-/// The day, counted back from now, on which storage failed.
+/// The day on which storage failed, counted back from now.
 const OUTAGE_DAY: u64 = 23;
 const SECOND_US: u64 = 1_000_000;
 const DAY_US: u64 = 86_400 * SECOND_US;
-/// Objects of one commit.
+/// The number of objects of one commit.
 const BATCH: usize = 10_000;
 
-/// Name, title, jobs a day, typical seconds of the main task, percent that fail.
+/// Name, title, jobs per day, typical seconds of the main task, percentage of failures.
 const JOB_TYPES: [(&str, &str, u64, u64, u64); 12] = [
     ("landsat-ingest", "Landsat Ingest", 60, 95, 2),
     ("landsat-mosaic", "Landsat Mosaic", 12, 2600, 6),
@@ -35,7 +35,7 @@ const JOB_TYPES: [(&str, &str, u64, u64, u64); 12] = [
     ("road-extraction", "Road Extraction", 8, 5200, 14),
 ];
 
-/// Name, title, files a day, typical bytes.
+/// Name, title, files per day, typical bytes.
 const STRIKES: [(&str, &str, u64, u64); 4] = [
     ("landsat-drop", "Landsat Drop Folder", 60, 950_000_000),
     ("sentinel-hub", "Sentinel Hub", 90, 620_000_000),
@@ -55,7 +55,7 @@ const ERRORS: [(&str, &str, ErrorCategory, bool); 7] = [
 ];
 const STORAGE_UNAVAILABLE: usize = 1;
 
-/// Posts the samples that end before `now` to the rollup task. Returns how many objects that were.
+/// Posts the samples that end before `now` to the rollup task, and returns their number.
 pub(super) fn fill(queue: &Queue, now: Timestamp) -> anyhow::Result<usize> {
     let objects = Samples::until(now);
     for batch in objects.chunks(BATCH) {
@@ -139,13 +139,13 @@ impl Samples {
         self.objects.extend(job_types.chain(strikes).chain(errors).map(Object::choice));
     }
 
-    /// A moment of the day that starts there, more often in working hours.
+    /// A random time of the day that starts at `day_start`, more often in working hours.
     fn moment(&mut self, day_start: u64) -> u64 {
         let hour = if self.random.u8(..10) < 7 { self.random.u64(6..19) } else { self.random.u64(0..24) };
         day_start + hour * 3_600 * SECOND_US + self.random.u64(0..3_600 * SECOND_US)
     }
 
-    /// About that many seconds, in microseconds; sometimes several times as many.
+    /// About `seconds` seconds, in microseconds; sometimes several times as many.
     fn about(&mut self, seconds: u64) -> u64 {
         let percent = 60 + self.random.u64(0..80) + if self.random.u8(..20) == 0 { 250 } else { 0 };
         (seconds * SECOND_US / 100).max(1) * percent
@@ -156,10 +156,10 @@ impl Samples {
         self.next_id
     }
 
-    /// A job with its executions: one, or a failed one before a second try.
+    /// Adds a job with its executions: one, or a failed one and a second try.
     fn job(&mut self, place: usize, day: u64, day_start: u64) {
         let (name, _, _, typical, percent_failed) = JOB_TYPES[place];
-        // One job type grows slower from week to week.
+        // This job type becomes slower from week to week.
         let typical = if name == "change-detection" { typical + typical * day / 60 } else { typical };
         let is_outage = day == DAYS - OUTAGE_DAY;
         let queued = self.moment(day_start);
@@ -192,7 +192,7 @@ impl Samples {
         self.objects.push(Object::Event(Event::Job(job)));
     }
 
-    /// Returns when the execution ended, in microseconds since 1970.
+    /// Adds an execution, and returns when it ended, in microseconds since 1970.
     fn execution(
         &mut self,
         place: usize,
@@ -265,13 +265,13 @@ impl Samples {
         })));
     }
 
-    /// That moment, if it has come by now.
+    /// The time, unless it is after now.
     fn past(&self, us: u64) -> Option<Timestamp> {
         Timestamp::from_micros(us).filter(|&time| time <= self.now)
     }
 }
 
-/// Choices are numbered from 1 in the order of their table.
+/// The id of a choice. Choices are numbered from 1 in the order of their table.
 fn id_of(place: usize) -> ChoiceId {
     ChoiceId::new(place as u64 + 1).expect("ids count from 1")
 }

@@ -1,4 +1,4 @@
-//! The signals that stop a server, and how it stops.
+//! The signals that stop a server, and the shutdown that follows.
 
 use std::time::Duration;
 use std::{io, process, thread};
@@ -14,10 +14,10 @@ use super::output::complain;
 use crate::app::{App, StartError};
 use crate::telemetry;
 
-/// Within how long a second signal says the same as the first.
+/// A second signal within this time counts as the same signal.
 const SAME_TIME: Duration = Duration::from_secs(1);
 
-/// The signals that stop the server; heeded from the moment they are listened for.
+/// The signals that stop the server. They are handled as soon as the process listens for them.
 pub(super) struct StopSignals {
     runtime: Runtime,
     signals: Signals,
@@ -26,12 +26,12 @@ pub(super) struct StopSignals {
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
-    /// The terminal is closed; `None` where that was ignored from the start, as `nohup` does.
+    /// SIGHUP, when the terminal is closed. `None` if the process was started with the signal ignored, as `nohup` does.
     hangup: Option<Signal>,
 }
 
 impl StopSignals {
-    /// Listens from now on.
+    /// Starts to listen for the signals.
     pub(super) fn listen() -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let context = runtime.enter();
@@ -42,8 +42,8 @@ impl StopSignals {
         Ok(Self { runtime, signals: Signals { terminate, interrupt, hangup } })
     }
 
-    /// Opens the database, then serves; see [`wait_and_stop`](Self::wait_and_stop). Told to stop before the database is open, it ends
-    /// at once.
+    /// Opens the database, then serves; see [`wait_and_stop`](Self::wait_and_stop). A signal before the database is open ends the
+    /// server at once.
     pub(super) fn serve(mut self, mut app: App, delay: Duration) -> anyhow::Result<()> {
         let is_open = self.runtime.block_on(async {
             tokio::select! {
@@ -63,8 +63,8 @@ impl StopSignals {
         Ok(is_open.map(drop)?)
     }
 
-    /// Serves until the process is told to stop, says so and goes on for the delay; then stops in order. Told again, it ends the
-    /// delay, or does not wait for running requests any longer. A thread that ends by itself is an error.
+    /// Serves until a signal stops the server. It announces the stop, serves for the delay, and then shuts down in order. A
+    /// second signal ends the delay, or the wait for running requests. A thread that ends by itself is an error.
     pub(super) fn wait_and_stop(self, mut app: App, delay: Duration) -> anyhow::Result<()> {
         let Self { runtime, mut signals } = self;
         let failure = runtime.block_on(async {
@@ -72,14 +72,14 @@ impl StopSignals {
                 name = signals.told() => {
                     tracing::info!("{name}: stopping");
                     app.announce_stop();
-                    // Told again or not, it stops now.
+                    // The shutdown begins after the delay or with a second signal.
                     let _ = timeout(delay, signals.told()).await;
                     app.stop(signals.told_again()).await.map(|()| None)
                 }
                 failure = app.failed() => {
                     exit_after(LAST_ANSWERS * 2, &failure)?;
                     tracing::error!(error = %failure, "the server cannot go on");
-                    // What else goes wrong on the way out says less than how it began.
+                    // A further error during the shutdown is less informative than the first one.
                     let _ = app.stop(sleep(LAST_ANSWERS)).await;
                     Ok(Some(failure))
                 }
@@ -93,7 +93,7 @@ impl StopSignals {
     }
 }
 
-/// Ends the process after that time, should stopping in order never end: what a dead thread leaves locked is unknown.
+/// Ends the process after this time, in case the shutdown never ends: it is unknown which locks a dead thread holds.
 fn exit_after(time: Duration, failure: &io::Error) -> io::Result<()> {
     let line = format!("error: the server cannot go on: {failure}");
     let wait = move || {
@@ -104,15 +104,15 @@ fn exit_after(time: Duration, failure: &io::Error) -> io::Result<()> {
     thread::Builder::new().name("exit".to_owned()).spawn(wait).map(drop)
 }
 
-/// How long opening the database takes before the server says where it listens all the same.
+/// If opening the database takes longer than this, the server logs its address before the database is open.
 const QUICK_OPENING: Duration = Duration::from_secs(1);
-/// How often the log says how far opening has come.
+/// How often the log shows the progress of opening.
 const TELL_OPENING: Duration = Duration::from_secs(10);
-/// How long running requests may take when the server cannot go on.
+/// The grace period for running requests when the server cannot go on.
 const LAST_ANSWERS: Duration = Duration::from_secs(5);
 
-/// Waits until the database is open. Says where the server listens then, so that whoever waits for that line can post; if it takes
-/// longer, earlier, and now and then how far it has come.
+/// Waits until the database is open. Then it logs where the server listens, so that a client that waits for this line can post.
+/// If opening takes longer, it logs the address earlier, and the progress now and then.
 async fn open_and_tell(app: &mut App) -> Result<(), StartError> {
     let address = app.address();
     let listening = || tracing::info!(target: telemetry::WHERE, "listening on http://{address}");
@@ -135,7 +135,7 @@ async fn open_and_tell(app: &mut App) -> Result<(), StartError> {
     }
 }
 
-/// Whether the process was started with SIGHUP ignored. Where the system does not say, it was not.
+/// Whether the process was started with SIGHUP ignored. False if the system does not say.
 fn ignores_hangup() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
@@ -144,7 +144,7 @@ fn ignores_hangup() -> bool {
 }
 
 impl Signals {
-    /// The name of the signal by which the process is told to stop.
+    /// Waits for a signal that stops the process, and returns its name.
     async fn told(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
@@ -153,7 +153,7 @@ impl Signals {
         }
     }
 
-    /// Waits until the process is told once more. Some tell it twice at the same time, and mean it once.
+    /// Waits for a second signal. Some senders send two at the same time, and mean one.
     async fn told_again(&mut self) {
         sleep(SAME_TIME).await;
         let _ = self.told().now_or_never();

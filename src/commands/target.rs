@@ -1,46 +1,46 @@
-//! Where `import` and `export` find the events: a running server, or a data directory.
+//! The destination of `import` and the source of `export`: a running server, or a data directory.
 
 use std::path::PathBuf;
 
 use crate::config::Config;
 use crate::store::OpenOptions;
 
-/// Where events go; for an export, where they come from.
+/// The destination of an import, or the source of an export.
 #[derive(Debug)]
 pub(super) enum Target {
     /// A running server.
     Server {
         /// Its address.
         url: String,
-        /// What it knows the sender by.
+        /// The token by which the server knows the client.
         token: Option<String>,
     },
     /// A data directory that no server has open.
     Directory {
-        /// The directory; made if it is missing.
+        /// The directory. It is created if it is missing.
         path: PathBuf,
         /// How the database is opened.
         options: OpenOptions,
     },
 }
 
-/// Nobody can tell which of them is meant.
+/// The command line names both a server and a directory.
 #[derive(Debug, thiserror::Error)]
 #[error("--url names a server and --data a directory: one of them is enough")]
 pub(super) struct TwoTargets;
 
-/// Nobody said where events go, and the default directory has no database.
+/// The command line names no destination, and the default directory has no database.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "nothing says where the events go (hint: --url http://HOST:PORT names a running server, --data DIR a directory)"
 )]
 pub(super) struct NoTarget;
 
-/// Takes the address of a server, without slashes behind it.
+/// Parses the address of a server, and removes slashes at its end.
 pub(super) fn server_url(text: &str) -> Result<String, String> {
     let host = text.strip_prefix("http://").map(|rest| rest.trim_end_matches('/'));
     match host {
-        // It would show in errors.
+        // A password would be visible in error messages.
         Some(host) if host.contains('@') => Err("an address has no password in it: --token says who asks".to_owned()),
         Some(host) if !host.is_empty() => Ok(format!("http://{host}")),
         _ if text.starts_with("https://") => {
@@ -50,14 +50,14 @@ pub(super) fn server_url(text: &str) -> Result<String, String> {
     }
 }
 
-/// What the command line says of where events go or come from.
+/// Which destinations or sources the command line names.
 #[derive(Clone, Copy)]
 pub(super) struct TargetFlags {
     pub(super) url: bool,
     pub(super) data: bool,
 }
 
-/// The server at `url`, or else the data directory. A flag goes over a variable, here as well.
+/// The server at `url`, or else the data directory. A flag overrides a variable here, too.
 pub(super) fn target(
     config: &Config,
     flags: TargetFlags,

@@ -1,4 +1,4 @@
-//! What a file says. Everything in it must be known, and is named by its line if it is not.
+//! Reads the settings file. Every key in it must be known. An error names the line of an unknown key.
 
 use std::path::Path;
 
@@ -8,14 +8,14 @@ use toml::de::{DeString, DeTable, DeValue};
 use super::value::Written;
 use super::{ConfigError, KEYS, Key, Origin, Settings};
 
-/// A file with settings, for telling where in it something stands.
+/// A settings file, for error messages with a position.
 struct File<'a> {
     path: &'a Path,
     bytes: &'a [u8],
 }
 
 impl Settings {
-    /// Takes over what the file says.
+    /// Applies the settings of the file.
     pub(super) fn read(&mut self, path: &Path, bytes: &[u8]) -> Result<(), ConfigError> {
         let file = File { path, bytes };
         let text = file.text()?;
@@ -61,7 +61,7 @@ impl<'a> File<'a> {
         DeTable::parse(text).map_err(|error| {
             let at = error.span().unwrap_or_default();
             let mut detail = error.message().replace('\n', ", ");
-            // Anything else may stand within a secret.
+            // Any other text may be a part of a secret.
             if detail == "duplicate key" {
                 detail = format!("{detail} `{}`", &text[at.clone()]);
             }

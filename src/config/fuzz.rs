@@ -1,4 +1,4 @@
-//! Settings: what is accepted is printed as it was read, what is refused is named.
+//! Fuzz target for settings: an accepted setting prints as it was read, and the error of a rejected one names it.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -9,7 +9,8 @@ use toml::de::{DeTable, DeValue};
 use super::value::Written;
 use super::{Config, ConfigError, KEYS, Key, Origin, Settings};
 
-/// Takes what follows the first byte for the value of the key at that place, or for a file if there is none.
+/// Takes the first byte as the index of a key and the other bytes as its value. If there is no such key, the other bytes are a
+/// file.
 pub(crate) fn check(bytes: &[u8]) {
     let Some((&place, bytes)) = bytes.split_first() else { return };
     match (KEYS.get(usize::from(place)), str::from_utf8(bytes)) {
@@ -53,7 +54,7 @@ fn check_file(bytes: &[u8]) {
 }
 
 fn check_printed(settings: &Settings) {
-    // Masked, they are not what they were.
+    // Masked tokens do not read back as the same tokens.
     if settings.config.access.tokens.is_empty() {
         let mut again = defaults();
         let printed = settings.to_string();
@@ -70,7 +71,7 @@ fn file() -> &'static Path {
     Path::new("config.toml")
 }
 
-/// Whether the file has the server listen at a name, which would be looked up in the network.
+/// Whether the file makes the server listen at a host name, which requires a look-up in the network.
 fn names_a_host(bytes: &[u8]) -> bool {
     let Ok(file) = str::from_utf8(bytes).map_err(drop).and_then(|text| DeTable::parse(text).map_err(drop)) else {
         return false;

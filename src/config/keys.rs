@@ -1,6 +1,6 @@
-//! Every setting there is.
+//! The declarations of all settings.
 //!
-//! A new one is an entry in `settings!` and, at the same place, in `config.toml`. Its type needs to be a [`Setting`].
+//! A new setting is an entry in `settings!` and, at the same place, in `config.toml`. Its type must implement [`Setting`].
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -12,22 +12,22 @@ use super::types::{Dialect, LogFormat, LogLevel, WebOrigin};
 use super::value::{Problem, Setting, Written};
 use crate::access::Token;
 
-/// What is to be known of a setting without knowing its type.
+/// The properties of a setting that do not depend on its type.
 #[derive(Debug)]
 pub struct Key {
     /// The section of the file.
     pub section: &'static str,
-    /// Its name there.
+    /// Its name in that section.
     pub name: &'static str,
     /// Its flag, with the dashes.
     pub flag: &'static str,
     /// Its environment variable.
     pub variable: &'static str,
-    /// What it means.
+    /// Its help text.
     pub help: &'static str,
-    /// Whether its value is not to be shown.
+    /// Whether its value must not be shown.
     pub secret: bool,
-    /// What stands for its value in the help.
+    /// The placeholder for its value in the help text.
     pub(super) placeholder: &'static str,
     pub(super) names: fn() -> Vec<&'static str>,
     pub(super) taken: fn(Arg) -> Arg,
@@ -36,7 +36,7 @@ pub struct Key {
 }
 
 impl Key {
-    /// All values that it may have, if they have names; otherwise none.
+    /// The names of all its possible values, if they have names; otherwise none.
     pub fn names(&self) -> Vec<&'static str> {
         (self.names)()
     }
@@ -48,7 +48,7 @@ impl fmt::Display for Key {
     }
 }
 
-/// Makes of the declaration: [`Config`], a struct with defaults for each section, and [`KEYS`].
+/// Generates from the declaration: [`Config`], a struct with defaults for each section, and [`KEYS`].
 macro_rules! settings {
     ($(
         $(#[doc = $about:literal])+

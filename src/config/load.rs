@@ -1,4 +1,4 @@
-//! Putting the settings together.
+//! Loads the settings from all sources.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,11 +8,11 @@ use std::path::Path;
 use super::value::{Problem, Written};
 use super::{Config, ConfigError, Key, Origin, Overrides, Settings};
 
-/// The file that is read if it is there and no other was named.
+/// The settings file that is read if it exists and no other file is named.
 const DEFAULT_FILE: &str = "config.toml";
 
 impl Settings {
-    /// Puts together what is in force.
+    /// Loads the settings that are in force.
     pub fn load(overrides: &Overrides) -> Result<Self, ConfigError> {
         let mut settings = Self { config: Config::default(), origins: BTreeMap::new() };
         let (path, named_by) = match &overrides.file {
@@ -28,14 +28,14 @@ impl Settings {
         Ok(settings)
     }
 
-    /// The same, without any file.
+    /// Like `load`, but without a file.
     pub fn without_file(overrides: &Overrides) -> Result<Self, ConfigError> {
         let mut settings = Self { config: Config::default(), origins: BTreeMap::new() };
         settings.override_with(overrides)?;
         Ok(settings)
     }
 
-    /// Takes in what flags and variables say.
+    /// Applies the settings of flags and variables.
     fn override_with(&mut self, overrides: &Overrides) -> Result<(), ConfigError> {
         for (key, text, origin) in &overrides.settings {
             let result = match text.to_str() {
@@ -48,7 +48,7 @@ impl Settings {
         Ok(())
     }
 
-    /// Reads a value and notes where it comes from.
+    /// Sets a value and records its origin.
     pub(super) fn set(&mut self, key: &Key, origin: Origin, written: Written<'_>) -> Result<(), Problem> {
         (key.set)(&mut self.config, written)?;
         self.origins.insert(key.flag, origin);
@@ -57,7 +57,7 @@ impl Settings {
 }
 
 impl Problem {
-    /// The refusal of what was written there for that key.
+    /// The error for a rejected value of this key.
     pub(super) fn refuse(&self, key: &Key, origin: Origin, written: &str) -> ConfigError {
         let must = &self.must;
         let detail = if key.secret { format!("{key} {must}") } else { format!("{key} {must}, not {written}") };

@@ -1,11 +1,11 @@
-//! Settings: flags over environment variables over a file over defaults.
+//! Settings. Flags override environment variables, which override a file, which overrides the defaults.
 //!
-//! `keys.rs` declares every setting, once; all else follows from that: the structs below [`Config`], their defaults, flags
-//! and variables ([`Overrides`]), what a file may say, and what `--print-config` shows ([`Settings`]). `config.toml` in the
-//! project's root lists them all.
+//! `keys.rs` declares every setting once. Everything else follows from that: the structs below [`Config`], their defaults, flags
+//! and variables ([`Overrides`]), the keys of a file, and the output of `--print-config` ([`Settings`]). `config.toml` in the
+//! project's root lists all settings.
 //!
-//! Whatever is written for a setting is checked, also where something else goes over it, and refused in one line that says
-//! where it stands.
+//! Every value is validated, even if another source overrides it. An invalid value is rejected with an error of one line, which
+//! names its origin.
 
 mod file;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -28,25 +28,25 @@ pub use keys::{AccessConfig, ApiConfig, Config, KEYS, Key, LogConfig, RetentionC
 pub use overrides::Overrides;
 pub use types::{Dialect, LogFormat, LogLevel, WebOrigin};
 
-/// What is in force, and where each value comes from. Shown as a file that says the same.
+/// The settings that are in force, and the origin of each value. They are shown as a file with the same content.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The values.
     pub config: Config,
-    /// Where they come from, by flag, if not from the defaults.
+    /// The origins of the values that are not defaults, by flag.
     origins: BTreeMap<&'static str, Origin>,
 }
 
-/// Where a value comes from.
+/// The origin of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// Nobody said anything.
+    /// No source sets the value.
     Default,
     /// A file.
     File {
-        /// As it was named.
+        /// The path as it was given.
         path: PathBuf,
-        /// From 1.
+        /// The line, from 1.
         line: usize,
     },
     /// An environment variable.
@@ -55,7 +55,7 @@ pub enum Origin {
     Flag(&'static str),
 }
 
-/// Why the settings cannot be used. One line, naming the file, variable or flag.
+/// Why the settings cannot be used. The message is one line, and names the file, variable or flag.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
@@ -63,23 +63,23 @@ pub enum ConfigError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// Who says that it is this one.
+        /// The source that names the file.
         named_by: Origin,
-        /// What the system says.
+        /// The error of the system.
         source: io::Error,
     },
     /// An unknown key, or a bad value.
     #[error("{origin}: {detail}")]
     Invalid {
-        /// Where it stands.
+        /// The origin of the value.
         origin: Origin,
         /// What is wrong there.
         detail: String,
     },
-    /// Numbers would go while their events are still there.
+    /// Rollups would be deleted while their events are still kept.
     #[error("retention.rollups_days must not be less than retention.events_days, where 0 means for ever")]
     ShortRollups,
-    /// Beyond this machine, writing would be open to all (docs/reference.md, Access).
+    /// The server would listen beyond this machine, and everybody could write (docs/reference.md, Access).
     #[error(
         "refusing to listen on {listen}, where anybody could write (hint: `scale-metrics token NAME --scope write` \
          prints a line for access.tokens; server.allow_open_writes = true lets everybody write)"
@@ -91,7 +91,7 @@ pub enum ConfigError {
 }
 
 impl Settings {
-    /// Whether anybody says what the setting of that flag is, rather than leaving it at its default.
+    /// Whether a source sets the setting of that flag, rather than leaving it at its default.
     pub fn says(&self, flag: &str) -> bool {
         self.origins.contains_key(flag)
     }
@@ -103,26 +103,26 @@ impl Settings {
 }
 
 impl StorageConfig {
-    /// How the database is opened.
+    /// The options for opening the database.
     pub fn open_options(&self) -> OpenOptions {
         OpenOptions { cache_bytes: self.cache_bytes, verify: self.verify }
     }
 }
 
 impl Config {
-    /// Puts together what is in force.
+    /// Loads the settings that are in force.
     pub fn load(overrides: &Overrides) -> Result<Self, ConfigError> {
         Settings::load(overrides).map(|settings| settings.config)
     }
 
-    /// Refuses to keep events for longer than what they add up to.
+    /// Rejects settings that keep events longer than their rollups.
     pub fn refuse_short_rollups(&self) -> Result<(), ConfigError> {
         let RetentionConfig { events_days, rollups_days, .. } = self.retention;
         let is_short = rollups_days > 0 && (events_days == 0 || events_days > rollups_days);
         if is_short { Err(ConfigError::ShortRollups) } else { Ok(()) }
     }
 
-    /// Refuses to serve where anybody could write, unless that is what the settings say.
+    /// Rejects settings with which everybody could write, unless they allow that explicitly.
     pub fn refuse_open_writes(&self) -> Result<(), ConfigError> {
         let listen = self.server.listen;
         if listen.ip().is_loopback() || self.server.allow_open_writes || !self.access.tokens.is_empty() {
@@ -133,7 +133,7 @@ impl Config {
     }
 }
 
-/// Who named a file, before a message about it; nothing if nobody did.
+/// The source that names a file, as a prefix of an error message. It is empty if no source names the file.
 fn prefix(named_by: &Origin) -> String {
     if *named_by == Origin::Default { String::new() } else { format!("{named_by}: ") }
 }
@@ -142,7 +142,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => write!(f, "default"),
-            // Whatever the file is called, it stays on its line.
+            // The path is escaped, so that every file name stays on its line.
             Self::File { path, line } => write!(f, "{}:{line}", path.display().to_string().escape_debug()),
             Self::Environment(variable) => write!(f, "environment {variable}"),
             Self::Flag(flag) => write!(f, "flag {flag}"),

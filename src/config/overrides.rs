@@ -1,4 +1,4 @@
-//! What the command line and the environment say.
+//! Settings from the command line and the environment.
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -9,12 +9,12 @@ use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 
 use super::{Config, KEYS, Key, Origin};
 
-/// What the command line and the environment say; it goes over the file.
+/// Settings from the command line and the environment. They override the file.
 ///
-/// Texts are kept as they are and read later: an error shall say whether it was the flag or the variable.
+/// Texts are stored as they are and parsed later, so that an error can say whether the flag or the variable is wrong.
 #[derive(Clone, Default)]
 pub struct Overrides {
-    /// The file with settings.
+    /// The settings file.
     pub(super) file: Option<(PathBuf, Origin)>,
     pub(super) settings: Vec<(&'static Key, OsString, Origin)>,
 }
@@ -25,7 +25,7 @@ impl Overrides {
         self.settings.iter().any(|(_, _, origin)| matches!(origin, Origin::Flag(given) if *given == flag))
     }
 
-    /// Whether a file is named.
+    /// Whether a settings file is named.
     pub fn names_file(&self) -> bool {
         self.file.is_some()
     }
@@ -83,7 +83,7 @@ fn setting(key: &Key) -> Arg {
     (key.taken)(arg)
 }
 
-/// Takes any text, and says which ones it should be.
+/// A parser that accepts any text, and lists the possible values in the help.
 #[derive(Clone)]
 struct Names(Vec<&'static str>);
 
@@ -99,7 +99,7 @@ impl TypedValueParser for Names {
     }
 }
 
-/// What the flag says, otherwise the variable; several values are separated by commas.
+/// The value of the flag, otherwise of the variable. Several values are separated by commas.
 fn given(matches: &ArgMatches, flag: &'static str, variable: &'static str) -> Option<(OsString, Origin)> {
     let texts: Vec<&OsStr> = matches.get_many::<OsString>(flag)?.map(OsString::as_os_str).collect();
     let from_variable = matches.value_source(flag) == Some(ValueSource::EnvVariable);

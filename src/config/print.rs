@@ -1,4 +1,4 @@
-//! `--print-config`: the settings as a file that says the same, with the origin of each behind it.
+//! `--print-config`: prints the settings as a file with the same content, with the origin of each value behind it.
 
 use std::fmt;
 

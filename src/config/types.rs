@@ -1,13 +1,13 @@
-//! Types that only settings have.
+//! Types that only settings use.
 
 use crate::vocabulary::string_enum;
 
-/// An origin of pages, as browsers send it, or `*` for any.
+/// An origin of web pages, as browsers send it, or `*` for any origin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebOrigin(String);
 
 impl WebOrigin {
-    /// The origin that a text names; `None` if it is none.
+    /// Parses an origin. `None` if the text is not one.
     pub fn new(text: &str) -> Option<Self> {
         let (scheme, host) = text.split_once("://").unwrap_or_default();
         let is_plain =
@@ -16,16 +16,16 @@ impl WebOrigin {
         (is_origin || text == "*").then(|| Self(text.to_owned()))
     }
 
-    /// As browsers send it.
+    /// The origin as browsers send it.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
 string_enum! {
-    /// Whose habits the read endpoints follow (docs/reference.md, Reading).
+    /// Which server the read endpoints imitate (docs/reference.md, Reading).
     pub Dialect {
-        /// The specification.
+        /// The server of the specification.
         Documented = "documented",
         /// Scale's own server, so that scale-ui works unchanged.
         Scale = "scale",
@@ -45,13 +45,13 @@ string_enum! {
 string_enum! {
     /// How much is logged.
     pub LogLevel {
-        /// Only what is broken.
+        /// Errors only.
         Error = "error",
-        /// What should be looked at, too.
+        /// Also warnings, which somebody should look at.
         Warn = "warn",
-        /// What happens.
+        /// Also normal operation.
         Info = "info",
-        /// In detail.
+        /// Also details.
         Debug = "debug",
     }
 }

@@ -1,4 +1,4 @@
-//! What a setting may be: how each type is written and read.
+//! The types of settings: how the values of each type are parsed and printed.
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
@@ -12,38 +12,38 @@ use crate::access::Token;
 
 /// A type that a setting may have.
 pub(super) trait Setting: Sized {
-    /// Whether values are not to be shown, neither where settings are printed nor where one is refused.
+    /// Whether values are hidden, both where settings are printed and where a value is rejected.
     const SECRET: bool = false;
 
-    /// All values, if they have names; otherwise none.
+    /// The names of all values, if they have names; otherwise none.
     fn names() -> Vec<&'static str> {
         Vec::new()
     }
 
-    /// How its flag is taken, where that is not once and with a value.
+    /// Configures the flag, unless it is given once and with a value.
     fn taken(arg: Arg) -> Arg {
         arg
     }
 
-    /// Reads what a flag or a variable says; otherwise what the value must be, as in "must be …".
+    /// Parses the text of a flag or a variable. The error says what the value must be, as in "must be …".
     fn from_text(text: &str) -> Result<Self, String>;
 
-    /// Reads what a file says: a string, unless it is another type's business.
+    /// Reads the value in a file. It is a string, unless the type overrides this function.
     fn from_toml(value: &Spanned<DeValue<'_>>) -> Result<Self, Problem> {
         let text = value.get_ref().as_str().ok_or("must be a string")?;
         Ok(Self::from_text(text)?)
     }
 
-    /// As it stands in a file, secrets masked.
+    /// The value as it is written in a file, with secrets masked.
     fn show(&self) -> toml::Value;
 }
 
-/// What is written for a setting.
+/// A value of a setting as a source gives it.
 #[derive(Clone, Copy)]
 pub(super) enum Written<'a> {
-    /// By a flag or a variable.
+    /// The text of a flag or a variable.
     Text(&'a str),
-    /// By a file.
+    /// The value in a file.
     Toml(&'a Spanned<DeValue<'a>>),
 }
 
@@ -61,7 +61,7 @@ impl Written<'_> {
 pub(super) struct Problem {
     /// What it must be, as in "must be …".
     pub(super) must: String,
-    /// Where in the file, if the value has parts and one of them is wrong.
+    /// The position in the file, if the value has parts and one of them is wrong.
     pub(super) at: Option<usize>,
 }
 
@@ -81,13 +81,13 @@ macro_rules! whole_numbers {
     ($($Type:ty)+) => {$(
         impl Setting for $Type {
             fn from_text(text: &str) -> Result<Self, String> {
-                // All that a file can say.
+                // The range of integers in a file.
                 let number = text.parse::<i64>().ok().and_then(|number| Self::try_from(number).ok());
                 number.ok_or_else(|| format!("must be a whole number of at most {}", i64::MAX))
             }
 
             fn from_toml(value: &Spanned<DeValue<'_>>) -> Result<Self, Problem> {
-                // Base 10 as everywhere else; `0x…` would be a number in TOML, too.
+                // Base 10 as everywhere else. In TOML, `0x…` is a number, too.
                 let number = value.get_ref().as_integer().filter(|number| number.radix() == 10);
                 Ok(Self::from_text(number.map_or("", |number| number.as_str()))?)
             }
@@ -126,7 +126,7 @@ impl Setting for bool {
         vec!["true", "false"]
     }
 
-    /// The flag alone means yes.
+    /// The flag without a value means true.
     fn taken(arg: Arg) -> Arg {
         arg.num_args(0..=1).default_missing_value("true")
     }
@@ -145,7 +145,7 @@ impl Setting for bool {
 }
 
 impl Setting for SocketAddr {
-    /// A host name stands for the first address that it has.
+    /// Parses an address. A host name stands for its first address.
     fn from_text(text: &str) -> Result<Self, String> {
         let addresses = text.to_socket_addrs().ok();
         addresses
@@ -168,21 +168,21 @@ impl Setting for PathBuf {
     }
 }
 
-/// A type of which a setting may have several.
+/// The type of one element of a setting that may have several.
 pub(super) trait Item: Sized {
     const SECRET: bool;
 
-    /// Reads one; otherwise what it must be.
+    /// Parses one element. The error says what it must be.
     fn from_text(text: &str) -> Result<Self, String>;
 
-    /// As it stands in a file, masked if it is a secret.
+    /// The element as it is written in a file, masked if it is a secret.
     fn show(&self) -> String;
 }
 
 impl<T: Item> Setting for Vec<T> {
     const SECRET: bool = T::SECRET;
 
-    /// More than once, each time with one or more.
+    /// The flag may be given several times, each time with one or more values.
     fn taken(arg: Arg) -> Arg {
         arg.action(ArgAction::Append)
     }

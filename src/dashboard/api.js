@@ -1,19 +1,19 @@
-// Asking the server, with the token that the reader gave, if the server wants one.
+// Requests to the server, with the token that the reader entered, if the server requires one.
 
 const TOKEN = "scale-metrics-token";
-/** Where the server's paths begin: `/`, or behind what a proxy puts before them. */
+/** The root of the server's paths: `/`, or a prefix that a proxy puts before them. */
 export const ROOT = new URL("..", import.meta.url).pathname;
-/** Answers that are kept to see whether anything changed. */
+/** The number of cached answers. They show whether anything changed. */
 const KEPT = 200;
 
-/** An answer that is none: `status` 0 if there was no answer at all. */
+/** A request that failed. `status` is 0 if there was no answer at all. */
 export class Failure extends Error {
   constructor(status, detail) {
     super(detail);
     this.status = status;
   }
 
-  /** Whether it concerns all of the page rather than one question. */
+  /** Whether the failure concerns the whole page rather than one request. */
   get isGeneral() {
     return this.status === 0 || this.status === 401 || this.status === 403;
   }
@@ -29,13 +29,13 @@ export function hasToken() {
 
 const kept = new Map();
 
-/** The body at `path`, as JSON or text. As long as nothing changes on the server it is the very same object. */
+/** Returns the body at `path`, as JSON or text. While nothing changes on the server, it returns the same object. */
 export async function read(path, form = "json") {
   const token = sessionStorage.getItem(TOKEN);
   const headers = token === null ? {} : { Authorization: `Bearer ${token}` };
   let answer;
   try {
-    // The browser asks with the tag that it has, and gets a few bytes if it is still the same.
+    // The browser sends the tag of its cached answer, and gets a few bytes if that is still valid.
     answer = await fetch(path, { headers, cache: "no-cache" });
   } catch {
     throw new Failure(0, "the server does not answer");
@@ -63,7 +63,7 @@ export async function read(path, form = "json") {
   return body;
 }
 
-/** The path of what a metrics type answers. */
+/** The path of an endpoint of a metrics type. */
 export function path(type, endpoint, parameters) {
   const query = new URLSearchParams(parameters);
   return `${ROOT}v6/metrics/${encodeURIComponent(type)}/${endpoint}?${query}`;
@@ -74,12 +74,12 @@ export function details(type) {
   return read(`${ROOT}v6/metrics/${encodeURIComponent(type)}/`);
 }
 
-/** Plot data, all columns' worth. */
+/** Reads the plot data of all columns, as one page. */
 export function plotData(type, parameters) {
   return read(path(type, "plot-data/", [...parameters, ["page_size", "1000"]]));
 }
 
-/** Saves a file that a link alone could not ask for, because of the token. */
+/** Saves a file that a plain link could not request, because it needs the token. */
 export async function save(address, filename) {
   const text = await read(address, "text");
   const link = document.createElement("a");

@@ -1,21 +1,21 @@
-// A picture drawn by the server, with what only a page can do laid over it: values under the pointer, series switched off
-// and on, zooming, a table. What the picture's root says of its geometry and its series is all that is known of it here.
+// A chart: a picture drawn by the server, and the interactive parts over it: values under the pointer, series that can be hidden,
+// zooming, a table. The chart knows only what the root element of the picture says of its geometry and series.
 
 import { Failure, path, plotData, read } from "./api.js";
 import { calmly, freshId, h, note } from "./dom.js";
 import { exactly, instant, inUnits, moment, sentence } from "./format.js";
 
-/** The most rows that the table shows; the CSV has all. */
+/** The maximum number of rows of the table. The CSV has all rows. */
 const ROWS = 400;
-/** A shorter drag is a click. */
+/** A drag that is shorter counts as a click. */
 const DRAG_PX = 6;
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
 /**
- * A chart with a heading. `zoom(from_ms, to_ms)` is told what was dragged over, `hide(keys)` which series are switched off.
- * Only one of several charts may keep `hide` in the address; the others keep it to themselves. `drawn()` is told that there
- * are a new picture and `series`.
+ * A chart with a heading. `zoom(from_ms, to_ms)` is called with the range that was dragged over, `hide(keys)` with the series
+ * that are switched off. Only one of several charts may keep `hide` in the address; the others keep it to themselves. `drawn()`
+ * is called when there are a new picture and `series`.
  */
 export class Chart {
   constructor({ title, height, zoom, hide = null, drawn = () => {}, isOpen = false }) {
@@ -45,7 +45,7 @@ export class Chart {
     new ResizeObserver(calmly(() => this.#showAgain({}))).observe(this.plot);
   }
 
-  /** Shows what `question` asks for: `type`, `parameters` of plot data, `kind`, `hidden` series. */
+  /** Shows the chart for `question`: `type`, `parameters` of plot data, `kind`, `hidden` series. */
   async show(question) {
     this.question = question;
     const width = Math.max(240, Math.floor(this.plot.clientWidth));
@@ -77,7 +77,7 @@ export class Chart {
     try {
       await this.show({ ...this.question, ...changes });
     } catch (error) {
-      // The page asks for everything again soon, and says so.
+      // The page soon requests everything again, and shows the failure.
       if (!(error instanceof Failure)) throw error;
     }
   }
@@ -122,7 +122,7 @@ export class Chart {
     if (focused !== null) this.legend.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
   }
 
-  /** The values of each bucket by its start: a list, in the order of the series. */
+  /** The values of each bucket by its start: a list in the order of the series. */
   async #read() {
     if (this.values !== undefined) return this.values;
     const { series, question } = this;
@@ -220,7 +220,9 @@ export class Chart {
     return Math.min(Math.max(Math.floor(part * this.#count()), 0), this.#count() - 1);
   }
 
-  /** How much larger it is shown than drawn: while its width changes, until the new one is there. */
+  /**
+   * The ratio of the shown width to the drawn width. It differs from 1 while the width changes, until the new picture is there.
+   */
   #scale() {
     return (this.picture.firstElementChild?.getBoundingClientRect().width || this.geometry.total) / this.geometry.total;
   }
@@ -239,7 +241,7 @@ export class Chart {
     this.line.hidden = this.tip.hidden = true;
   }
 
-  /** Shows the values of a bucket, and says them if nobody points there. */
+  /** Shows the values of a bucket, and announces them if the pointer is not used. */
   async #point(place, isSpoken = false) {
     const { left, top, width, height, from, bucket, total } = this.geometry;
     this.at = place;

@@ -5,7 +5,7 @@
 const METHODS = ["get", "post", "put", "delete"];
 let whole;
 
-/** An element with a class, of texts and elements. */
+/** Creates an element with a class, from texts and elements. */
 function element(name, kind, ...children) {
   const made = document.createElement(name);
   if (kind) made.className = kind;
@@ -13,7 +13,7 @@ function element(name, kind, ...children) {
   return made;
 }
 
-/** A sentence in which `code` stands between backquotes. */
+/** Creates a sentence. Text between backquotes becomes `code`. */
 function prose(text, kind) {
   const parts = (text ?? "").split("`").map((part, place) => (place % 2 ? element("code", "", part) : part));
   return element("p", kind, ...parts);
@@ -28,7 +28,7 @@ function resolved(thing) {
   return thing.$ref.slice(2).split("/").reduce((place, step) => place[step], whole);
 }
 
-/** What a schema allows, in a line; other schemas are links. */
+/** Describes in a line what a schema allows. Other schemas become links. */
 function brief(schema) {
   if (schema.$ref) {
     const name = schema.$ref.split("/").pop();
@@ -52,7 +52,7 @@ function limits({ minimum, maximum, minItems, maxItems, format }) {
   return [format && format !== "int64" ? ` (${format})${range}` : range];
 }
 
-/** One name of a list, with what it may be and what it means. */
+/** One name of a list, with its possible values and its meaning. */
 function entry(name, schema, required, description) {
   const by = schema.default === undefined ? "" : `, by default ${JSON.stringify(schema.default)}`;
   const type = element("span", "type", " ", ...brief(schema), by, required ? ", required" : "");
@@ -69,7 +69,7 @@ function fields(schema) {
   });
 }
 
-/** Alternatives of which one has to hold: each requires fields, some with certain values. */
+/** Alternatives, one of which must hold: each requires fields, some with certain values. */
 function conditions(alternatives) {
   return alternatives.flatMap((one, place) => {
     const names = one.required.flatMap((name) => {
@@ -143,7 +143,7 @@ function schema(name, described) {
   return made;
 }
 
-/** Opens what the address names, also when it is a schema that was closed. */
+/** Opens the part that the address names, even if it is a closed schema. */
 function open() {
   const named = document.getElementById(decodeURIComponent(location.hash.slice(1)));
   if (!named) return;

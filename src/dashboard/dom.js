@@ -1,4 +1,4 @@
-// Elements from code. Texts only ever become text nodes, so no name can become markup.
+// Creates elements from code. Texts only ever become text nodes, so no name can become markup.
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -12,27 +12,27 @@ function build(made, properties, children) {
   return made;
 }
 
-/** An HTML element: `on…` properties are listeners, all others attributes. */
+/** Creates an HTML element. Properties `on…` are listeners, all others are attributes. */
 export function h(name, properties = {}, ...children) {
   return build(document.createElement(name), properties, children);
 }
 
-/** An element of a picture. */
+/** Creates an element of a picture (SVG). */
 export function svg(name, properties = {}, ...children) {
   return build(document.createElementNS(SVG, name), properties, children);
 }
 
-/** A sentence about something, in the place of it. */
+/** A sentence about a part of the page, in the place of that part. */
 export function note(text, kind = "note") {
   return h("p", { class: kind }, text);
 }
 
-/** Text from outside, whose direction is its own. */
+/** Text from outside, which has its own direction of writing. */
 export function name(text) {
   return h("bdi", { class: "name", title: text }, text);
 }
 
-/** Calls `act` when nothing has happened for a moment. */
+/** Debounces `act`: returns a function that calls it once no further call has come for `wait_ms`. */
 export function calmly(act, wait_ms = 150) {
   let timer;
   return (...given) => {

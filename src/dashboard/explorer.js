@@ -1,4 +1,4 @@
-// The explorer: any columns of a metrics type, of all choices together or of some, over any time.
+// The explorer: shows any columns of a metrics type, for all choices together or for some of them, over any time range.
 
 import { ROOT, details, hasToken, path, read, save } from "./api.js";
 import { Chart } from "./chart.js";
@@ -10,18 +10,18 @@ import { change, current } from "./state.js";
 
 const FALLBACK = "P30D";
 const CHART_PX = 420;
-/** The columns of a type that are shown as long as none is chosen. */
+/** The columns of each type that are shown until the reader chooses some. */
 const FIRST = {
   "job-types": ["completed_count", "failed_count", "canceled_count"],
   ingests: ["ingested_count", "errored_count", "duplicate_count"],
   errors: ["total_count"],
 };
 const KINDS = [["bar", "Bars"], ["stacked", "Stacked"], ["line", "Lines"]];
-/** All that the explorer reads of its address. */
+/** All parameters of the address that the explorer reads. */
 const KNOWN = ["type", "choice_id", "column", "kind", "resolution", "hidden", "table", "range", "started", "ended"];
 const RESOLUTIONS = [["", "Auto"], ["hour", "Hours"], ["day", "Days"]];
 
-/** Builds the explorer; what is returned shows what the address says, as it is now. */
+/** Builds the explorer. Returns a function that shows what the address currently says. */
 export function explorer(view) {
   const range = rangeBar();
   const types = h("select", { id: "type", onchange: () => forget({ type: types.value }) });
@@ -69,7 +69,7 @@ export function explorer(view) {
     const type = all.some(({ name }) => name === state.get("type")) ? state.get("type") : "job-types";
     const known = await details(type);
     if (!isCurrent()) return;
-    // Whatever there is not is asked for all the same: the server says so better than silence does.
+    // Unknown choices and columns are requested, too: an error of the server is more useful than no reaction.
     const ids = state.getAll("choice_id").map(Number).filter(Number.isSafeInteger);
     const given = state.getAll("column");
     const shown = given.length > 0 ? given : FIRST[type];
@@ -101,20 +101,20 @@ export function explorer(view) {
   };
 }
 
-/** Whether the picture of these columns and choices may have a series of that key: the server refuses to hide any other. */
+/** Whether the picture of these columns and choices may have a series with this key. The server refuses to hide any other. */
 function mayBeSeries(key, columns, ids) {
   const [column, id] = key.split(":");
   if (!columns.includes(column)) return false;
-  // Of a single choice, the dialect of the server decides.
+  // For a single choice, the dialect of the server decides.
   return id === undefined ? ids.length < 2 : ids.includes(Number(id));
 }
 
-/** Changes the type; what was chosen of another one means nothing. */
+/** Changes the type, and drops what was chosen for the previous type. */
 function forget(changes) {
   change({ ...changes, column: null, choice_id: null, hidden: null });
 }
 
-/** A few alternatives side by side; the choice is kept in the address. */
+/** A few alternatives side by side. The address keeps the choice. */
 function options(label, alternatives, key) {
   const name = `option-${key}`;
   const inputs = alternatives.map(([value]) => h("input", { type: "radio", name, value, onchange: () => change({ [key]: value || null }) }));
@@ -129,11 +129,11 @@ function options(label, alternatives, key) {
   };
 }
 
-/** The columns of a type to tick, by group. */
+/** The columns of a type as check boxes, by group. */
 function groupsOf({ groups, columns }, place) {
   const boxes = () => [...place.querySelectorAll("input")];
   const tick = (event) => {
-    // Something has to be shown.
+    // At least one column must be shown.
     if (boxes().every((box) => !box.checked)) event.target.checked = true;
     else change({ column: boxes().filter((box) => box.checked).map((box) => box.value), hidden: null });
   };
@@ -150,7 +150,7 @@ function groupsOf({ groups, columns }, place) {
 
 async function copyText(field, status) {
   field.select();
-  // Pages that come without TLS from elsewhere than this machine have no clipboard; the text is selected at least.
+  // Pages without TLS from another machine have no access to the clipboard. Then the text is at least selected.
   try {
     await navigator.clipboard.writeText(field.value);
     status.textContent = "Copied";

@@ -1,4 +1,4 @@
-// Which view the address names.
+// Runs the view that the address names.
 
 import { ROOT } from "./api.js";
 import { explorer } from "./explorer.js";

@@ -1,8 +1,9 @@
-//! The pages for people: `GET /` the overview, `GET /explorer/` any columns, `GET /v6/docs/` the interface. They read the same
-//! endpoints as everybody else, and have no build step: what stands here is what is sent.
+//! The web pages: `GET /` is the overview, `GET /explorer/` is the explorer for any columns, `GET /v6/docs/` describes the API.
+//! The pages use the same endpoints as other clients, and have no build step: the files of this directory are sent as they are,
+//! except for `{root}`.
 //!
-//! All addresses are relative, so that the pages work behind a proxy which puts a prefix before every path. In HTML, `{root}`
-//! stands for the way from the page to the root; scripts find the root from their own address (`api.js`).
+//! All addresses are relative, so that the pages work behind a proxy that puts a prefix before every path. In HTML, `{root}`
+//! stands for the relative path from the page to the root. Scripts compute the root from their own address (`api.js`).
 
 use std::sync::Arc;
 
@@ -12,7 +13,8 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use crate::api::{Content, PAGES, answer, readable, root_from, slashless};
 
-/// Only what this server itself sends, nothing inline, no other host. A picture is part of the page that asked for it.
+/// The content security policy. It allows only what this server sends, nothing inline, and no other host. A picture is part of
+/// the page that asked for it.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -21,7 +23,7 @@ const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const PICTURE: &str = "image/svg+xml";
 
-/// What is sent: the path, the media type, the text. Overview and explorer are one page, which looks at its address.
+/// The assets: path, media type and text. Overview and explorer are one page, which chooses the view by its address.
 const ASSETS: [(&str, &str, &str); 20] = [
     ("/", HTML, include_str!("page.html")),
     ("/explorer/", HTML, include_str!("page.html")),
@@ -45,7 +47,7 @@ const ASSETS: [(&str, &str, &str); 20] = [
     ("/assets/docs.js", SCRIPT, include_str!("docs.js")),
 ];
 
-/// Adds the pages and their assets.
+/// Adds the routes of the pages and their assets.
 pub(crate) fn routes(config: &mut ServiceConfig) {
     for (path, media_type, text) in ASSETS {
         let text: Arc<str> =

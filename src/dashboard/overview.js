@@ -1,5 +1,5 @@
-// The overview: for each metrics type how much there was, what became of it, where the time went, and whether that is worse
-// than in the period before; and a table of its choices, the worst first.
+// The overview. For each metrics type, it shows how much there was, how it ended, how long its parts took, and whether that is
+// worse than in the period before. It also has a table of the choices, the worst first.
 
 import { Failure, ROOT, details, path, plotData, read } from "./api.js";
 import { Chart } from "./chart.js";
@@ -13,14 +13,14 @@ import { number, rate, trend } from "./trend.js";
 
 const FALLBACK = "P7D";
 const ROWS = 25;
-/** The most choices that a search may ask for; the query would be too long. */
+/** The maximum number of choices that a search may request. With more, the query would be too long. */
 const FOUND = 1000;
 const CHART_PX = 240;
 
 const column = (key, units) => ({ of: (values) => values[key], form: units, order: key });
 const part = (key, whole) => ({ of: (values) => rate(values[key], values[whole]), form: "rate", order: `${key}/${whole}` });
 
-/** What is shown of each metrics type. A figure has `of` (its value), `form`, `order`, and `worse`: the bad direction. */
+/** What is shown of each metrics type. A figure has `of` (its value), `form`, `order`, and `worse` (the bad direction). */
 const SECTIONS = [
   {
     type: "job-types",
@@ -105,7 +105,7 @@ const SECTIONS = [
   },
 ];
 
-/** Builds the overview; what is returned shows what the address says, as it is now. */
+/** Builds the overview. Returns a function that shows what the address currently says. */
 export function overview(view) {
   const range = rangeBar();
   const sections = SECTIONS.map((spec) => new Section(spec));
@@ -132,7 +132,7 @@ export function overview(view) {
   };
 }
 
-/** Whether nothing was ever posted. */
+/** Whether nothing was ever posted: no metrics type has a choice. */
 async function isEmpty() {
   const all = await Promise.all(SECTIONS.map(({ type }) => details(type)));
   return all.every(({ choices }) => choices.length === 0);
@@ -154,7 +154,7 @@ END`;
   );
 }
 
-/** What is shown of one metrics type. */
+/** The part of the page for one metrics type. */
 class Section {
   constructor(spec) {
     this.spec = spec;
@@ -178,7 +178,7 @@ class Section {
     );
   }
 
-  /** Reads and shows it; returns the totals, or null if the server refuses to tell. */
+  /** Reads and shows the section. Returns the totals, or null if the server refuses. */
   async update(range, state) {
     const { spec } = this;
     const charts = spec.charts.map(({ columns, kind }, place) => this.charts[place].show({
@@ -222,7 +222,7 @@ class Section {
     this.tiles.setAttribute("aria-label", `${this.spec.title}, ${range.title}, against the same time before`);
   }
 
-  /** What part of the time each part of a job's life took. */
+  /** Shows which part of the time each part of a job's life took. */
   #showSplit({ values }) {
     if (!this.split) return;
     const { columns, parts } = this.spec.charts.find(({ parts }) => parts);
@@ -248,7 +248,7 @@ class Section {
   }
 }
 
-/** The choices of a metrics type, a page at a time, in an order that the reader chooses. */
+/** The table of the choices of a metrics type, one page at a time, in an order that the reader chooses. */
 class ChoicesTable {
   constructor(spec) {
     this.spec = spec;
@@ -273,7 +273,7 @@ class ChoicesTable {
 
   #sort(order) {
     const now = current().get(this.keys.order) ?? this.spec.order;
-    // Numbers begin with the largest, names with A.
+    // Numbers start with the largest, names with A.
     const next = now === order ? `-${order}` : now === `-${order}` ? order : order === "title" ? order : `-${order}`;
     change({ [this.keys.order]: next === this.spec.order ? null : next, [this.keys.page]: null }, { replace: true });
   }
@@ -343,7 +343,7 @@ class ChoicesTable {
       ...(count > ROWS ? [step("Previous", page - 1, previous), step("Next", page + 1, next)] : []));
   }
 
-  /** Draws what happened when, for the choices that are shown. */
+  /** Draws a small chart over time for each choice that is shown. */
   async #sparks(totals, range) {
     const ids = totals.results.map(({ id }) => id);
     if (ids.length === 0) return;
@@ -371,7 +371,7 @@ class ChoicesTable {
   }
 }
 
-/** A bar for each bucket: all, and in front of it what is bad. */
+/** A small chart with a bar for each bucket: the whole, and in front of it the bad part. */
 function spark(values, length) {
   const HEIGHT = 24;
   const most = Math.max(1, ...[...values.values()].map(({ all = 0, bad = 0 }) => Math.max(all, bad)));

@@ -1,16 +1,16 @@
-// Choosing some of thousands by typing: a combobox with what is chosen beside it.
+// A combobox: the reader types to choose some of thousands, and the chosen ones are listed beside it.
 
 import { freshId, h } from "./dom.js";
 
-/** The most that is offered at once. */
+/** The maximum number of options that are shown at once. */
 const OFFERED = 40;
 
-/** What people call a choice, and what tells it from others of that name. */
+/** The name of a choice for people: its title, and its version if it has one. */
 export function titleOf(choice) {
   return choice.version ? `${choice.title} ${choice.version}` : choice.title;
 }
 
-/** What each choice is called so that no two are called the same, by id: where titles are equal, with the name or else the id. */
+/** The unique name of each choice, by id: where titles are equal, the name is added, or else the id. */
 export function titlesOf(choices) {
   const count = (texts) => texts.reduce((counts, text) => counts.set(text, (counts.get(text) ?? 0) + 1), new Map());
   const titles = choices.map(titleOf);
@@ -23,13 +23,16 @@ export function titlesOf(choices) {
   }));
 }
 
-/** Whether a choice is meant by what was typed: every word is somewhere in its names. */
+/** Whether a choice matches the typed text: every word must occur in its names. */
 export function isMeant(choice, typed) {
   const text = `${choice.id} ${choice.title} ${choice.name} ${choice.version ?? ""} ${choice.category ?? ""}`.toLowerCase();
   return typed.toLowerCase().split(/\s+/).every((word) => text.includes(word));
 }
 
-/** `pick(ids)` is told what is chosen from now on. `update(choices, ids)` says what there is, and what is chosen. */
+/**
+ * Creates a picker. It calls `pick(ids)` with the chosen ids after each change. `update(choices, ids)` sets the options and the
+ * chosen ids.
+ */
 export function picker({ label, pick }) {
   const list = h("ul", { role: "listbox", id: freshId("options"), "aria-label": label, hidden: true });
   const input = h("input", {
@@ -69,7 +72,7 @@ export function picker({ label, pick }) {
     const found = choices.filter((choice) => !chosen.includes(choice.id) && isMeant(choice, input.value.trim()));
     const options = found.slice(0, OFFERED).map((choice) => h(
       "li",
-      // The list would be gone before a click came.
+      // Without this, the list would close before the click arrives.
       { role: "option", id: freshId("option"), "aria-selected": "false", onpointerdown: (event) => event.preventDefault(), onclick: () => choose(choice.id) },
       h("bdi", { class: "name" }, titleOf(choice)), h("span", { class: "note" }, ` ${choice.name} · ${choice.id}`),
     ));

@@ -1,4 +1,4 @@
-// From when until when: presets that move with the clock, or a free range. The same for all that a page shows.
+// The time range: a preset that moves with the clock, or a free range. It applies to everything on a page.
 
 import { h } from "./dom.js";
 import { instant, minute } from "./format.js";
@@ -7,7 +7,7 @@ import { change } from "./state.js";
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 const DAY_MS = 24 * HOUR_MS;
-/** Up to this length, hours tell more than days. */
+/** Up to this length, hours are more useful than days. */
 const HOURLY_MS = 3 * DAY_MS;
 
 const PRESETS = [
@@ -20,9 +20,8 @@ const PRESETS = [
 ];
 
 /**
- * The range that the state names, or else `fallback`:
- * `parameters` for the API, `elapsed` (the same without what is still to come), `resolution`, `against` (how much earlier the period begins that it is compared with), and
- * `title`.
+ * The range that the state names, or else `fallback`. It has `parameters` for the API, `elapsed` (the same without the future),
+ * `resolution`, `against` (how much earlier the compared period begins), and `title`.
  */
 export function rangeOf(state, fallback, now = Date.now()) {
   const asked = state.get("resolution");
@@ -33,7 +32,7 @@ export function rangeOf(state, fallback, now = Date.now()) {
     return {
       name: null,
       parameters: [["started", minute(started)], ["ended", minute(ended)]],
-      // What is not over yet is compared with as much of the time before: 17 hours of a day with 17 hours.
+      // A range that is not over is compared with an equally long part of the time before: 17 hours of a day with 17 hours.
       elapsed: [["started", minute(started)], ["ended", minute(started + MINUTE_MS <= now && now < ended ? now : ended)]],
       resolution: resolution(ended - started),
       against: `PT${hours}H`,
@@ -42,7 +41,7 @@ export function rangeOf(state, fallback, now = Date.now()) {
   }
   const preset = PRESETS.find(({ name }) => name === state.get("range")) ?? PRESETS.find(({ name }) => name === fallback);
   const bucket_ms = preset.ms <= HOURLY_MS ? HOUR_MS : DAY_MS;
-  // Hours and days are whole ones, so that no bar is of a part of one but the last, and the last one ends now: 24 bars are 24 h.
+  // A range has whole hours or days, so only its last bar may cover a part of one. The last bar ends now: 24 bars are 24 h.
   const parameters = [["started", minute(Math.floor(now / bucket_ms) * bucket_ms - preset.ms + bucket_ms)]];
   return {
     name: preset.name,
@@ -54,12 +53,12 @@ export function rangeOf(state, fallback, now = Date.now()) {
   };
 }
 
-/** Changes the state to a free range: the buckets from `from_ms` up to before `to_ms`. */
+/** Changes the state to a free range: the buckets from `from_ms` up to, but not including, `to_ms`. */
 export function zoom(from_ms, to_ms) {
   change({ range: null, started: minute(from_ms), ended: minute(to_ms - 60_000) });
 }
 
-/** The controls of the range. `update(range, domain)` shows which one it is; `domain` are its ends in ms, once known. */
+/** The controls of the range. `update(range, domain)` shows the range. `domain` are its ends in ms, once known. */
 export function rangeBar() {
   const presets = PRESETS.map(({ name, title }) =>
     h("button", { type: "button", "data-range": name, onclick: () => change({ range: name, started: null, ended: null }) }, title));

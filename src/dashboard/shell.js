@@ -1,4 +1,4 @@
-// What surrounds a view: it is read again while somebody looks, says how fresh it is, and asks for a token.
+// The frame around a view: refreshes it while the page is visible, shows how old the data is, and asks for a token.
 
 import { Failure, hasToken, keepToken } from "./api.js";
 import { sentence } from "./format.js";
@@ -12,7 +12,7 @@ const banner = document.getElementById("banner");
 const view = document.getElementById("view");
 const dialog = document.getElementById("token");
 
-/** Shows a view now, whenever the address changes, and again and again while the page is visible. */
+/** Shows a view now, after each change of the address, and regularly while the page is visible. */
 export function run(show) {
   let timer;
   let round = 0;
@@ -55,7 +55,7 @@ export function run(show) {
   update();
 }
 
-/** Says what is wrong with all of the page; returns when to try again. */
+/** Shows an error that concerns the whole page. Returns when to try again. */
 function fail(error, last) {
   if (!(error instanceof Failure)) {
     console.error(error);

@@ -1,25 +1,25 @@
-// The state of a page is its address: whoever gets the link sees the same.
+// The state of a page is its address, so everybody who opens the link sees the same.
 
 const listeners = new Set();
 
-/** What the address says now. */
+/** Returns the parameters of the current address. */
 export function current() {
   return new URLSearchParams(location.search);
 }
 
-/** The address with some parameters changed: a text, a list of texts, or null for none. */
+/** Returns the address with some parameters changed. A parameter is a text, a list of texts, or null for none. */
 export function changed(changes) {
   const next = current();
   for (const [name, value] of Object.entries(changes)) {
     next.delete(name);
     for (const one of value === null ? [] : [value].flat()) next.append(name, one);
   }
-  // Readable addresses: these characters need no escape in a query.
+  // These characters need no escape in a query, and the address is more readable without it.
   const query = next.toString().replaceAll("%3A", ":").replaceAll("%2F", "/").replaceAll("%2C", ",");
   return query === "" ? location.pathname : `${location.pathname}?${query}`;
 }
 
-/** Changes the address, and whatever depends on it. */
+/** Changes the address, and notifies the listeners. */
 export function change(changes, { replace = false } = {}) {
   const next = changed(changes);
   if (next === location.pathname + location.search) return;
@@ -27,7 +27,7 @@ export function change(changes, { replace = false } = {}) {
   tell();
 }
 
-/** Calls `listener` whenever the address has changed, and on the way back, too. */
+/** Calls `listener` after each change of the address, also when the reader goes back. */
 export function onChange(listener) {
   listeners.add(listener);
 }

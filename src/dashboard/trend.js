@@ -1,35 +1,35 @@
-// Whether something has become more or less than in the period before, and whether that is bad.
+// Trends: whether a value has risen or fallen since the period before, and whether that is bad.
 
 import { h } from "./dom.js";
 import { exactly, inUnits, percent } from "./format.js";
 
-/** Less of a change than this is none. */
+/** A smaller change counts as no change. */
 const SAME = 0.005;
-/** A rise by more than this is told by what it was before: "158 times" says more of how little there was. */
+/** A rise by more than this is shown by the previous value, since "158 times" mostly says how small that value was. */
 const MANY = 9.995;
-/** Fewer than so many are no base for a percentage: 3 after 2 are not "▲ 50 %". */
+/** A smaller number is no base for a percentage: 3 after 2 are not "▲ 50 %". */
 const FEW = 10;
 
 const isTiny = (form, before) => form === "count" && before < FEW;
 
-/** A number as it is shown, by its form: `rate`, or the units of a column. */
+/** Formats a number by its form: `rate`, or the units of a column. */
 export function shown(form, value) {
   return form === "rate" ? percent(value) : inUnits(form, value);
 }
 
-/** An element with a number that can be read by people and programs. */
+/** An element with a number that people and programs can read. */
 export function number(form, value) {
   if (value === null || value === undefined) return h("span", { class: "none" }, "–");
   const title = form === "rate" ? `${value}` : exactly(form, value);
   return h("data", { value, title }, shown(form, value));
 }
 
-/** The part that `part` is of `whole`; null where there is nothing to be a part of. */
+/** The ratio of `part` to `whole`. It is null if one of them is missing or `whole` is 0. */
 export function rate(part, whole) {
   return part === null || part === undefined || !whole ? null : part / whole;
 }
 
-/** How `now` differs from `before`. `worse` is "up" or "down", or null where neither is bad; `isShort` within tables. */
+/** Compares `now` with `before`. `worse` is "up" or "down", or null if neither is bad; `isShort` is for tables. */
 export function trend(form, now, before, worse, isShort = false) {
   const isKnown = (value) => value !== null && value !== undefined;
   if (!isKnown(now) || !isKnown(before)) return h("span", { class: "trend" }, isKnown(now) ? "new" : "");

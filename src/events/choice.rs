@@ -1,6 +1,6 @@
 //! The choices that metrics are grouped by: job types, strikes and errors, as they are defined now.
 //!
-//! The fields stand in the order in which the details endpoint shows them and the store writes them.
+//! Each struct has its fields in the order in which the details endpoint shows them and the store writes them.
 //!
 //! Not here: which of them a query selects (`plot`), how they are stored (`store`).
 
@@ -15,11 +15,11 @@ use crate::vocabulary::{ChoiceId, ErrorCategory, Kind, MetricsTypeId};
 /// A definition of a choice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Choice {
-    /// What `job-types` is grouped by.
+    /// A choice of `job-types`.
     JobType(JobType),
-    /// What `ingests` is grouped by.
+    /// A choice of `ingests`.
     Strike(Strike),
-    /// What `errors` is grouped by, if it is built in.
+    /// A choice of `errors`, if it is built in.
     Error(ErrorDefinition),
 }
 
@@ -99,7 +99,7 @@ pub struct ErrorDefinition {
 }
 
 impl Choice {
-    /// Its kind.
+    /// The kind of the choice.
     pub fn kind(&self) -> Kind {
         match self {
             Self::JobType(_) => Kind::JobType,
@@ -108,7 +108,7 @@ impl Choice {
         }
     }
 
-    /// How long its texts are together, in bytes.
+    /// The total length of its texts, in bytes.
     pub fn text_bytes(&self) -> usize {
         let optional = |texts: &[&Option<String>]| texts.iter().map(|text| text.as_ref().map_or(0, String::len)).sum();
         let (texts, more): (usize, usize) = match self {
@@ -122,7 +122,7 @@ impl Choice {
         texts + more
     }
 
-    /// The metrics type that it is a choice of, and its id: what identifies it.
+    /// The key of the choice: its metrics type and its id.
     pub fn key(&self) -> (MetricsTypeId, ChoiceId) {
         match self {
             Self::JobType(job_type) => (MetricsTypeId::JobTypes, job_type.id),
@@ -132,8 +132,8 @@ impl Choice {
     }
 }
 
-/// All choices as they are defined at one moment. A clone shares the definitions, and what is defined then costs the same
-/// however many there are.
+/// All choices as they are defined at one moment. A clone shares the definitions, and a definition after that costs the same for
+/// any number of choices.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Choices {
     /// The job types, by id.
@@ -142,12 +142,13 @@ pub struct Choices {
     pub strikes: SharedMap<ChoiceId, Arc<Strike>>,
     /// The errors, built in or not, by id.
     pub errors: SharedMap<ChoiceId, Arc<ErrorDefinition>>,
-    /// The choices that pass a filter: metrics type and filter, then the value asked for.
+    /// The index of the filters. A key has the metrics type, the filter, the value of the filtered field, and the id of the
+    /// choice.
     by_value: SharedMap<(MetricsTypeId, &'static str, Arc<str>, ChoiceId), ()>,
 }
 
 impl Choices {
-    /// The present definition of the same choice, if there is one.
+    /// The current definition of the same choice, if there is one.
     pub fn defined(&self, choice: &Choice) -> Option<Choice> {
         match choice {
             Choice::JobType(new) => self.job_types.get(&new.id).map(|old| Choice::JobType(old.as_ref().clone())),
@@ -156,7 +157,7 @@ impl Choices {
         }
     }
 
-    /// Takes in a definition; it replaces an earlier one of the same choice.
+    /// Adds a definition. It replaces an earlier definition of the same choice.
     pub fn define(&mut self, choice: Choice) {
         let (metrics, id) = choice.key();
         let before = self.filter_values(metrics, id);
@@ -176,14 +177,14 @@ impl Choices {
         }
     }
 
-    /// What the filters of its metrics type find a choice by.
+    /// The filters of the metrics type, each with the value by which it finds the choice.
     fn filter_values(&self, metrics: MetricsTypeId, id: ChoiceId) -> Vec<(&'static str, Arc<str>)> {
         let Some(choice) = self.selectable(metrics, id) else { return Vec::new() };
         let value = |&filter: &&'static str| Some((filter, choice.filter_value(filter)?.into()));
         metrics.describe().filters.iter().filter_map(value).collect()
     }
 
-    /// Whether a choice of that id is defined. Of `errors`, one that is not built in counts too.
+    /// Whether a choice with this id is defined. For `errors`, this includes errors that are not built in.
     pub fn contains(&self, metrics: MetricsTypeId, id: ChoiceId) -> bool {
         match metrics {
             MetricsTypeId::JobTypes => self.job_types.contains_key(&id),
@@ -192,7 +193,7 @@ impl Choices {
         }
     }
 
-    /// How many choices of a metrics type are defined. Of `errors`, those that are not built in count too.
+    /// The number of defined choices of a metrics type. For `errors`, this includes errors that are not built in.
     pub fn count(&self, metrics: MetricsTypeId) -> usize {
         match metrics {
             MetricsTypeId::JobTypes => self.job_types.len(),
@@ -201,7 +202,7 @@ impl Choices {
         }
     }
 
-    /// How many choices are defined.
+    /// The number of defined choices.
     pub fn len(&self) -> usize {
         self.job_types.len() + self.strikes.len() + self.errors.len()
     }
@@ -223,7 +224,7 @@ impl Choices {
         }
     }
 
-    /// The choices of a metrics type that a filter of it finds by this value.
+    /// The choices of a metrics type for which the field of this filter has this value.
     pub fn found_by(
         &self,
         metrics: MetricsTypeId,
@@ -274,7 +275,7 @@ pub enum Selectable {
 }
 
 impl Selectable {
-    /// Its id.
+    /// The id of the choice.
     pub fn id(&self) -> ChoiceId {
         match self {
             Self::JobType(job_type) => job_type.id,
@@ -283,7 +284,7 @@ impl Selectable {
         }
     }
 
-    /// What people call it.
+    /// The name shown to people.
     pub fn title(&self) -> &str {
         match self {
             Self::JobType(job_type) => &job_type.title,

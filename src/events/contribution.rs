@@ -1,7 +1,8 @@
-//! What an event adds to the metrics: the rules of docs/reference.md, Counting, as one pure function.
+//! The contribution of an event: what it adds to the metrics. One pure function implements the rules of docs/reference.md,
+//! Counting.
 //!
-//! An error's category and whether it is built in are not looked at here. A contribution names the error, aggregates
-//! count by error, and a column that asks for a category looks the errors up as they are defined when it is read. So a
+//! The function does not look at the category of an error, or at whether the error is built in. A contribution names the error,
+//! and aggregates count by error. A column of a category looks up the current definitions of the errors when it is read. So a
 //! changed definition counts all its events anew without touching one of them.
 //!
 //! Not here: how contributions add up (`rollup`), where events are kept (`store`).
@@ -13,10 +14,10 @@ use crate::vocabulary::{
     JobTime, MetricsTypeId, TaskType,
 };
 
-/// The unit that is stored, rolled up, rebuilt and expired: one day of one choice of one metrics type. Ordered by date.
+/// The unit of storage, rollups, rebuilds and expiry: one day of one choice of one metrics type. Partitions are ordered by date.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Partition {
-    /// The UTC day that the event's end falls in.
+    /// The UTC day in which the event ended.
     pub date: Date,
     /// The metrics type.
     pub metrics: MetricsTypeId,
@@ -27,15 +28,15 @@ pub struct Partition {
 /// What one event adds to one bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Contribution {
-    /// The partition that it is counted in.
+    /// The partition that counts the event.
     pub partition: Partition,
     /// The hour of the partition's day, from 0 to 23.
     pub hour: u8,
-    /// The counter that it adds 1 to, by its place.
+    /// The index of the counter that it adds 1 to.
     pub counter: Option<usize>,
-    /// The error that it adds 1 to.
+    /// The error whose count it adds 1 to.
     pub error: Option<ChoiceId>,
-    /// One observation for each distribution, by its place.
+    /// One observation for each distribution, by the index of the distribution.
     pub observations: [Option<u64>; DISTRIBUTIONS],
 }
 
@@ -52,12 +53,12 @@ impl Contribution {
 }
 
 impl Event {
-    /// What it adds, at most once for each metrics type that counts it.
+    /// The contributions of the event: at most one for each metrics type that counts it.
     pub fn contributions(&self) -> [Option<Contribution>; 2] {
         [self.own_contribution(), self.error_contribution()]
     }
 
-    /// What it adds to the partition that it is kept in.
+    /// The contribution to the partition that stores the event.
     pub fn own_contribution(&self) -> Option<Contribution> {
         match self {
             Self::Job(job) => job.contribution(),
@@ -66,7 +67,7 @@ impl Event {
         }
     }
 
-    /// What it adds to a partition of `errors`.
+    /// The contribution to a partition of `errors`.
     pub fn error_contribution(&self) -> Option<Contribution> {
         match self {
             Self::JobExecution(execution) => execution.failure(),
@@ -74,7 +75,7 @@ impl Event {
         }
     }
 
-    /// When it ended, if its status is final.
+    /// The time at which the event ended, if its status is final.
     pub fn ended(&self) -> Option<Timestamp> {
         match self {
             Self::Job(job) => job.ended.filter(|_| job.status.is_final()),
@@ -83,8 +84,8 @@ impl Event {
         }
     }
 
-    /// The partition that it is kept in: the one of its own type whose date it ended on, whether that counts it or not.
-    /// `None` while it has not ended, and for an ingest without a strike.
+    /// The partition that stores the event: its own metrics type, its choice, and the date on which it ended. An event is stored
+    /// there even if the metrics do not count it. `None` while it has not ended, and for an ingest without a strike.
     pub fn partition(&self) -> Option<Partition> {
         let (metrics, choice) = match self {
             Self::Job(job) => (MetricsTypeId::JobTypes, job.job_type),
@@ -96,7 +97,7 @@ impl Event {
 }
 
 impl Job {
-    /// The counter of its status, if that is final.
+    /// The counter of its status, if the status is final.
     fn counter(&self) -> Option<JobCount> {
         match self.status {
             JobStatus::Completed => Some(JobCount::Completed),
@@ -114,7 +115,7 @@ impl Job {
 }
 
 impl JobExecution {
-    /// Where the time of a completed execution went.
+    /// The contribution of a completed execution: how long its phases took.
     fn times(&self) -> Option<Contribution> {
         let ended = self.ended.filter(|_| self.status == ExecutionStatus::Completed)?;
         let pull = self.task(TaskType::Pull);
@@ -134,7 +135,7 @@ impl JobExecution {
         Some(contribution)
     }
 
-    /// The error that an ended execution names.
+    /// The contribution of an ended execution that names an error.
     fn failure(&self) -> Option<Contribution> {
         let ended = self.ended.filter(|_| self.status.is_final())?;
         let error = self.error?;
@@ -142,7 +143,7 @@ impl JobExecution {
         Some(Contribution { error: Some(error), ..contribution })
     }
 
-    /// Length of the first task of that type that has both times.
+    /// The length of the first task of this type that has both a start and an end.
     fn task(&self, task_type: TaskType) -> Option<u64> {
         let mut tasks = self.tasks.iter().filter(|task| task.task_type == task_type);
         tasks.find_map(|task| length(task.started, task.ended))
@@ -150,7 +151,7 @@ impl JobExecution {
 }
 
 impl Ingest {
-    /// The counter of its status, if that is final.
+    /// The counter of its status, if the status is final.
     fn counter(&self) -> Option<IngestCount> {
         match self.status {
             IngestStatus::Deferred => Some(IngestCount::Deferred),
@@ -176,7 +177,7 @@ impl Ingest {
     }
 }
 
-/// Microseconds between two times; `None` unless both are known, 0 if they are in the wrong order.
+/// The microseconds between two times. `None` unless both are known, 0 if they are in the wrong order.
 fn length(started: Option<Timestamp>, ended: Option<Timestamp>) -> Option<u64> {
     Some(ended?.since(started?))
 }

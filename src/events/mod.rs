@@ -1,10 +1,10 @@
-//! The objects that clients post: three kinds that define choices, three kinds of events.
+//! The objects that clients post: three kinds of definitions of choices, and three kinds of events.
 //!
-//! An object that stands here is valid by itself: [`wire`] reads the text and refuses what breaks a rule of
-//! docs/reference.md, Posting events; [`request`] refuses a request that names unknown choices. What an event adds to the metrics is one pure
-//! function, in [`contribution`].
+//! An object of these types is valid by itself: [`wire`] parses the text and rejects an object that breaks a rule of
+//! docs/reference.md, Posting events. [`request`] rejects a request that names unknown choices. [`contribution`] has the pure
+//! function that computes what an event adds to the metrics.
 //!
-//! Not here: what was stored before (`store`), which of two states of an event holds (`worker`).
+//! Not here: what was stored before (`store`), which of two states of an event holds (`ledger`).
 
 pub mod choice;
 pub mod contribution;
@@ -20,25 +20,25 @@ use crate::vocabulary::{ChoiceId, EventKind, ExecutionStatus, IngestStatus, JobS
 pub use choice::{Choice, Choices, ErrorDefinition, JobType, Strike};
 pub use contribution::{Contribution, Partition};
 
-/// The most tasks that an execution may have.
+/// The maximum number of tasks of an execution.
 pub const MAX_TASKS: usize = 1 << 24;
 
 /// One object of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Object {
-    /// Defines a choice, or replaces its definition. Boxed: events are many, and smaller.
+    /// Defines a choice, or replaces its definition. Boxed, since events are more numerous and smaller.
     Choice(Box<Choice>),
     /// The state of a job, execution or ingest.
     Event(Event),
 }
 
 impl Object {
-    /// The definition of a choice.
+    /// An object that defines a choice.
     pub fn choice(choice: Choice) -> Self {
         Self::Choice(Box::new(choice))
     }
 
-    /// Its kind.
+    /// The kind of the object.
     pub fn kind(&self) -> Kind {
         match self {
             Self::Choice(choice) => choice.kind(),
@@ -46,14 +46,14 @@ impl Object {
         }
     }
 
-    /// Whether it is an event that ended before a day.
+    /// Whether it is an event that ended before the start of this day.
     pub fn ended_before(&self, day: Date) -> bool {
         let Self::Event(event) = self else { return false };
         event.ended().is_some_and(|ended| ended < day.start())
     }
 
-    /// How much memory it takes until it is stored, in bytes, about: itself, and as much again for what is looked up and sorted
-    /// then.
+    /// The approximate memory that it takes until it is stored, in bytes: its own size, and as much again for the data by which a
+    /// commit looks it up and sorts it.
     pub fn memory(&self) -> usize {
         let beyond = match self {
             Self::Choice(choice) => size_of::<Choice>() + choice.text_bytes(),
@@ -64,17 +64,17 @@ impl Object {
     }
 }
 
-/// What identifies an event: posting it again replaces it.
+/// The key of an event. A new event with the same key replaces the stored one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventKey {
-    /// Its kind.
+    /// The kind of the event.
     pub kind: EventKind,
-    /// Its id, from 1 to [`MAX_ID`].
+    /// The id of the event, from 1 to [`MAX_ID`].
     pub id: u64,
 }
 
 impl EventKey {
-    /// A number that orders as keys do, which is faster to sort by.
+    /// A number with the same order as the keys. Sorting by it is faster.
     pub fn order(self) -> u64 {
         (self.kind as u64) << MAX_ID.count_ones() | self.id
     }
@@ -85,14 +85,14 @@ impl EventKey {
 pub enum Event {
     /// A job.
     Job(Job),
-    /// One try at running a job.
+    /// One attempt to run a job.
     JobExecution(JobExecution),
-    /// A file that comes in.
+    /// The ingest of a file.
     Ingest(Ingest),
 }
 
 impl Event {
-    /// What identifies it.
+    /// The key of the event.
     pub fn key(&self) -> EventKey {
         let (kind, id) = match self {
             Self::Job(job) => (EventKind::Job, job.id),
@@ -102,7 +102,7 @@ impl Event {
         EventKey { kind, id }
     }
 
-    /// When its source last changed it.
+    /// The time at which its source last changed it.
     pub fn last_modified(&self) -> Option<Timestamp> {
         match self {
             Self::Job(job) => job.last_modified,
@@ -112,19 +112,19 @@ impl Event {
     }
 }
 
-/// What happens to one event: it is new, or takes the place of the stored one with the same key.
+/// A change of one event: it is new, or it replaces the stored event with the same key.
 #[derive(Debug, Clone, Copy)]
 pub struct EventChange<'a> {
-    /// The event that is stored.
+    /// The stored event, if there is one.
     pub before: Option<&'a Event>,
-    /// The event that is to be stored.
+    /// The new event.
     pub after: &'a Event,
-    /// The partition that it is kept in, if it is in one.
+    /// The partition that stores the new event, if there is one.
     pub partition: Option<Partition>,
 }
 
 impl<'a> EventChange<'a> {
-    /// The change from one content to another one.
+    /// The change from `before` to `after`.
     pub fn new(before: Option<&'a Event>, after: &'a Event) -> Self {
         Self { before, after, partition: after.partition() }
     }

@@ -1,4 +1,4 @@
-//! A whole request: all its objects are valid, or it is refused with what is wrong.
+//! Validates a whole request. Either all its objects are valid, or the request is rejected with a list of problems.
 
 use std::collections::HashSet;
 
@@ -8,45 +8,45 @@ use super::{Event, Object};
 use crate::time::Date;
 use crate::vocabulary::{ChoiceId, MetricsTypeId};
 
-/// Why a request is refused. Nothing of it is stored.
+/// Why a request is rejected. Nothing of the request is stored.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{invalid} of {total} events are invalid; nothing was stored.")]
 pub struct Invalid {
-    /// How many of its objects are wrong.
+    /// The number of invalid objects.
     pub invalid: usize,
-    /// How many objects it has.
+    /// The number of all objects.
     pub total: usize,
-    /// What is wrong with which object, counted from 0; in their order, at most [`MAX_PROBLEMS`].
+    /// The problems in the order of the objects, each with the index of its object, from 0. There are at most [`MAX_PROBLEMS`].
     pub problems: Vec<(usize, Problem)>,
 }
 
-/// A request while its objects come in.
+/// A request whose objects are still arriving.
 #[derive(Debug)]
 pub struct Draft<'a> {
     stored: &'a Choices,
     /// The first day whose events are kept.
     kept_from: Date,
-    /// The choices that its own objects define.
+    /// The choices that the request itself defines.
     defined: HashSet<(MetricsTypeId, ChoiceId)>,
-    /// The objects so far, unless one of them was wrong.
+    /// The objects so far; empty as soon as one of them is invalid.
     objects: Vec<Object>,
     refusal: Invalid,
 }
 
 impl<'a> Draft<'a> {
-    /// A request without objects. An event may name choices that are in `stored`, or defined earlier in the request.
+    /// An empty request. An event may name a choice that is in `stored`, or that the request defines earlier.
     pub fn new(stored: &'a Choices) -> Self {
         let refusal = Invalid { invalid: 0, total: 0, problems: Vec::new() };
         Self { stored, kept_from: Date::MIN, defined: HashSet::new(), objects: Vec::new(), refusal }
     }
 
-    /// The same; events that ended before that day are refused.
+    /// Also rejects events that ended before this day.
     #[must_use]
     pub fn keeping_from(self, kept_from: Date) -> Self {
         Self { kept_from, ..self }
     }
 
-    /// Takes in the next object.
+    /// Adds the next object.
     pub fn take(&mut self, read: Read) {
         let index = self.refusal.total;
         self.refusal.total += 1;
@@ -69,7 +69,7 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Looks at the age of an object: of a day that is forgotten, nobody knows any more what was counted.
+    /// Checks the age of an event. For a forgotten day, it is no longer known what was counted.
     fn check_age(&self, object: &Object) -> Option<Problem> {
         let Object::Event(event) = object else { return None };
         event.ended().filter(|ended| ended.date() < self.kept_from)?;
@@ -78,7 +78,7 @@ impl<'a> Draft<'a> {
         Some(Problem { field: Some(field.to_owned()), detail })
     }
 
-    /// Looks at the choices of an object: a definition makes one known, those that an event names must be known.
+    /// Checks the choices of an object. A definition makes its choice known. An event may name known choices only.
     fn check_choices(&mut self, object: &Object) -> Vec<Problem> {
         let (named, error) = match object {
             Object::Choice(choice) => {
@@ -104,8 +104,8 @@ impl<'a> Draft<'a> {
         named.into_iter().chain(error).filter(is_unknown).map(problem).collect()
     }
 
-    /// The objects, if all were valid. A choice never becomes unknown again, so what held here still holds when the
-    /// objects are stored.
+    /// Returns the objects if all of them are valid. Choices are never deleted, so this check still holds when the objects are
+    /// stored.
     pub fn finish(self) -> Result<Vec<Object>, Invalid> {
         if self.refusal.invalid == 0 { Ok(self.objects) } else { Err(self.refusal) }
     }

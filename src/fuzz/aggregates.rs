@@ -1,4 +1,5 @@
-//! Rollups: any split of the same contributions merges to the same, and what was merged can be taken out again.
+//! Checks of rollups for fuzzing: any split of the same contributions merges to the same rollup, and merged parts can be removed
+//! again.
 
 use crate::events::{Contribution, Partition};
 use crate::rollup::{Aggregate, Distribution, LostExtremes, Rollup};
@@ -21,7 +22,7 @@ pub(super) fn check(bytes: &[u8]) {
     store::fuzz::check_rollup(&all);
 }
 
-/// The lot that a contribution comes in, and itself.
+/// Reads a contribution, and the index of the lot that it belongs to.
 fn contribution(&[when, counter, error, observed, value @ ..]: &[u8; 12]) -> (usize, Contribution) {
     let value = u64::from_le_bytes(value);
     let mut observations = [None; DISTRIBUTIONS];
@@ -55,8 +56,8 @@ fn merged(parts: &[&Rollup]) -> Rollup {
     merged
 }
 
-/// Takes `b` out of what has both and puts `c` in: the same as if it had always been so, but for extremes that are said to be
-/// lost.
+/// Removes `b` from the merge of `a` and `b`, and adds `c`. The result must equal the merge of `a` and `c`, except for extremes
+/// that are reported as lost.
 fn check_replaced(a: &Rollup, b: &Rollup, c: &Rollup) {
     let mut replaced = merged(&[a, b]);
     let lost = replaced.apply(b, c);

@@ -1,4 +1,5 @@
-//! Bodies: what is accepted is JSON, has as many objects as it seems, and is written as it was read.
+//! Checks of request bodies for fuzzing: an accepted body is JSON and has the expected number of objects. A written object must
+//! read as the same object.
 
 use serde_json::Value;
 
@@ -6,7 +7,7 @@ use crate::events::wire::{self, NotJson, Read, write_choices, write_event};
 use crate::events::{Choices, Object};
 use crate::vocabulary::MAX_ID;
 
-/// A body without the mark that it may begin with.
+/// Returns a body without the byte order mark that it may begin with.
 fn unmarked(body: &[u8]) -> &[u8] {
     body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body)
 }
@@ -28,11 +29,12 @@ pub(super) fn check_ndjson(body: &[u8]) {
     check(&read, &objects, plain.ok().filter(|_| is_text).map(|lines| lines.len()));
 }
 
-/// `plain` is how many objects there are for a parser that knows nothing of events; `None` if it finds no JSON.
+/// Checks the result of reading a body. `plain` is the number of objects that a generic JSON parser finds; `None` if the body is
+/// not JSON.
 fn check(read: &Result<(), NotJson>, objects: &[Read], plain: Option<usize>) {
     match (read, plain) {
         (Ok(()), Some(count)) => assert_eq!(objects.len(), count, "{objects:?}"),
-        // Within an array or object that no field may be, nothing is looked at.
+        // The parser does not check the content of an array or object in a place where no field may have one.
         (Ok(()), None) => assert!(objects.iter().any(Result::is_err), "what is no JSON was accepted: {objects:?}"),
         (Err(error), Some(count)) => panic!("{count} objects are refused: {error}"),
         (Err(_), None) => {}
@@ -45,7 +47,8 @@ fn check(read: &Result<(), NotJson>, objects: &[Read], plain: Option<usize>) {
     }
 }
 
-/// Times and the ids of choices have types that hold nothing out of range, so it shows when they are read again.
+/// Checks that a written object can be read again. Times and ids of choices have types that hold only values in range, so a value
+/// out of range appears when they are read again.
 fn check_written(object: &Object) {
     let mut line = Vec::new();
     match object {

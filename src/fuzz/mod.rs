@@ -1,10 +1,10 @@
-//! What has to hold of everything that is parsed, whatever the bytes are: the entrance for fuzzing.
+//! Entry points for fuzzing: properties of every parser that must hold for all input bytes.
 //!
-//! Each function takes one input and panics if a promise is broken. The targets in `fuzz/` call them under libFuzzer; the
-//! tests in `replay` call them with the corpora there, and with mutations of those. What only its module may see is looked
-//! at beside it: `api::fuzz`, `config::fuzz`, `store::fuzz`.
+//! Each function takes one input and panics if a property is violated. The targets in `fuzz/` call them under libFuzzer. The
+//! tests in `replay` call them with the corpora in that directory, and with mutations of those. Checks that need private items
+//! are beside their modules: `api::fuzz`, `config::fuzz`, `store::fuzz`.
 //!
-//! Not in the released library: it is there for tests, and with the feature `fuzzing`.
+//! Not in the released library: this module exists in tests, and with the feature `fuzzing`.
 
 mod aggregates;
 mod events;
@@ -12,10 +12,10 @@ mod events;
 mod replay;
 mod times;
 
-/// What is done with one input.
+/// A function that checks one input.
 pub type Target = fn(&[u8]);
 
-/// Every target by its name, which is also that of its corpus.
+/// All targets by name. The name of a target is also that of its corpus.
 pub const TARGETS: &[(&str, Target)] = &[
     ("aggregate", aggregate),
     ("config", config),
@@ -27,37 +27,37 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("time", time),
 ];
 
-/// Contributions, 12 bytes each, that are merged and taken out again in any order.
+/// Contributions of 12 bytes each, which are merged and removed again in any order.
 pub fn aggregate(bytes: &[u8]) {
     aggregates::check(bytes);
 }
 
-/// A setting: its place among all and what a flag says, or a place behind the last one and a file.
+/// A setting: its index among all settings and the value of a flag, or an index behind the last one and a configuration file.
 pub fn config(bytes: &[u8]) {
     crate::config::fuzz::check(bytes);
 }
 
-/// The body of a request, `application/json`.
+/// The body of a request with `application/json`.
 pub fn event_json(bytes: &[u8]) {
     events::check_json(bytes);
 }
 
-/// The body of a request, `application/x-ndjson`.
+/// The body of a request with `application/x-ndjson`.
 pub fn event_ndjson(bytes: &[u8]) {
     events::check_ndjson(bytes);
 }
 
-/// The body of a request with `Content-Encoding: gzip`, and a body to be packed.
+/// The body of a request with `Content-Encoding: gzip`, and a body to be compressed.
 pub fn gzip(bytes: &[u8]) {
     crate::api::fuzz::check_gzip(bytes);
 }
 
-/// The place of a metrics type, and the query string of a request for its plot data.
+/// The index of a metrics type, and the query string of a request for its plot data.
 pub fn query(bytes: &[u8]) {
     crate::api::fuzz::check_query(bytes);
 }
 
-/// The sort of a record, and its content with and without a checksum.
+/// The type of a record, and its content, which is tried with and without a checksum.
 pub fn stored(bytes: &[u8]) {
     crate::store::fuzz::check(bytes);
 }

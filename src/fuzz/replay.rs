@@ -1,4 +1,4 @@
-//! The short form of fuzzing: the corpora, what once failed, and mutations of both.
+//! The short form of fuzzing: runs the corpora, the inputs that failed once, and mutations of both.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -9,12 +9,12 @@ use fastrand::Rng;
 
 use super::TARGETS;
 
-/// How many mutations of its corpus each target gets; `FUZZ_ROUNDS` says another number.
+/// The number of mutations of its corpus that each target gets. `FUZZ_ROUNDS` overrides it.
 const ROUNDS: usize = 10_000;
-/// The longest input that is made, in bytes.
+/// The length of the longest generated input, in bytes.
 const LONGEST: usize = 4_096;
 
-/// Numbers at the limits of something, as texts and as they are stored.
+/// Numbers near limits. They are inserted as texts and as stored bytes.
 const LIMITS: &[u64] = &[
     0,
     1,
@@ -41,7 +41,7 @@ const LIMITS: &[u64] = &[
     u64::MAX,
 ];
 
-/// The inputs of a target, by name so that they come in the same order everywhere.
+/// Returns the inputs of a target, ordered by name, so that the order is the same on all machines.
 fn inputs(target: &str) -> Vec<(String, Vec<u8>)> {
     let mut inputs = Vec::new();
     for directory in ["corpus", "regressions"] {
@@ -56,7 +56,7 @@ fn inputs(target: &str) -> Vec<(String, Vec<u8>)> {
     inputs
 }
 
-/// Runs a target, and says which input it was if it fails.
+/// Runs a target. If it fails, reports the input.
 fn run(target: super::Target, name: &str, input: &[u8]) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| target(input))) {
         let mut literal = String::new();
@@ -96,7 +96,7 @@ fn mutations_of_the_corpora_keep_the_promises() {
     }
 }
 
-/// Changes an input in one of the ways in which things go wrong.
+/// Mutates an input in one of several ways that cause typical errors.
 fn mutate(random: &mut Rng, input: &mut Vec<u8>, others: &[Vec<u8>]) {
     let part = part(random, input.len());
     match random.u8(..8) {
@@ -142,14 +142,14 @@ fn mutate(random: &mut Rng, input: &mut Vec<u8>, others: &[Vec<u8>]) {
     }
 }
 
-/// A part of so many bytes, mostly short.
+/// Returns a random range within `length` bytes, mostly a short one.
 fn part(random: &mut Rng, length: usize) -> std::ops::Range<usize> {
     let start = random.usize(..=length);
     let longest = if random.u8(..4) == 0 { length } else { 8 };
     start..(start + random.usize(..=longest)).min(length)
 }
 
-/// The first number that is written in an input behind a place; an empty part where none is.
+/// Returns the range of the first number that is written in an input behind an index; an empty range if there is none.
 fn digits(input: &[u8], place: usize) -> std::ops::Range<usize> {
     let start = place + input[place..].iter().position(u8::is_ascii_digit).unwrap_or(0);
     let count = input[start..].iter().take_while(|byte| byte.is_ascii_digit()).count();

@@ -1,4 +1,4 @@
-//! Times: what is read is written as it was read, and means what others make of it.
+//! Checks of times for fuzzing: a time that was read can be written and read again, and means the same as for other parsers.
 
 use chrono::{DateTime, NaiveDate};
 
@@ -19,10 +19,10 @@ fn check_timestamp(text: &str) {
         assert!(ours <= Timestamp::MAX);
         assert_eq!(ours.to_string().parse(), Ok(ours), "{text:?}");
     }
-    // `chrono` takes other letters and signs, too.
+    // `chrono` accepts other letters and signs, too.
     let is_strict = text.is_ascii() && text.get(10..11) == Some("T") && !text.ends_with('z');
     let theirs = DateTime::parse_from_rfc3339(text).ok().and_then(|time| {
-        // A leap second is counted as the one behind it there, as the last microsecond of its minute here.
+        // `chrono` counts a leap second as the second after it; this program counts it as the last microsecond of its minute.
         let second_us = time.timestamp_subsec_micros().min(999_999);
         let us = time.timestamp() * 1_000_000 + i64::from(second_us);
         u64::try_from(us).ok().and_then(Timestamp::from_micros)
@@ -52,7 +52,7 @@ fn check_duration(text: &str) {
     }
 }
 
-/// How long a duration is that was accepted; `None` if it has months, which are not equally long.
+/// Returns the length of an accepted duration; `None` if it has months, whose lengths differ.
 fn micros(text: &str) -> Option<u128> {
     let (days, clock) = text.split_once('T').unwrap_or((text, ""));
     let units = |letter| match letter {
@@ -69,13 +69,13 @@ fn micros(text: &str) -> Option<u128> {
     Some(sum(days.strip_prefix('P')?, units)?.saturating_add(sum(clock, clock_units)?))
 }
 
-/// The sum of numbers that are each followed by a letter for its unit in seconds.
+/// Returns the sum of numbers. A letter after each number names its unit; `unit_s` returns the unit in seconds.
 fn sum(text: &str, unit_s: impl Fn(char) -> Option<u128>) -> Option<u128> {
     text.split_inclusive(char::is_alphabetic).try_fold(0_u128, |sum, part| {
         let letter = part.chars().last()?;
         let number = part.strip_suffix(letter)?;
         let (whole, fraction) = number.split_once(['.', ',']).unwrap_or((number, ""));
-        // Whatever has more digits is longer than time.
+        // A number with more digits is longer than the whole range of time.
         let whole = whole.parse::<u128>().map_or(u128::MAX, |whole| whole.saturating_mul(SECOND_US));
         let millionths: u128 = format!("{fraction:0<6}")[..6].parse().ok()?;
         Some(sum.saturating_add(whole.saturating_add(millionths).saturating_mul(unit_s(letter)?)))

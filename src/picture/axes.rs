@@ -1,4 +1,4 @@
-//! Where the ticks of the axes are, and what stands beside them.
+//! The axes of a picture: where their ticks are, and how the ticks are labelled.
 
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, Timelike};
 
@@ -7,24 +7,24 @@ use super::units;
 use crate::catalog::Units;
 use crate::plot::Resolution;
 
-/// How far apart labels of the time axis are at least, in pixels.
+/// The minimum gap between labels of the time axis, in pixels.
 const GAP: f64 = 14.0;
 
 const HOUR_S: u64 = 3_600;
 pub(super) const DAY_S: u64 = 24 * HOUR_S;
 
-/// The time that a picture shows: whole buckets.
+/// The time range of a picture, in whole buckets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Span {
     /// The start of the first bucket, in seconds since 1970.
     pub(super) from: u64,
-    /// The end of the last one.
+    /// The end of the last bucket, in seconds since 1970.
     pub(super) to: u64,
     pub(super) resolution: Resolution,
 }
 
 impl Span {
-    /// How long a bucket is, in seconds.
+    /// The length of a bucket, in seconds.
     pub(super) fn bucket(self) -> u64 {
         match self.resolution {
             Resolution::Day => DAY_S,
@@ -32,13 +32,13 @@ impl Span {
         }
     }
 
-    /// How many buckets there are.
+    /// The number of buckets.
     pub(super) fn buckets(self) -> u32 {
         let buckets = (self.to - self.from) / self.bucket();
         u32::try_from(buckets).expect("there are fewer hours from 1970 to 9999")
     }
 
-    /// Where a time is in the picture: 0 at its left edge, 1 at its right one.
+    /// The horizontal position of a time: 0 at the left edge of the picture, 1 at its right edge.
     #[expect(clippy::cast_precision_loss, reason = "seconds of 8000 years are exact")]
     fn part(self, seconds: u64) -> f64 {
         (seconds - self.from) as f64 / (self.to - self.from) as f64
@@ -48,13 +48,13 @@ impl Span {
 /// A tick of the time axis.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Tick {
-    /// How far from the left edge of the plot it is, in pixels.
+    /// The distance from the left edge of the plot, in pixels.
     pub(super) x: f64,
-    /// What stands below.
+    /// The text below the tick.
     pub(super) label: String,
 }
 
-/// How far the ticks of the time axis are apart.
+/// The distance between ticks of the time axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
     Hours(u32),
@@ -90,12 +90,12 @@ const STEPS: [Step; 24] = [
     Step::Years(10_000),
 ];
 
-/// The ticks of the time axis of a plot that is `width` pixels wide, with `left` and `right` pixels of room beside it: as many as
-/// have room for their labels.
+/// The ticks of the time axis of a plot that is `width` pixels wide, with `left` and `right` pixels of room beside it. There are
+/// as many ticks as have room for their labels.
 pub(super) fn time_ticks(span: Span, width: f64, left: f64, right: f64) -> Vec<Tick> {
     let possible =
         STEPS.into_iter().filter(|step| !matches!(step, Step::Hours(_)) || span.resolution == Resolution::Hour);
-    // What has more ticks than could ever have room is not looked at one by one.
+    // Steps with more ticks than could ever have room are skipped, without computing their ticks.
     let few = possible.filter(|step| span.part(span.from + step.seconds()) * width >= GAP);
     let is_inside = |tick: &Tick| {
         let half = text::width(&tick.label) / 2.0;
@@ -105,7 +105,7 @@ pub(super) fn time_ticks(span: Span, width: f64, left: f64, right: f64) -> Vec<T
         let halves = |pair: &[Tick]| f64::midpoint(text::width(&pair[0].label), text::width(&pair[1].label));
         ticks.windows(2).all(|pair| pair[1].x - pair[0].x >= halves(pair) + GAP)
     };
-    // Where no midnight says which day it is, an hour does, if the next larger step lets it.
+    // If no midnight names the day, the label of an hour names it. If no label has room for that, the next larger step is tried.
     let dated = |ticks: &[Tick]| {
         (0..ticks.len()).find_map(|place| {
             let mut ticks = ticks.to_vec();
@@ -132,11 +132,11 @@ pub(super) fn time_ticks(span: Span, width: f64, left: f64, right: f64) -> Vec<T
     undated
 }
 
-/// How a day is written.
+/// The format of a day.
 const DATE: &str = "%b %-d";
 
 impl Step {
-    /// How long it is at least, in seconds.
+    /// The minimum length of the step, in seconds.
     fn seconds(self) -> u64 {
         match self {
             Self::Hours(hours) => u64::from(hours) * HOUR_S,
@@ -160,7 +160,7 @@ impl Step {
                 Self::Months(_) => time.format("%b %Y"),
                 Self::Years(_) => time.format("%Y"),
             };
-            // The day of a daily picture is the whole bucket.
+            // In a picture by days, the tick of a day is in the middle of its bucket.
             let is_bucket = matches!((self, span.resolution), (Self::Days(_), Resolution::Day));
             let middle = if is_bucket { seconds + DAY_S / 2 } else { seconds };
             ticks.push(Tick { x: span.part(middle) * width, label: label.to_string() });
@@ -169,7 +169,7 @@ impl Step {
         ticks
     }
 
-    /// When the ticks of the span are, in seconds since 1970.
+    /// The times of the ticks in the span, in seconds since 1970.
     fn times(self, span: Span) -> Vec<u64> {
         let since = |first: u64| {
             let step = self.seconds();
@@ -178,7 +178,7 @@ impl Step {
         };
         match self {
             Self::Hours(_) | Self::Days(1 | 2) => since(0),
-            // Weeks begin with a Monday, as January 5, 1970, was one.
+            // Weeks begin on a Monday. January 5, 1970, was a Monday.
             Self::Days(_) => since(4 * DAY_S),
             Self::Months(step) => months(span, step),
             Self::Years(step) => months(span, step * 12),
@@ -186,7 +186,7 @@ impl Step {
     }
 }
 
-/// The beginnings of months in the span whose number since the year 0 is a multiple of `step`.
+/// The beginnings of the months in the span. Only months whose number since the year 0 is a multiple of `step` are returned.
 fn months(span: Span, step: u32) -> Vec<u64> {
     let from = time(span.from);
     let month = |number: u32| {
@@ -203,36 +203,36 @@ fn time(seconds: u64) -> NaiveDateTime {
     DateTime::from_timestamp_secs(seconds.cast_signed()).expect("it is a time before the year 10001").naive_utc()
 }
 
-/// An axis of values: from 0 in equal steps.
+/// An axis of values. It begins at 0 and has equal steps.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct ValueAxis {
     pub(super) units: Units,
-    /// How much a step is.
+    /// The size of a step.
     step: f64,
-    /// How many there are, at least one.
+    /// The number of steps, at least one.
     pub(super) steps: u32,
 }
 
 impl ValueAxis {
-    /// The axis with the smallest steps that needs no more than `most` of them for the largest value.
+    /// The axis with the smallest steps that needs at most `most` of them for the largest value.
     pub(super) fn new(units: Units, largest: f64, most: u32) -> Self {
         let axis = Self::with_steps(units, largest, most);
         let needed = (1..=most).find(|&steps| axis.step * f64::from(steps) >= largest);
         Self { steps: needed.unwrap_or(most), ..axis }
     }
 
-    /// The axis that has exactly so many steps, as small as the largest value allows.
+    /// The axis with exactly `steps` steps, which are as small as the largest value permits.
     pub(super) fn with_steps(units: Units, largest: f64, steps: u32) -> Self {
         let step = units::steps(units).find(|step| step * f64::from(steps) >= largest);
         Self { units, step: step.expect("the last step is beyond all values"), steps }
     }
 
-    /// The value at its upper end.
+    /// The value at the upper end of the axis.
     pub(super) fn top(self) -> f64 {
         self.step * f64::from(self.steps)
     }
 
-    /// What stands beside its ticks, from the lowest.
+    /// The labels of the ticks, from the lowest on.
     pub(super) fn labels(self) -> impl Iterator<Item = String> {
         (0..=self.steps).map(move |number| units::tick(self.units, self.step, number))
     }

@@ -1,4 +1,4 @@
-//! What stands where: the title and the legend above, the plot with its axes below.
+//! The layout of a picture: the title and the legend above, the plot with its axes below.
 
 use super::axes::ValueAxis;
 use super::marks::Row;
@@ -7,23 +7,24 @@ use super::text;
 use super::{Drawing, Kind};
 use crate::catalog::Units;
 
-/// The title's line, a line of the legend, and what is left free below them and above the plot without them, in pixels.
+/// Heights in pixels: the line of the title, a line of the legend, and the free space above the plot, which is below the title
+/// and the legend if there are any.
 const TITLE: u32 = 30;
 const LINE: u32 = 18;
 const ABOVE: u32 = 12;
-/// The line of the time axis.
+/// The height of the line with the labels of the time axis.
 const BELOW: u32 = 26;
-/// The least room on the sides; half of a date has room there.
+/// The minimum space on the sides. It has room for half of a date.
 pub(super) const BESIDE: f64 = 16.0;
-/// How far values stand from the plot.
+/// The distance between the labels of values and the plot.
 pub(super) const APART: f64 = 8.0;
-/// How far apart two steps of an axis are at least.
+/// The minimum distance between two steps of an axis.
 const STEP: u32 = 34;
-/// How wide the square is before a name of the legend, and what is free behind it and behind the name.
+/// In the legend: the width of the square before a name, with the space behind it, and the space behind the name.
 pub(super) const SQUARE: f64 = 16.0;
 const BEHIND: f64 = 16.0;
 
-/// Where everything is, in pixels from the left and the top.
+/// The position of each part, in pixels from the left and the top.
 pub(super) struct Frame {
     pub(super) left: u32,
     pub(super) top: u32,
@@ -34,18 +35,18 @@ pub(super) struct Frame {
     pub(super) legend: Vec<Item>,
 }
 
-/// A name of the legend.
+/// A name in the legend.
 pub(super) struct Item {
     pub(super) x: f64,
-    /// In which line it stands, from 0.
+    /// The number of its line, from 0.
     pub(super) line: u32,
-    /// Which series it is; none stands for all that have no room.
+    /// The number of its series. `None` stands for all series that have no room.
     pub(super) series: Option<usize>,
     pub(super) text: String,
 }
 
 impl Frame {
-    /// The frame for these series, of which the largest values are known, in the order of the units.
+    /// The frame for these series. `largest` has the largest value of each unit, in the order of the units.
     pub(super) fn new(drawing: &Drawing, shown: &[&Series], largest: &[(Units, f64)]) -> Self {
         let legend =
             if drawing.legend { legend(drawing, shown, largest.first().map(|(units, _)| *units)) } else { Vec::new() };
@@ -55,7 +56,7 @@ impl Frame {
         let mut axes: Vec<ValueAxis> = Vec::new();
         for &(units, largest) in largest {
             axes.push(match axes.first() {
-                // The lines of the left axis are those of the right one, too.
+                // Both axes share the horizontal lines, so the right axis has as many steps as the left one.
                 Some(left) => ValueAxis::with_steps(units, largest, left.steps),
                 None => ValueAxis::new(units, largest, (height / STEP).max(1)),
             });
@@ -68,17 +69,17 @@ impl Frame {
         Self { left, top, width: drawing.width - left - right, height, axes, legend }
     }
 
-    /// Where the line is that the marks stand on.
+    /// The position of the base line that the marks stand on.
     pub(super) fn bottom(&self) -> u32 {
         self.top + self.height
     }
 
-    /// Where the plot ends.
+    /// The right edge of the plot.
     pub(super) fn right(&self) -> u32 {
         self.left + self.width
     }
 
-    /// The lines behind the marks, from the lowest, with the labels on their left and right.
+    /// The horizontal lines behind the marks, from the lowest on, each with its labels on the left and on the right.
     pub(super) fn steps(&self) -> impl Iterator<Item = (u32, Vec<String>)> {
         let mut labels: Vec<_> = self.axes.iter().map(|axis| axis.labels()).collect();
         let steps = self.axes.first().map_or(1, |axis| axis.steps);
@@ -88,30 +89,30 @@ impl Frame {
         })
     }
 
-    /// Which axis a series belongs to.
+    /// The index of the axis with these units.
     pub(super) fn axis(&self, units: Units) -> usize {
         self.axes.iter().position(|axis| axis.units == units).expect("each unit has an axis")
     }
 
-    /// Where the letters of a line of the legend stand, from the top.
+    /// The baseline of the text in a line of the legend, from the top.
     pub(super) fn legend_line(line: u32) -> f64 {
         f64::from(TITLE + line * LINE) + 12.0
     }
 }
 
-/// At least so many pixels.
+/// Rounds up to whole pixels.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is some hundreds")]
 fn whole(pixels: f64) -> u32 {
     pixels.ceil() as u32
 }
 
-/// The whole number of pixels that is nearest.
+/// Rounds to the nearest whole pixel.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is some thousands")]
 pub(super) fn nearest(pixels: f64) -> u32 {
     pixels.round() as u32
 }
 
-/// The largest of what is shown, unit by unit; of stacks, the largest sum.
+/// The largest shown value of each unit. For stacks, it is the largest sum.
 pub(super) fn largest(kind: Kind, all: &[Series], rows: impl Iterator<Item = Row>) -> Vec<(Units, f64)> {
     let mut largest: Vec<(Units, f64)> = Vec::new();
     for series in all {
@@ -133,14 +134,14 @@ pub(super) fn largest(kind: Kind, all: &[Series], rows: impl Iterator<Item = Row
     largest
 }
 
-/// The names of the series in lines, in at most half of the picture.
+/// The names of the series, arranged in lines. The lines take at most half of the picture.
 fn legend(drawing: &Drawing, shown: &[&Series], on_the_left: Option<Units>) -> Vec<Item> {
     let most = ((drawing.height / 2).saturating_sub(TITLE) / LINE).max(1);
     let end = f64::from(drawing.width) - BESIDE;
     let mut items: Vec<Item> = Vec::new();
     let (mut x, mut line) = (BESIDE, 0);
     for series in shown {
-        // With an axis on each side, a name says where its values stand.
+        // If there is an axis on each side, a name says on which side the axis of its values is.
         let side = if Some(series.units) == on_the_left { "" } else { " (right)" };
         let text = text::fit(&series.name, end - BESIDE - SQUARE - text::width(side)) + side;
         let wide = SQUARE + text::width(&text);

@@ -1,8 +1,13 @@
-//! From values to what is drawn of them: bars, stacked bars and lines, in buckets and values rather than pixels.
+//! Turns values into marks: bars, stacked bars and lines. The coordinates of marks are buckets and values rather than pixels.
 //!
-//! Where there are more buckets than pixels, some that follow each other share a **cell**: of bars it shows the largest, of
-//! stacks the one with the largest sum, of lines the smallest and the largest. So nothing that stands out is lost, and the
-//! number of marks has a bound.
+//! If there are more buckets than pixels, neighbouring buckets share a **cell**. So no outlier is lost, and the number of marks
+//! has a bound.
+//!
+//! | marks | what a cell shows |
+//! | --- | --- |
+//! | bars | the largest value |
+//! | stacks | the bucket with the largest sum |
+//! | lines | the smallest and the largest value |
 
 use std::iter;
 
@@ -11,19 +16,19 @@ use super::axes::Span;
 use crate::plot::{Bucket, Plot};
 use crate::rollup::RollupScope;
 
-/// The most marks that all series together may have. Written, a mark has less than 30 bytes.
+/// The maximum number of marks of all series together. A written mark has less than 30 bytes.
 const MOST_MARKS: u32 = 6_000;
 
-/// The values of a bucket, one for each series that is shown and has one.
+/// The values of a bucket, one for each shown series that has a value in it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Row {
-    /// Its number, from the left edge of the picture.
+    /// The number of the bucket, from the left edge of the picture.
     bucket: u32,
     values: [Option<f64>; MOST_SERIES],
 }
 
 impl Row {
-    /// The values with the numbers of their series.
+    /// The values, each with the number of its series.
     pub(super) fn values(&self) -> impl Iterator<Item = (usize, f64)> {
         self.values.iter().enumerate().filter_map(|(series, value)| Some((series, (*value)?)))
     }
@@ -33,8 +38,8 @@ impl Row {
     }
 }
 
-/// The buckets of a plot, oldest first. Series are counted column by column, in each scope by scope; `hidden` says of each
-/// whether it is left out.
+/// The buckets of a plot, oldest first. Series are numbered column by column, and within a column scope by scope. `hidden` says
+/// of each series whether it is hidden.
 pub(super) fn rows(plot: &Plot<'_>, span: Span, scopes: &[RollupScope], hidden: &[bool]) -> impl Iterator<Item = Row> {
     let mut columns: Vec<_> = plot.series().iter().map(|series| plot.points(series).peekable()).collect();
     iter::from_fn(move || {
@@ -64,21 +69,21 @@ fn drawable(value: u128) -> f64 {
     value as f64
 }
 
-/// Which buckets are drawn as one.
+/// How buckets are grouped into cells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Cells {
-    /// How many buckets share a cell.
+    /// The number of buckets in a cell.
     pub(super) each: u32,
 }
 
 impl Cells {
-    /// The smallest cells of which so many `pixels` have room for each, with so many marks in a cell, `least` pixels wide.
+    /// The smallest cells that fit into `pixels`, if a cell is at least `least` pixels wide and has `marks` marks.
     pub(super) fn new(buckets: u32, pixels: u32, least: u32, marks: u32) -> Self {
         let most = (pixels / least.max(1)).min(MOST_MARKS / marks.max(1)).max(1);
         Self { each: buckets.div_ceil(most) }
     }
 
-    /// The first bucket of a cell and the one behind its last, of so many there are.
+    /// The first bucket of a cell, and the bucket behind its last one. `all` is the number of buckets.
     pub(super) fn buckets(self, cell: u32, all: u32) -> (u32, u32) {
         (cell * self.each, ((cell + 1) * self.each).min(all))
     }
@@ -88,7 +93,7 @@ impl Cells {
     }
 }
 
-/// A bar over a cell, from one value up to another one.
+/// A bar over a cell, from a lower value to an upper one.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Bar {
     pub(super) cell: u32,
@@ -96,8 +101,8 @@ pub(super) struct Bar {
     pub(super) high: f64,
 }
 
-/// From where to where one of so many bars side by side goes, whose cell has these edges: whole pixels, with a gap between
-/// cells that have room for one.
+/// The left and the right edge of one of `slots` bars side by side in a cell with these edges. The results are whole pixels, with
+/// a gap between cells that have room for one.
 pub(super) fn slot(left: f64, right: f64, slot: usize, slots: usize) -> (f64, f64) {
     let count = |slots: usize| f64::from(u8::try_from(slots).expect("a picture has few series"));
     let width = right - left;
@@ -107,7 +112,7 @@ pub(super) fn slot(left: f64, right: f64, slot: usize, slots: usize) -> (f64, f6
     (edge(slot), edge(slot + 1))
 }
 
-/// The bars of each series: those that stand for more than 0.
+/// The bars of each series. Only values above 0 have a bar.
 pub(super) fn bars(rows: impl Iterator<Item = Row>, cells: Cells) -> Vec<Vec<Bar>> {
     let mut bars: Vec<Vec<Bar>> = vec![Vec::new(); MOST_SERIES];
     for row in rows {
@@ -122,7 +127,7 @@ pub(super) fn bars(rows: impl Iterator<Item = Row>, cells: Cells) -> Vec<Vec<Bar
     bars
 }
 
-/// The bars of each series, each upon those of the series before.
+/// The bars of each series, each on top of those of the previous series.
 pub(super) fn stacks(rows: impl Iterator<Item = Row>, cells: Cells) -> Vec<Vec<Bar>> {
     let mut bars: Vec<Vec<Bar>> = vec![Vec::new(); MOST_SERIES];
     let mut stack = |row: &Row| {
@@ -153,10 +158,10 @@ pub(super) fn stacks(rows: impl Iterator<Item = Row>, cells: Cells) -> Vec<Vec<B
     bars
 }
 
-/// A value of a line: the number of its bucket, and the value.
+/// A point of a line: the number of its bucket, and the value.
 pub(super) type Point = (u32, f64);
 
-/// The lines of each series, in pieces: between two of them are cells without a value.
+/// The lines of each series, in pieces. Cells without a value separate the pieces.
 pub(super) fn lines(rows: impl Iterator<Item = Row>, cells: Cells) -> Vec<Vec<Vec<Point>>> {
     let mut lines: Vec<Line> = Vec::new();
     lines.resize_with(MOST_SERIES, Line::default);
@@ -168,7 +173,7 @@ pub(super) fn lines(rows: impl Iterator<Item = Row>, cells: Cells) -> Vec<Vec<Ve
     lines.into_iter().map(Line::finish).collect()
 }
 
-/// A line in the making.
+/// A line under construction.
 #[derive(Default)]
 struct Line {
     pieces: Vec<Vec<Point>>,

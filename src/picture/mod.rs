@@ -1,9 +1,9 @@
-//! Plot data as a picture, an SVG.
+//! Draws plot data as a picture in SVG.
 //!
-//! A [`Drawing`] says how it looks; [`draw`] takes the values of a plot and writes the whole document. It goes from values to
-//! marks (`marks`), finds room for everything (`frame`, `axes`), has plotters place the marks (`paths`), and writes texts
-//! itself, since there are no fonts to measure. There are attributes only and no styles, so that a page with a strict policy
-//! may show it. What belongs to the plot, `data-plot` and its siblings tell a script of the page.
+//! A [`Drawing`] says how the picture looks; [`draw`] takes the values of a plot and writes the whole document. It turns values
+//! into marks (`marks`), computes the layout (`frame`, `axes`), and lets plotters place the marks (`paths`). It writes texts
+//! itself, since there are no fonts to measure. The document has attributes only and no styles, so that a page with a strict
+//! policy may show it. The attributes `data-plot` and its siblings describe the plot to a script of the page.
 //!
 //! Not here: how a picture is asked for (`api::v6::plot_data`), where values come from (`plot`).
 
@@ -40,54 +40,54 @@ use crate::time::Timestamp;
 pub use palette::Theme;
 pub use series::keys;
 
-/// The most series of a picture, hidden or not.
+/// The maximum number of series of a picture, hidden or not.
 pub const MOST_SERIES: usize = 24;
-/// The most units of a picture: there is an axis on each side.
+/// The maximum number of units of a picture, since there is one axis on each side.
 pub const MOST_UNITS: usize = 2;
 
-/// The most memory that drawing takes, in bytes, the picture itself included.
+/// The maximum memory that drawing takes, in bytes, including the picture itself.
 pub const MOST_BYTES: usize = 1 << 20;
 
 /// How values are drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// The series side by side in their bucket.
+    /// The series of a bucket are side by side.
     Bar,
-    /// From the middle of a bucket to that of the next one.
+    /// A line connects the middle of each bucket with that of the next one.
     Line,
-    /// The series one upon the other.
+    /// The series of a bucket are stacked.
     Stacked,
 }
 
-/// What a picture looks like. Two are equal if they look the same, given the same values.
+/// How a picture looks. Two drawings are equal if they look the same for the same values.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Drawing {
     /// How values are drawn.
     pub kind: Kind,
-    /// In pixels, at least 240.
+    /// The width in pixels, at least 240.
     pub width: u32,
-    /// In pixels, at least 120.
+    /// The height in pixels, at least 120.
     pub height: u32,
-    /// For which page.
+    /// The theme of the page that shows the picture.
     pub theme: Theme,
-    /// Whether there are a title, the names of the series, and a surface below it all.
+    /// Whether the picture has a title, the names of the series, and a background surface.
     pub legend: bool,
-    /// Of each series, whether it is left out.
+    /// For each series, whether it is hidden.
     pub hidden: Vec<bool>,
 }
 
-/// Why there is no picture of a query.
+/// Why a query has no picture.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Impossible {
-    /// More series than anybody can tell apart: so many columns of each of so many choices.
+    /// More series than a reader can tell apart: so many columns of each of so many choices.
     #[error(
         "a picture has at most {MOST_SERIES} series, and this one would have {columns} columns of {choices} choices; ask for \
          fewer columns (column, group) or fewer choices (choice_id, or a filter)"
     )]
     ManySeries {
-        /// How many columns.
+        /// The number of columns.
         columns: usize,
-        /// Of how many choices each.
+        /// The number of choices of each column.
         choices: usize,
     },
     /// More units than there are axes.
@@ -96,12 +96,12 @@ pub enum Impossible {
         list(.0)
     )]
     ManyUnits(Vec<Units>),
-    /// Stacks of what cannot be added up.
+    /// A stack of columns that cannot be added up.
     #[error("stacks need columns of one unit, and these have {}", list(.0))]
     MixedStack(Vec<Units>),
 }
 
-/// Makes sure that a picture of the query can be drawn.
+/// Checks that a picture of the query can be drawn.
 pub fn check(query: &Query, kind: Kind) -> Result<(), Impossible> {
     let (columns, choices) = (query.columns.len(), series::scopes(query).len());
     if columns.saturating_mul(choices) > MOST_SERIES {
@@ -125,7 +125,7 @@ fn list(units: &[Units]) -> String {
     units.iter().map(|units| units.name()).collect::<Vec<_>>().join(", ")
 }
 
-/// Draws the values of a query that [`check`] has found possible.
+/// Draws the values of a query that [`check`] has accepted.
 pub fn draw(drawing: &Drawing, query: &Query, plot: &Plot<'_>, choices: &Choices, with_ids: bool) -> String {
     let all = series::all(query, choices, with_ids);
     let shown: Vec<_> = all.iter().filter(|series| !drawing.hidden[series.number]).collect();
@@ -151,7 +151,7 @@ pub fn draw(drawing: &Drawing, query: &Query, plot: &Plot<'_>, choices: &Choices
     picture.whole(&body, &title, &description, &all)
 }
 
-/// The time of a picture: from the beginning that was asked for, or else that of the values, to the end that was asked for.
+/// The time range of a picture. It begins at the requested start, or else at the first value. It ends at the requested end.
 fn span(query: &Query, plot: &Plot<'_>) -> Span {
     let seconds = |time: Timestamp| time.micros() / 1_000_000;
     let first = plot.series().iter().filter_map(|series| Some(marks::start(plot.points(series).next()?.0))).min();
@@ -162,7 +162,7 @@ fn span(query: &Query, plot: &Plot<'_>) -> Span {
     span
 }
 
-/// What the picture shows, for those who do not see it.
+/// Describes the picture for people who cannot see it.
 fn describe(
     query: &Query,
     choices: &Choices,
@@ -192,12 +192,12 @@ fn describe(
     )
 }
 
-/// Seconds since 1970 as a time; the end of the last bucket that there can be is the last moment that there is.
+/// Converts seconds since 1970 into a time. The end of the last possible bucket becomes the last possible time.
 fn at(seconds: u64) -> Timestamp {
     Timestamp::from_micros(seconds * 1_000_000).unwrap_or(Timestamp::MAX)
 }
 
-/// A picture whose parts have their places.
+/// A picture whose layout is known.
 struct Picture<'a> {
     drawing: &'a Drawing,
     palette: &'static Palette,
@@ -210,15 +210,15 @@ struct Picture<'a> {
 
 type Surface<'a> = DrawingArea<Paths<'a>, Shift>;
 
-/// What plotters says: [`Paths`] takes everything.
+/// Why writing and drawing cannot fail: a text and [`Paths`] accept everything.
 const TAKEN: &str = "a text takes all that is written to it";
 
 impl Picture<'_> {
-    /// The document around what was drawn.
+    /// Wraps what was drawn into the whole document.
     fn whole(&self, body: &str, title: &str, description: &str, all: &[Series]) -> String {
         let Drawing { width, height, .. } = *self.drawing;
         let Frame { left, top, width: plot_width, height: plot_height, .. } = self.frame;
-        // A page may have several pictures, and no name twice.
+        // A page may have several pictures, and each id only once.
         let id = format!("{:x}", xxh3_64(body.as_bytes()) ^ xxh3_64(description.as_bytes()));
         let mut svg = String::with_capacity(body.len() + 2_000);
         write!(
@@ -250,7 +250,7 @@ impl Picture<'_> {
         all.iter().map(about).collect::<Value>().to_string()
     }
 
-    /// The surface, the lines behind the marks, the marks, and the line that they stand on.
+    /// Writes the surface, the lines behind the marks, the marks, and the base line that they stand on.
     fn write_marks(&self, svg: &mut String, rows: impl Iterator<Item = Row>) {
         let Drawing { width, height, .. } = *self.drawing;
         if self.drawing.legend {
@@ -282,7 +282,7 @@ impl Picture<'_> {
         surface.present().expect(TAKEN);
     }
 
-    /// The cells that have room for so many marks side by side.
+    /// The cells that have room for `side_by_side` marks next to each other.
     fn cells(&self, side_by_side: usize) -> Cells {
         let count = |series: usize| u32::try_from(series).expect("a picture has few series");
         Cells::new(self.span.buckets(), self.frame.width, count(side_by_side), count(self.shown.len()))
@@ -293,7 +293,7 @@ impl Picture<'_> {
         for (place, series) in self.shown.iter().enumerate() {
             let plot = self.plot(surface, series);
             let style = self.colour(series).filled();
-            // What is more than nothing can be seen.
+            // Side by side, the bar of a value above 0 is at least one pixel high.
             let least = plot.get_y_range().end / f64::from(self.frame.height);
             for bar in &bars[series.number] {
                 let cell = cells.buckets(bar.cell, self.span.buckets());
@@ -304,7 +304,7 @@ impl Picture<'_> {
         }
     }
 
-    /// From where to where one of so many bars over a cell goes: whole pixels from the left edge of the plot.
+    /// The left and the right edge of one of `slots` bars over a cell, in whole pixels from the left edge of the plot.
     fn slot(&self, (first, end): (u32, u32), slot: usize, slots: usize) -> (f64, f64) {
         let x = |bucket: u32| f64::from(self.frame.width) * f64::from(bucket) / f64::from(self.span.buckets());
         marks::slot(x(first), x(end), slot, slots)
@@ -326,7 +326,7 @@ impl Picture<'_> {
         }
     }
 
-    /// The plot with the axis of a series: pixels from its left edge, and values.
+    /// The plot with the axis of a series. Its coordinates are pixels from the left edge, and values.
     fn plot<'a>(&self, surface: &Surface<'a>, series: &Series) -> DrawingArea<Paths<'a>, Cartesian> {
         let Frame { left, top, width, .. } = self.frame;
         let axis = self.frame.axes[self.frame.axis(series.units)];
@@ -339,7 +339,7 @@ impl Picture<'_> {
         rgb(self.palette.series(series.number))
     }
 
-    /// The title and the legend, what stands beside the axes, and that there are no values if there are none.
+    /// Writes the title, the legend and the labels of the axes, and a note if there are no values.
     fn write_texts(&self, svg: &mut String, title: &str, is_empty: bool) {
         let Self { palette, frame, .. } = self;
         write!(svg, r#"<g font-family="system-ui, sans-serif" font-size="12" fill="{}">"#, palette.text).expect(TAKEN);
@@ -369,7 +369,7 @@ impl Picture<'_> {
         text::write(svg, (BESIDE, 21.0), Anchor::Start, &look, title);
         let range = format!("{} to {}", at(self.span.from).date(), at(self.span.to - 1).date());
         let end = f64::from(self.drawing.width) - BESIDE;
-        // The title is in larger letters.
+        // The letters of the title are larger.
         if BESIDE + 1.3 * text::width(title) + BESIDE + text::width(&range) <= end {
             text::write(svg, (end, 21.0), Anchor::End, "", &range);
         }
@@ -389,11 +389,11 @@ impl Picture<'_> {
 
 type Cartesian = Cartesian2d<RangedCoordf64, RangedCoordf64>;
 
-/// In units of [`Paths`].
+/// Sizes in units of [`Paths`].
 const LINE_WIDTH: u32 = 18;
 const DOT_RADIUS: i32 = 22;
 
-/// Fills a rectangle, of which the corner and the size are given in pixels.
+/// Fills a rectangle. Its corner and its size are in pixels.
 fn fill(surface: &Surface<'_>, (left, top): (u32, u32), (width, height): (u32, u32), colour: Colour) {
     let corner = |x: u32, y: u32| (x.cast_signed() * UNITS, y.cast_signed() * UNITS);
     let corners = [corner(left, top), corner(left + width, top + height)];

@@ -1,8 +1,7 @@
 //! Themes: the colours of surfaces, texts and series.
 //!
-//! The colours of series are those of Okabe and Ito, which people who are colour-blind can tell apart, made to stand out
-//! from each surface. Their order is part of the interface: blue, vermilion and grey suit what went well, failed and was
-//! canceled.
+//! The series have the colours of Okabe and Ito, which colour-blind people can tell apart. They are adjusted to stand out from
+//! each surface. Their order is part of the interface: blue, vermilion and grey suit success, failure and cancellation.
 
 use std::fmt;
 
@@ -11,14 +10,14 @@ use std::fmt;
 pub(super) struct Colour(pub(super) u8, pub(super) u8, pub(super) u8);
 
 impl fmt::Display for Colour {
-    /// `#0072b2`.
+    /// Writes the colour as `#0072b2`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "#{:02x}{:02x}{:02x}", self.0, self.1, self.2)
     }
 }
 
 impl Colour {
-    /// This colour with so many percent of another one.
+    /// Mixes this colour with `percent` percent of another one.
     fn mixed(self, other: Self, percent: u16) -> Self {
         let mix = |one: u8, other: u8| {
             let sum = u16::from(one) * (100 - percent) + u16::from(other) * percent;
@@ -28,7 +27,7 @@ impl Colour {
     }
 }
 
-/// What a picture is made to stand on.
+/// The background that a picture is made for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Theme {
     /// A light page.
@@ -39,7 +38,7 @@ pub enum Theme {
 
 /// The colours of a theme.
 pub(super) struct Palette {
-    /// What everything stands on.
+    /// The background of everything.
     pub(super) surface: Colour,
     /// The title.
     pub(super) title: Colour,
@@ -47,9 +46,9 @@ pub(super) struct Palette {
     pub(super) text: Colour,
     /// The lines behind the marks.
     pub(super) grid: Colour,
-    /// The line that the marks stand on.
+    /// The base line that the marks stand on.
     pub(super) base: Colour,
-    /// The series, in their order.
+    /// The colours of the series, in their order.
     series: [Colour; 8],
 }
 
@@ -102,7 +101,8 @@ impl Theme {
 }
 
 impl Palette {
-    /// The colour of a series by its number. From the ninth on, they come again paler, then again darker.
+    /// The colour of a series by its number. From the ninth series on, the colours repeat in a paler shade, and then in a darker
+    /// one.
     pub(super) fn series(&self, number: usize) -> Colour {
         let colour = self.series[number % self.series.len()];
         match number / self.series.len() {

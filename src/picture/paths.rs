@@ -1,24 +1,24 @@
-//! What plotters draws, as SVG: all marks of one look that follow each other are one path.
+//! The SVG backend for plotters. Consecutive marks of the same look become one path.
 //!
-//! plotters counts whole units; ours are tenths of a pixel.
+//! plotters counts in whole units. A unit here is a tenth of a pixel.
 
 use std::convert::Infallible;
 use std::fmt::Write as _;
 
 use plotters_backend::{BackendColor, BackendCoord, BackendStyle, DrawingBackend, DrawingErrorKind};
 
-/// How many units a pixel has.
+/// The number of units in a pixel.
 pub(super) const UNITS: i32 = 10;
 
-/// Appends paths to a text.
+/// A backend that appends paths to a text.
 pub(super) struct Paths<'a> {
     svg: &'a mut String,
     size: (u32, u32),
-    /// What the path that is not closed yet looks like.
+    /// The look of the path that is still open.
     pen: Option<Pen>,
 }
 
-/// How marks look.
+/// The look of marks.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Pen {
     Filled((u8, u8, u8)),
@@ -29,13 +29,13 @@ enum Pen {
 }
 
 impl<'a> Paths<'a> {
-    /// A picture of this size, in pixels.
+    /// A backend for a picture of this size, in pixels.
     pub(super) fn new(svg: &'a mut String, (width, height): (u32, u32)) -> Self {
         let unit = UNITS.unsigned_abs();
         Self { svg, size: (width * unit, height * unit), pen: None }
     }
 
-    /// Makes sure that what follows is drawn with this pen.
+    /// Makes sure that the open path is drawn with this pen.
     fn take(&mut self, pen: Pen) {
         if self.pen == Some(pen) {
             return;
@@ -87,7 +87,7 @@ impl<'a> Paths<'a> {
         }
     }
 
-    /// Writes units as pixels.
+    /// Writes a number of units as pixels.
     fn number(&mut self, units: i32) {
         if units < 0 {
             self.svg.push('-');
@@ -144,7 +144,7 @@ impl DrawingBackend for Paths<'_> {
         let mut command = 'M';
         for (x, y) in path {
             self.command(command, [x, y]);
-            // Without a letter of their own, those that follow are lines.
+            // Coordinates after an `L` are lines, too, without a letter of their own.
             command = if command == 'M' { 'L' } else { ' ' };
         }
         Ok(())

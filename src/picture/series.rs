@@ -1,4 +1,4 @@
-//! Which series a picture has, and what they are called: one for each column and choice.
+//! The series of a picture, one for each column and choice, and their names.
 
 use super::text::{clean, shorten};
 use crate::catalog::{Column, Units};
@@ -7,27 +7,27 @@ use crate::events::choice::Selectable;
 use crate::plot::Query;
 use crate::rollup::RollupScope;
 
-/// How many letters a name has in the legend at most.
+/// The maximum number of letters of a name in the legend.
 const NAME_LETTERS: usize = 40;
 /// How many letters of a choice's name are shown before its id, so that the legend has room for both.
 const SAME_LETTERS: usize = 12;
-/// How many letters of a title or version are taken at most: they may be as long as a body.
+/// The maximum number of letters that are used of a title or version. A posted one may be as long as a body.
 const TITLE_LETTERS: usize = 200;
 
-/// A column of somebody's.
+/// One column of one scope.
 pub(super) struct Series {
-    /// Its place among all, hidden or not: what has its colour.
+    /// Its number among all series, hidden or not. The number determines the colour.
     pub(super) number: usize,
-    /// What a query calls it.
+    /// Its name in a query.
     pub(super) key: String,
-    /// What people call it.
+    /// Its name for people.
     pub(super) title: String,
-    /// As much of the title as the legend has room for.
+    /// The beginning of the title that the legend has room for.
     pub(super) name: String,
     pub(super) units: Units,
 }
 
-/// Whose values a query asks for. One whose filters match nobody has series, too: they are empty.
+/// The scopes of the values that a query asks for. A query whose filters match no choice has series, too; these are empty.
 pub(super) fn scopes(query: &Query) -> Vec<RollupScope> {
     let scopes = query.selection.scopes();
     if scopes.is_empty() { vec![RollupScope::All] } else { scopes }
@@ -38,7 +38,7 @@ fn pairs<'a>(query: &'a Query, scopes: &'a [RollupScope]) -> impl Iterator<Item 
     query.columns.iter().flat_map(move |&column| scopes.iter().map(move |&scope| (column, scope)))
 }
 
-/// What a query calls its series: the name of the column, with the id of the choice where values have ids.
+/// The names of the series in a query: the name of the column, and the id of the choice if values have ids.
 pub fn keys(query: &Query, with_ids: bool) -> Vec<String> {
     let key = |(column, scope): (&Column, RollupScope)| match scope {
         RollupScope::Choice(id) if with_ids => format!("{}:{}", column.name, id.get()),
@@ -47,11 +47,11 @@ pub fn keys(query: &Query, with_ids: bool) -> Vec<String> {
     pairs(query, &scopes(query)).map(key).collect()
 }
 
-/// All series of a query, as people call them.
+/// All series of a query, with their names for people.
 pub(super) fn all(query: &Query, choices: &Choices, with_ids: bool) -> Vec<Series> {
     let names: Vec<_> = scopes(query).iter().map(|&scope| choice(query, choices, scope)).collect();
     let title = |column: &Column, scope| match (choice(query, choices, scope), scope) {
-        // Choices may have the same title; each of these series shows whose it is.
+        // Several choices may have the same title. Then each of their series shows the id.
         (Some(choice), RollupScope::Choice(id))
             if with_ids && names.iter().flatten().filter(|name| **name == choice).count() > 1 =>
         {
@@ -70,7 +70,7 @@ pub(super) fn all(query: &Query, choices: &Choices, with_ids: bool) -> Vec<Serie
         .collect()
 }
 
-/// The title of a picture: the metrics type, and the choice where there is one whose series do not name it.
+/// The title of a picture: the metrics type, and the choice if there is only one and the series do not name it.
 pub(super) fn title(query: &Query, choices: &Choices, with_ids: bool) -> String {
     let title = query.metrics.describe().title;
     match query.selection.scopes().as_slice() {
@@ -82,9 +82,9 @@ pub(super) fn title(query: &Query, choices: &Choices, with_ids: bool) -> String 
     }
 }
 
-/// Whose values there are, for people.
+/// Describes for people which choices the values belong to.
 pub(super) fn whose(query: &Query, choices: &Choices) -> String {
-    /// How many are named.
+    /// The maximum number of choices that are named.
     const NAMED: usize = 3;
     let scopes = query.selection.scopes();
     let names = scopes.iter().filter_map(|&scope| choice(query, choices, scope)).take(NAMED);
@@ -97,7 +97,7 @@ pub(super) fn whose(query: &Query, choices: &Choices) -> String {
     }
 }
 
-/// What people call a choice: by its title, and its version if it has one.
+/// The name of a choice for people: its title, and its version if it has one.
 fn choice(query: &Query, choices: &Choices, scope: RollupScope) -> Option<String> {
     let RollupScope::Choice(id) = scope else { return None };
     let begin = |text: &str| shorten(text, TITLE_LETTERS);

@@ -1,10 +1,10 @@
-//! Texts in a picture: how much room they take, and how names that anybody may have posted are made fit for XML.
+//! Texts in a picture: estimates their width, and makes names that clients post safe for XML.
 //!
-//! There are no fonts to measure with, so widths are guesses, rather too large than too small.
+//! There are no fonts to measure, so widths are estimates, which are too large rather than too small.
 
 use std::fmt::Write as _;
 
-/// About how wide a text is at 12 pixels, in pixels.
+/// The approximate width of a text in 12 pixel letters, in pixels.
 pub(super) fn width(text: &str) -> f64 {
     text.chars()
         .map(|letter| match letter {
@@ -18,7 +18,7 @@ pub(super) fn width(text: &str) -> f64 {
         .sum()
 }
 
-/// A text without what XML forbids and without what would turn the direction of texts around it: what separates becomes a
+/// Removes the characters that XML forbids, and those that change the direction of the text around them. White space becomes a
 /// space.
 pub(super) fn clean(text: &str) -> String {
     let is_forbidden = |letter: &char| matches!(letter, '\u{fffe}' | '\u{ffff}');
@@ -28,7 +28,7 @@ pub(super) fn clean(text: &str) -> String {
     letters.map(|letter| if letter.is_whitespace() { ' ' } else { letter }).collect()
 }
 
-/// The beginning of a text that has at most so many letters, `…` included.
+/// The beginning of a text, with at most `most` letters, including the `…`.
 pub(super) fn shorten(text: &str, most: usize) -> String {
     if text.chars().nth(most).is_none() {
         return text.to_owned();
@@ -37,13 +37,13 @@ pub(super) fn shorten(text: &str, most: usize) -> String {
     format!("{}…", beginning.trim_end())
 }
 
-/// The beginning of a text that is at most so many pixels wide.
+/// The beginning of a text, at most `most` pixels wide.
 pub(super) fn fit(text: &str, most: f64) -> String {
     let letters = (2..=text.chars().count()).rev().find(|&letters| width(&shorten(text, letters)) <= most);
     shorten(text, letters.unwrap_or(1))
 }
 
-/// Appends a text with what XML gives a meaning to escaped, within elements and attributes alike.
+/// Appends a text and escapes the characters that have a meaning in XML, within elements and attributes alike.
 pub(super) fn escape(out: &mut String, text: &str) {
     for letter in text.chars() {
         match letter {
@@ -57,7 +57,7 @@ pub(super) fn escape(out: &mut String, text: &str) {
     }
 }
 
-/// On which side of its place a text stands.
+/// How a text is aligned at its position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Anchor {
     Start,
@@ -65,7 +65,7 @@ pub(super) enum Anchor {
     End,
 }
 
-/// Appends a text at a place, in pixels, that is written as it is.
+/// Appends a text element at a position in pixels. `more` has further attributes. The text is escaped.
 pub(super) fn write(out: &mut String, (x, y): (f64, f64), anchor: Anchor, more: &str, text: &str) {
     let anchor = match anchor {
         Anchor::Start => "",
@@ -78,7 +78,7 @@ pub(super) fn write(out: &mut String, (x, y): (f64, f64), anchor: Anchor, more: 
     out.push_str("</text>");
 }
 
-/// To a tenth of a pixel.
+/// Rounds to a tenth of a pixel.
 fn round(pixels: f64) -> f64 {
     (pixels * 10.0).round() / 10.0
 }

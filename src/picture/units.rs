@@ -1,4 +1,4 @@
-//! Values for people, and the steps in which an axis counts them.
+//! Formats values for people, and defines the steps of axes of values.
 
 use std::iter;
 
@@ -8,11 +8,11 @@ const MINUTE: f64 = 60.0;
 const HOUR: f64 = 60.0 * MINUTE;
 const DAY: f64 = 24.0 * HOUR;
 
-/// The prefixes of thousands; the largest value that there is, 128 bits, has some hundreds of millions of the last one.
+/// The prefixes of thousands. The largest possible value has 128 bits, which is some hundreds of millions of the last prefix.
 const THOUSANDS: [&str; 11] = ["", "k", "M", "G", "T", "P", "E", "Z", "Y", "R", "Q"];
 const BINARIES: [&str; 11] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB", "YiB", "RiB", "QiB"];
 
-/// The steps that an axis may have, from the smallest on; the last one is beyond all values.
+/// The possible steps of an axis, from the smallest on. The last step is larger than every value.
 pub(super) fn steps(units: Units) -> Box<dyn Iterator<Item = f64>> {
     let parts = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0];
     let multiples = move |of: f64, base: f64| {
@@ -31,7 +31,7 @@ pub(super) fn steps(units: Units) -> Box<dyn Iterator<Item = f64>> {
     }
 }
 
-/// `12.3 k`, `3 h 20 m`, `1.4 GiB`.
+/// Formats a value, such as `12.3 k`, `3 h 20 m`, `1.4 GiB`.
 pub(super) fn show(units: Units, value: f64) -> String {
     match units {
         Units::Count => count(value),
@@ -40,7 +40,7 @@ pub(super) fn show(units: Units, value: f64) -> String {
     }
 }
 
-/// The label at `number` steps of an axis. Bytes are all of the step's unit: 1000 KiB is a place on an axis that has 500 KiB.
+/// The label at `number` steps of an axis. All labels in bytes have the unit of the step: an axis with 500 KiB also has 1000 KiB.
 pub(super) fn tick(units: Units, step: f64, number: u32) -> String {
     let value = step * f64::from(number);
     match units {
@@ -57,7 +57,7 @@ fn count(value: f64) -> String {
     prefixed(value, 1000.0, &THOUSANDS)
 }
 
-/// The two largest units, the second one only if there is any of it.
+/// Formats a duration in its two largest units. The second unit is omitted if it is zero.
 fn seconds(value: f64) -> String {
     let (large, unit, small, small_unit) = match value {
         _ if value < MINUTE => return format!("{value} s"),
@@ -70,11 +70,11 @@ fn seconds(value: f64) -> String {
     if rest == 0.0 { format!("{whole} {unit}") } else { format!("{whole} {unit} {rest} {small_unit}") }
 }
 
-/// About three digits, and the largest unit that the value has one of.
+/// Formats about three digits in the largest unit that the value reaches.
 fn prefixed(value: f64, base: f64, units: &[&str]) -> String {
     let mut place = place(value, base, units.len());
     let mut text = digits(value / of_place(place, base));
-    // What is rounded up to a whole one is one of the next unit.
+    // A value that is rounded up to a whole next unit is written in that unit.
     if text == digits(base) && place + 1 < units.len() {
         place += 1;
         text = digits(1.0);
@@ -82,7 +82,7 @@ fn prefixed(value: f64, base: f64, units: &[&str]) -> String {
     format!("{text} {}", units[place]).trim_end().to_owned()
 }
 
-/// Which of so many units, each `base` times the one before, is the largest that the value has one of.
+/// The index of the largest unit that the value reaches. There are `units` units, and each is `base` times the one before.
 fn place(value: f64, base: f64, units: usize) -> usize {
     (1..units).take_while(|&place| value >= of_place(place, base)).count()
 }
@@ -91,7 +91,7 @@ fn of_place(place: usize, base: f64) -> f64 {
     iter::repeat_n(base, place).product()
 }
 
-/// Three digits, or as many as stand before the point, without zeros that say nothing.
+/// Formats three digits, or all digits before the point if these are more, without trailing zeros.
 fn digits(value: f64) -> String {
     let text = match value {
         _ if value >= 10_000.0 => return format!("{value:.1e}"),

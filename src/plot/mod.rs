@@ -1,9 +1,9 @@
-//! From aggregates to the series that a query asks for: one series a column, values oldest first.
+//! Plots: turns aggregates into the series that a query asks for, one series per column with the oldest value first.
 //!
-//! A [`Query`] says which columns, choices, buckets and time; a [`Plot`] takes the aggregates of those buckets as they are
-//! read and keeps the columns' values only, in flat lists.
+//! A [`Query`] selects columns, choices, buckets and a time range. A [`Plot`] receives the aggregates of those buckets as they
+//! are read. It keeps only the values of the columns, in flat lists.
 //!
-//! Not here: how a query is spelled (`api::v6::plot_data`), where aggregates come from (`store`).
+//! Not here: the syntax of a query (`api::v6::plot_data`), reading aggregates (`store`).
 
 pub mod totals;
 mod value;
@@ -14,7 +14,7 @@ use crate::rollup::{Aggregate, Parts, RollupScope};
 use crate::time::{Date, TimeRange};
 use crate::vocabulary::{ChoiceId, MetricsTypeId};
 
-/// How long the buckets of a plot are.
+/// The length of a plot's buckets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Resolution {
     /// A UTC day.
@@ -23,17 +23,17 @@ pub enum Resolution {
     Hour,
 }
 
-/// Which choices a query is about.
+/// The choices that a query selects.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Selection {
-    /// No choice was selected: all of them together.
+    /// No choice was selected: all choices together.
     All,
-    /// These, each by itself; ordered by id, none twice, maybe none at all.
+    /// These choices, each by itself. They are ordered by id, without duplicates; the list may be empty.
     Choices(Vec<ChoiceId>),
 }
 
 impl Selection {
-    /// The scopes whose rollups answer the query.
+    /// Returns the scopes of the rollups that answer the query.
     pub fn scopes(&self) -> Vec<RollupScope> {
         match self {
             Self::All => vec![RollupScope::All],
@@ -42,23 +42,23 @@ impl Selection {
     }
 }
 
-/// What a plot shows. Two queries are equal if they mean the same, however they were spelled.
+/// The content of a plot. Two queries are equal if they mean the same, even if they were written differently.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Query {
-    /// Of which metrics type.
+    /// The metrics type.
     pub metrics: MetricsTypeId,
-    /// Which statistics, in the order of the answer.
+    /// The statistics, in the order of the answer.
     pub columns: Vec<&'static Column>,
-    /// Whose.
+    /// The selected choices.
     pub selection: Selection,
     /// By day or by hour.
     pub resolution: Resolution,
-    /// When: the starts of the first bucket and of the last.
+    /// The time range: the starts of the first bucket and of the last.
     pub range: TimeRange,
 }
 
 impl Query {
-    /// The most values that it can have.
+    /// Returns the largest number of values that the plot can have.
     pub fn most_values(&self) -> usize {
         let (first, last) = self.range.dates();
         let buckets =
@@ -67,29 +67,29 @@ impl Query {
         buckets.saturating_mul(scopes).saturating_mul(self.columns.len())
     }
 
-    /// The parts of an aggregate that its columns show.
+    /// Returns the parts of an aggregate that the columns of this query need.
     pub fn parts(&self) -> Parts {
         parts(&self.columns)
     }
 }
 
-/// The parts of an aggregate that columns show.
+/// Returns the parts of an aggregate that columns need.
 pub fn parts(columns: &[&'static Column]) -> Parts {
     columns.iter().fold(Parts::NONE, |parts, column| parts.union(value::parts(column)))
 }
 
-/// A bucket of somebody's.
+/// One bucket of one scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bucket {
-    /// Its day.
+    /// The day of the bucket.
     pub date: Date,
     /// The hour in which it starts, from 0 to 23; 0 if it is the whole day.
     pub hour: u8,
-    /// Whose it is.
+    /// The scope of the bucket.
     pub scope: RollupScope,
 }
 
-/// The values of the columns in all buckets, side by side: a year by the hour has a quarter of a million.
+/// The values of the columns in all buckets, stored compactly: a year by the hour has a quarter of a million.
 pub struct Plot<'a> {
     choices: &'a Choices,
     buckets: Vec<Bucket>,
@@ -101,19 +101,20 @@ pub struct Plot<'a> {
 pub struct Series {
     /// The column.
     pub column: &'static Column,
-    /// The places of their buckets, ascending.
+    /// The indices of the buckets of these values, ascending.
     buckets: Vec<u32>,
     values: Values,
 }
 
 impl<'a> Plot<'a> {
-    /// Empty series of these columns. Errors count as `choices` define them.
+    /// Returns empty series of these columns. Errors count as `choices` define them.
     pub fn new(columns: &[&'static Column], choices: &'a Choices) -> Self {
         let series = columns.iter().map(|&column| Series { column, buckets: Vec::new(), values: Values::default() });
         Self { choices, buckets: Vec::new(), series: series.collect() }
     }
 
-    /// Takes in the aggregate of a bucket. Buckets come oldest first, those of one start in the order of their scopes.
+    /// Adds the aggregate of a bucket. Buckets must come oldest first, and buckets with the same start in the order of their
+    /// scopes.
     pub fn add(&mut self, bucket: Bucket, aggregate: &Aggregate) {
         let place = u32::try_from(self.buckets.len()).expect("four billion buckets do not fit into memory");
         self.buckets.push(bucket);
@@ -125,24 +126,24 @@ impl<'a> Plot<'a> {
         }
     }
 
-    /// The memory that it takes, in bytes, at most; unless most values are larger than 64 bits, half of that.
+    /// Returns the upper bound of its size in bytes. It takes half of that, unless most values are larger than 64 bits.
     pub fn memory(&self) -> usize {
         let of_each_series = size_of::<u32>() + size_of::<u128>();
         self.buckets.capacity() * (size_of::<Bucket>() + self.series.len() * of_each_series)
     }
 
-    /// The series, in the order of the columns.
+    /// Returns the series, in the order of the columns.
     pub fn series(&self) -> &[Series] {
         &self.series
     }
 
-    /// The values of a series with their buckets: oldest first, then by choice.
+    /// Returns the values of a series with their buckets: oldest first, then by choice.
     pub fn points(&self, series: &Series) -> impl Iterator<Item = (Bucket, u128)> {
         let values = series.buckets.iter().enumerate();
         values.map(|(number, &place)| (self.buckets[place as usize], series.values.get(number)))
     }
 
-    /// The dates of the first and the last value of a series.
+    /// Returns the dates of the first and the last value of a series.
     pub fn bounds_x(&self, series: &Series) -> Option<(Date, Date)> {
         let date = |place: &u32| self.buckets[*place as usize].date;
         Some((date(series.buckets.first()?), date(series.buckets.last()?)))
@@ -150,7 +151,7 @@ impl<'a> Plot<'a> {
 }
 
 impl Series {
-    /// How many values there are.
+    /// Returns the number of values.
     pub fn len(&self) -> usize {
         self.buckets.len()
     }
@@ -160,7 +161,7 @@ impl Series {
         self.buckets.is_empty()
     }
 
-    /// The smallest and the largest value.
+    /// Returns the smallest and the largest value.
     pub fn bounds_y(&self) -> Option<(u128, u128)> {
         match &self.values {
             Values::Small(values) => Some(((*values.iter().min()?).into(), (*values.iter().max()?).into())),
@@ -169,7 +170,7 @@ impl Series {
     }
 }
 
-/// Values in the units of their column, rounded down. Nearly always 64 bits are enough; the sum of a few huge sizes needs more.
+/// Values in the units of their column, rounded down. Nearly all values fit into 64 bits; the sum of a few huge sizes needs more.
 #[derive(Debug)]
 enum Values {
     Small(Vec<u64>),
@@ -269,7 +270,7 @@ mod tests {
         for distribution in &mut timed.distributions {
             distribution.observe(7_000_000);
         }
-        // Nothing was timed on the first day and the last.
+        // No time was observed on the first day, the third one and the last one.
         let days = [Aggregate::default(), timed.clone(), Aggregate::default(), timed, Aggregate::default()];
         let dates = (16_436..).map(|days| Date::from_days(days).expect("in range"));
         for (date, aggregate) in dates.zip(&days) {

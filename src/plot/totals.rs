@@ -1,7 +1,7 @@
-//! The columns over the whole of a period, for each choice and for all of them together.
+//! Totals: the values of columns over a whole period, for each choice and for all choices together.
 //!
-//! Aggregates merge as if they were computed from all their events, so a total is exact whatever parts it is put together
-//! from: an average is not one of averages. That is why a day that lies wholly in the period is taken as one.
+//! Merged aggregates equal the aggregate of all their events. So a total is exact for every division of the period into parts,
+//! and an average is not an average of averages. That is why a day that lies wholly in the period is read as one part.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -16,39 +16,40 @@ use crate::vocabulary::ChoiceId;
 
 const HOUR_US: u64 = 3_600_000_000;
 
-/// A row of hours: the starts of the first one and of the last.
+/// A sequence of hours: the starts of the first one and of the last one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Period(TimeRange);
 
 impl Period {
-    /// The hours of which the start lies in a range that begins with one.
+    /// Returns the hours that start in a range. The start of the range is rounded down to an hour.
     pub fn of(range: TimeRange) -> Self {
         Self(range.of_hours())
     }
 
-    /// As many hours, that much earlier; `None` if they would begin before 1970. `by_us` is in microseconds, whole hours.
+    /// Returns the same number of hours, shifted back by `by_us`, which is in microseconds and must be whole hours. Returns
+    /// `None` if they would begin before 1970.
     #[must_use]
     pub fn earlier(self, by_us: u64) -> Option<Self> {
         let back = |time: Timestamp| time.micros().checked_sub(by_us).and_then(Timestamp::from_micros);
         Some(Self(TimeRange { started: back(self.0.started)?, ended: back(self.0.ended)? }))
     }
 
-    /// How long it is, in microseconds.
+    /// Returns the length in microseconds.
     pub fn length_us(self) -> u64 {
         self.0.ended.since(self.0.started) + HOUR_US
     }
 
-    /// When its first hour begins.
+    /// Returns the start of the first hour.
     pub fn started(self) -> Timestamp {
         self.0.started
     }
 
-    /// When its last hour is over; in the last hour that there is, a microsecond before.
+    /// Returns the end of the last hour. For the last possible hour, returns one microsecond less.
     pub fn ended(self) -> Timestamp {
         Timestamp::from_micros(self.0.ended.micros() + HOUR_US).unwrap_or(Timestamp::MAX)
     }
 
-    /// The first day and the last one that lie wholly in it, if there are any.
+    /// Returns the first and the last day that lie wholly in the period, if there are any.
     pub fn whole_days(self) -> Option<(Date, Date)> {
         let (first, last) = self.0.dates();
         let first = if self.0.has(first.start()) { first } else { Date::from_days(first.days() + 1)? };
@@ -56,7 +57,7 @@ impl Period {
         (first <= last).then_some((first, last))
     }
 
-    /// The days of which only some hours lie in it: none, one or two.
+    /// Returns the days that lie only partly in the period: none, one or two.
     pub fn parts_of_days(self) -> Vec<Date> {
         let (first, last) = self.0.dates();
         let is_whole = |date: Date| self.0.has(date.start()) && self.0.has(date.hour_start(23));
@@ -66,24 +67,24 @@ impl Period {
         days
     }
 
-    /// Whether an hour is one of it.
+    /// Whether the period contains an hour.
     pub fn has(self, date: Date, hour: u8) -> bool {
         self.0.has(date.hour_start(hour))
     }
 
-    /// The first day and the last that it touches.
+    /// Returns the first and the last day that the period touches.
     pub fn dates(self) -> (Date, Date) {
         self.0.dates()
     }
 
-    /// How many days it touches.
+    /// Returns the number of days that the period touches.
     pub fn days(self) -> usize {
         let (first, last) = self.dates();
         (last.days() - first.days() + 1) as usize
     }
 }
 
-/// What was found in a period, by choice.
+/// The aggregates of a period, by choice.
 #[derive(Debug, Default)]
 pub struct Totals {
     choices: BTreeMap<ChoiceId, Aggregate>,
@@ -95,22 +96,22 @@ impl Totals {
         self.choices.entry(choice).or_default().merge(aggregate);
     }
 
-    /// The memory that it takes, in bytes, about.
+    /// Returns the approximate size in bytes.
     pub fn memory(&self) -> usize {
         self.choices.len() * size_of::<(ChoiceId, Aggregate)>()
     }
 
-    /// The choices in which there is anything, ordered by id.
+    /// Returns the choices that have data, ordered by id.
     pub fn choices(&self) -> impl Iterator<Item = ChoiceId> {
         self.choices.keys().copied()
     }
 
-    /// The values of the columns for a choice.
+    /// Returns the values of the columns for a choice.
     pub fn of(&self, choice: ChoiceId, columns: &[&'static Column], choices: &Choices) -> Vec<Option<u128>> {
         values(self.choices.get(&choice), columns, choices)
     }
 
-    /// The values of the columns for all choices together.
+    /// Returns the values of the columns for all choices together.
     pub fn of_all(&self, columns: &[&'static Column], choices: &Choices) -> Vec<Option<u128>> {
         let all = self.choices.values().fold(None, |all: Option<Aggregate>, aggregate| {
             let mut all = all.unwrap_or_default();
@@ -121,12 +122,12 @@ impl Totals {
     }
 }
 
-/// A column without a bucket has no value, not even 0.
+/// Returns the values of the columns. Without an aggregate, a column has no value, not even 0.
 fn values(aggregate: Option<&Aggregate>, columns: &[&'static Column], choices: &Choices) -> Vec<Option<u128>> {
     columns.iter().map(|column| aggregate.and_then(|aggregate| value::of(column, aggregate, choices))).collect()
 }
 
-/// One value divided by another, which is not 0. Compared exactly.
+/// The quotient of two values; the divisor is not 0. Comparisons are exact.
 #[derive(Debug, Clone, Copy)]
 pub struct Quotient {
     dividend: u128,
@@ -134,14 +135,15 @@ pub struct Quotient {
 }
 
 impl Quotient {
-    /// `None` where there is nothing to divide by.
+    /// Returns the quotient, or `None` if the divisor is 0.
     pub fn new(dividend: u128, divisor: u128) -> Option<Self> {
         (divisor > 0).then_some(Self { dividend, divisor })
     }
 }
 
 impl Ord for Quotient {
-    /// Whole parts first; if they are the same, what is left over decides, the other way round if it is turned upside down.
+    /// Compares the whole parts first. If they are equal, compares the fractions, by comparing their reciprocals in reverse
+    /// order.
     fn cmp(&self, other: &Self) -> Ordering {
         let (mut one, mut other) = (*self, *other);
         loop {

@@ -1,11 +1,11 @@
-//! What a column shows of an aggregate: the one place where totals are divided and units applied.
+//! The values of columns: computes the value of a column from an aggregate. Only this module divides totals and applies units.
 
 use crate::catalog::{Column, Measure, Statistic};
 use crate::events::Choices;
 use crate::rollup::{Aggregate, Distribution, Parts};
 use crate::vocabulary::ChoiceId;
 
-/// The parts of an aggregate that a column shows.
+/// Returns the parts of an aggregate that a column needs.
 pub(super) fn parts(column: &Column) -> Parts {
     match column.measure {
         Measure::Counter(place) => Parts::counter(place),
@@ -15,8 +15,8 @@ pub(super) fn parts(column: &Column) -> Parts {
     }
 }
 
-/// The value of a column in a bucket that exists; `None` where there is none to give: a distribution without
-/// observations, or a bucket that only errors fell into which are no longer built in (docs/reference.md, Counting).
+/// Returns the value of a column in a bucket that exists. Returns `None` if the column has no value there: for a distribution
+/// without observations, or if the bucket has only errors that are no longer built in (docs/reference.md, Counting).
 pub(super) fn of(column: &Column, aggregate: &Aggregate, choices: &Choices) -> Option<u128> {
     match column.measure {
         Measure::Counter(place) => Some(aggregate.counters[place].into()),
@@ -48,12 +48,12 @@ fn statistic(statistic: Statistic, distribution: &Distribution) -> Option<u128> 
         Statistic::Sum => distribution.sum,
         Statistic::Min => distribution.min.into(),
         Statistic::Max => distribution.max.into(),
-        // Rounding down here and again for the unit is the same as rounding down once.
+        // Rounding down here and again for the unit has the same result as rounding down once.
         Statistic::Avg => divide(distribution.sum, distribution.n),
     })
 }
 
-/// Rounded down. Nearly all values are small, and dividing 128 bits takes several times as long.
+/// Divides and rounds down. Nearly all values are small, and dividing 128 bits takes several times as long.
 fn divide(value: u128, by: u64) -> u128 {
     match u64::try_from(value) {
         Ok(value) => (value / by).into(),

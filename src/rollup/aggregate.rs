@@ -5,27 +5,27 @@ use std::collections::BTreeMap;
 use crate::events::Contribution;
 use crate::vocabulary::{COUNTERS, ChoiceId, DISTRIBUTIONS};
 
-/// The extremes of an aggregate that may have been taken out of it, as bits by the place of the distribution. Until they are
-/// found again among the remaining observations, the aggregate still shows the values that were taken out.
+/// The extremes that may have been removed from an aggregate: one bit per distribution, at the index of the distribution. Until
+/// they are found again among the remaining observations, the aggregate still shows the removed values.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[must_use = "lost extremes have to be found again"]
 pub struct LostExtremes {
-    /// The distributions whose smallest observation may be gone.
+    /// The distributions whose smallest observation may be removed.
     pub min: u8,
-    /// The distributions whose largest observation may be gone.
+    /// The distributions whose largest observation may be removed.
     pub max: u8,
 }
 
-// A bit for each distribution.
+// One bit for each distribution.
 const _: () = assert!(DISTRIBUTIONS <= u8::BITS as usize);
 
 impl LostExtremes {
-    /// Whether every extreme is known.
+    /// Whether no extreme is lost.
     pub fn is_empty(self) -> bool {
         self.min == 0 && self.max == 0
     }
 
-    /// The extremes that are lost here or there.
+    /// Returns the extremes that are lost in either of the two.
     pub fn union(self, other: Self) -> Self {
         Self { min: self.min | other.min, max: self.max | other.max }
     }
@@ -36,7 +36,7 @@ impl LostExtremes {
     }
 }
 
-/// Some of the parts of an aggregate: a bit for each counter, then for each distribution, then one for the counts by error.
+/// A set of parts of an aggregate: one bit for each counter, then one for each distribution, then one for the counts by error.
 /// The bits are part of the file format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Parts(u64);
@@ -51,53 +51,53 @@ impl Parts {
     /// The counts by error.
     pub const ERRORS: Self = Self(1 << (COUNTERS + DISTRIBUTIONS));
 
-    /// The counter at a place.
+    /// The counter at an index.
     pub fn counter(place: usize) -> Self {
         Self(1 << place)
     }
 
-    /// The distribution at a place.
+    /// The distribution at an index.
     pub fn distribution(place: usize) -> Self {
         Self(1 << (COUNTERS + place))
     }
 
-    /// The parts of these bits.
+    /// The parts of a bit set.
     pub fn from_bits(bits: u64) -> Self {
         Self(bits)
     }
 
-    /// A bit for each part.
+    /// Returns the bit set, with one bit for each part.
     pub fn bits(self) -> u64 {
         self.0
     }
 
-    /// These parts and those.
+    /// Returns the union of the two sets.
     #[must_use]
     pub fn union(self, others: Self) -> Self {
         Self(self.0 | others.0)
     }
 
-    /// Whether any is at that bit or behind it.
+    /// Whether the set contains a part at this bit or a higher one.
     pub fn reaches(self, bit: usize) -> bool {
         self.0 >> bit > 0
     }
 
-    /// Whether all of those are among these.
+    /// Whether the set contains all of `others`.
     pub fn contains(self, others: Self) -> bool {
         self.0 & others.0 == others.0
     }
 }
 
-/// Summary of a set of contributions to one bucket. The default is empty, the identity of [`merge`](Self::merge).
+/// The summary of a set of contributions to one bucket. The default is empty and the identity of [`merge`](Self::merge).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Aggregate {
-    /// How many contributions; the bucket exists while there are any (docs/reference.md, Counting).
+    /// The number of contributions. The bucket exists while there are any (docs/reference.md, Counting).
     pub events: u64,
-    /// The counters of the metrics type, by place.
+    /// The counters of the metrics type, by index.
     pub counters: [u64; COUNTERS],
-    /// How many contributions name each error; no zeros.
+    /// The number of contributions that name each error; no zeros.
     pub errors: BTreeMap<ChoiceId, u64>,
-    /// The distributions of the metrics type, by place.
+    /// The distributions of the metrics type, by index.
     pub distributions: [Distribution; DISTRIBUTIONS],
 }
 
@@ -107,7 +107,7 @@ impl Aggregate {
         self.events == 0
     }
 
-    /// Takes everything out.
+    /// Removes all contributions.
     pub fn clear(&mut self) {
         self.events = 0;
         self.counters.fill(0);
@@ -119,7 +119,7 @@ impl Aggregate {
         }
     }
 
-    /// The parts in which anything is counted.
+    /// Returns the parts that are not empty.
     pub fn parts(&self) -> Parts {
         let mut parts = if self.errors.is_empty() { Parts::NONE } else { Parts::ERRORS };
         for (place, &counter) in self.counters.iter().enumerate() {
@@ -147,7 +147,7 @@ impl Aggregate {
         }
     }
 
-    /// Adds all that another one holds.
+    /// Adds all contributions of another aggregate.
     pub fn merge(&mut self, other: &Self) {
         self.events += other.events;
         for (counter, other) in self.counters.iter_mut().zip(other.counters) {
@@ -161,7 +161,7 @@ impl Aggregate {
         }
     }
 
-    /// Takes out `removed`, which must be contained, and adds `added`. Returns the extremes that may have gone with it.
+    /// Removes `removed`, which must be contained, and adds `added`. Returns the extremes that may have been removed.
     pub fn replace(&mut self, removed: &Self, added: &Self) -> LostExtremes {
         self.merge(added);
         self.events -= removed.events;
@@ -186,16 +186,16 @@ impl Aggregate {
     }
 }
 
-/// Summary of a set of observations, in microseconds or bytes. The default is empty, the identity of `merge`.
+/// The summary of a set of observations, in microseconds or bytes. The default is empty and the identity of `merge`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Distribution {
-    /// How many observations.
+    /// The number of observations.
     pub n: u64,
-    /// All of them together.
+    /// The sum of the observations.
     pub sum: u128,
-    /// The smallest; 0 while there are none.
+    /// The smallest observation; 0 while there are none.
     pub min: u64,
-    /// The largest; 0 while there are none.
+    /// The largest observation; 0 while there are none.
     pub max: u64,
 }
 
@@ -205,7 +205,7 @@ impl Distribution {
         self.merge(&Self { n: 1, sum: value.into(), min: value, max: value });
     }
 
-    /// Adds all that another one holds.
+    /// Adds all observations of another distribution.
     pub fn merge(&mut self, other: &Self) {
         if other.n == 0 {
             return;
@@ -220,8 +220,8 @@ impl Distribution {
         self.max = self.max.max(other.max);
     }
 
-    /// Takes out `removed`, after `added` was merged in. Returns whether the smallest and whether the largest observation may
-    /// have been taken out; not if one as extreme was just added.
+    /// Removes `removed`, after `added` was merged in. Returns whether the smallest and whether the largest observation may have
+    /// been removed. An extreme is not lost if `added` has an equal one.
     fn subtract(&mut self, removed: &Self, added: &Self) -> (bool, bool) {
         if removed.n == 0 {
             return (false, false);
@@ -229,7 +229,7 @@ impl Distribution {
         self.n -= removed.n;
         self.sum -= removed.sum;
         if self.n == added.n {
-            // Nothing older remains.
+            // No older observation remains.
             (self.min, self.max) = (added.min, added.max);
             return (false, false);
         }
@@ -255,7 +255,7 @@ mod tests {
         distribution
     }
 
-    /// The definition, from the plain list.
+    /// Computes the distribution by its definition, from the list of values.
     fn oracle(values: &[u64]) -> Distribution {
         Distribution {
             n: values.len() as u64,
@@ -285,7 +285,8 @@ mod tests {
             let (min_lost, max_lost) = distribution.subtract(&summarise(&removed), &summarise(&added));
             let expected = oracle(&[kept, added].concat());
             prop_assert_eq!((distribution.n, distribution.sum), (expected.n, expected.sum));
-            // A lost extreme is as far out as any, so that whatever equals it is one.
+            // While an extreme is lost, the stored value lies at or beyond the real one. If the two are equal, the value is
+            // right.
             prop_assert!(distribution.min == expected.min || (min_lost && distribution.min <= expected.min));
             prop_assert!(distribution.max == expected.max || (max_lost && distribution.max >= expected.max));
         }

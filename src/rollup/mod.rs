@@ -1,13 +1,13 @@
-//! The precomputed numbers: aggregates that merge, and the rollup of one day.
+//! Rollups: precomputed aggregates that merge, by day and hour.
 //!
-//! An [`Aggregate`] summarises the contributions of one bucket. Any split of the same contributions merges to the same
-//! aggregate, in any order, so that posting, rebuilding and a year-long query share one type. A [`Rollup`] is what one day
-//! of one choice, or of all choices together, keeps: an aggregate for each hour in which something was counted.
+//! An [`Aggregate`] summarises the contributions of one bucket. Any split of the same contributions merges to the same aggregate,
+//! in any order. So posting, rebuilding and queries over a year share one type. A [`Rollup`] holds one day of one choice, or of
+//! all choices together: an aggregate for each hour in which something was counted.
 //!
-//! The parts are kept, not the answers: an average is a sum and a count until a column divides them, once
-//! (docs/reference.md, Counting).
+//! An aggregate holds the parts of each statistic rather than the result: an average is a sum and a count until a column divides
+//! them, once (docs/reference.md, Counting).
 //!
-//! Not here: what an event contributes (`events::contribution`), which columns exist (`catalog`), bytes (`store`).
+//! Not here: what an event contributes (`events::contribution`), which columns exist (`catalog`), the encoding (`store`).
 
 mod aggregate;
 mod zones;
@@ -19,49 +19,49 @@ use crate::events::Partition;
 use crate::time::Date;
 use crate::vocabulary::{ChoiceId, MetricsTypeId};
 
-/// Whose numbers a rollup holds.
+/// The choices that a rollup covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RollupScope {
     /// All choices of the metrics type together.
     All,
-    /// One of them.
+    /// One choice.
     Choice(ChoiceId),
 }
 
-/// Names a rollup: one day of one choice, or of all choices together, of a metrics type.
+/// The key of a rollup: one day of one choice, or of all choices together, of a metrics type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RollupKey {
     /// The UTC day.
     pub date: Date,
     /// The metrics type.
     pub metrics: MetricsTypeId,
-    /// Whose numbers.
+    /// The choices that the rollup covers.
     pub scope: RollupScope,
 }
 
 impl Partition {
-    /// The name of its rollup.
+    /// Returns the key of the rollup of this partition.
     pub fn rollup(self) -> RollupKey {
         RollupKey { date: self.date, metrics: self.metrics, scope: RollupScope::Choice(self.choice) }
     }
 }
 
-/// The aggregates of one day, by hour. An hour stands in it exactly while something is counted there.
+/// The aggregates of one day, by hour. An hour exists in it exactly while something is counted in that hour.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rollup {
-    /// A bit for each hour that exists.
+    /// One bit for each hour that exists.
     hours: u32,
-    /// Their aggregates, in the order of the hours.
+    /// The aggregates of these hours, in the order of the hours.
     aggregates: Vec<Aggregate>,
 }
 
 impl Rollup {
-    /// A rollup without hours, with room for so many.
+    /// Returns a rollup without hours, with capacity for `hours` of them.
     pub fn with_room_for(hours: usize) -> Self {
         Self { hours: 0, aggregates: Vec::with_capacity(hours) }
     }
 
-    /// The hours that exist, from 0 to 23, in order.
+    /// Returns the hours that exist, from 0 to 23, in order.
     pub fn hours(&self) -> impl ExactSizeIterator<Item = (u8, &Aggregate)> {
         let mut hours = self.hours;
         self.aggregates.iter().map(move |aggregate| {
@@ -71,12 +71,12 @@ impl Rollup {
         })
     }
 
-    /// A bit for each hour that exists, from 0 to 23.
+    /// Returns one bit for each hour that exists, from 0 to 23.
     pub fn hour_bits(&self) -> u32 {
         self.hours
     }
 
-    /// The aggregate of the whole day.
+    /// Returns the aggregate of the whole day.
     pub fn day(&self) -> Aggregate {
         let mut aggregates = self.aggregates.iter();
         let mut day = aggregates.next().cloned().unwrap_or_default();
@@ -91,13 +91,13 @@ impl Rollup {
         self.hours == 0
     }
 
-    /// Takes all hours away, and keeps their memory for others.
+    /// Removes all hours, and keeps the memory for reuse.
     pub fn clear(&mut self) {
         self.hours = 0;
         self.aggregates.clear();
     }
 
-    /// The aggregate of an hour, to add to; made if it is missing.
+    /// Returns the aggregate of an hour for changes. Creates it if it is missing.
     pub fn hour_mut(&mut self, hour: u8) -> &mut Aggregate {
         let place = self.place(hour);
         if !self.has(hour) {
@@ -111,7 +111,7 @@ impl Rollup {
         &mut self.aggregates[place]
     }
 
-    /// Puts an aggregate in the place of an hour's; an empty one takes the hour away.
+    /// Replaces the aggregate of an hour. An empty aggregate removes the hour.
     pub fn set_hour(&mut self, hour: u8, aggregate: Aggregate) {
         if !aggregate.is_empty() {
             *self.hour_mut(hour) = aggregate;
@@ -121,8 +121,8 @@ impl Rollup {
         }
     }
 
-    /// Takes out and puts in what changed. Returns the hours that lost extremes with what was taken out: these have to be
-    /// found again from what remains, or the rollup would be wrong.
+    /// Removes and adds contributions. Returns the hours that lost extremes with the removed ones. The caller has to find these
+    /// extremes again among the remaining observations; otherwise the rollup is wrong.
     #[must_use = "the extremes returned are wrong until they are set again"]
     pub fn apply(&mut self, removed: &Self, added: &Self) -> Vec<(u8, LostExtremes)> {
         let mut lost = Vec::new();
@@ -144,14 +144,14 @@ impl Rollup {
         lost
     }
 
-    /// Adds all that another one holds.
+    /// Adds all contributions of another rollup.
     pub fn merge(&mut self, other: &Self) {
         for (hour, aggregate) in other.hours() {
             self.hour_mut(hour).merge(aggregate);
         }
     }
 
-    /// The aggregate of an hour, if it exists.
+    /// Returns the aggregate of an hour, if it exists.
     pub fn hour(&self, hour: u8) -> Option<&Aggregate> {
         self.has(hour).then(|| &self.aggregates[self.place(hour)])
     }
@@ -160,7 +160,7 @@ impl Rollup {
         self.hours >> hour & 1 == 1
     }
 
-    /// Where the aggregate of an hour stands, or would stand.
+    /// Returns the index of the aggregate of an hour, or the index at which to insert it.
     fn place(&self, hour: u8) -> usize {
         (self.hours & ((1 << hour) - 1)).count_ones() as usize
     }

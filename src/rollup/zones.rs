@@ -1,19 +1,19 @@
-//! Zone map: the extremes of a rollup's observations, summarised by ranges of ids.
+//! Zone maps: the extremes of a rollup's observations, summarised by ranges of ids.
 //!
-//! A rollup knows its smallest and largest observation, but not the second one. When an extreme is taken out, the next one
-//! has to be found among all that remain. A [`ZoneMap`] makes that cheap: it divides the ids of the observers into zones and
-//! keeps the extremes of each, so that a correction leaves all zones but one as they are. Adding an observation widens a
-//! zone. Each extreme has the number of its holders, so that one of several equal ones may go; when the last goes, the
-//! zone is dropped and has to be read again. A sorted reserve of the largest observations would be smaller, but a request
-//! that takes out more than it holds would have to read everything again.
+//! A rollup stores its smallest and largest observation, but not the second smallest or largest. When an extreme is removed, the
+//! next one has to be found among all that remain. A [`ZoneMap`] makes that cheap: it divides the ids of the observers into zones
+//! and stores the extremes of each zone. So a correction leaves all zones but one unchanged. Adding an observation widens a zone.
+//! Each extreme has a count of its holders, so that one of several equal ones may be removed. When the last one is removed, the
+//! zone is dropped and has to be read again. The rejected alternative is a sorted reserve of the largest observations. It would
+//! be smaller, but a request that removes more observations than the reserve holds would have to read everything again.
 //!
-//! A map may have gaps: ranges of ids that nobody has read yet, or whose zone was dropped. What it says about the others is
-//! exact. Changes since [`keep`](ZoneMap::keep) can be undone, as those of a transaction that is not committed have to be.
+//! A map may have gaps: ranges of ids that were not read yet, or whose zone was dropped. The extremes of all other ranges are
+//! exact. Changes since the last [`keep`](ZoneMap::keep) can be undone, for a transaction that is not committed.
 //!
-//! Observers are events (each with one value) or, for all choices together, the rollups of the choices (each with a smallest
-//! and a largest one).
+//! The observers are events (each with one value) or, for all choices together, the rollups of the choices (each with a smallest
+//! and a largest value).
 //!
-//! Not here: reading observers, which maps there are and for how long (`worker::extremes`).
+//! Not here: reading observers, which maps are cached and for how long (`worker::extremes`).
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -22,23 +22,23 @@ use super::{Aggregate, LostExtremes};
 use crate::events::Contribution;
 use crate::vocabulary::DISTRIBUTIONS;
 
-/// The smallest and largest value that an observer brings to each distribution, by its place.
+/// The smallest and largest value of an observer in each distribution, by index.
 pub type Ranges = [Option<(u64, u64)>; DISTRIBUTIONS];
 
-/// The values of one event.
+/// Returns the values of one contribution as ranges.
 pub fn ranges_of(contribution: &Contribution) -> Ranges {
     contribution.observations.map(|value| value.map(|value| (value, value)))
 }
 
 impl Aggregate {
-    /// The extremes of its distributions.
+    /// Returns the extremes of the distributions.
     pub fn ranges(&self) -> Ranges {
         self.distributions.each_ref().map(|it| (it.n > 0).then_some((it.min, it.max)))
     }
 }
 
-/// The extremes of one distribution within a zone and an hour, and how many observers hold each. Nobody holds any in one
-/// without observations.
+/// The extremes of one distribution within a zone and an hour, and the number of observers that hold each. Without observations,
+/// both counts are 0.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Extremes {
     min: u64,
@@ -66,8 +66,8 @@ impl Extremes {
         }
     }
 
-    /// Takes an observer out. Returns whether the extremes of what remains are known: not if it was the only holder of one.
-    /// An observer beyond the extremes was never added, so that nothing is known then.
+    /// Removes an observer. Returns whether the extremes of the remaining ones are known. They are unknown if it was the only
+    /// holder of an extreme. An observer beyond the extremes was never added; then they are unknown, too.
     fn remove(&mut self, (min, max): (u64, u64)) -> bool {
         if self.min_holders == 0 || min < self.min || max > self.max {
             return false;
@@ -103,7 +103,7 @@ impl Zone {
         }
     }
 
-    /// Takes an observer out. Returns whether the extremes of what remains are known.
+    /// Removes an observer. Returns whether the extremes of the remaining ones are known.
     fn remove(&mut self, hour: u8, ranges: &Ranges) -> bool {
         let Ok(place) = self.hours.binary_search_by_key(&hour, |(hour, _)| *hour) else {
             return ranges.iter().all(Option::is_none);
@@ -112,19 +112,19 @@ impl Zone {
         extremes.all(|(extremes, range)| range.is_none_or(|range| extremes.remove(range)))
     }
 
-    /// The extremes of an hour, if anybody is there.
+    /// Returns the extremes of an hour, if it has observers.
     pub fn ranges(&self, hour: u8) -> Option<Ranges> {
         let place = self.hours.binary_search_by_key(&hour, |(hour, _)| *hour).ok()?;
         Some(self.hours[place].1.map(Extremes::range))
     }
 
-    /// Roughly, with its place in the map.
+    /// Returns the approximate size in bytes, including its entry in the map.
     fn bytes(&self) -> usize {
         64 + self.hours.capacity() * size_of::<(u8, [Extremes; DISTRIBUTIONS])>()
     }
 }
 
-/// A zone, and the last id that belongs to it.
+/// A zone and the last id that belongs to it.
 #[derive(Debug, Clone)]
 struct Placed {
     last: u64,
@@ -135,18 +135,18 @@ struct Placed {
 #[derive(Debug, Clone, Default)]
 pub struct ZoneMap {
     zones: BTreeMap<u64, Placed>,
-    /// What stood at these first ids before the changes that may be undone.
+    /// The previous zones at these first ids, for undoing changes.
     before: BTreeMap<u64, Option<Placed>>,
     bytes: usize,
 }
 
 impl ZoneMap {
-    /// Roughly the memory that it takes.
+    /// Returns the approximate size of the map in bytes.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// The first gap that ends at an id or behind it, from there on.
+    /// Returns the first gap that ends at `from` or behind it, without the part before `from`.
     pub fn gap(&self, from: u64) -> Option<RangeInclusive<u64>> {
         let mut start = from;
         if let Some((_, placed)) = self.zones.range(..=from).next_back()
@@ -163,7 +163,7 @@ impl ZoneMap {
         Some(start..=u64::MAX)
     }
 
-    /// Where the gap begins that an id lies in; the id itself, if it lies in none.
+    /// Returns the start of the gap that contains an id, or the id itself if no gap contains it.
     pub fn gap_start(&self, id: u64) -> u64 {
         match self.zones.range(..=id).next_back() {
             Some((_, placed)) if placed.last >= id => id,
@@ -184,7 +184,7 @@ impl ZoneMap {
         self.replace(first, Some(Placed { last, zone }));
     }
 
-    /// Adds an observer that was not there.
+    /// Adds an observer that is not in the map.
     pub fn add(&mut self, id: u64, hour: u8, ranges: &Ranges) {
         if let Some((first, mut placed)) = self.touch(id) {
             placed.zone.add(hour, ranges);
@@ -192,7 +192,7 @@ impl ZoneMap {
         }
     }
 
-    /// Takes out an observer that was there. If the extremes of its zone went with it, the zone is dropped.
+    /// Removes an observer that is in the map. If the extremes of its zone are then unknown, the zone is dropped.
     pub fn remove(&mut self, id: u64, hour: u8, ranges: &Ranges) {
         if let Some((first, mut placed)) = self.touch(id)
             && placed.zone.remove(hour, ranges)
@@ -206,7 +206,7 @@ impl ZoneMap {
         self.touch(id);
     }
 
-    /// The extremes of an hour in all zones.
+    /// Returns the extremes of an hour over all zones.
     pub fn ranges(&self, hour: u8) -> Ranges {
         let mut all: Ranges = [None; DISTRIBUTIONS];
         for ranges in self.zones.values().filter_map(|placed| placed.zone.ranges(hour)) {
@@ -224,7 +224,7 @@ impl ZoneMap {
         self.before.clear();
     }
 
-    /// Undoes the changes since they were made permanent last.
+    /// Undoes the changes since the last [`keep`](Self::keep).
     pub fn undo(&mut self) {
         let before = std::mem::take(&mut self.before);
         for first in before.keys() {
@@ -237,7 +237,7 @@ impl ZoneMap {
         }
     }
 
-    /// Takes the zone of an id out of the map, to be changed, and remembers it as it was.
+    /// Removes the zone of an id from the map, so that it can be changed, and remembers its previous state.
     fn touch(&mut self, id: u64) -> Option<(u64, Placed)> {
         let (&first, _) = self.zones.range(..=id).next_back().filter(|(_, placed)| placed.last >= id)?;
         if !self.before.contains_key(&first) {
@@ -267,8 +267,8 @@ impl ZoneMap {
 }
 
 impl Aggregate {
-    /// Which of its lost extremes are lost for all that these values say: not those that somebody else still holds, and none
-    /// of a distribution from which everything has gone since.
+    /// Returns the lost extremes that are still lost, given these values. An extreme is not lost if another observer still holds
+    /// it, or if its distribution is empty by now.
     pub fn still_lost(&self, lost: LostExtremes, ranges: &Ranges) -> LostExtremes {
         let mut still = lost;
         for (place, (distribution, range)) in self.distributions.iter().zip(ranges).enumerate() {
@@ -281,7 +281,7 @@ impl Aggregate {
         still
     }
 
-    /// Puts the extremes of all its observations in the place of those that were lost. Returns whether there are any for each.
+    /// Replaces the lost extremes with the extremes of all observations. Returns whether all lost extremes were found.
     #[must_use = "extremes that were not found are wrong"]
     pub fn find_lost(&mut self, lost: LostExtremes, ranges: &Ranges) -> bool {
         let mut found = true;
@@ -306,7 +306,7 @@ mod tests {
 
     use super::*;
 
-    /// The last id of the tests, behind which nothing is.
+    /// The last id in the tests; no observer has a larger one.
     const LAST: u64 = 40;
 
     type Observers = BTreeMap<u64, (u8, Ranges)>;
@@ -334,7 +334,7 @@ mod tests {
         ]
     }
 
-    /// Reads the observers of a gap, at most so many ids more than one.
+    /// Reads the observers of a gap into a new zone: of its first id and of up to `ids` more.
     fn read(map: &mut ZoneMap, observers: &Observers, from: u64, ids: u64) {
         let Some(gap) = map.gap(from) else { return };
         let last = gap.start().saturating_add(ids).min(*gap.end());
@@ -346,7 +346,7 @@ mod tests {
         map.insert(*gap.start()..=last, zone);
     }
 
-    /// The plain way, over all observers.
+    /// Computes the ranges over all observers, without zones.
     fn oracle(observers: &Observers, hour: u8) -> Ranges {
         let mut ranges: Ranges = [None; DISTRIBUTIONS];
         for (_, observed) in observers.values().filter(|(it, _)| *it == hour) {
@@ -387,7 +387,7 @@ mod tests {
                         observers = kept.clone();
                     }
                 }
-                // Whatever the map says without the gaps lies within what all say, and with them it is the same.
+                // The ranges of all observers contain those of a map with gaps. After the gaps are read, both are equal.
                 let mut whole = map.clone();
                 let mut reads = 0;
                 while let Some(gap) = whole.gap(0) {

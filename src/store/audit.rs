@@ -1,6 +1,6 @@
-//! Reading everything, to see whether it fits together.
+//! Reads that cover the whole store, for checking its consistency.
 //!
-//! Not here: what events add up to (`check`).
+//! Not here: which rollups the events add up to (`check`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{ControlFlow, Range};
@@ -26,26 +26,26 @@ fn rollup_key(date: Date, DayKey { choice: id, metrics, .. }: DayKey) -> Result<
     Ok(RollupKey { date, metrics, scope: RollupScope::Choice(choice(id)?) })
 }
 
-/// Rollups by their names; a damaged row is [`Corrupt`], and does not hide the others.
+/// Rollups by key. A damaged row is [`Corrupt`], and does not hide the others.
 type Rollups = BTreeMap<RollupKey, Result<Rollup, Corrupt>>;
 
-/// A place among the events of a date, in the order of their blocks.
+/// A position among the events of a date, in the order of their blocks.
 #[derive(Debug, Clone, Copy)]
 pub struct EventCursor(BlockKey);
 
 impl EventCursor {
-    /// Before all events that are kept under a date, or of those that are kept under none.
+    /// Returns the position before all events that are stored under a date, or before those that are stored under none.
     pub fn start(of: Option<Date>) -> Self {
         Self(blocks_of(of).0)
     }
 
-    /// Whether an event of that date stands before this place.
+    /// Whether an event of that date is before this position.
     pub fn has_passed(&self, event: &Event) -> bool {
         BlockPrefix::of(event).block(event.key().id) < self.0
     }
 }
 
-/// The keys of the blocks that are kept under a date, or under none: the first one, and the one behind the last.
+/// Returns the keys of the blocks that are stored under a date, or under none: the first key, and the one behind the last.
 fn blocks_of(date: Option<Date>) -> (BlockKey, BlockKey) {
     match date {
         Some(date) => (BlockKey::first_of(date.days()), BlockKey::first_of(date.days() + 1)),
@@ -53,13 +53,13 @@ fn blocks_of(date: Option<Date>) -> (BlockKey, BlockKey) {
     }
 }
 
-/// The keys of the rollups of choices on a date.
+/// Returns the keys of the rollups of choices on a date.
 fn rollups_of(date: Date) -> Range<Key> {
     DayKey::first_of(date.days()).key()..DayKey::first_of(date.days() + 1).key()
 }
 
 impl Snapshot {
-    /// The first key of a table in a range.
+    /// Returns the first key of a table in a range.
     fn first_key(&self, table: Table, range: Range<Key>) -> Result<Option<Key>, StoreError> {
         let mut found = None;
         let read = self.rows().scan(table, range, Order::Ascending, &mut |key, _| {
@@ -70,7 +70,7 @@ impl Snapshot {
         Ok(found)
     }
 
-    /// All dates for which anything is stored, in order.
+    /// Returns all dates that have stored data, in order.
     pub fn dates(&self) -> Result<BTreeSet<Date>, StoreError> {
         let mut dates = BTreeSet::new();
         let mut next = Some(0);
@@ -93,7 +93,7 @@ impl Snapshot {
         Ok(dates)
     }
 
-    /// Visits the events that are kept under a date, or those that are kept under none.
+    /// Visits the events that are stored under a date, or those that are stored under none.
     pub fn events(
         &self,
         of: Option<Date>,
@@ -110,9 +110,10 @@ impl Snapshot {
         )
     }
 
-    /// Visits the events that are kept under a date, or those that are kept under none, of so many blocks from a place on; each
-    /// with whether its block is the one that its id belongs into. Returns the place to go on from, if there are more. That
-    /// is good in later states, too: the events before it are those that were visited, unless they came or went since.
+    /// Visits the events of up to `most_blocks` blocks from a position on: the events that are stored under a date, or those that
+    /// are stored under none. The visitor also learns whether an event is in the block that its id belongs into. Returns the
+    /// position at which to continue, if there are more events. The position is valid in later states, too: the events before it
+    /// are those that were visited, except for events that were added or removed since.
     pub fn events_from(
         &self,
         of: Option<Date>,
@@ -121,7 +122,7 @@ impl Snapshot {
         mut visit: impl FnMut(&Event, bool) -> Result<(), StoreError>,
     ) -> Result<Option<EventCursor>, StoreError> {
         let (_, end) = blocks_of(of);
-        // Where blocks have moved, the event that comes next is in one that begins before.
+        // If blocks have moved, the next event is in a block that begins before the position.
         let mut begins = from;
         let floor = Floor { first: BlockKey { lower: 0, ..from }.key(), last: from.key() };
         visiting(
@@ -142,7 +143,7 @@ impl Snapshot {
             }
             Ok::<_, StoreError>(())
         };
-        // A block is visited once it is known where the one behind it begins.
+        // A block is visited after the start of the next block is known.
         let mut block: Option<(BlockKey, Vec<Event>)> = None;
         let (mut blocks, mut goes_on_from) = (0, None);
         visiting(
@@ -168,8 +169,8 @@ impl Snapshot {
         Ok(goes_on_from)
     }
 
-    /// The rollups of choices on a date, from a number on: so many rows, but all of each choice. Returns the number to go on from,
-    /// if there are more.
+    /// Returns the rollups of choices on a date, beginning with a choice number: about `most` rows, but always all rows of each
+    /// choice. Also returns the number at which to continue, if there are more.
     pub fn rollups_from(&self, date: Date, from: u64, most: usize) -> Result<(Rollups, Option<u64>), StoreError> {
         let mut rollups = Rollups::new();
         let (mut last, mut goes_on_from) = (from, None);
@@ -191,7 +192,7 @@ impl Snapshot {
         Ok((rollups, goes_on_from))
     }
 
-    /// The rollups of all choices together on a date.
+    /// Returns the rollups of all choices together on a date.
     pub fn totals_of(&self, date: Date) -> Result<Rollups, StoreError> {
         let mut rollups = Rollups::new();
         let mut metrics: Vec<_> = CATALOG.iter().map(|metrics| metrics.id).collect();
@@ -210,14 +211,14 @@ impl Snapshot {
         Ok(rollups)
     }
 
-    /// The rollups of a date.
+    /// Returns the rollups of a date.
     pub fn rollups_of(&self, date: Date) -> Result<BTreeMap<RollupKey, Rollup>, StoreError> {
         let (mut rollups, _) = self.rollups_from(date, 0, usize::MAX)?;
         rollups.extend(self.totals_of(date)?);
         rollups.into_iter().map(|(key, rollup)| Ok((key, rollup?))).collect()
     }
 
-    /// What would go if that was kept.
+    /// Returns how much data would be forgotten if these marks were set.
     pub fn forgettable(&self, kept: RetentionMarks) -> Result<Forgettable, StoreError> {
         let mut found = Forgettable::default();
         let (mut event_days, mut rollup_days) = (BTreeSet::new(), BTreeSet::new());
@@ -254,7 +255,7 @@ impl Snapshot {
         Ok(found)
     }
 
-    /// How many events the index names that are not forgotten. A damaged page names none.
+    /// Returns the number of events in the index that are not forgotten. A damaged page counts as empty.
     pub fn indexed(&self) -> Result<u64, StoreError> {
         let mut count = 0;
         let is_kept = |location: &Location| location.is_none_or(|(date, _)| date >= self.kept().events_from);
@@ -268,20 +269,20 @@ impl Snapshot {
     }
 }
 
-/// What is too old.
+/// The amount of data that is too old.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Forgettable {
     /// Events.
     pub events: u64,
-    /// The days that they ended on.
+    /// The days on which they ended.
     pub event_days: u64,
-    /// Rollups of a choice or of all.
+    /// Rollups of one choice or of all choices together.
     pub rollups: u64,
-    /// Their days.
+    /// The days of these rollups.
     pub rollup_days: u64,
 }
 
-/// Looks up in the index where events are kept; fast for neighbouring ids.
+/// Looks up the locations of events in the index. Fast for neighbouring ids.
 pub struct Index<'a> {
     snapshot: &'a Snapshot,
     /// The page that was read last.
@@ -289,12 +290,12 @@ pub struct Index<'a> {
 }
 
 impl<'a> Index<'a> {
-    /// The index of that state.
+    /// Returns the index of a snapshot.
     pub fn of(snapshot: &'a Snapshot) -> Self {
         Self { snapshot, page: None }
     }
 
-    /// Whether the index says that an event is kept where it belongs. A damaged page says nothing.
+    /// Whether the index has the right location of an event. A damaged page counts as empty.
     pub fn names(&mut self, event: &Event) -> Result<bool, StoreError> {
         match self.find(event) {
             Ok(indexed) => Ok(indexed == Indexed::Here),
@@ -303,7 +304,7 @@ impl<'a> Index<'a> {
         }
     }
 
-    /// Where the index says that an event is kept.
+    /// Compares the location of an event in the index with the location where the event belongs.
     pub fn find(&mut self, event: &Event) -> Result<Indexed, StoreError> {
         let EventKey { kind, id } = event.key();
         let key = PageKey { page: id >> 8, kind: kind as u8 };
@@ -327,14 +328,14 @@ impl<'a> Index<'a> {
     }
 }
 
-/// Where the index says that an event is kept.
+/// The result of [`Index::find`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Indexed {
-    /// Where it belongs.
+    /// The index has the location where the event belongs.
     Here,
-    /// In another place: an event with the same key was stored there later.
+    /// The index has another location: an event with the same key was stored there later.
     Elsewhere,
-    /// The index does not name it.
+    /// The index does not contain the event.
     Nowhere,
 }
 
@@ -350,7 +351,7 @@ mod tests {
     use crate::vocabulary::{ChoiceId, EventKind, JobStatus};
     use crate::worker::commit;
 
-    /// Changes rows as nobody else does.
+    /// Changes rows in a way that the program itself never does.
     fn change(store: &Store, table: Table, change: impl FnOnce(&mut Changes)) {
         let mut changes = Changes::default();
         change(&mut changes);
@@ -386,7 +387,7 @@ mod tests {
             (named, snapshot.indexed().expect("it is read"))
         };
         assert_eq!(named(&store), ([true, true, true], 3));
-        // One page goes, and the other says that job 2 has not ended.
+        // One page is removed, and the other says that job 2 has not ended.
         change(&store, Table::Index, |changes| {
             let kind = EventKind::Job as u8;
             changes.remove(PageKey { page: 1, kind }.key());
@@ -404,7 +405,7 @@ mod tests {
 
     #[test]
     fn events_in_blocks_that_they_do_not_belong_into_are_found() {
-        // Two full blocks and a bit: 1 to 128, 129 to 256, 257 to 300.
+        // Two full blocks and a part of a third: 1 to 128, 129 to 256, 257 to 300.
         for (wrong, right, misplaced) in [(100, 129, 29), (200, 129, 71), (280, 257, 23), (5, 0, 4)] {
             let directory = tempfile::tempdir().expect("a directory");
             let store = Store::open(directory.path(), OpenOptions::verified(1 << 20)).expect("it opens");

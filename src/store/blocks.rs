@@ -1,10 +1,10 @@
-//! Blocks of events, packed by column.
+//! Blocks of events, stored by column.
 //!
-//! A block holds events of one kind and one location, ordered by id. Times lean on each other: a task's end on its start, its
-//! start on the task before, the queue on the start, so that most columns hold durations, which are small. The order of
-//! the columns is the order in which `put_…` and `take_…` name them.
+//! A block holds events of one kind and one location, ordered by id. Most times are stored as a distance from a related time: the
+//! end of a task from its start, its start from the previous task, the queue time from the start. So most columns hold durations,
+//! which are small. The functions `put_…` and `take_…` name the columns in the order in which they are stored.
 //!
-//! Not here: which rows these bytes stand in (`tables`), how numbers are packed (`codec`).
+//! Not here: which rows these bytes stand in (`keys`), how numbers are packed (`codec`).
 
 use super::codec::{Corrupt, Reader, Record, open, take};
 use super::keys;
@@ -15,18 +15,18 @@ use crate::vocabulary::{ChoiceId, EventKind, ExecutionStatus, IngestStatus, JobS
 
 pub(super) const FORM_BLOCK: u8 = 1;
 
-/// The most events that a block holds.
+/// The largest number of events in a block.
 pub(super) const MAX_EVENTS: usize = 128;
-/// The most events that the last block of a location holds while it is a tail: rewritten with every event that comes.
+/// The largest number of events in a tail. A tail is the last block of a location, which is rewritten with every new event.
 pub(super) const TAIL_EVENTS: usize = 16;
-/// The most tasks that the events of a block have together, unless it holds a single event.
+/// The largest number of tasks in a block with more than one event.
 pub(super) const SHARED_TASKS: usize = 1 << 14;
 
 const MISSING: Corrupt = Corrupt("a required number is missing");
 const WRONG_TIME: Corrupt = Corrupt("a time is wrong");
 
-/// Cuts events into runs that each fit into a block. A run that is too large for one is halved, so that later events find
-/// room in both; if all that is new came `at_the_end`, as rising ids do, full blocks are left behind instead.
+/// Cuts events into runs that each fit into a block. A run that is too large is halved, so that later events find room in both
+/// halves. If all new events came `at_the_end`, as rising ids do, the function fills the blocks instead.
 pub(super) fn cut_into_blocks<'a, 'e>(events: &'a [&'e Event], at_the_end: bool) -> Vec<&'a [&'e Event]> {
     if fits_block(events) {
         return vec![events];
@@ -44,7 +44,7 @@ fn fits_block(events: &[&Event]) -> bool {
     events.len() <= 1 || (events.len() <= MAX_EVENTS && events.iter().map(tasks).sum::<usize>() <= SHARED_TASKS)
 }
 
-/// Packs events of one kind that are kept at `location`; they must be ordered by id.
+/// Packs events of one kind that are stored at `location`. They must be ordered by id.
 pub(super) fn encode_events<'r>(record: &'r mut Record, location: Location, events: &[&Event]) -> &'r [u8] {
     record.start(FORM_BLOCK);
     record.varint(events.len() as u64);
@@ -72,7 +72,7 @@ pub(super) fn encode_events<'r>(record: &'r mut Record, location: Location, even
     record.seal()
 }
 
-/// The events of a block, of one kind, as what they are.
+/// Returns the events of a block, which are of one kind, as values of the type of that kind.
 fn all<'e, T>(events: &[&'e Event], of_kind: impl Fn(&'e Event) -> Option<&'e T>) -> Vec<&'e T> {
     let mut all = Vec::with_capacity(events.len());
     all.extend(events.iter().filter_map(|event| of_kind(event)));
@@ -80,18 +80,19 @@ fn all<'e, T>(events: &[&'e Event], of_kind: impl Fn(&'e Event) -> Option<&'e T>
     all
 }
 
-/// How many events a block holds, and the last of their ids.
+/// Returns the number of events in a block, and the largest of their ids.
 pub(super) fn count_and_last_id(sealed: &[u8]) -> Result<(usize, u64), Corrupt> {
     let ids = take_ids(&mut Reader(open(FORM_BLOCK, sealed)?))?;
     Ok((ids.len(), ids.last().copied().unwrap_or(0)))
 }
 
-/// Unpacks events of one kind that are kept at `location`.
+/// Unpacks events of one kind that are stored at `location`.
 pub(super) fn decode_events(location: Location, kind: EventKind, sealed: &[u8]) -> Result<Vec<Event>, Corrupt> {
     decode_events_within(MAX_TASKS, location, kind, sealed)
 }
 
-/// The same, where a single event may have so many tasks only: equal ones take no bytes, but memory and time.
+/// Like [`decode_events`], with a limit for the tasks of a single event. Equal tasks take no bytes in the block, but they take
+/// memory and time.
 pub(super) fn decode_events_within(
     most_tasks: usize,
     location: Location,
@@ -109,7 +110,7 @@ pub(super) fn decode_events_within(
     Ok(events)
 }
 
-/// How many events there are, and their ids.
+/// Reads the number of events and their ids.
 fn take_ids(read: &mut Reader<'_>) -> Result<Vec<u64>, Corrupt> {
     let count = usize::try_from(read.varint()?).unwrap_or(usize::MAX);
     if !(1..=MAX_EVENTS).contains(&count) {
@@ -160,7 +161,7 @@ fn put_executions(record: &mut Record, location: Location, executions: &[&JobExe
     record.column(executions, |execution| execution.error.map(ChoiceId::get));
     record.column(executions, |execution| distance(execution.ended, execution.last_modified));
     record.column(executions, |execution| Some(execution.tasks.len() as u64));
-    // The tasks of all executions in one row, each leaning on the one before it.
+    // All tasks of all executions are in one sequence. The first column of each task is relative to the task before it.
     let mut tasks = Vec::with_capacity(executions.iter().map(|execution| execution.tasks.len()).sum());
     for execution in executions {
         let mut last = execution.started;
@@ -255,14 +256,14 @@ fn take_ingests(read: &mut Reader<'_>, location: Location, ids: &[u64]) -> Resul
     (0..ids.len()).map(ingest).collect()
 }
 
-/// Appends the choices of the events, unless the location says it.
+/// Appends the choices of the events, unless the location contains the choice.
 fn put_choices<T>(record: &mut Record, location: Location, rows: &[&T], field: impl Fn(&T) -> Option<ChoiceId>) {
     if location.is_none() {
         record.column(rows, |row| field(row).map(ChoiceId::get));
     }
 }
 
-/// The choices of the events: the inverse of [`put_choices`].
+/// Reads the choices of the events: the inverse of [`put_choices`].
 fn take_choices(read: &mut Reader<'_>, location: Location, count: usize) -> Result<Vec<Option<ChoiceId>>, Corrupt> {
     match location {
         Some((_, choice)) => Ok(vec![Some(choice); count]),
@@ -270,24 +271,24 @@ fn take_choices(read: &mut Reader<'_>, location: Location, count: usize) -> Resu
     }
 }
 
-/// The start of the day on which the events of a location end.
+/// Returns the start of the day on which the events of a location end.
 fn start(location: Location) -> Option<Timestamp> {
     location.map(|(date, _)| date.start())
 }
 
-/// Microseconds from a time that is known before to this one, either way round.
+/// Returns the microseconds from a time that the reader knows already to another time. The distance may be negative.
 fn distance(from: Option<Timestamp>, to: Option<Timestamp>) -> Option<u64> {
     Some(to?.micros().wrapping_sub(from.map_or(0, Timestamp::micros)))
 }
 
-/// The time at that distance: the inverse of [`distance`].
+/// Returns the time at a distance from another one: the inverse of [`distance`].
 fn time(from: Option<Timestamp>, distance: Option<u64>) -> Result<Option<Timestamp>, Corrupt> {
     let Some(distance) = distance else { return Ok(None) };
     let us = from.map_or(0, Timestamp::micros).wrapping_add(distance);
     Timestamp::from_micros(us).map(Some).ok_or(WRONG_TIME)
 }
 
-/// The choice of that number, if there is one.
+/// Returns the choice with this number, if there is a number.
 fn choice(id: Option<u64>) -> Result<Option<ChoiceId>, Corrupt> {
     id.map(keys::choice).transpose()
 }
@@ -306,7 +307,7 @@ mod tests {
 
     use super::*;
 
-    /// With the right checksum, whatever the content is.
+    /// Returns a record of this content, which may be invalid, with the right checksum.
     fn record_of(content: &[u8]) -> Vec<u8> {
         let mut record = Record::default();
         record.start(FORM_BLOCK);
@@ -387,7 +388,7 @@ mod tests {
         }
     }
 
-    /// Events of one kind and location, ordered by id.
+    /// Returns events of one kind and location, ordered by id.
     fn any_events() -> impl Strategy<Value = (Location, EventKind, Vec<Event>)> {
         let location = option::of((any_time().prop_map(Timestamp::date), any_choice()));
         (location, select(EventKind::ALL)).prop_flat_map(|(location, kind)| {
@@ -403,7 +404,7 @@ mod tests {
         })
     }
 
-    /// Gives an event the choice of its location.
+    /// Sets the choice of an event to the one of its location.
     fn settle(event: &mut Event, location: Location) {
         let Some((_, choice)) = location else { return };
         match event {
@@ -430,7 +431,7 @@ mod tests {
             (location, kind, events) in any_events(),
         ) {
             let _ = decode_events(location, kind, &content);
-            // With the right checksum, so that the damage is met further in.
+            // The checksum is right, so that decoding reaches the damage.
             let _ = decode_events(location, kind, &record_of(&content));
             let mut record = Record::default();
             let sealed = encode_events(&mut record, location, &events.iter().collect::<Vec<_>>());
@@ -445,7 +446,7 @@ mod tests {
 
         #[test]
         fn cutting_keeps_every_event_in_order((_, _, events) in any_events(), at_the_end: bool, copies in 1..6_usize) {
-            // What stands in the events does not matter for cutting; more of them are needed than fit into a block.
+            // The content of the events does not matter for cutting. The test needs more events than fit into a block.
             let events: Vec<_> = std::iter::repeat_n(&events, copies).flatten().collect();
             let blocks = cut_into_blocks(&events, at_the_end);
             prop_assert!(blocks.iter().all(|block| !block.is_empty() && block.len() <= MAX_EVENTS));
@@ -513,8 +514,8 @@ mod tests {
         assert_eq!(lengths(false), [75, 75, 75, 75]);
     }
 
-    /// The bytes of a block as the first format writes them. If this fails, stored files cannot be read any more: the
-    /// change needs a new format.
+    /// The bytes of a block in the first format. If this test fails, the program can no longer read stored files: the change
+    /// needs a new format.
     #[test]
     fn the_stored_form_of_a_block_stays() {
         let time = |second: u64| Timestamp::from_micros(1_420_070_400_000_000 + second * 1_000_000);

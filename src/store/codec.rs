@@ -1,32 +1,32 @@
-//! Bytes of everything that is stored: sealed records, columns of numbers, `bincode` for definitions.
+//! The encoding of all stored values: sealed records, columns of numbers, and `bincode` for definitions.
 //!
-//! Every value is sealed: a form byte that says how to read it, the content, and a checksum. Whatever bytes stand on disk,
-//! reading yields a value or [`Corrupt`], never a panic, and takes no more memory than the largest value that can be written. A
-//! column of equal numbers has a few bytes, so whoever reads one bounds how many there are.
+//! Every value is sealed: it has a form byte that says how to read it, the content, and a checksum. For any bytes on disk, a read
+//! returns a value or [`Corrupt`] and never panics. It takes no more memory than the largest value that can be written. A column
+//! of equal numbers takes only a few bytes, so the reader of a column limits the count of its numbers.
 //!
-//! Numbers of many events are kept by column ([`Record::column`]): counted in the largest unit that divides them all (a
-//! microsecond, a millisecond, a second), as distances to the smallest, each in as few bits as the largest needs. `bincode`, which
-//! is complete but no longer maintained, is known to this module only.
+//! The numbers of many events are stored by column ([`Record::column`]). The unit of a column is the largest one that divides all
+//! its numbers (a microsecond, a millisecond, a second). Each number is stored as its distance from the smallest one, in as few
+//! bits as the largest distance needs. Only this module uses `bincode`, which is complete but no longer maintained.
 //!
-//! Not here: which columns a block of events has (`blocks`), which tables there are (`tables`).
+//! Not here: which columns a block of events has (`blocks`), which tables there are (`keys`).
 
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-/// What is stored cannot be what was written.
+/// Stored data differs from anything that the program writes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("stored data is damaged: {0}")]
 pub struct Corrupt(pub &'static str);
 
 pub(super) const CHECKSUM_BYTES: usize = 4;
 
-/// Writes records, one after the other into the same memory: `form` before the content, a checksum behind it.
+/// Writes records one after the other, in the same memory. A record has `form` before the content and a checksum behind it.
 #[derive(Default)]
 pub(super) struct Record {
     bytes: Vec<u8>,
-    /// How much of that a checksum covers already.
+    /// The number of bytes that a checksum covers already.
     sealed: usize,
-    /// The column that is written at the moment.
+    /// The column that is being written.
     column: Column,
 }
 
@@ -50,13 +50,13 @@ impl Record {
         put_varint_u128(&mut self.bytes, number);
     }
 
-    /// Appends a column: a number of each row, or none.
+    /// Appends a column, which has one number or none for each row.
     pub(super) fn column<T>(&mut self, rows: &[T], number: impl FnMut(&T) -> Option<u64>) {
         self.column.fill(rows.iter().map(number));
         self.column.put(&mut self.bytes);
     }
 
-    /// Ends the front of the record, which can be read without what follows: its length before it, a checksum behind it.
+    /// Ends the front of the record: inserts its length before it and appends a checksum. The front can be read without the rest.
     pub(super) fn seal_front(&mut self) {
         let mut length = Vec::new();
         put_varint(&mut length, self.bytes.len() as u64 - 1);
@@ -64,7 +64,7 @@ impl Record {
         self.seal();
     }
 
-    /// Ends the record and gives its bytes. Behind a front, nothing needs no checksum.
+    /// Ends the record and returns its bytes. An empty rest behind a front has no checksum.
     pub(super) fn seal(&mut self) -> &[u8] {
         let rest = &self.bytes[self.sealed..];
         if !rest.is_empty() {
@@ -76,7 +76,7 @@ impl Record {
     }
 }
 
-/// Opens a record that was sealed with `form`.
+/// Opens a record that was sealed with `form`, and returns its content.
 pub(super) fn open(form: u8, sealed: &[u8]) -> Result<&[u8], Corrupt> {
     let (content, stored) = sealed.split_last_chunk::<CHECKSUM_BYTES>().ok_or(Corrupt("a record is too short"))?;
     if *stored != checksum(content) {
@@ -88,7 +88,7 @@ pub(super) fn open(form: u8, sealed: &[u8]) -> Result<&[u8], Corrupt> {
     }
 }
 
-/// Opens the front of a record that was sealed with `form`. Returns its content, and what follows, still sealed.
+/// Opens the front of a record that was sealed with `form`. Returns its content and the rest, which is still sealed.
 pub(super) fn open_front(form: u8, sealed: &[u8]) -> Result<(&[u8], &[u8]), Corrupt> {
     let mut read = Reader(sealed);
     if read.byte()? != form {
@@ -103,7 +103,7 @@ pub(super) fn open_front(form: u8, sealed: &[u8]) -> Result<(&[u8], &[u8]), Corr
     Ok((content, rest))
 }
 
-/// Opens what follows the front of a record.
+/// Opens the rest of a record, which is behind its front.
 pub(super) fn open_rest(sealed: &[u8]) -> Result<&[u8], Corrupt> {
     if sealed.is_empty() {
         return Ok(sealed);
@@ -119,7 +119,7 @@ fn checksum(bytes: &[u8]) -> [u8; CHECKSUM_BYTES] {
 
 pub(super) const FORM_DEFINITION: u8 = 1;
 
-/// The sealed record of a definition.
+/// Returns the sealed record of a definition.
 pub(super) fn encode_definition<'r, T: Serialize>(record: &'r mut Record, definition: &T) -> &'r [u8] {
     let content = bincode::serde::encode_to_vec(definition, bincode::config::standard())
         .expect("definitions are plain structs of numbers, flags and texts");
@@ -130,7 +130,7 @@ pub(super) fn encode_definition<'r, T: Serialize>(record: &'r mut Record, defini
 
 /// Reads the record of a definition.
 pub(super) fn decode_definition<'a, T: Deserialize<'a>>(sealed: &'a [u8]) -> Result<T, Corrupt> {
-    /// Far beyond any request body that defines a choice, far below what a damaged length could ask for.
+    /// More than any request body that defines a choice has, and far less than a damaged length could ask for.
     const LIMIT: usize = 1 << 30;
     let content = open(FORM_DEFINITION, sealed)?;
     let config = bincode::config::standard().with_limit::<LIMIT>();
@@ -149,7 +149,7 @@ fn put_varint(out: &mut Vec<u8>, mut number: u64) {
     out.push(low_byte(number));
 }
 
-/// The same of a number that may be larger.
+/// Like `put_varint`, for numbers of up to 128 bits.
 fn put_varint_u128(out: &mut Vec<u8>, mut number: u128) {
     loop {
         if let Ok(rest) = u64::try_from(number) {
@@ -207,7 +207,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A number of up to 56 bits, as nearly all are; nothing is read if it is longer or broken.
+    /// Reads a number of up to 56 bits; nearly all numbers are that short. Reads nothing if the number is longer or damaged.
     #[inline]
     fn short_varint(&mut self) -> Option<u64> {
         if let [byte, rest @ ..] = self.0
@@ -224,13 +224,13 @@ impl Reader<'_> {
         let length = ends.trailing_zeros() / 8 + 1;
         self.0 = &self.0[length as usize..];
         let bits = word & (u64::MAX >> (u64::BITS - 8 * length)) & 0x7f7f_7f7f_7f7f_7f7f;
-        // Groups of seven bits move together, then those of fourteen, then those of twenty-eight.
+        // Joins groups of seven bits, then groups of fourteen, then groups of twenty-eight.
         let bits = bits & 0x007f_007f_007f_007f | (bits & 0x7f00_7f00_7f00_7f00) >> 1;
         let bits = bits & 0x0000_3fff_0000_3fff | (bits & 0x3fff_0000_3fff_0000) >> 2;
         Some(bits & 0x0fff_ffff | (bits & 0x0fff_ffff_0000_0000) >> 4)
     }
 
-    /// Passes over so many numbers.
+    /// Skips `count` numbers.
     pub(super) fn skip_varints(&mut self, mut count: u64) -> Result<(), Corrupt> {
         const SHORT: Corrupt = Corrupt("a record ends early");
         while count > 0 {
@@ -250,12 +250,12 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Nothing may be left.
+    /// Fails unless everything was read.
     pub(super) fn end(&self) -> Result<(), Corrupt> {
         if self.0.is_empty() { Ok(()) } else { Err(Corrupt("a record is too long")) }
     }
 
-    /// A column of `count` numbers, some of them absent.
+    /// Reads a column of `count` numbers, some of which may be absent.
     pub(super) fn column(&mut self, count: usize) -> Result<Vec<Option<u64>>, Corrupt> {
         let Some(Head { some_absent, place, width }) = Head::from_byte(self.byte()?)? else {
             return Ok(vec![None; count]);
@@ -271,14 +271,14 @@ impl Reader<'_> {
         Ok((0..count).map(|place| is_present(place).then(|| next(place))).collect())
     }
 
-    /// A column of `count` numbers that are all there.
+    /// Reads a column of `count` numbers, all of which must be present.
     pub(super) fn full_column(&mut self, count: usize) -> Result<Vec<u64>, Corrupt> {
         let column = self.column(count)?;
         column.into_iter().collect::<Option<_>>().ok_or(Corrupt("a number is missing"))
     }
 }
 
-/// The first eight bytes, as a number; behind the end, bytes that end no number.
+/// Returns the first eight bytes as a number. Missing bytes are filled with bytes that do not end a varint.
 fn first_word(bytes: &[u8]) -> u64 {
     let word = bytes.first_chunk().copied().unwrap_or_else(|| {
         let mut word = [0x80; 8];
@@ -288,21 +288,21 @@ fn first_word(bytes: &[u8]) -> u64 {
     u64::from_le_bytes(word)
 }
 
-/// The high bit of each byte that is the last one of a number.
+/// Returns the high bit of each byte that ends a varint.
 fn ends(word: u64) -> u64 {
     !word & 0x8080_8080_8080_8080
 }
 
-/// How a column that is not empty is packed; one byte, 0 stands for a column without any number.
+/// The packing of a column, in one byte. The byte 0 means that the column has no numbers.
 struct Head {
     some_absent: bool,
-    /// The unit's place in [`UNITS`].
+    /// The index of the unit in [`UNITS`].
     place: usize,
-    /// Bits of each number: up to [`NARROW`], or 64.
+    /// Bits per number: up to [`NARROW`], or 64.
     width: u32,
 }
 
-/// The widest column but those of whole words.
+/// The largest width below 64 bits.
 const NARROW: u32 = 40;
 
 impl Head {
@@ -323,27 +323,27 @@ impl Head {
     }
 }
 
-/// What the numbers of a column may be counted in; the place is part of the head.
+/// The possible units of a column. The head of a column contains the index of its unit.
 const UNITS: [i64; 3] = [1, 1_000, 1_000_000];
 
-/// Folds signed numbers into unsigned ones, the small of both signs into small ones.
+/// Maps signed numbers to unsigned ones, so that numbers with small absolute values stay small.
 fn zigzag_encode(number: i64) -> u64 {
     (number << 1 ^ number >> 63).cast_unsigned()
 }
 
-/// The number before [`zigzag_encode`], as its two's complement.
+/// Reverses [`zigzag_encode`]. Returns the number as its two's complement.
 fn zigzag_decode(folded: u64) -> u64 {
     folded >> 1 ^ (folded & 1).wrapping_neg()
 }
 
-/// A column while it is written: numbers of which some are absent. They are taken as signed ones, so that small negative
-/// distances stay small; any `u64` survives.
+/// A column that is being written; some of its numbers may be absent. Numbers are treated as signed, so that small negative
+/// distances stay small. Every `u64` is restored exactly.
 #[derive(Default)]
 struct Column {
-    /// A bit for each row that has a number.
+    /// One bit for each row, set if the row has a number.
     presence: Vec<u8>,
     some_absent: bool,
-    /// The numbers of those rows.
+    /// The numbers of the rows that have one.
     numbers: Vec<i64>,
 }
 
@@ -372,7 +372,7 @@ impl Column {
         }
     }
 
-    /// Appends head, presence bits if needed, smallest, packed distances.
+    /// Appends the head, the presence bits if needed, the smallest number and the packed distances.
     fn put(&mut self, out: &mut Vec<u8>) {
         let (Some(&smallest), Some(&largest)) = (self.numbers.iter().min(), self.numbers.iter().max()) else {
             out.push(0);
@@ -389,7 +389,7 @@ impl Column {
         put_varint(out, zigzag_encode(smallest / UNITS[place]));
         if width > 0 {
             let distances = self.numbers.iter().map(|number| number.wrapping_sub(smallest).cast_unsigned());
-            // Dividing by a constant is several times as fast.
+            // Division by a constant is several times as fast.
             match UNITS[place] {
                 1_000_000 => pack(out, distances.map(|distance| distance / 1_000_000), width),
                 1_000 => pack(out, distances.map(|distance| distance / 1_000), width),
@@ -398,7 +398,7 @@ impl Column {
         }
     }
 
-    /// The place of the largest unit that divides all numbers.
+    /// Returns the index of the largest unit that divides all numbers.
     fn unit(&self) -> usize {
         if self.numbers.iter().all(|number| number % UNITS[2] == 0) {
             2
@@ -418,7 +418,7 @@ fn pack(out: &mut Vec<u8>, numbers: impl Iterator<Item = u64>, width: u32) {
     for number in numbers {
         buffer |= number << filled;
         filled += width;
-        // Whole bytes go out; the rest, less than eight bits, stays.
+        // Appends the whole bytes. The remaining bits, fewer than eight, stay in the buffer.
         let whole = filled / 8;
         let length = out.len() + whole as usize;
         out.extend_from_slice(&buffer.to_le_bytes());
@@ -431,15 +431,15 @@ fn pack(out: &mut Vec<u8>, numbers: impl Iterator<Item = u64>, width: u32) {
     }
 }
 
-/// Takes numbers of a fixed width out of packed bytes; zeros behind the end.
+/// Reads numbers of a fixed width from packed bytes. Behind the end it reads zeros.
 struct BitReader<'a> {
     bytes: &'a [u8],
-    /// Where the next number begins.
+    /// The position of the next number, in bits.
     bit: usize,
 }
 
 impl BitReader<'_> {
-    /// The next number of `width` bits: at most [`NARROW`], or always 64.
+    /// Reads the next number of `width` bits. All numbers have at most [`NARROW`] bits, or all have 64.
     fn take(&mut self, width: u32) -> u64 {
         let rest = &self.bytes[(self.bit / 8).min(self.bytes.len())..];
         let word = rest.first_chunk().copied().unwrap_or_else(|| {
@@ -481,9 +481,9 @@ mod tests {
     fn whole_seconds_and_milliseconds_take_the_bits_of_such() {
         let day = 1_420_070_400_000_000;
         let values: Vec<_> = (0..100).map(|place| Some(day + place * 863 * 1_000_000)).collect();
-        // Head, five bytes of the smallest, and 17 bits for each of the seconds of a day.
+        // The head, five bytes of the smallest number, and 17 bits for each distance within a day in seconds.
         assert_eq!(column_bytes(&values).len(), 1 + 5 + (100_usize * 17).div_ceil(8));
-        // Milliseconds: a byte more of the smallest, and distances of the same size.
+        // Milliseconds need one more byte for the smallest number; the distances have the same size.
         let values: Vec<_> = (0..100).map(|place| Some(day + place * 863 * 1_000)).collect();
         assert_eq!(column_bytes(&values).len(), 1 + 6 + (100_usize * 17).div_ceil(8));
     }

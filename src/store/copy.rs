@@ -1,8 +1,8 @@
-//! A copy of all events of one state, that outlives the reading transaction.
+//! A copy of all events of one state, which does not need an open transaction.
 //!
-//! While a transaction is open, pages that later writes free stay in use; so nobody may hold one for as long as a client
-//! takes to read everything. The blocks are copied as they are, packed, into a file that has no name, which takes about as long as
-//! reading them; then they are unpacked one by one, as slowly as somebody likes.
+//! While a transaction is open, pages that later writes free stay in use. So no request may hold a transaction for as long as a
+//! client takes to read everything. The packed blocks are copied unchanged into a file without a name, which takes about as long
+//! as reading them. Then they are unpacked one by one, as slowly as the client reads.
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read as _, Seek as _, Write as _};
@@ -30,8 +30,8 @@ pub struct Copy {
 }
 
 impl Snapshot {
-    /// Copies everything that was posted into a file without a name in that directory; in that for temporary files where it is
-    /// gone, as then the open database may be all that is left.
+    /// Copies all definitions and events into a file without a name in `directory`. If that directory is gone, the file is in the
+    /// directory for temporary files: the open database may then be the only remaining data.
     pub fn copy(&self, directory: &Path) -> Result<Copy, StoreError> {
         let failed = |source| StoreError::NoCopy { directory: directory.to_owned(), source };
         let file = match tempfile::tempfile_in(directory) {
@@ -62,17 +62,17 @@ impl Snapshot {
 }
 
 impl Copy {
-    /// The definitions.
+    /// Returns the definitions.
     pub fn choices(&self) -> &Choices {
         &self.choices
     }
 
-    /// How many events there are.
+    /// Returns the number of events.
     pub fn events(&self) -> u64 {
         self.events
     }
 
-    /// The events of the next block; `None` behind the last.
+    /// Returns the events of the next block; `None` after the last one.
     pub fn next_events(&mut self) -> Result<Option<Vec<Event>>, StoreError> {
         if self.blocks_left == 0 {
             return Ok(None);

@@ -1,7 +1,7 @@
-//! Definitions as rows: their keys, and their bytes.
+//! The rows of definitions: their keys and their values.
 //!
-//! The stored fields are declared here and nowhere else, in the order in which they are written: what the API shows of a definition may
-//! change without changing what is stored.
+//! Only this module declares the stored fields, in the order in which they are written. So the API may change its view of a
+//! definition without a change of the stored form.
 
 use std::borrow::Cow;
 use std::ops::ControlFlow;
@@ -16,7 +16,7 @@ use super::visit::visiting;
 use crate::events::{Choice, Choices, ErrorDefinition, JobType, Strike};
 use crate::vocabulary::{ChoiceId, ErrorCategory, MetricsTypeId};
 
-/// The key of a definition's row.
+/// Returns the key of a definition's row.
 pub(super) fn definition_key(choice: &Choice) -> Key {
     let (metrics, id) = choice.key();
     DefinitionKey { metrics: metrics as u8, id: id.get() }.key()
@@ -79,7 +79,7 @@ pub(super) struct StoredError<'a> {
     should_be_retried: bool,
 }
 
-/// Packs a definition.
+/// Packs a definition into a record.
 pub(super) fn encode_choice<'r>(record: &'r mut Record, choice: &Choice) -> &'r [u8] {
     fn text(text: Option<&String>) -> Option<Text<'_>> {
         text.map(|text| Cow::Borrowed(&**text))
@@ -185,8 +185,8 @@ pub(super) fn decode_choice(metrics: u8, sealed: &[u8]) -> Result<Choice, Corrup
 mod tests {
     use super::*;
 
-    /// The bytes of definitions as the first format writes them. If this fails, stored databases cannot be read any more: the change
-    /// needs a new format.
+    /// The bytes of definitions in the first format. If this test fails, the program can no longer read stored databases: the
+    /// change needs a new format.
     #[test]
     fn the_stored_form_of_definitions_stays() {
         let text = |text: &str| Some(text.to_owned());

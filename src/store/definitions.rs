@@ -1,9 +1,10 @@
-//! The definitions of recent states, so that nobody reads their table again.
+//! A cache of the definitions of recent states, so that readers need not read the table.
 //!
-//! Whoever commits new definitions has them in memory. They are announced before the commit, under the version that will say
-//! that they stand, so that they are there before anybody can see that version. A reader with a snapshot of a state before
-//! finds its own definitions among the recent ones. The table is read when the database is opened, and by readers only if so many
-//! commits overtook one between two of its steps that its definitions are not recent any more; one reads then, others wait.
+//! A transaction that commits new definitions has them in memory. It announces them before the commit, under the version that the
+//! commit will set, so they are in the cache before any reader can see that version. A reader with a snapshot of an earlier state
+//! finds its definitions among the recent ones. The table is read when the database is opened. A reader reads it only if so many
+//! commits happened between two of its steps that its definitions are no longer recent. One reader reads it then; the others
+//! wait.
 //!
 //! Not here: what definitions mean (`events::choice`).
 
@@ -15,14 +16,14 @@ use parking_lot::Mutex;
 use super::error::StoreError;
 use crate::events::Choices;
 
-/// Of how many states definitions are kept. They share nearly all of their memory.
+/// The number of states whose definitions are cached. They share nearly all of their memory.
 const RECENT: usize = 16;
 
-/// Definitions by the version of the state since which they stand.
+/// Recent definitions, by the version at which they took effect.
 #[derive(Debug, Default)]
 pub(super) struct RecentDefinitions {
     known: Mutex<Known>,
-    /// Held by whoever reads the table.
+    /// Held by the reader of the table.
     reading: Mutex<()>,
 }
 
@@ -30,7 +31,7 @@ pub(super) struct RecentDefinitions {
 struct Known {
     /// Oldest first.
     committed: VecDeque<(u64, Arc<Choices>)>,
-    /// Those of the commit that is under way. Whoever sees their version knows that it took effect.
+    /// The definitions of the commit that is in progress. A reader that sees their version knows that the commit took effect.
     announced: Option<(u64, Arc<Choices>)>,
     #[cfg(test)]
     reads: usize,
@@ -52,7 +53,7 @@ impl Known {
 }
 
 impl RecentDefinitions {
-    /// The definitions that stand since a version; `read` is asked if they are not among the recent ones.
+    /// Returns the definitions that took effect at a version. Calls `read` if they are not in the cache.
     pub(super) fn get(
         &self,
         version: u64,
@@ -62,7 +63,7 @@ impl RecentDefinitions {
             return Ok(choices);
         }
         let _reading = self.reading.lock();
-        // Somebody else may have read them meanwhile.
+        // Another reader may have read them in the meantime.
         if let Some(choices) = self.known.lock().get(version) {
             return Ok(choices);
         }
@@ -76,7 +77,7 @@ impl RecentDefinitions {
         Ok(choices)
     }
 
-    /// Runs a commit after which these definitions stand since a version, if it changes any.
+    /// Runs a commit. If it changes definitions, `changed` contains them and their version.
     pub(super) fn commit<T>(
         &self,
         changed: Option<(u64, Arc<Choices>)>,
@@ -93,14 +94,14 @@ impl RecentDefinitions {
         committed
     }
 
-    /// Forgets everything. After a failed commit, its version may come again with other definitions.
+    /// Clears the cache. After a failed commit, its version may be used again with other definitions.
     pub(super) fn clear(&self) {
         let mut known = self.known.lock();
         known.committed.clear();
         known.announced = None;
     }
 
-    /// How often the table was read.
+    /// Returns how often the table was read.
     #[cfg(test)]
     pub(super) fn reads(&self) -> usize {
         self.known.lock().reads

@@ -1,4 +1,5 @@
-//! Stored bytes: a value or `Corrupt`, and a value is packed as it was unpacked.
+//! Checks of stored bytes for fuzzing: reading returns a value or `Corrupt`, and a value that was read can be written and read
+//! again.
 
 use std::fmt::Debug;
 
@@ -12,8 +13,8 @@ use crate::rollup::{Aggregate, Parts, Rollup};
 use crate::time::Date;
 use crate::vocabulary::{ChoiceId, EventKind, MetricsTypeId};
 
-/// Takes the content behind the first byte, which says what it is, for a record: as it is, which seldom has the right
-/// checksum, and with one.
+/// Reads the bytes behind the first byte as a record; the first byte chooses the type of the record. The content is tried twice:
+/// as it is, which seldom has the right checksum, and with the right checksum.
 pub(crate) fn check(bytes: &[u8]) {
     let Some((&sort, content)) = bytes.split_first() else { return };
     let location = Date::from_days(16_436).zip(ChoiceId::new(3));
@@ -33,7 +34,7 @@ pub(crate) fn check(bytes: &[u8]) {
     }
 }
 
-/// Packs and unpacks a rollup, its day alone as well.
+/// Packs and unpacks a rollup; also unpacks its day alone.
 pub(crate) fn check_rollup(rollup: &Rollup) {
     let mut record = Record::default();
     let sealed = encode_rollup(&mut record, rollup);
@@ -44,7 +45,8 @@ pub(crate) fn check_rollup(rollup: &Rollup) {
 }
 
 fn check_block(location: Location, kind: EventKind, content: &[u8]) {
-    // A single event may have 2^24 tasks, and in a few bytes if they are equal: a second and hundreds of megabytes.
+    // A single event may have 2^24 tasks, in a few bytes if these are equal. To unpack it takes a second and hundreds of
+    // megabytes.
     let decode = |sealed: &[u8]| decode_events_within(SHARED_TASKS, location, kind, sealed);
     for sealed in [content, &with_checksum(FORM_BLOCK, content)] {
         let Ok(events) = decode(sealed) else { continue };
@@ -72,7 +74,7 @@ fn check_definition(metrics: MetricsTypeId, content: &[u8]) {
     }
 }
 
-/// The first byte of the content is the length of the front.
+/// Checks the row of a rollup. The first byte of the content is the length of the front.
 fn check_rollup_row(content: &[u8]) {
     let Some((&length, parts)) = content.split_first() else { return };
     let (front, rest) = parts.split_at(parts.len().min(length.into()));
@@ -102,7 +104,7 @@ fn check_again<T: Debug + PartialEq>(
     }
 }
 
-/// The same record with a byte more, and the right checksum.
+/// Returns the same record with one more byte and the right checksum.
 fn with_more(sealed: &[u8]) -> Vec<u8> {
     let (&form, content) = sealed.split_first().expect("it could be read");
     with_checksum(form, &[&content[..content.len() - CHECKSUM_BYTES], &[0]].concat())

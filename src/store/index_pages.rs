@@ -1,4 +1,4 @@
-//! Pages of the index: where each of 256 neighbouring ids is kept.
+//! Pages of the index. A page has the locations of up to 256 neighbouring ids.
 
 use super::codec::{Corrupt, Reader, Record, open, take};
 use super::keys::{choice, date};
@@ -6,27 +6,27 @@ use super::location::Location;
 
 pub(super) const FORM_INDEX_PAGE: u8 = 1;
 
-/// One page of the index: the locations of up to 256 neighbouring ids, by the id's lowest byte, in its order.
+/// One page of the index: the locations of up to 256 neighbouring ids, ordered by the lowest byte of the id.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct IndexPage(Vec<(u8, Location)>);
 
 impl IndexPage {
-    /// How many events it names.
+    /// Returns the number of events in the page.
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Where they are kept.
+    /// Returns the locations of these events.
     pub(super) fn locations(&self) -> impl Iterator<Item = Location> {
         self.0.iter().map(|&(_, location)| location)
     }
 
-    /// Where the event with that lowest byte of its id is kept, if the page names it.
+    /// Returns the location of the event whose id has this lowest byte, if the page contains it.
     pub(super) fn get(&self, low: u8) -> Option<Location> {
         self.find(low).ok().map(|found| self.0[found].1)
     }
 
-    /// Says where an event is kept from now on.
+    /// Sets the location of an event.
     pub(super) fn set(&mut self, low: u8, location: Location) {
         match self.find(low) {
             Ok(found) => self.0[found].1 = location,
@@ -34,7 +34,7 @@ impl IndexPage {
         }
     }
 
-    /// Names an event no more.
+    /// Removes an event from the page.
     pub(super) fn remove(&mut self, low: u8) {
         if let Ok(found) = self.find(low) {
             self.0.remove(found);
@@ -42,7 +42,7 @@ impl IndexPage {
     }
 
     fn find(&self, low: u8) -> Result<usize, usize> {
-        // Mostly ids come in order.
+        // Ids mostly arrive in ascending order.
         match self.0.last() {
             Some(&(last, _)) if low <= last => self.0.binary_search_by_key(&low, |&(low, _)| low),
             _ => Err(self.0.len()),
@@ -54,7 +54,7 @@ impl IndexPage {
 pub(super) fn encode_index_page<'r>(record: &'r mut Record, IndexPage(rows): &IndexPage) -> &'r [u8] {
     record.start(FORM_INDEX_PAGE);
     record.varint(rows.len() as u64);
-    // How many ids are left out before each: mostly none.
+    // The number of ids that are left out before each id: mostly none.
     let mut next = 0;
     record.column(rows, |&(low, _)| Some(u64::from(low) - std::mem::replace(&mut next, u64::from(low) + 1)));
     record.column(rows, |(_, location)| location.map(|(_, choice)| choice.get()));
@@ -116,7 +116,7 @@ mod tests {
         }
     }
 
-    /// The bytes of a page as the first format writes them. If this fails, stored databases cannot be read any more: the change
+    /// The bytes of a page in the first format. If this test fails, the program can no longer read stored databases: the change
     /// needs a new format.
     #[test]
     fn the_stored_form_of_a_page_stays() {

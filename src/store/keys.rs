@@ -1,56 +1,56 @@
-//! The keys of all rows, and the numbers that have names: with `blocks`, `index_pages` and `rollup_rows`, this is the format of what is
-//! stored.
+//! The keys of all rows, and the names of the named numbers. Together with `blocks`, `index_pages` and `rollup_rows`, this module
+//! defines the storage format.
 //!
-//! Every field of a key is written with its highest byte first, so that keys are ordered as their bytes are. The fields are in
-//! the order of the scans that the key serves. What is written together then stands together: events come in the order of time,
-//! so the keys of blocks and rollups begin with the date.
+//! Every field of a key is written with its highest byte first, so that keys have the same order as their bytes. The order of the
+//! fields follows the scans that the key serves. So rows that are written together are stored together: events arrive in the
+//! order of time, so the keys of blocks and rollups begin with the date.
 //!
 //! | table | key | value |
 //! | --- | --- | --- |
 //! | `Definitions` | metrics type, id of the choice | a definition (`codec`) |
 //! | `Blocks` | date, choice, kind of the events, lower bound of their ids | up to 128 events (`blocks`) |
-//! | `Index` | ids / 256, kind | where each of these events is kept (`index_pages`) |
+//! | `Index` | ids / 256, kind | the location of each of these events (`index_pages`) |
 //! | `Rollups` | date, choice, metrics type | the day's rollup of that choice (`rollup_rows`) |
 //! | `Totals` | metrics type, date | the day's rollup of all choices together (`rollup_rows`) |
 //!
-//! The keys of the index begin with the ids because those of jobs and of their executions rise side by side.
+//! The keys of the index begin with the ids because the ids of jobs and of their executions rise side by side.
 
 use super::codec::Corrupt;
 use super::rows::Key;
 use crate::time::Date;
 use crate::vocabulary::ChoiceId;
 
-/// The format that this program writes. A newer one is refused at the start; an older one would be migrated there.
+/// The format that this program writes. A start refuses a newer format; it would migrate an older one.
 pub(super) const FORMAT: u64 = 1;
 
-/// The name of the number of the format.
+/// The name of the number that holds the format.
 pub(super) const NUMBER_FORMAT: &str = "format";
-/// How often rollups or definitions changed.
+/// The version: the number of changes of rollups or definitions.
 pub(super) const NUMBER_VERSION: &str = "version";
-/// The version since which the definitions stand.
+/// The version at which the definitions changed last.
 pub(super) const NUMBER_DEFINITIONS: &str = "choices";
-/// The first day whose events are kept, in days since 1970: what is older and still there is about to be deleted.
+/// The first day whose events are kept, in days since 1970. Older events that still exist are about to be deleted.
 pub(super) const NUMBER_EVENTS_FROM: &str = "events_from";
 /// The first day whose rollups are kept, in days since 1970.
 pub(super) const NUMBER_ROLLUPS_FROM: &str = "rollups_from";
 
-// What `retention.rs` remembers of the clock and the periods. Files of the first versions of this program have none of these.
+// The state of clock and periods that `retention.rs` records. Files of the first versions of this program have none of these.
 
-/// The time that was trusted last, in microseconds since 1970.
+/// The latest trusted time, in microseconds since 1970.
 pub(super) const NUMBER_CLOCK_TRUSTED: &str = "clock_trusted_us";
-/// What the clock showed then, in microseconds since 1970.
+/// The time that the clock showed at that moment, in microseconds since 1970.
 pub(super) const NUMBER_CLOCK_SEEN: &str = "clock_seen_us";
-/// How long the clock had run undisturbed then, in microseconds.
+/// How long the clock had run undisturbed at that moment, in microseconds.
 pub(super) const NUMBER_CLOCK_STEADY: &str = "clock_steady_us";
-/// The days for which events are kept, as it is in force; 0 or absent means for ever.
+/// The retention of events that is in force, in days; 0 or absent means for ever.
 pub(super) const NUMBER_AGREED_EVENTS: &str = "agreed_events_days";
-/// The days for which rollups are kept, as it is in force; 0 or absent means for ever.
+/// The retention of rollups that is in force, in days; 0 or absent means for ever.
 pub(super) const NUMBER_AGREED_ROLLUPS: &str = "agreed_rollups_days";
-/// The days for which events are to be kept after the grace period; absent if nothing waits for it.
+/// The retention of events that applies after the grace period, in days; absent if no change is waiting.
 pub(super) const NUMBER_WAITING_EVENTS: &str = "waiting_events_days";
-/// The days for which rollups are to be kept then.
+/// The retention of rollups that applies then, in days.
 pub(super) const NUMBER_WAITING_ROLLUPS: &str = "waiting_rollups_days";
-/// How much of the grace period is over, in microseconds.
+/// The elapsed part of the grace period, in microseconds.
 pub(super) const NUMBER_WAITED: &str = "waiting_waited_us";
 
 /// Declares a key by its fields.
@@ -63,10 +63,10 @@ macro_rules! key {
         }
 
         impl $name {
-            /// The length of its bytes.
+            /// The length of the key in bytes.
             pub(super) const BYTES: usize = 0 $(+ size_of::<$type>())*;
 
-            /// The key's bytes.
+            /// Returns the bytes of the key.
             pub(super) fn key(self) -> Key {
                 let mut bytes = [0; Self::BYTES];
                 let mut rest = bytes.as_mut_slice();
@@ -77,7 +77,7 @@ macro_rules! key {
                 Key::new(&bytes)
             }
 
-            /// The key of these bytes.
+            /// Reads a key from its bytes.
             pub(super) fn read(bytes: &[u8]) -> Result<Self, Corrupt> {
                 let rest = bytes;
                 $(let (field, rest) = rest.split_first_chunk().ok_or(Corrupt("a key is too short"))?;
@@ -89,7 +89,7 @@ macro_rules! key {
 }
 
 key! {
-    /// Names a definition.
+    /// The key of a definition.
     DefinitionKey {
         metrics: u8,
         id: u64,
@@ -97,19 +97,20 @@ key! {
 }
 
 key! {
-    /// Names a block of events of one location. An id is in the block with the greatest lower bound that does not exceed it.
+    /// The key of a block of events of one location. The block of an id is the one with the greatest lower bound that does not
+    /// exceed the id.
     BlockKey {
-        /// Days since 1970; 0, with choice 0, for the events without a partition.
+        /// Days since 1970. The events without a partition have 0 here, with choice 0.
         days: u32,
         choice: u64,
         kind: u8,
-        /// Of the ids.
+        /// The lower bound of the ids.
         lower: u64,
     }
 }
 
 impl BlockKey {
-    /// The first key of the blocks of a date. Those of events without a partition come before the blocks of all dates.
+    /// Returns the first key of the blocks of a date. The blocks of events without a partition precede the blocks of all dates.
     pub(super) fn first_of(days: u32) -> Self {
         Self { days, choice: u64::from(days == 0), kind: 0, lower: 0 }
     }
@@ -119,7 +120,7 @@ impl BlockKey {
 }
 
 key! {
-    /// Names a page of the index.
+    /// The key of a page of the index.
     PageKey {
         /// The ids, divided by 256.
         page: u64,
@@ -128,9 +129,9 @@ key! {
 }
 
 key! {
-    /// Names the day of a choice.
+    /// The key of one day of a choice.
     DayKey {
-        /// Since 1970.
+        /// Days since 1970.
         days: u32,
         choice: u64,
         metrics: u8,
@@ -138,27 +139,27 @@ key! {
 }
 
 impl DayKey {
-    /// The first key of the rollups of a date.
+    /// Returns the first key of the rollups of a date.
     pub(super) fn first_of(days: u32) -> Self {
         Self { days, choice: 0, metrics: 0 }
     }
 }
 
 key! {
-    /// Names the day of all choices together.
+    /// The key of one day of all choices together.
     TotalKey {
         metrics: u8,
-        /// Since 1970.
+        /// Days since 1970.
         days: u32,
     }
 }
 
-/// The date that a number of days since 1970 stands for.
+/// Converts a number of days since 1970 into a date.
 pub(super) fn date(days: u32) -> Result<Date, Corrupt> {
     Date::from_days(days).ok_or(Corrupt("a date is wrong"))
 }
 
-/// The choice that a number stands for.
+/// Converts a number into the id of a choice.
 pub(super) fn choice(id: u64) -> Result<ChoiceId, Corrupt> {
     ChoiceId::new(id).ok_or(Corrupt("a choice id is wrong"))
 }

@@ -1,7 +1,7 @@
-//! What is stored: events, the definitions of choices, rollups.
+//! The store: events, the definitions of choices, and rollups, in one database.
 //!
-//! The rest of the program knows operations on these nouns, never rows: a [`Transaction`] is one atomic, durable change; a
-//! [`Snapshot`] is one state, which no later change touches and which waits for no writer.
+//! The rest of the program uses operations on these nouns and never sees rows. A [`Transaction`] is one atomic, durable change. A
+//! [`Snapshot`] is one state: no later change affects it, and it never waits for a writer.
 //!
 //! | module | |
 //! | --- | --- |
@@ -53,32 +53,33 @@ use definitions::RecentDefinitions;
 use rows::Database;
 use rows::redb::RedbDatabase;
 
-/// The file in the data directory.
+/// The name of the database file in the data directory.
 const FILE: &str = "metrics.redb";
 
-/// What is stored, in one database.
+/// The store: one database.
 #[derive(Debug)]
 pub struct Store {
-    /// Where copies of the events are made.
+    /// The directory in which copies of the events are made.
     directory: PathBuf,
     rows: Box<dyn Database>,
     definitions: RecentDefinitions,
 }
 
 impl Store {
-    /// Opens the database in a directory; makes both if they are missing.
+    /// Opens the database in a directory. Creates both if they are missing.
     pub fn open(directory: &Path, options: OpenOptions) -> Result<Self, StoreError> {
         let store = Self::unopened(directory, options);
         store.open_first()?;
         Ok(store)
     }
 
-    /// The database in a directory, before [`open_first`](Self::open_first): nothing is read or made so far.
+    /// Returns the store of a directory before [`open_first`](Self::open_first). It has read and created nothing yet.
     pub fn unopened(directory: &Path, options: OpenOptions) -> Self {
         Self::with_rows(directory, Box::new(RedbDatabase::in_file(directory.join(FILE), options)))
     }
 
-    /// As [`unopened`](Self::unopened), on something other than a file: `backend` is called whenever the database is opened.
+    /// Like [`unopened`](Self::unopened), but the database is not in a file: the store calls `backend` whenever it opens the
+    /// database.
     pub fn with_backend<B: StorageBackend>(
         directory: &Path,
         options: OpenOptions,
@@ -87,19 +88,19 @@ impl Store {
         Self::with_rows(directory, Box::new(RedbDatabase::with_backend(directory.join(FILE), options, backend)))
     }
 
-    /// A store of rows that are kept elsewhere, before [`open_first`](Self::open_first).
+    /// Returns a store on the given rows, before [`open_first`](Self::open_first).
     pub fn with_rows(directory: &Path, rows: Box<dyn Database>) -> Self {
         Self { directory: directory.to_owned(), rows, definitions: RecentDefinitions::default() }
     }
 
-    /// Opens the database for the first time, and makes it if it is missing. Until this returns, reading fails with
+    /// Opens the database for the first time, and creates it if it is missing. Until this returns, reads fail with
     /// [`RowsError::Closed`].
     pub fn open_first(&self) -> Result<(), StoreError> {
         self.rows.open(&[(keys::NUMBER_FORMAT, keys::FORMAT)])?;
         self.read_first().inspect_err(|_| self.rows.close())
     }
 
-    /// Checks the format and reads the definitions, so that no reader has to.
+    /// Checks the format and reads the definitions, so that readers find them in memory.
     fn read_first(&self) -> Result<(), StoreError> {
         let (_, numbers) = self.rows.view(&[keys::NUMBER_FORMAT])?;
         match numbers[0] {
@@ -108,29 +109,29 @@ impl Store {
         }
         self.definitions.clear();
         match self.snapshot() {
-            // Damaged definitions fail whatever needs them, and say so then.
+            // If definitions are damaged, every operation that needs them fails and reports it then.
             Ok(_) | Err(StoreError::Corrupt(_)) => Ok(()),
             Err(error) => Err(error),
         }
     }
 
-    /// How far opening the database has come.
+    /// Returns the progress of opening the database.
     pub fn open_progress(&self) -> Arc<OpenProgress> {
         self.rows.open_progress()
     }
 
-    /// What is stored now. Fails with [`RowsError::Closed`] while the database is being reopened.
+    /// Returns a snapshot of the current state. Fails with [`RowsError::Closed`] while the database is being reopened.
     pub fn snapshot(&self) -> Result<Snapshot, StoreError> {
         Snapshot::new(&*self.rows, &self.definitions)
     }
 
-    /// Begins a change. If it is dropped, nothing is changed. After a commit that failed it may be unknown whether it took effect, and
-    /// [`reopen`](Self::reopen) settles that.
+    /// Begins a transaction. Dropping it changes nothing. If a commit fails, its outcome may be unknown; [`reopen`](Self::reopen)
+    /// settles that.
     pub fn begin(&self) -> Result<Transaction<'_>, StoreError> {
         Transaction::begin(&*self.rows, &self.definitions)
     }
 
-    /// Makes a change and commits it. If `change` fails, nothing is changed.
+    /// Runs `change` in a transaction and commits it. If `change` fails, nothing is changed.
     pub fn write<T>(
         &self,
         change: impl FnOnce(&mut Transaction<'_>) -> Result<T, StoreError>,
@@ -141,58 +142,58 @@ impl Store {
         Ok(result)
     }
 
-    /// Whether the database works, as far as anybody knows: if not, only [`reopen`](Self::reopen) helps.
+    /// Whether the database works, as far as is known. If it does not, only [`reopen`](Self::reopen) helps.
     pub fn is_usable(&self) -> bool {
         self.rows.is_usable()
     }
 
-    /// Closes the database and opens it again, after a failure. From then on it can be read, even if it cannot be written.
+    /// Closes the database and opens it again, after a failure. After that it can be read, even if it cannot be written.
     pub fn reopen(&self) -> Result<(), StoreError> {
         self.rows.reopen()?;
         self.read_first()
     }
 
-    /// Looks, without a commit, whether one would be acknowledged.
+    /// Checks, without a commit, whether a commit would be acknowledged.
     pub fn check(&self) -> Result<(), StoreError> {
         Ok(self.rows.check()?)
     }
 
-    /// Looks whether there is room for more.
+    /// Checks whether the disk has room for more data.
     pub fn check_room(&self) -> Result<(), StoreError> {
         Ok(self.rows.check_room()?)
     }
 
-    /// Makes a commit that changes nothing, to see whether one succeeds.
+    /// Makes a commit that changes nothing, to find out whether a commit succeeds.
     pub fn probe(&self) -> Result<(), StoreError> {
         Ok(self.rows.probe()?)
     }
 
-    /// Does what makes the next start quick, until the next write.
+    /// Makes a checkpoint, so that the next start is quick. The next write ends this effect.
     pub fn checkpoint(&self) -> Result<(), StoreError> {
         Ok(self.rows.checkpoint()?)
     }
 
-    /// Lets the database verify itself. Returns whether all was well; if not, it was mended as far as possible.
+    /// Lets the database verify itself. Returns whether it was intact; if not, it was repaired as far as possible.
     pub fn verify(&self) -> Result<bool, StoreError> {
         Ok(self.rows.verify()?)
     }
 
-    /// The size of everything that is stored, in bytes.
+    /// Returns the size of all stored data, in bytes.
     pub fn size_bytes(&self) -> io::Result<u64> {
         self.rows.size_bytes()
     }
 
-    /// The data directory.
+    /// Returns the data directory.
     pub fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// Whether there is a database in a directory; an error if that cannot be told.
+    /// Whether a directory contains a database. Returns an error if this cannot be determined.
     pub fn exists(directory: &Path) -> Result<bool, StoreError> {
         Ok(RedbDatabase::exists(&directory.join(FILE))?)
     }
 
-    /// Closes the database. Reading and writing fail from then on.
+    /// Closes the database. All later reads and writes fail.
     pub fn close(&self) {
         self.rows.close();
     }

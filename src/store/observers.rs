@@ -1,10 +1,10 @@
-//! Reading what the extremes of a rollup come from, a little at a time: the events of a partition, or the rollups of all
-//! choices on a date.
+//! Reads the observers of a rollup in small steps. The observers are the sources of its extremes: the events of a partition, or
+//! the rollups of all choices on a date.
 //!
-//! Whoever lost an extreme reads from here until it is found, within a write or from a snapshot. Blocks are unpacked one by
-//! one, and only those of the kind that brings observations, so that memory does not grow with the day.
+//! A commit that lost an extreme reads from here until it finds the next one, in a transaction or from a snapshot. Blocks are
+//! unpacked one by one, and only those of the kind that has observations. So the memory does not grow with the size of the day.
 //!
-//! Not here: what becomes of it (`worker::extremes`).
+//! Not here: how the observers are used (`worker::extremes`).
 
 use std::ops::{ControlFlow, RangeInclusive};
 
@@ -22,25 +22,25 @@ use crate::rollup::{Aggregate, Parts, Ranges, RollupKey, RollupScope, ranges_of}
 use crate::time::Date;
 use crate::vocabulary::{DISTRIBUTIONS, EventKind, MetricsTypeId};
 
-/// What reading a row costs, in the unit of [`ObserverRead::cost`]: about a microsecond.
+/// The cost of reading a row, in the unit of [`ObserverRead::cost`]: about a microsecond.
 const ROW_COST: usize = 1;
-/// What unpacking a block of events costs, in the same unit.
+/// The cost of unpacking a block of events, in the same unit.
 const BLOCK_COST: usize = 32;
 
-/// What was read.
+/// The result of a read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ObserverRead {
-    /// The last id up to which everything was read: where there is nothing more, that of the range.
+    /// The last id up to which everything was read. If there are no more observers, it is the last id of the range.
     pub last: u64,
-    /// What it cost: about so many microseconds.
+    /// The cost of the read, in microseconds, approximately.
     pub cost: usize,
 }
 
-/// Where observers can be read from.
+/// A source of observers.
 pub trait Observers {
-    /// Visits the observers of a rollup within a range of ids, each with its hour, in the order of ids: those of all events of
-    /// a partition, or the rollups of all choices, whose ids are those of the choices. Stops when it has cost so much, but reads
-    /// something in any case.
+    /// Visits the observers of a rollup within a range of ids, each with its hour, in the order of ids. The observers are all
+    /// events of a partition, or the rollups of all choices; the id of such a rollup is that of its choice. Stops when the cost
+    /// reaches `most_cost`, but always reads something.
     fn observers(
         &mut self,
         of: RollupKey,
@@ -90,7 +90,7 @@ fn read_observers(
     }
 }
 
-/// The kind of the events that bring observations to partitions of a metrics type. Jobs and errors are only counted.
+/// Returns the kind of the events that have observations in a metrics type. Jobs and errors are only counted.
 fn observing_kind(metrics: MetricsTypeId) -> Option<EventKind> {
     match metrics {
         MetricsTypeId::JobTypes => Some(EventKind::JobExecution),
@@ -128,7 +128,7 @@ fn read_events(
         read.cost += BLOCK_COST;
         Ok(ControlFlow::Continue(()))
     };
-    // The block that the first id belongs into may begin before it.
+    // The block of the first id may begin before that id.
     visiting(|visit| rows.floors(Table::Blocks, &[prefix.floor(first)], visit), &mut visit_block)?;
     let behind = prefix.key(first).successor()..prefix.key(last).successor();
     visiting(|visit| rows.scan(Table::Blocks, behind, Order::Ascending, visit), visit_block)?;

@@ -1,8 +1,12 @@
-//! What the database remembers of retention, and what it holds that is older than a cut-off.
+//! Retention: what the database records about it, and which stored data is older than a cut-off.
 //!
-//! Three things are kept apart. The *marks* ([`RetentionMarks`]) say which days were forgotten; they protect from counting an event
-//! twice. The [`RetentionRecord`] says what is agreed: which time was trusted last, and for how many days things are kept. A
-//! *cut-off* is computed from these two whenever it is needed, and never stored.
+//! Three concepts are separate:
+//!
+//! | concept | meaning |
+//! | --- | --- |
+//! | *marks* ([`RetentionMarks`]) | which days were forgotten; they protect against counting an event twice |
+//! | [`RetentionRecord`] | what is agreed: the latest trusted time, and for how many days data is kept |
+//! | *cut-off* | computed from these two whenever it is needed, and never stored |
 //!
 //! Not here: when a cut-off takes effect (`worker::retention`), how rows are removed (`transaction/expiry.rs`).
 
@@ -20,27 +24,27 @@ use crate::time::{Date, Timestamp};
 /// Retention periods in days; 0 means for ever.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Retention {
-    /// How long events are kept after they ended.
+    /// How long events are kept after their end.
     pub events_days: u64,
     /// How long rollups are kept; at least as long as events.
     pub rollups_days: u64,
 }
 
 impl Retention {
-    /// The first day whose events are accepted.
+    /// Returns the first day whose events are accepted.
     pub fn first_day(self, now: Timestamp) -> Date {
         first_day(self.events_days, now)
     }
 
-    /// The first days that are kept. They lie a day before the first day that is accepted: a request that was checked just
-    /// before midnight still finds the stored events of its days.
+    /// Returns the first days that are kept. They are one day before the first day that is accepted. So a request that was
+    /// checked just before midnight still finds the stored events of its days.
     pub fn cut_offs(self, now: Timestamp) -> RetentionMarks {
         let kept_from = |days: u64| if days == 0 { Date::MIN } else { first_day(days.saturating_add(1), now) };
         let events_from = kept_from(self.events_days);
         RetentionMarks { events_from, rollups_from: kept_from(self.rollups_days).min(events_from) }
     }
 
-    /// For each kind, the longer period of the two.
+    /// Returns the longer period of the two, for events and for rollups.
     #[must_use]
     pub fn longest(self, other: Self) -> Self {
         let longest = |a: u64, b: u64| if a == 0 || b == 0 { 0 } else { a.max(b) };
@@ -51,30 +55,30 @@ impl Retention {
     }
 }
 
-/// The day so many days before today; the first of all for 0.
+/// Returns the day that is `days` days before today; the first possible day for 0.
 fn first_day(days: u64, now: Timestamp) -> Date {
     let today = now.date().days();
     let days = u32::try_from(days).ok().filter(|&days| days > 0).and_then(|days| today.checked_sub(days));
     days.and_then(Date::from_days).unwrap_or(Date::MIN)
 }
 
-/// What is agreed about clock and periods.
+/// The agreed state of clock and periods.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetentionRecord {
     /// The time that was trusted when this was recorded.
     pub trusted: Timestamp,
-    /// What the clock showed then.
+    /// The time that the clock showed at that moment.
     pub seen: Timestamp,
     /// How long the clock had run undisturbed, as far as that matters.
     pub steady: Duration,
     /// The periods in force.
     pub agreed: Retention,
-    /// Shorter periods that wait for the end of the grace period, and how much of it is over.
+    /// Shorter periods that wait for the end of the grace period, and the elapsed part of the grace period.
     pub waiting: Option<(Retention, Duration)>,
 }
 
 impl RetentionRecord {
-    /// The numbers of a record; [`read`](Self::read) takes them in this order.
+    /// The names of the numbers of a record. [`read`](Self::read) takes the numbers in this order.
     const NUMBERS: [&str; 8] = [
         keys::NUMBER_CLOCK_TRUSTED,
         keys::NUMBER_CLOCK_SEEN,
@@ -86,13 +90,13 @@ impl RetentionRecord {
         keys::NUMBER_WAITED,
     ];
 
-    /// The numbers that nothing was recorded is told from.
+    /// Returns numbers that mean that nothing was recorded.
     #[cfg(test)]
     pub(super) fn nothing() -> impl Iterator<Item = (&'static str, Option<u64>)> {
         Self::NUMBERS.into_iter().map(|name| (name, None))
     }
 
-    /// Its numbers.
+    /// Returns the numbers of this record.
     pub(super) fn numbers(&self) -> impl Iterator<Item = (&'static str, Option<u64>)> {
         let us = |duration: Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
         let &Self { trusted, seen, steady, agreed, waiting } = self;
@@ -108,7 +112,7 @@ impl RetentionRecord {
         ])
     }
 
-    /// Reads [`Self::NUMBERS`]; `None` if nothing was recorded.
+    /// Reads the numbers of [`Self::NUMBERS`]. Returns `None` if nothing was recorded.
     fn read(numbers: &[Option<u64>]) -> Result<Option<Self>, Corrupt> {
         let &[trusted, seen, steady, events, rollups, waiting_events, waiting_rollups, waited] = numbers else {
             unreachable!("all eight are read")
@@ -133,7 +137,7 @@ impl RetentionRecord {
 }
 
 impl Snapshot {
-    /// What is agreed; `None` if nothing was ever recorded.
+    /// Returns the agreed state; `None` if nothing was ever recorded.
     pub fn retention_record(&self) -> Result<Option<RetentionRecord>, StoreError> {
         Ok(RetentionRecord::read(&self.rows().numbers(&RetentionRecord::NUMBERS)?)?)
     }
@@ -144,15 +148,15 @@ impl Snapshot {
         Ok(self.last_key(Table::Blocks, all.clone())?.is_none() && self.last_key(Table::Totals, all)?.is_none())
     }
 
-    /// The last day up to `not_after` for which anything is stored.
+    /// Returns the last day up to `not_after` that has stored data.
     pub fn newest_day(&self, not_after: Date) -> Result<Option<Date>, StoreError> {
         let end = not_after.days() + 1;
         let newest = self.last_day_of_events(0, end)?.max(self.last_day_of_totals(0, end)?);
         Ok(newest.map(date).transpose()?)
     }
 
-    /// The marks when these cut-offs have taken effect: no mark moves further than past the last day that has something to
-    /// forget, and none ever moves back.
+    /// Returns the marks after these cut-offs take effect. A mark moves at most to the day after the last day that has data to
+    /// forget, and never moves back.
     pub fn marks(&self, cut_offs: RetentionMarks) -> Result<RetentionMarks, StoreError> {
         let RetentionMarks { mut events_from, mut rollups_from } = self.kept();
         if cut_offs.events_from > events_from
@@ -164,26 +168,26 @@ impl Snapshot {
             let (start, end) = (rollups_from.days(), cut_offs.rollups_from.days());
             let last = self.last_day_of_rollups(start, end)?.max(self.last_day_of_totals(start, end)?);
             if let Some(last) = last {
-                // Days whose events are kept keep their rollups.
+                // Days whose events are kept also keep their rollups.
                 rollups_from = date(last)?.plus_days(1).min(events_from);
             }
         }
         Ok(RetentionMarks { events_from, rollups_from })
     }
 
-    /// The last of some days under which events are kept, in days since 1970.
+    /// Returns the last day in a range that has stored events, in days since 1970.
     fn last_day_of_events(&self, start: u32, end: u32) -> Result<Option<u32>, StoreError> {
         let last = self.last_key(Table::Blocks, BlockKey::first_of(start).key()..BlockKey::first_of(end).key())?;
         Ok(last.map(|key| BlockKey::read(key.as_bytes())).transpose()?.map(|key| key.days))
     }
 
-    /// The last of some days that has a rollup of a choice.
+    /// Returns the last day in a range that has a rollup of a choice.
     fn last_day_of_rollups(&self, start: u32, end: u32) -> Result<Option<u32>, StoreError> {
         let last = self.last_key(Table::Rollups, DayKey::first_of(start).key()..DayKey::first_of(end).key())?;
         Ok(last.map(|key| DayKey::read(key.as_bytes())).transpose()?.map(|key| key.days))
     }
 
-    /// The last of some days that has a rollup of all choices together.
+    /// Returns the last day in a range that has a rollup of all choices together.
     fn last_day_of_totals(&self, start: u32, end: u32) -> Result<Option<u32>, StoreError> {
         let mut last = None;
         for metrics in CATALOG.iter().map(|metrics| metrics.id as u8) {
@@ -194,7 +198,7 @@ impl Snapshot {
         Ok(last)
     }
 
-    /// The last key of a table in a range.
+    /// Returns the last key of a table in a range.
     fn last_key(&self, table: Table, range: Range<Key>) -> Result<Option<Key>, StoreError> {
         let mut last = None;
         let scanned = self.rows().scan(table, range, Order::Descending, &mut |key, _| {

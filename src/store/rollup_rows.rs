@@ -1,4 +1,4 @@
-//! Rollups as rows: the day first, then the hours that exist, nothing for what did not happen.
+//! The rows of rollups: first the day's aggregate, then those of the hours that exist. Empty parts take no space.
 
 use super::codec::{Corrupt, Reader, Record, open_front, open_rest};
 use super::keys::choice;
@@ -7,13 +7,13 @@ use crate::vocabulary::{COUNTERS, MAX_ID};
 
 pub(super) const FORM_ROLLUP: u8 = 1;
 const WRONG_ERROR: Corrupt = Corrupt("a count by error is wrong");
-/// The most that a day counts of anything: every job and every execution that there can be.
+/// The largest count of a day: every possible job and every possible execution.
 const MOST: u64 = 2 * MAX_ID;
-/// The most that an hour counts, if it is not the only one of its day: no file has as many events, and all hours add up.
+/// The largest count of an hour, if the day has more than one. No file has as many events, and all hours add up.
 const MOST_OF_HOUR: u64 = MOST / 24;
 
-/// Packs a rollup. In front, to be read alone: which hours exist, the unit of its observations, the day's aggregate. Then
-/// the hours' aggregates, unless there is only one.
+/// Packs a rollup. The front can be read alone: it has the hours that exist, the unit of the observations and the day's
+/// aggregate. Behind it are the aggregates of the hours, unless there is only one hour.
 pub(super) fn encode_rollup<'r>(record: &'r mut Record, rollup: &Rollup) -> &'r [u8] {
     record.start(FORM_ROLLUP);
     record.bytes(&rollup.hour_bits().to_le_bytes()[..3]);
@@ -30,7 +30,7 @@ pub(super) fn encode_rollup<'r>(record: &'r mut Record, rollup: &Rollup) -> &'r 
     record.seal()
 }
 
-/// Whether all observations of a rollup can be counted in that unit.
+/// Whether a unit divides all observations of a rollup.
 fn fits(rollup: &Rollup, unit: u64) -> bool {
     let mut distributions = rollup.hours().flat_map(|(_, aggregate)| &aggregate.distributions);
     distributions.all(|distribution| {
@@ -43,7 +43,7 @@ fn fits(rollup: &Rollup, unit: u64) -> bool {
     })
 }
 
-/// What the observations of a rollup may be counted in.
+/// The possible units of a rollup's observations.
 const ROLLUP_UNITS: [u64; 3] = [1, 1_000, 1_000_000];
 
 /// Unpacks a rollup.
@@ -60,11 +60,11 @@ pub(super) fn decode_rollup(sealed: &[u8]) -> Result<Rollup, Corrupt> {
     Ok(rollup)
 }
 
-/// A row whose front was opened: either its day is read, or its hours.
+/// A row with an opened front. The caller reads either its day or its hours.
 pub(super) struct RollupRow<'a> {
     hour_bits: u32,
     front: Aggregates<'a>,
-    /// The hours, still sealed.
+    /// The aggregates of the hours, still sealed.
     rest: &'a [u8],
 }
 
@@ -78,12 +78,12 @@ impl<'a> RollupRow<'a> {
         Ok(Self { hour_bits, front: Aggregates { read, unit, most: MOST }, rest })
     }
 
-    /// Reads some parts of the day's aggregate; the others are left empty.
+    /// Reads the `wanted` parts of the day's aggregate. The others are left empty.
     pub(super) fn day(mut self, wanted: Parts, into: &mut Aggregate) -> Result<(), Corrupt> {
         self.front.last(wanted, into)
     }
 
-    /// Goes on to the hours. A day of a single hour has the same aggregate, which stands there once.
+    /// Returns a reader of the hours. The aggregate of a single hour equals that of the day, and the row contains it once.
     pub(super) fn hours(self) -> Result<Hours<'a>, Corrupt> {
         let mut aggregates = self.front;
         if !self.hour_bits.is_power_of_two() {
@@ -94,15 +94,15 @@ impl<'a> RollupRow<'a> {
     }
 }
 
-/// The hours of a row, one after the other.
+/// Reads the hours of a row in their order.
 pub(super) struct Hours<'a> {
-    /// A bit for each hour that exists.
+    /// One bit for each hour that exists.
     bits: u32,
     aggregates: Aggregates<'a>,
 }
 
 impl Hours<'_> {
-    /// Whether this hour exists; if so, reads some parts of its aggregate. Hours are read in their order.
+    /// Returns whether an hour exists; if so, reads the `wanted` parts of its aggregate. Hours must be read in ascending order.
     pub(super) fn read(&mut self, hour: u8, wanted: Parts, into: &mut Aggregate) -> Result<bool, Corrupt> {
         let exists = self.bits >> hour & 1 == 1;
         if exists {
@@ -115,26 +115,26 @@ impl Hours<'_> {
     }
 }
 
-/// Aggregates one after the other.
+/// Reads aggregates one after the other.
 struct Aggregates<'a> {
     read: Reader<'a>,
     unit: u64,
-    /// The most that may be counted of anything.
+    /// The limit of each count.
     most: u64,
 }
 
 impl Aggregates<'_> {
-    /// Reads some parts of the next aggregate, and passes over the others.
+    /// Reads the `wanted` parts of the next aggregate, and skips the others.
     fn next(&mut self, wanted: Parts, into: &mut Aggregate) -> Result<(), Corrupt> {
         self.read(wanted, Parts::ALL, into)
     }
 
-    /// Reads some parts of an aggregate behind which nothing is read any more.
+    /// Reads the `wanted` parts of the last aggregate. Nothing can be read after it.
     fn last(&mut self, wanted: Parts, into: &mut Aggregate) -> Result<(), Corrupt> {
         self.read(wanted, wanted, into)
     }
 
-    /// Reads the `wanted` parts, and stops behind the last of `needed`.
+    /// Reads the `wanted` parts, and stops after the last of the `needed` parts.
     fn read(&mut self, wanted: Parts, needed: Parts, into: &mut Aggregate) -> Result<(), Corrupt> {
         let (read, most) = (&mut self.read, self.most);
         let there = Parts::from_bits(read.varint()?);
@@ -175,7 +175,7 @@ impl Aggregates<'_> {
     }
 }
 
-/// Packs the parts of an aggregate that are not empty, after their bits.
+/// Packs the parts of an aggregate that are not empty. A bit set of these parts precedes them.
 fn put_aggregate(record: &mut Record, aggregate: &Aggregate, unit: u64) {
     record.varint(aggregate.parts().bits());
     record.varint(aggregate.events);
@@ -195,7 +195,8 @@ fn put_aggregate(record: &mut Record, aggregate: &Aggregate, unit: u64) {
     }
 }
 
-/// A distribution that is not empty: n, smallest, and unless n is 1 how far the largest and the sum lie above it.
+/// Packs a distribution that is not empty: n and the smallest observation. If n is not 1, the largest and the sum follow, as
+/// distances from the smallest.
 fn put_distribution(record: &mut Record, distribution: &Distribution, unit: u64) {
     let &Distribution { n, sum, min, max } = distribution;
     record.varint(n);
@@ -215,7 +216,7 @@ fn skip_distribution(read: &mut Reader<'_>) -> Result<(), Corrupt> {
     read.skip_varints(if n == 1 { 1 } else { 3 })
 }
 
-/// A number of events, contributions or observations.
+/// Reads a count of events, contributions or observations.
 fn take_count(read: &mut Reader<'_>, most: u64) -> Result<u64, Corrupt> {
     let count = read.varint()?;
     if count <= most { Ok(count) } else { Err(Corrupt("a count is too large")) }
@@ -234,7 +235,7 @@ fn take_distribution(read: &mut Reader<'_>, unit: u64, most: u64) -> Result<Dist
     let spread = read.varint()?.checked_mul(unit).ok_or(WRONG)?;
     let max = min.checked_add(spread).ok_or(WRONG)?;
     let above = read.varint_u128()?.checked_mul(unit.into()).ok_or(WRONG)?;
-    // The mean lies between the smallest and the largest.
+    // The mean lies between the smallest and the largest observation.
     if above > u128::from(n) * u128::from(spread) {
         return Err(WRONG);
     }
@@ -250,7 +251,7 @@ mod tests {
     use super::*;
     use crate::vocabulary::ChoiceId;
 
-    /// With the right checksums, whatever the content is.
+    /// Returns a record of this content, which may be invalid, with the right checksums.
     fn record_of(front: &[u8], rest: &[u8]) -> Vec<u8> {
         let mut record = Record::default();
         record.start(FORM_ROLLUP);
@@ -280,7 +281,7 @@ mod tests {
             .prop_map(|(events, counters, errors, distributions)| Aggregate { events, counters, errors, distributions })
     }
 
-    /// The aggregate without the parts that are not wanted.
+    /// Returns the aggregate with only the wanted parts.
     fn only(aggregate: &Aggregate, wanted: Parts) -> Aggregate {
         let mut only = Aggregate { events: aggregate.events, ..Aggregate::default() };
         for (place, &counter) in aggregate.counters.iter().enumerate() {
@@ -380,7 +381,7 @@ mod tests {
             (&[500, 500, 1_000], 1),
             (&[0, 500, 500], 1),
             (&[7], 1),
-            // Their sums have more than 64 bits.
+            // The sums of these have more than 64 bits.
             (&[1_000_000, LARGE, LARGE], 1_000_000),
             (&[1_000_000, 1_001_000, LARGE, LARGE], 1_000),
             (&[1_000, 1_500, LARGE, LARGE], 1),
@@ -398,7 +399,7 @@ mod tests {
         }
     }
 
-    /// The row of a day with one hour, whose aggregate these numbers make.
+    /// Decodes a row of a day with one hour. The numbers are the content of its aggregate.
     fn decode(numbers: &[u64]) -> Result<Rollup, Corrupt> {
         let mut record = Record::default();
         record.start(FORM_ROLLUP);
@@ -428,7 +429,7 @@ mod tests {
         }
     }
 
-    /// The bytes of a rollup as the first format writes them. If this fails, stored databases cannot be read any more: the change
+    /// The bytes of a rollup in the first format. If this test fails, the program can no longer read stored databases: the change
     /// needs a new format.
     #[test]
     fn the_stored_form_of_a_rollup_stays() {

@@ -1,4 +1,4 @@
-//! Reading: one state of the store, whatever is written meanwhile.
+//! Reading: a snapshot is one state of the store, which concurrent writes do not affect.
 
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
@@ -16,14 +16,15 @@ use crate::rollup::{Aggregate, Parts, RollupScope};
 use crate::time::Date;
 use crate::vocabulary::MetricsTypeId;
 
-/// One state of the store. While it lives, the database keeps what later changes free: hold it shortly.
+/// One state of the store. While a snapshot exists, the database cannot reuse the pages that later changes free, so callers
+/// should drop it soon.
 pub struct Snapshot {
     rows: Box<dyn View>,
     state: State,
     definitions: Arc<Choices>,
 }
 
-/// The first days that are kept. What is older is forgotten, even where it is not deleted yet.
+/// The first days that are kept. Older data is forgotten, even if its rows are not deleted yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetentionMarks {
     /// The first day whose events are kept.
@@ -32,21 +33,21 @@ pub struct RetentionMarks {
     pub rollups_from: Date,
 }
 
-/// The numbers that describe a state; [`State::read`] takes them in this order.
+/// The names of the numbers that describe a state. [`State::read`] takes the numbers in this order.
 pub(super) const STATE_NUMBERS: [&str; 4] =
     [keys::NUMBER_VERSION, keys::NUMBER_DEFINITIONS, keys::NUMBER_EVENTS_FROM, keys::NUMBER_ROLLUPS_FROM];
 
-/// What the numbers say of a state.
+/// The state that the numbers describe.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct State {
     pub(super) version: u64,
-    /// The version since which the definitions stand.
+    /// The version at which the definitions changed last.
     pub(super) defined_by: u64,
     pub(super) kept: RetentionMarks,
 }
 
 impl State {
-    /// Reads [`STATE_NUMBERS`].
+    /// Reads the numbers of [`STATE_NUMBERS`].
     pub(super) fn read(numbers: &[Option<u64>]) -> Result<Self, Corrupt> {
         let &[version, defined_by, events_from, rollups_from] = numbers else { unreachable!("all four are read") };
         let date = |days: Option<u64>| match u32::try_from(days.unwrap_or(0)) {
@@ -58,24 +59,24 @@ impl State {
     }
 }
 
-/// Which aggregates to read.
+/// Selects the aggregates to read.
 #[derive(Debug)]
 pub struct RollupQuery<'a> {
     /// The metrics type.
     pub metrics: MetricsTypeId,
-    /// All choices together, or some choices, ordered.
+    /// All choices together, or some choices in ascending order.
     pub scopes: &'a [RollupScope],
-    /// The first day and the last.
+    /// The first and the last day.
     pub dates: (Date, Date),
-    /// Which parts of each aggregate; the others are left empty.
+    /// The parts of each aggregate to read; the others are left empty.
     pub parts: Parts,
 }
 
-/// From which part of all choices on all rows of the days are scanned: passing over two rows takes about as long as looking
-/// for one does.
+/// The scan threshold: if at least one in `SCAN_PART` of all choices on all days is selected, the read scans all rows of the
+/// days. Skipping two rows takes about as long as looking up one.
 const SCAN_PART: usize = 3;
 
-/// How many rows are looked for in one step, at most.
+/// The largest number of rows that one step looks up.
 const KEYS_AT_ONCE: usize = 4_096;
 
 impl Snapshot {
@@ -86,28 +87,28 @@ impl Snapshot {
         Ok(Self { rows, state, definitions })
     }
 
-    /// The rows of this state.
+    /// Returns the rows of this state.
     pub(super) fn rows(&self) -> &dyn Read {
         &*self.rows
     }
 
-    /// How often something that is read here had changed by then: rollups or definitions. The same version is the same
-    /// state; a later state has a larger one.
+    /// Returns the version: the number of changes of rollups or definitions up to this state. The same version means the same
+    /// state; a later state has a larger version.
     pub fn version(&self) -> u64 {
         self.state.version
     }
 
-    /// The first days that are kept.
+    /// Returns the first days that are kept.
     pub fn kept(&self) -> RetentionMarks {
         self.state.kept
     }
 
-    /// The definitions.
+    /// Returns the definitions.
     pub fn definitions(&self) -> &Arc<Choices> {
         &self.definitions
     }
 
-    /// The first and the last day that have something of a metrics type in them.
+    /// Returns the first and the last day with data of a metrics type.
     pub fn span(&self, metrics: MetricsTypeId) -> Result<Option<(Date, Date)>, StoreError> {
         let end = |order| -> Result<Option<Date>, StoreError> {
             let mut found = None;
@@ -124,15 +125,15 @@ impl Snapshot {
         Ok(end(Order::Ascending)?.zip(end(Order::Descending)?))
     }
 
-    /// The keys of the rollups of all choices together on these days, but for those that are forgotten.
+    /// Returns the key range of the rollups of all choices together on these days, without the forgotten days.
     fn days_of(&self, metrics: MetricsTypeId, first: Date, last: Date) -> Range<Key> {
         let total = |days| TotalKey { metrics: metrics as u8, days }.key();
         let end = last.days() + 1;
         total(first.max(self.state.kept.rollups_from).days().min(end))..total(end)
     }
 
-    /// Visits the days that have something in them: oldest first, on each date one after the other of the scopes. It is asked
-    /// again and again whether to `go_on`.
+    /// Visits the days that have data, oldest first; within a date, in the order of the scopes. Calls `go_on` repeatedly and
+    /// stops if it fails.
     pub fn days<E: From<StoreError>>(
         &self,
         query: &RollupQuery<'_>,
@@ -146,8 +147,8 @@ impl Snapshot {
         })
     }
 
-    /// Visits the hours that have something in them: oldest first, in each hour one after the other of the scopes. It is asked
-    /// again and again whether to `go_on`.
+    /// Visits the hours that have data, oldest first; within an hour, in the order of the scopes. Calls `go_on` repeatedly and
+    /// stops if it fails.
     pub fn hours<E: From<StoreError>>(
         &self,
         query: &RollupQuery<'_>,
@@ -174,7 +175,7 @@ impl Snapshot {
         mut visit: impl FnMut(Date, RollupScope, &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
         let &RollupQuery { metrics, scopes, dates: (first, last), .. } = query;
-        // Only days on which something of some choice is counted can have something of these.
+        // Choices can have data only on days on which all choices together have data.
         let mut dates = Vec::new();
         let are_totals = matches!(scopes, [RollupScope::All]);
         visiting(
@@ -199,7 +200,7 @@ impl Snapshot {
         }
     }
 
-    /// Visits these rows one by one.
+    /// Visits the rows by looking up each key.
     fn look_up_rows<E: From<StoreError>>(
         &self,
         query: &RollupQuery<'_>,
@@ -232,7 +233,7 @@ impl Snapshot {
         Ok(())
     }
 
-    /// Visits these rows among all rows of their days.
+    /// Visits the rows by scanning all rows of their days.
     fn scan_rows<E: From<StoreError>>(
         &self,
         query: &RollupQuery<'_>,
@@ -261,7 +262,7 @@ impl Snapshot {
     }
 }
 
-/// The rows of one day, to be read side by side.
+/// The rows of one day, for reading the same hour of each.
 #[derive(Default)]
 struct RowsOfDay {
     date: Option<Date>,
@@ -271,7 +272,7 @@ struct RowsOfDay {
 }
 
 impl RowsOfDay {
-    /// Takes in the rows of another day from now on.
+    /// Clears the rows and begins another day.
     fn begin(&mut self, date: Date) {
         self.date = Some(date);
         self.bytes.clear();
@@ -284,7 +285,7 @@ impl RowsOfDay {
         self.rows.push((scope, start..self.bytes.len()));
     }
 
-    /// Visits the hours that exist, in each hour one after the other of the rows.
+    /// Visits the hours that exist; within an hour, in the order of the rows.
     fn visit_hours<E: From<StoreError>>(
         &mut self,
         parts: Parts,
@@ -308,12 +309,12 @@ fn read_day(row: &[u8], parts: Parts, into: &mut Aggregate) -> Result<(), StoreE
     Ok(RollupRow::open(row)?.day(parts, into)?)
 }
 
-/// The date in the key of a rollup of all choices together.
+/// Returns the date in the key of a rollup of all choices together.
 fn date_of_total(key: &[u8]) -> Result<Date, StoreError> {
     Ok(keys::date(TotalKey::read(key)?.days)?)
 }
 
-/// The date, the choice and the metrics type in the key of a rollup of a choice.
+/// Returns the date, the choice and the metrics type in the key of a rollup of a choice.
 fn day_of_choice(key: &[u8]) -> Result<(Date, RollupScope, u8), StoreError> {
     let DayKey { days, choice, metrics } = DayKey::read(key)?;
     Ok((keys::date(days)?, RollupScope::Choice(keys::choice(choice)?), metrics))

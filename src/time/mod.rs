@@ -1,11 +1,11 @@
-//! Instants, days, hours and ranges of them, as metrics count time.
+//! Time as metrics count it: instants, days, hours, and ranges of them.
 //!
-//! Everything is UTC and exact to the microsecond, from 1970-01-01 to 9999-12-31 (docs/reference.md, Posting events). A [`Timestamp`]
-//! is a point in time, a [`Date`] the UTC day that rows are keyed by, an hour a number from 0 to 23 within its day.
-//! `chrono` knows the calendar; the text forms are read in `text`, because the wire allows more than RFC 3339 and an
-//! event carries up to a dozen of them.
+//! Everything is UTC and exact to the microsecond, from 1970-01-01 to 9999-12-31 (docs/reference.md, Posting events). A
+//! [`Timestamp`] is a point in time. A [`Date`] is the UTC day that keys of rows contain. An hour is a number from 0 to 23 within
+//! its day. `chrono` provides the calendar. The module `text` reads the text forms, because the wire allows more than RFC 3339
+//! and an event has up to a dozen of them.
 //!
-//! Not here: what a bucket contains (`rollup`), which parameters name a time (`api::params`).
+//! Not here: the content of a bucket (`rollup`), the parameters that name a time (`api::params`).
 
 mod text;
 
@@ -25,16 +25,16 @@ const SECOND_US: u64 = 1_000_000;
 const HOUR_US: u64 = 3_600 * SECOND_US;
 const DAY_US: u64 = 24 * HOUR_US;
 
-/// Why a text is no time.
+/// The reason why a text is not a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TimeError {
     /// The text does not have the form of an ISO-8601 date-time.
     #[error("must be an ISO-8601 date-time such as 2015-01-01T00:00:00Z")]
     Form,
-    /// The form is right, but no calendar or clock shows it.
+    /// The form is right, but the date or time does not exist.
     #[error("must be a date and time that exist")]
     Impossible,
-    /// Outside of what is kept.
+    /// Outside the supported range.
     #[error("must lie between 1970-01-01 and 9999-12-31")]
     Range,
 }
@@ -42,7 +42,7 @@ pub enum TimeError {
 /// A point in time: microseconds since 1970-01-01T00:00:00Z, at most the last one of 9999-12-31.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp {
-    /// One more than the microseconds, so that a missing time takes no room of its own: an event has up to a dozen.
+    /// The microseconds plus one, so that an `Option` of a timestamp takes no more memory: an event has up to a dozen.
     us_and_1: NonZeroU64,
 }
 
@@ -56,7 +56,7 @@ impl Timestamp {
         Self { us_and_1: NonZeroU64::MIN.saturating_add(us) }
     }
 
-    /// The point `us` microseconds after 1970, if it is one that is kept.
+    /// Returns the point `us` microseconds after 1970, if it is in the supported range.
     pub fn from_micros(us: u64) -> Option<Self> {
         (us <= Self::MAX.micros()).then_some(Self::at(us))
     }
@@ -66,17 +66,18 @@ impl Timestamp {
         self.us_and_1.get() - 1
     }
 
-    /// Microseconds from `earlier` to `self`; 0 if the clocks were out of step (docs/reference.md, Counting).
+    /// Returns the microseconds from `earlier` to `self`, or 0 if `self` is earlier because clocks were out of step
+    /// (docs/reference.md, Counting).
     pub fn since(self, earlier: Self) -> u64 {
         self.micros().saturating_sub(earlier.micros())
     }
 
-    /// The UTC day it falls in.
+    /// Returns the UTC day of this time.
     pub fn date(self) -> Date {
         Date(u32::try_from(self.micros() / DAY_US).expect("a timestamp lies before the year 10000"))
     }
 
-    /// The hour of its UTC day, from 0 to 23.
+    /// Returns the hour within the UTC day, from 0 to 23.
     pub fn hour(self) -> u8 {
         u8::try_from(self.micros() % DAY_US / HOUR_US).expect("a day has 24 hours")
     }
@@ -85,8 +86,8 @@ impl Timestamp {
 impl FromStr for Timestamp {
     type Err = TimeError;
 
-    /// Reads `YYYY-MM-DDThh:mm[:ss[.fraction]]` with `Z`, `±hh:mm`, `±hhmm`, `±hh` or nothing (UTC) behind it. Digits
-    /// beyond the microsecond are cut. A leap second is kept as the last microsecond of its minute.
+    /// Reads `YYYY-MM-DDThh:mm[:ss[.fraction]]`, followed by `Z`, `±hh:mm`, `±hhmm`, `±hh` or nothing (UTC). Digits beyond the
+    /// microsecond are cut off. A leap second becomes the last microsecond of its minute.
     fn from_str(text: &str) -> Result<Self, TimeError> {
         let mut scan = Scanner(text.as_bytes());
         let written = (|| {
@@ -103,7 +104,7 @@ impl FromStr for Timestamp {
 }
 
 impl fmt::Display for Timestamp {
-    /// `2015-01-01T00:00:00Z`, with six digits of fraction where there is one.
+    /// Writes `2015-01-01T00:00:00Z`, with six digits of fraction if there is a fraction.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (text, length) = text::write_timestamp(self.date().to_text(), self.micros() % DAY_US);
         f.write_str(str::from_utf8(&text[..length]).expect("digits and signs"))
@@ -120,7 +121,7 @@ impl Date {
     /// 9999-12-31.
     pub const MAX: Self = Self(2_932_896);
 
-    /// The day `days` after 1970-01-01, if it is one that is kept.
+    /// Returns the day `days` after 1970-01-01, if it is in the supported range.
     pub fn from_days(days: u32) -> Option<Self> {
         (days <= Self::MAX.0).then_some(Self(days))
     }
@@ -130,23 +131,23 @@ impl Date {
         self.0
     }
 
-    /// The day so many days later; the last day of all if that lies beyond it.
+    /// Returns the day `days` later, or the last possible day if that is beyond it.
     #[must_use]
     pub fn plus_days(self, days: u32) -> Self {
         Self(self.0.saturating_add(days).min(Self::MAX.0))
     }
 
-    /// Its first microsecond.
+    /// Returns the first microsecond of the day.
     pub fn start(self) -> Timestamp {
         Timestamp::at(u64::from(self.0) * DAY_US)
     }
 
-    /// The start of its `hour`, from 0 to 23.
+    /// Returns the start of the `hour` of the day, from 0 to 23.
     pub fn hour_start(self, hour: u8) -> Timestamp {
         Timestamp::at(self.start().micros() + u64::from(hour) * HOUR_US)
     }
 
-    /// `2015-01-01`.
+    /// Writes `2015-01-01`.
     pub fn to_text(self) -> [u8; 10] {
         let days = i32::try_from(self.0).expect("a date lies before the year 10000");
         let date = NaiveDate::from_epoch_days(days).expect("a date lies before the year 10000");
@@ -167,61 +168,62 @@ impl FromStr for Date {
 }
 
 impl fmt::Display for Date {
-    /// `2015-01-01`.
+    /// Writes `2015-01-01`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(str::from_utf8(&self.to_text()).expect("digits and dashes"))
     }
 }
 
-/// The buckets that a query asks for: those that start between `started`, rounded down to the bucket, and `ended`,
-/// both included (docs/reference.md, Reading).
+/// The buckets that a query selects: those that start between `started`, rounded down to the bucket, and `ended`, both included
+/// (docs/reference.md, Reading).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TimeRange {
-    /// Where the range begins.
+    /// The start of the range.
     pub started: Timestamp,
-    /// Where it ends; not earlier than `started`.
+    /// The end of the range; not earlier than `started`.
     pub ended: Timestamp,
 }
 
 impl TimeRange {
-    /// First and last day of which a bucket, daily or hourly, may be in the range.
+    /// Returns the first and the last day that may have a bucket, daily or hourly, in the range.
     pub fn dates(self) -> (Date, Date) {
         (self.started.date(), self.ended.date())
     }
 
-    /// The same range of days: from the start of the first one to that of the last one.
+    /// Returns the same range in whole days: from the start of the first one to that of the last one.
     #[must_use]
     pub fn of_days(self) -> Self {
         Self { started: self.started.date().start(), ended: self.ended.date().start() }
     }
 
-    /// The same range of hours: from the start of the first one to that of the last one.
+    /// Returns the same range in whole hours: from the start of the first one to that of the last one.
     #[must_use]
     pub fn of_hours(self) -> Self {
         let hour = |time: Timestamp| time.date().hour_start(time.hour());
         Self { started: hour(self.started), ended: hour(self.ended) }
     }
 
-    /// Whether a bucket that starts then is in the range, which is one of such buckets.
+    /// Whether the range contains the bucket that starts at `start`. The range must be in whole buckets of that length.
     pub fn has(self, start: Timestamp) -> bool {
         self.started <= start && start <= self.ended
     }
 }
 
-/// An ISO-8601 duration: `P1Y2M3W4DT5H6M7.5S`, any part optional, the last one maybe with a fraction.
+/// An ISO-8601 duration: `P1Y2M3W4DT5H6M7.5S`. Every part is optional, and the last one may have a fraction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Duration {
     months: u32,
-    /// A part of so many months more, in millionths.
+    /// A fraction of further months: the number of months, and the fraction in millionths.
     part: Option<(u32, u32)>,
     us: u64,
 }
 
 impl Duration {
-    /// The point this long before `now`; 1970 if it lies before that. Half a month is half of the time from one month earlier.
+    /// Returns the point this long before `now`, or 1970 if it is earlier. Half a month is half of the time from one month
+    /// earlier.
     pub fn before(self, now: Timestamp) -> Timestamp {
         let now = DateTime::from_timestamp_micros(now.micros().cast_signed());
-        // Nothing is before the beginning of the calendar, far before 1970.
+        // `None` means a time before the beginning of the calendar, which is far before 1970.
         let months_back = |months| {
             let back = now.and_then(|now| now.checked_sub_months(Months::new(months)));
             back.map_or(0, |back| i128::from(back.timestamp_micros()))
@@ -236,7 +238,7 @@ impl Duration {
 }
 
 impl Duration {
-    /// How long it is, in microseconds, if that is some whole hours whenever it begins.
+    /// Returns the length in microseconds, if it is a whole number of hours that does not depend on the start.
     pub fn whole_hours_us(self) -> Option<u64> {
         const HOUR_US: u64 = 3_600_000_000;
         (self.months == 0 && self.part.is_none() && self.us > 0 && self.us.is_multiple_of(HOUR_US)).then_some(self.us)
@@ -251,7 +253,7 @@ impl FromStr for Duration {
     }
 }
 
-/// The system's clock shows a time that the program cannot use.
+/// The system clock shows a time that the program cannot use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ClockError {
     /// Before 1970.
@@ -262,10 +264,10 @@ pub enum ClockError {
     Late,
 }
 
-/// The source of the current time. Tests own a fixed clock; its clones share their time.
+/// The source of the current time. Tests use a fixed clock; the clones of a fixed clock share its time.
 #[derive(Debug, Clone)]
 pub enum Clock {
-    /// The system's clock.
+    /// The system clock.
     System,
     /// A clock that stands still until a test moves it.
     Fixed(Arc<FixedClock>),
@@ -281,19 +283,19 @@ pub struct FixedClock {
 }
 
 impl Clock {
-    /// A clock that stands at `now`.
+    /// Returns a fixed clock that shows `now`.
     pub fn fixed(now: Timestamp) -> Self {
         Self::Fixed(Arc::new(FixedClock { wall_us: AtomicU64::new(now.micros()), steady_us: AtomicU64::new(0) }))
     }
 
-    /// Sets a fixed clock to another time, as an operator sets the clock of a machine: no time passes.
+    /// Sets a fixed clock to another time, like an operator who sets the clock of a machine: no time passes.
     pub fn set(&self, now: Timestamp) {
         if let Self::Fixed(clock) = self {
             clock.wall_us.store(now.micros(), Ordering::SeqCst);
         }
     }
 
-    /// Lets time pass on a fixed clock.
+    /// Advances a fixed clock by some time.
     pub fn pass(&self, time: std::time::Duration) {
         if let Self::Fixed(clock) = self {
             let us = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
@@ -302,7 +304,7 @@ impl Clock {
         }
     }
 
-    /// The current time; before 1970 or after 9999, the nearest time that a [`Timestamp`] can hold.
+    /// Returns the current time. Before 1970 or after 9999, returns the nearest time that a [`Timestamp`] can hold.
     pub fn now(&self) -> Timestamp {
         self.read().unwrap_or_else(|error| match error {
             ClockError::Early => Timestamp::MIN,
@@ -310,7 +312,7 @@ impl Clock {
         })
     }
 
-    /// The current time, if it is one that the program can use.
+    /// Returns the current time, if the program can use it.
     pub fn read(&self) -> Result<Timestamp, ClockError> {
         let us = match self {
             Self::System => {
@@ -322,10 +324,10 @@ impl Clock {
         Timestamp::from_micros(us).ok_or(ClockError::Late)
     }
 
-    /// The time that has passed since some moment of this process. Setting the clock does not change it.
+    /// Returns the time that has passed since a fixed moment of this process. Setting the clock does not change it.
     ///
-    /// The system's clock has to be read at least once an hour: a longer time between two readings counts as an hour, so that
-    /// a monotonic clock that jumps (as under some sandboxes) does not pass for time that went by.
+    /// The clock has to be read at least once an hour: a longer time between two readings counts as an hour. So a monotonic clock
+    /// that jumps (as under some sandboxes) does not count as elapsed time.
     pub fn steady(&self) -> std::time::Duration {
         match self {
             Self::System => {
@@ -341,10 +343,10 @@ impl Clock {
     }
 }
 
-/// The longest time between two readings of the steady clock that is believed.
+/// The limit of the time between two readings of the steady clock. A longer time counts as this.
 const MAX_STEADY_STEP: std::time::Duration = std::time::Duration::from_hours(1);
 
-/// When the steady clock was read last, and what it showed.
+/// The time of the last reading of the steady clock, and its value.
 static STEADY: Mutex<Option<(Instant, std::time::Duration)>> = Mutex::new(None);
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
-//! The text forms of times: ISO-8601 read from the front, part by part.
+//! The text forms of times: a parser for ISO-8601, which reads a text part by part from the front.
 //!
-//! What is written is kept apart from what it means: a text can have the right form and still name no day that exists.
+//! The written form is separate from its meaning: a text can have the right form and still name a day that does not exist.
 
 use chrono::{Datelike, NaiveDate};
 
 use super::{DAY_US, Duration, HOUR_US, SECOND_US};
 
-/// `2015-01-01`, of a date before the year 10000.
+/// Writes `2015-01-01`. The date must be before the year 10000.
 pub(super) fn write_date(date: NaiveDate) -> [u8; 10] {
     let mut text = *b"0000-00-00";
     for (places, number) in [(0..4, date.year().unsigned_abs()), (5..7, date.month()), (8..10, date.day())] {
@@ -15,7 +15,8 @@ pub(super) fn write_date(date: NaiveDate) -> [u8; 10] {
     text
 }
 
-/// `2015-01-01T00:00:00Z`, with six digits of fraction where there is one; the bytes, and how many of them count.
+/// Writes `2015-01-01T00:00:00Z`, with six digits of fraction if there is a fraction. Returns the bytes, and the length of the
+/// text.
 pub(super) fn write_timestamp(date: [u8; 10], us_of_day: u64) -> ([u8; 27], usize) {
     let mut text = *b"0000-00-00T00:00:00.000000Z";
     text[..10].copy_from_slice(&date);
@@ -38,7 +39,7 @@ fn write_digits(places: &mut [u8], mut number: u64) {
     }
 }
 
-/// Year, month and day as they were written.
+/// Year, month and day as written.
 pub(super) struct WrittenDate {
     year: u32,
     month: u32,
@@ -46,20 +47,20 @@ pub(super) struct WrittenDate {
 }
 
 impl WrittenDate {
-    /// The date that begins a text of the form [`DATE`].
+    /// Returns the date at the beginning of a text of the form [`DATE`].
     fn of(pairs: &[u8; 16]) -> Self {
         let [century, year, month, day] = [pairs[0], pairs[2], pairs[5], pairs[8]].map(u32::from);
         Self { year: century * 100 + year, month, day }
     }
 
-    /// Days since 1970, negative before; `None` if the calendar has no such day.
+    /// Returns the days since 1970, negative before; `None` if the calendar has no such day.
     pub(super) fn days(&self) -> Option<i64> {
         let date = NaiveDate::from_ymd_opt(self.year.try_into().ok()?, self.month, self.day)?;
         Some(i64::from(date.to_epoch_days()))
     }
 }
 
-/// Hour, minute, second and microsecond as they were written.
+/// Hour, minute, second and microsecond as written.
 pub(super) struct WrittenClock {
     hour: u32,
     minute: u32,
@@ -68,7 +69,7 @@ pub(super) struct WrittenClock {
 }
 
 impl WrittenClock {
-    /// Microseconds since midnight; `None` if no clock shows it.
+    /// Returns the microseconds since midnight; `None` if there is no such time.
     pub(super) fn micros(&self) -> Option<u64> {
         let minute_us = match self.second {
             0..60 => u64::from(self.second) * SECOND_US + u64::from(self.us),
@@ -80,7 +81,7 @@ impl WrittenClock {
     }
 }
 
-/// An offset from UTC as it was written.
+/// An offset from UTC as written.
 pub(super) struct WrittenOffset {
     is_west: bool,
     hours: u32,
@@ -90,7 +91,7 @@ pub(super) struct WrittenOffset {
 impl WrittenOffset {
     const UTC: Self = Self { is_west: false, hours: 0, minutes: 0 };
 
-    /// Microseconds east of UTC; `None` if there is no such offset.
+    /// Returns the microseconds east of UTC; `None` if there is no such offset.
     pub(super) fn micros(&self) -> Option<i64> {
         let us = i64::from(self.hours * 60 + self.minutes) * 60 * SECOND_US.cast_signed();
         (self.hours < 24 && self.minutes < 60).then_some(if self.is_west { -us } else { us })
@@ -101,12 +102,12 @@ const DATE: Form<10> = Form::new(b"0000-00-00");
 const DATE_AND_MINUTE: Form<16> = Form::new(b"0000-00-00T00:00");
 const TWO_DIGITS: Form<2> = Form::new(b"00");
 
-/// How a text of `N` bytes, at most 16, is written: `0` stands for any digit, everything else for itself. All bytes are
-/// looked at together, as one number of 128 bits: reading times is a large part of what an event costs.
+/// A pattern for a text of `N` bytes, at most 16. In the pattern, `0` stands for any digit and every other byte for itself. All
+/// bytes are compared together, as one number of 128 bits, because reading times is a large part of the cost of an event.
 #[derive(Clone, Copy)]
 struct Form<const N: usize> {
     text: u128,
-    /// What has to be added to a byte, once the form's own is taken away, so that a wrong one reaches 128.
+    /// The number to add to each byte after the XOR with the pattern, so that a wrong byte reaches 128.
     excess: u128,
 }
 
@@ -122,19 +123,20 @@ impl<const N: usize> Form<N> {
         Self { text, excess }
     }
 
-    /// If the text has this form: at the place of each digit, the number that it makes with the one behind it.
+    /// Returns the digits if the text has this form: the value at the index of a digit is the two-digit number of this digit and
+    /// the next byte.
     fn read(self, text: &[u8; N]) -> Option<[u8; 16]> {
         const HIGH_BITS: u128 = u128::from_le_bytes([0x80; 16]);
         let mut padded = [0; 16];
         padded[..N].copy_from_slice(text);
         let digits = u128::from_le_bytes(padded) ^ self.text;
         let wrong = (digits.wrapping_add(self.excess) | digits) & HIGH_BITS;
-        // No byte exceeds 99, so none spills into the next.
+        // No byte exceeds 99, so none overflows into the next.
         (wrong == 0).then(|| (digits * 10 + (digits >> 8)).to_le_bytes())
     }
 }
 
-/// Reads the parts of ISO-8601 texts from the front; `None` where the form is broken.
+/// Reads the parts of ISO-8601 texts from the front. Methods return `None` if the form is wrong.
 pub(super) struct Scanner<'a>(pub(super) &'a [u8]);
 
 impl Scanner<'_> {
@@ -150,7 +152,7 @@ impl Scanner<'_> {
         self.eat(byte).then_some(())
     }
 
-    /// Takes what has this form; see [`Form::read`].
+    /// Reads a text of this form; see [`Form::read`].
     fn form<const N: usize>(&mut self, form: Form<N>) -> Option<[u8; 16]> {
         let (text, rest) = self.0.split_first_chunk()?;
         let pairs = form.read(text)?;
@@ -158,7 +160,7 @@ impl Scanner<'_> {
         Some(pairs)
     }
 
-    /// All digits that come, at least one.
+    /// Reads all following digits, at least one.
     fn run(&mut self) -> Option<&[u8]> {
         let end = self.0.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(self.0.len());
         let (run, rest) = self.0.split_at(end);
@@ -166,12 +168,12 @@ impl Scanner<'_> {
         (!run.is_empty()).then_some(run)
     }
 
-    /// Whether a fraction follows, behind `.` or `,`.
+    /// Whether a fraction follows, after `.` or `,`. Reads this mark.
     fn has_fraction(&mut self) -> bool {
         self.eat(b'.') || self.eat(b',')
     }
 
-    /// The digits of a fraction, at least one, in millionths; those behind the sixth are cut.
+    /// Reads the digits of a fraction, at least one, in millionths. Digits after the sixth are cut off.
     fn millionths(&mut self) -> Option<u32> {
         let (mut millionths, mut each) = (0, 100_000);
         let before = self.0.len();
@@ -263,19 +265,19 @@ impl Scanner<'_> {
             designators = &designators[place + 1..];
             parts += 1;
         }
-        // `P` and a trailing `T` say nothing.
+        // `P` and a trailing `T` are not parts. A text without parts is no duration.
         (parts > 0).then_some(Duration { months, part, us })
     }
 }
 
-/// What one of a duration's numbers counts.
+/// The unit of one number of a duration.
 #[derive(Clone, Copy)]
 enum Part {
     Months(u32),
     Micros(u64),
 }
 
-/// The number that the digits write, or the largest there is.
+/// Returns the number of these digits, or the largest possible one if it is too large.
 fn saturating(digits: &[u8]) -> u64 {
     digits.iter().fold(0_u64, |number, digit| number.saturating_mul(10).saturating_add(u64::from(digit - b'0')))
 }

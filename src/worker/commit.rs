@@ -1,8 +1,8 @@
-//! What one commit does: read what is stored of the posted events, resolve, store, and fold the differences into the rollups.
+//! One commit: reads the stored state of the posted events, resolves and stores them, and folds the differences into the rollups.
 //!
-//! Reading and writing are done here, in a few steps for all events together; what follows from what is decided by the
-//! pure functions of `ledger`. When the smallest or largest observation of an hour may have gone, it is found again
-//! (`extremes`): that of a choice among its events, that of all choices together among the choices' rollups.
+//! This module reads and writes, in a few steps for all events together; the pure functions of `ledger` make the decisions. If
+//! the smallest or largest observation of an hour may be gone, the next one is found (`extremes`): the extreme of a choice among
+//! its events, that of all choices together among the choices' rollups.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -19,14 +19,14 @@ use crate::vocabulary::{DISTRIBUTIONS, MetricsTypeId};
 /// How many rollups are read at once: some megabytes.
 const ROLLUPS_AT_ONCE: usize = 8_192;
 
-/// What storing some requests did.
+/// The effects of storing some requests.
 #[derive(Debug)]
 pub struct Applied {
-    /// What became of the objects.
+    /// The outcome of each object.
     pub outcomes: Outcomes,
-    /// How many rollups were written.
+    /// The number of rollups that were written.
     pub rollups: u64,
-    /// How many hours had their extremes found again.
+    /// The number of hours whose extremes were found again.
     pub recomputed_hours: u64,
 }
 
@@ -39,13 +39,13 @@ pub fn apply(transaction: &mut Transaction<'_>, requests: &[Vec<Object>]) -> Res
     }
 }
 
-/// The requests that took out extremes which would cost too much to find again, by their places, each with the rollups that it
-/// took them from.
+/// The requests that removed extremes which would cost too much to find again. The key is the place of a request; the value is
+/// the set of rollups that lost an extreme.
 pub type Causes = BTreeMap<usize, BTreeSet<RollupKey>>;
 
-/// Like [`apply`], with what is known of extremes from before, and with a budget for reading what is not. When the transaction is
-/// not committed, what is known has to be undone. Breaks off, so that it must not be committed, when that would cost too much.
-/// A journal takes in what changes.
+/// Like [`apply`], with a cache of extremes and a budget for reading extremes that the cache does not have. Breaks off if that
+/// would cost too much; the caller must not commit the transaction then. If the transaction is not committed, the caller has to
+/// undo the changes of the cache. A journal records the changes of events.
 pub fn apply_within(
     transaction: &mut Transaction<'_>,
     requests: &[Vec<Object>],
@@ -73,7 +73,7 @@ pub fn apply_within(
     if !wanted.is_empty() {
         let causes = causes(&wanted, &posted, &stored);
         if causes.is_empty() {
-            // An extreme that is lost was held by an event that some request has replaced.
+            // Some request has replaced the event that held a lost extreme.
             return Err(Corrupt("a rollup counts observations that no event has; rebuild its day").into());
         }
         return Ok(ControlFlow::Break(causes));
@@ -81,7 +81,7 @@ pub fn apply_within(
     Ok(ControlFlow::Continue(Applied { outcomes, rollups: transaction.rollups_put(), recomputed_hours }))
 }
 
-/// Who took out what is wanted: all requests with an event whose stored content holds a lost extreme.
+/// The requests that removed the unresolved extremes: all requests with an event whose stored content holds one of them.
 fn causes(wanted: &[Unresolved], posted: &Posted<'_>, stored: &[Event]) -> Causes {
     let mut by_hour: BTreeMap<_, Vec<&Unresolved>> = BTreeMap::new();
     for wanted in wanted {
@@ -104,21 +104,21 @@ fn causes(wanted: &[Unresolved], posted: &Posted<'_>, stored: &[Event]) -> Cause
     causes
 }
 
-/// What becomes of all choices together.
+/// The changes of the rollups of all choices together.
 type Totals = BTreeMap<(MetricsTypeId, Date), RollupDelta>;
 
-/// Folds what changed into rollups.
+/// Folds changes into rollups.
 struct Folding<'a> {
     extremes: &'a mut ExtremesCache,
     budget: &'a mut Budget,
-    /// What would cost too much to find.
+    /// The extremes that would cost too much to find.
     wanted: Vec<Unresolved>,
     recomputed_hours: u64,
 }
 
 impl Folding<'_> {
-    /// Folds what changed into the rollups of partitions. All events are stored by now. Returns what becomes of all choices
-    /// together.
+    /// Folds changes into the rollups of partitions. The caller has stored all events by now. Returns the changes of the rollups
+    /// of all choices together.
     fn fold_partitions(
         &mut self,
         transaction: &mut Transaction<'_>,
@@ -143,19 +143,19 @@ impl Folding<'_> {
         Ok(totals)
     }
 
-    /// Folds what changed into the rollups of all choices together. Those of choices are stored by now.
+    /// Folds changes into the rollups of all choices together. The rollups of choices are stored by now.
     fn fold_totals(&mut self, transaction: &mut Transaction<'_>, totals: Totals) -> Result<(), StoreError> {
         let days: Vec<_> = totals.keys().copied().collect();
         let stored = transaction.totals(&days)?;
         for (((metrics, date), delta), stored) in totals.into_iter().zip(stored.iter()) {
             let key = RollupKey { metrics, scope: RollupScope::All, date };
-            // Choices are no events: nothing is near.
+            // Here the observers are choices, not events, so no id is a better place to begin.
             self.fold(transaction, key, stored?, RollupDelta { near: 0, ..delta })?;
         }
         Ok(())
     }
 
-    /// Folds what changed into a rollup, finds the extremes that this took away, and stores it.
+    /// Folds changes into a rollup, finds the extremes that it lost, and stores it.
     fn fold(
         &mut self,
         transaction: &mut Transaction<'_>,
@@ -190,12 +190,12 @@ impl Folding<'_> {
     }
 }
 
-/// The rollup of a choice as one of those that all choices together are made of, before it changes.
+/// The rollup of a choice before its change, as an observer of the rollup of all choices together.
 struct Observer {
-    /// All together.
+    /// The key of the rollup of all choices together.
     key: RollupKey,
     id: u64,
-    /// The extremes of the hours that change; none while nothing is known of all together.
+    /// The extremes of the hours that change; empty while the cache has nothing for the rollup of all choices.
     before: Vec<(u8, Ranges)>,
 }
 
@@ -210,7 +210,7 @@ impl Observer {
         Self { key, id: partition.choice.get(), before }
     }
 
-    /// Puts it as it is now in its place.
+    /// Replaces the cached extremes with the current ones.
     fn replace(self, rollup: &Rollup, extremes: &mut ExtremesCache) {
         for (hour, before) in self.before {
             let after = ranges_in(Some(rollup), hour);
@@ -221,7 +221,7 @@ impl Observer {
     }
 }
 
-/// The extremes of an hour, whether it exists or not.
+/// The extremes of an hour; none if the hour does not exist.
 fn ranges_in(rollup: Option<&Rollup>, hour: u8) -> Ranges {
     rollup.and_then(|rollup| rollup.hour(hour)).map_or([None; DISTRIBUTIONS], Aggregate::ranges)
 }

@@ -1,15 +1,20 @@
-//! Finding extremes again: a cache of zone maps, and reading what they do not know.
+//! Finding extremes again: a cache of zone maps, and reads for the zones that it does not have.
 //!
-//! When a correction takes the smallest or largest observation out of an hour, the next one is looked for in the zone map of
-//! that rollup ([`ZoneMap`]). What the map does not know is read from the events of the partition, or from the rollups of the
-//! choices, zone by zone, and only until another observation turns up that equals the lost one: a queue time of 0 is
-//! seldom the only one. Reading begins near the event that was taken out, since neighbouring ids tend to end in the same hour.
+//! When a correction removes the smallest or largest observation of an hour, the next one is looked for in the zone map of that
+//! rollup ([`ZoneMap`]). Unknown parts of the map are read from the events of the partition, or from the rollups of the choices,
+//! zone by zone. Reading stops as soon as it finds another observation that equals the lost one: a queue time of 0 is seldom the
+//! only one. Reading begins near the event that was removed, since neighbouring ids tend to end in the same hour.
 //!
-//! Every change of an observation goes through here, so that the maps stay exact without being read again. They belong to
-//! one state of the store: whoever commits calls [`keep`](ExtremesCache::keep), whoever gives up calls
-//! [`undo`](ExtremesCache::undo), and who does not know what is stored calls [`clear`](ExtremesCache::clear).
+//! Every change of an observation goes through this module, so that the maps stay exact without being read again. The maps belong
+//! to one state of the store. The caller reports the end of each transaction:
 //!
-//! Not here: which extremes are lost (`ledger`), when reading goes on elsewhere than within a commit (`parked`).
+//! | outcome | call |
+//! | --- | --- |
+//! | committed | [`keep`](ExtremesCache::keep) |
+//! | given up | [`undo`](ExtremesCache::undo) |
+//! | unknown | [`clear`](ExtremesCache::clear) |
+//!
+//! Not here: which extremes are lost (`ledger`), reading outside a commit (`parked`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,19 +24,19 @@ use crate::store::{Corrupt, Observers, StoreError};
 use crate::time::Date;
 use crate::vocabulary::DISTRIBUTIONS;
 
-/// What reading may cost and what may be kept. Costs are in microseconds, roughly ([`crate::store::ObserverRead::cost`]).
+/// The limits of reading and of the cache. Costs are in microseconds, roughly ([`crate::store::ObserverRead::cost`]).
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// What reading one zone costs, and so, with every zone that is dropped, what the next correction costs. Smaller zones make
-    /// that cheaper, and maps larger: 16 blocks are 2,048 events, and a map has about one byte for ten of them.
+    /// The cost of reading one zone. A correction that drops a zone adds this cost to the next correction. Smaller zones make
+    /// corrections cheaper and maps larger: 16 blocks are 2,048 events, and a map has about one byte for ten of them.
     pub zone_cost: usize,
-    /// What reading may cost within one commit: a few milliseconds, since everybody waits for that. What costs more is read
+    /// The cost of reading within one commit: a few milliseconds, since all requests wait for it. Reads that cost more are done
     /// in slices.
     pub commit_cost: usize,
-    /// What it may cost beside that for each event that the commit replaces: about what replacing it costs, so that large
-    /// requests need not be tried twice.
+    /// The additional cost for each event that the commit replaces: about the cost of replacing it, so that large requests need
+    /// not be tried twice.
     pub replace_cost: usize,
-    /// What a slice costs between two commits: as much, for the same reason.
+    /// The cost of a slice between two commits: as much as within one commit, for the same reason.
     pub slice_cost: usize,
     /// The memory of all maps, in bytes: as much as a small page cache, and enough for partitions of many million events.
     pub cached_bytes: usize,
@@ -43,28 +48,28 @@ impl Default for Limits {
     }
 }
 
-/// What reading within a commit may cost.
+/// The budget for reading within a commit.
 #[derive(Debug)]
 pub struct Budget {
     left: usize,
-    /// What is added for each event that is replaced.
+    /// The addition for each event that is replaced.
     replace_cost: usize,
-    /// What may be read whatever it costs, since it was read before the commit: only what changed meanwhile is missing.
+    /// The rollups whose observers may be read at any cost. They were read before the commit, so only later changes are missing.
     free: BTreeSet<RollupKey>,
 }
 
 impl Budget {
-    /// At most so much, and so much for each event that is replaced, but for what is free.
+    /// A budget of a base cost and of an addition for each replaced event. Rollups in `free` cost nothing.
     pub fn new(cost: usize, replace_cost: usize, free: BTreeSet<RollupKey>) -> Self {
         Self { left: cost, replace_cost, free }
     }
 
-    /// Whatever it costs.
+    /// A budget without a limit.
     pub fn unlimited() -> Self {
         Self::new(usize::MAX, 0, BTreeSet::new())
     }
 
-    /// So many events are replaced.
+    /// Adds the allowance for a number of replaced events.
     pub fn allow_for(&mut self, replaced: usize) {
         self.left = self.left.saturating_add(self.replace_cost.saturating_mul(replaced));
     }
@@ -81,21 +86,21 @@ impl Budget {
     }
 }
 
-/// Extremes that are lost, where reading on would have cost too much.
+/// Extremes that are lost and not found, because reading on would have cost too much.
 #[derive(Debug)]
 pub struct Unresolved {
-    /// Of which rollup.
+    /// The rollup.
     pub key: RollupKey,
-    /// Of which of its hours.
+    /// The hour of the rollup.
     pub hour: u8,
-    /// Which of them.
+    /// The extremes that are lost.
     pub lost: LostExtremes,
-    /// What they were.
+    /// The values of the extremes before they were lost.
     pub values: Ranges,
 }
 
 impl Unresolved {
-    /// Whether an event with these observations held any of them.
+    /// Whether an event with these observations held any of the lost extremes.
     pub fn is_held_by(&self, observations: &[Option<u64>; DISTRIBUTIONS]) -> bool {
         let values = observations.iter().zip(&self.values).enumerate();
         values.into_iter().any(|(place, (observation, range))| {
@@ -106,10 +111,10 @@ impl Unresolved {
     }
 }
 
-/// A gap that begins so many ids before the one that reading begins near is read from its beginning: some zones.
+/// A gap that begins fewer ids than this before the start of reading is read from its beginning. That is some zones.
 const SMALL_GAP: u64 = 8_192;
 
-/// What a map takes beside its zones, in bytes.
+/// The memory of a map without its zones, in bytes.
 const MAP_BYTES: usize = 256;
 
 /// Zone maps of the rollups that lost an extreme lately.
@@ -117,16 +122,16 @@ const MAP_BYTES: usize = 256;
 pub struct ExtremesCache {
     limits: Limits,
     maps: BTreeMap<RollupKey, Cached>,
-    /// The maps with changes that may be undone; some more than once.
+    /// The maps with changes that may be undone, some of them more than once.
     changed: Vec<RollupKey>,
-    /// Counts uses.
+    /// The number of uses so far.
     clock: u64,
 }
 
 #[derive(Debug, Default)]
 struct Cached {
     map: ZoneMap,
-    /// When it was used last.
+    /// The clock of the cache at the last use.
     used: u64,
 }
 
@@ -136,23 +141,24 @@ impl ExtremesCache {
         Self { limits, ..Self::default() }
     }
 
-    /// What reading may cost.
+    /// The limits of reading and of the cache.
     pub fn limits(&self) -> Limits {
         self.limits
     }
 
-    /// Whether anything is known of a rollup.
+    /// Whether the cache has a map of a rollup.
     pub fn knows(&self, key: RollupKey) -> bool {
         !self.maps.is_empty() && self.maps.contains_key(&key)
     }
 
-    /// An observer takes the place of another one, or of none; each with its hour.
+    /// Replaces the observations of one observer in a map; either side may be absent. Each side comes with its hour.
     pub fn replace(&mut self, key: RollupKey, id: u64, removed: Option<(u8, &Ranges)>, added: Option<(u8, &Ranges)>) {
         if self.maps.is_empty() {
             return;
         }
         let Some(cached) = self.maps.get_mut(&key) else { return };
-        // Added first: an extreme that stays has two holders meanwhile, and its zone need not be dropped.
+        // The new observations come first: then an extreme that stays has two holders meanwhile, and its zone need not be
+        // dropped.
         if let Some((hour, ranges)) = added {
             cached.map.add(id, hour, ranges);
         }
@@ -162,7 +168,7 @@ impl ExtremesCache {
         note_change(&mut self.changed, key);
     }
 
-    /// Follows what changed events do to the observations of their partitions.
+    /// Applies the changes of events to the maps of their partitions.
     pub fn follow(&mut self, changes: &[EventChange<'_>]) {
         if self.maps.is_empty() {
             return;
@@ -173,7 +179,7 @@ impl ExtremesCache {
             if removed == added {
                 continue;
             }
-            // Added first, as in one partition.
+            // The new observations come first, as within one partition.
             for (contribution, is_added) in added.iter().zip([true; 2]).chain(removed.iter().zip([false; 2])) {
                 if let Some(observed) = contribution.as_ref().filter(|it| it.observations != [None; DISTRIBUTIONS]) {
                     let observer = Some((observed.hour, &ranges_of(observed)));
@@ -184,8 +190,8 @@ impl ExtremesCache {
         }
     }
 
-    /// Finds the lost extremes of an hour again, and puts them into its aggregate. Reads what is not known, beginning `near` the
-    /// observer that was taken out. Returns what is still wanted when the budget is spent.
+    /// Finds the lost extremes of an hour again, and puts them into its aggregate. Reads the unknown zones, beginning `near` the
+    /// observer that was removed. Returns the extremes that are still lost when the budget is spent.
     pub fn find(
         &mut self,
         observers: &mut impl Observers,
@@ -200,7 +206,7 @@ impl ExtremesCache {
         cached.used = self.clock;
         note_change(&mut self.changed, key);
         lost = aggregate.still_lost(lost, &cached.map.ranges(hour));
-        // The whole gap, if that is small: what was dropped is read at once.
+        // A small gap is read as a whole, so that a dropped zone is read at once.
         let start = cached.map.gap_start(near);
         let mut from = if near - start < SMALL_GAP { start } else { near };
         while !lost.is_empty() {
@@ -228,8 +234,8 @@ impl ExtremesCache {
         Ok(None)
     }
 
-    /// Reads what is not known of a rollup's observers from an id on, for what is `left`. Returns the id to go on from, or
-    /// `None` behind the last one. What is read is of the state that is committed.
+    /// Reads the unknown observers of a rollup from an id on, until `left` is spent. Returns the id to continue from, or `None`
+    /// behind the last one. The observers must be those of the committed state.
     pub fn read(
         &mut self,
         observers: &mut impl Observers,
@@ -247,7 +253,7 @@ impl ExtremesCache {
             let (start, mut zone) = (*gap.start(), Zone::default());
             let read =
                 observers.observers(key, gap, self.limits.zone_cost, |_, hour, ranges| zone.add(hour, ranges))?;
-            // Finding nothing takes a look, too.
+            // A read that finds nothing costs something, too.
             *left = left.saturating_sub(read.cost.max(1));
             cached.map.insert(start..=read.last, zone);
             cached.map.keep();
@@ -257,7 +263,7 @@ impl ExtremesCache {
         Ok(None)
     }
 
-    /// The state with all changes is committed.
+    /// Keeps all changes, because they are committed.
     pub fn keep(&mut self) {
         for key in self.changed.drain(..) {
             if let Some(cached) = self.maps.get_mut(&key) {
@@ -267,7 +273,7 @@ impl ExtremesCache {
         self.evict();
     }
 
-    /// The changes since the last commit did not happen.
+    /// Undoes the changes since the last commit.
     pub fn undo(&mut self) {
         for key in self.changed.drain(..) {
             if let Some(cached) = self.maps.get_mut(&key) {
@@ -276,12 +282,12 @@ impl ExtremesCache {
         }
     }
 
-    /// Nothing is known any more of the days before a date.
+    /// Drops the maps of the days before a date.
     pub fn forget_before(&mut self, date: Date) {
         self.maps.retain(|key, _| key.date >= date);
     }
 
-    /// Nothing is known any more.
+    /// Drops all maps.
     pub fn clear(&mut self) {
         self.maps.clear();
         self.changed.clear();
@@ -306,7 +312,7 @@ impl ExtremesCache {
     }
 }
 
-/// Changes of a rollup come one after the other.
+/// Records that a map has changed. Changes of a rollup come one after the other, so comparing with the last one is enough.
 fn note_change(changed: &mut Vec<RollupKey>, key: RollupKey) {
     if changed.last() != Some(&key) {
         changed.push(key);
@@ -322,7 +328,7 @@ mod tests {
     use crate::store::ObserverRead;
     use crate::vocabulary::{ChoiceId, MetricsTypeId};
 
-    /// An event for each id from 1 on, all in one hour, which costs 1 to read.
+    /// An event for each id from 1 on, all in one hour. Each costs 1 to read.
     struct Events {
         values: Vec<u64>,
         cost: usize,
@@ -342,7 +348,7 @@ mod tests {
             aggregate
         }
 
-        /// Takes the value of an event away and puts another one in its place; what it cost to know the extremes again.
+        /// Replaces the value of an event, and returns the cost of finding the extremes again.
         fn correct(&mut self, cache: &mut ExtremesCache, id: u64, value: u64) -> usize {
             let mut aggregate = self.aggregate();
             let before = self.ranges(id);
@@ -430,7 +436,7 @@ mod tests {
         let mut find = |cache: &mut ExtremesCache, events: &mut Events, mut budget: Budget| {
             cache.find(events, (key(), HOUR), lost, &mut aggregate, 500, &mut budget).unwrap()
         };
-        // The largest is lost, and all are below it.
+        // The largest value is lost, and all values are below it.
         events.values.iter_mut().for_each(|value| *value /= 2);
         let wanted = find(&mut cache, &mut events, Budget::new(100, 0, BTreeSet::new())).expect("it costs more");
         assert_eq!((wanted.key, wanted.hour, wanted.lost, wanted.values[0]), (key(), HOUR, lost, Some((1, 1000))));

@@ -1,13 +1,13 @@
-//! The rollup task: the one writer.
+//! The rollup task: the single writer of the database.
 //!
-//! Requests wait in a [`Queue`], bounded by the memory that they hold ([`crate::memory`]). The task, on a thread of its own, takes
-//! what waits and makes one synced commit of it ([`commit`]), so that a thousand small posts cost about as much as one; then
-//! each request learns what became of it. A request that cannot be stored does not take the others with it. When nothing
-//! comes, the task settles the file, so that it opens at once even after a crash.
+//! Requests wait in a [`Queue`], which is bounded by the memory that they hold ([`crate::memory`]). The task has a thread of its
+//! own. It takes the waiting requests and makes one synced commit of them ([`commit`]), so that a thousand small posts cost about
+//! as much as one. Then each request gets its result. A request that cannot be stored does not make the others fail. When no
+//! requests come, the task makes a checkpoint of the file, so that it opens at once even after a crash.
 //!
-//! After the disk failed, be it while somebody read, the database is closed and opened again at once, so that what is stored
-//! can be read. Then the task tries once a second whether anything can be written; until that works, requests are told that
-//! it cannot.
+//! After a disk failure, also one during a read, the task closes the database and opens it again at once, so that the stored data
+//! can be read. Then it tries once a second whether the database can be written. Until that succeeds, requests get an error that
+//! says so.
 //!
 //! Not here: reading requests (`api`), tables (`store`).
 
@@ -46,35 +46,35 @@ use crate::store::{OpenProgress, RowsError, Store, StoreError};
 /// The most memory that the requests of one commit take together, unless a single request is larger: some 60,000 events.
 const GROUP_BYTES: usize = 16 << 20;
 
-/// How long no requests come before the task does what it can do without them.
+/// How long the queue stays empty before the task does its other work.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// How often a task that nobody asks for anything looks whether there is room for more.
+/// How often an idle task checks whether there is room for more data.
 const LOOK_FOR_ROOM: Duration = Duration::from_mins(1);
 
-/// What a step of the task did.
+/// The result of one step of the task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
-    /// Some requests were answered; more may wait.
+    /// The task has to go on: more requests may come.
     Worked,
-    /// The queue is closed and empty: there will be nothing more to do.
+    /// The queue is closed and empty: there will be no more work.
     Done,
 }
 
 /// Whether the server can take writes, and why not.
 #[derive(Debug, Default)]
 pub struct Readiness {
-    /// Why nothing can be written at the moment; `None` while all is well.
+    /// Why the database cannot be written at the moment; `None` if it can.
     trouble: Mutex<Option<String>>,
-    /// How far opening the database has come, until it is open.
+    /// The progress of opening the database, until it is open.
     opening: Mutex<Option<Arc<OpenProgress>>>,
-    /// Why nothing will be written any more: a thread ended that must not.
+    /// Why the database cannot be written any more: a thread ended that must not.
     ended: Mutex<Option<String>>,
     stopping: AtomicBool,
 }
 
 impl Readiness {
-    /// Why the server cannot take writes; none if it can.
+    /// The reasons why the server cannot take writes; empty if it can.
     pub fn reasons(&self) -> Vec<String> {
         let stopping = self.is_stopping().then(|| Stopping.to_string());
         let opening = self.opening.lock().as_ref().map(ToString::to_string);
@@ -83,12 +83,12 @@ impl Readiness {
         opening.into_iter().chain(trouble).chain(ended).chain(stopping).collect()
     }
 
-    /// The database is being opened, and has come so far.
+    /// Records that the database is being opened, with its progress.
     pub fn opening(&self, progress: Arc<OpenProgress>) {
         *self.opening.lock() = Some(progress);
     }
 
-    /// The database is open.
+    /// Records that the database is open.
     pub fn opened(&self) {
         *self.opening.lock() = None;
     }
@@ -98,7 +98,7 @@ impl Readiness {
         self.opening.lock().is_some()
     }
 
-    /// From now on nothing can be written, until the process starts again.
+    /// Records that nothing can be written until the process starts again.
     pub fn end(&self, reason: &str) {
         self.ended.lock().get_or_insert_with(|| reason.to_owned());
     }
@@ -108,13 +108,13 @@ impl Readiness {
         self.stopping.load(Ordering::Relaxed)
     }
 
-    /// From now on the server is stopping.
+    /// Records that the server is stopping.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
     }
 }
 
-/// The one writer. [`run`](Self::run) it on a thread of its own.
+/// The single writer. Call [`run`](Self::run) on a thread of its own.
 pub struct RollupTask {
     store: Arc<Store>,
     queue: Arc<Queue>,
@@ -122,23 +122,23 @@ pub struct RollupTask {
     figures: Arc<ServerMetrics>,
     expiry: Expiry,
     extremes: ExtremesCache,
-    /// The requests that wait for something to be read.
+    /// The requests that wait for observers to be read.
     parked: Parked,
-    /// The commands that wait for their rebuild, and the one that is under way.
+    /// The rebuild commands that wait, and the one that is under way.
     commands: VecDeque<RebuildCommand>,
     rebuild: Option<(Rebuild, RebuildCommand)>,
-    /// The last slice was one of the rebuild.
+    /// Whether the last slice belonged to the rebuild.
     rebuilt: bool,
-    /// Something failed, and when it was last tried whether anything can be written; `None` while all is well.
+    /// When the task last tried to write after a failure; `None` while there is no failure.
     tried: Option<Instant>,
-    /// Something was written since the file was settled.
+    /// Whether something was written since the last checkpoint.
     unsettled: bool,
-    /// When there was room beside the database; nobody has looked so far.
+    /// When there last was room beside the database; `None` if no check has succeeded yet.
     found_room: Option<Instant>,
 }
 
 impl RollupTask {
-    /// A task that writes to `store` what comes in by `queue` and says in `readiness` when it cannot.
+    /// A task that writes the requests of `queue` to `store`, and reports in `readiness` when it cannot.
     pub fn new(
         store: Arc<Store>,
         queue: Arc<Queue>,
@@ -163,14 +163,14 @@ impl RollupTask {
         }
     }
 
-    /// The same with other limits for what finding extremes costs.
+    /// Overrides the limits of the cost of finding extremes.
     #[must_use]
     pub fn with_limits(mut self, limits: Limits) -> Self {
         self.extremes = ExtremesCache::new(limits);
         self
     }
 
-    /// Finds out whether there is room for anything to be written, if nobody did lately.
+    /// Checks whether there is room for more data, unless a recent check has found some.
     pub fn find_room(&mut self) {
         if self.found_room.is_some_and(|found| found.elapsed() < LOOK_FOR_ROOM) {
             return;
@@ -187,15 +187,15 @@ impl RollupTask {
         if self.tried.is_none()
             && let Err(error) = self.expiry.record(&self.store)
         {
-            // The next start finds the record of an hour ago.
+            // The next start finds a record that is up to an hour old.
             tracing::debug!(error = chain(&error), "the time of the last run was not recorded");
         }
     }
 
-    /// Waits for requests, commits a group of them and answers each; or takes a rebuild command. While requests are set
-    /// aside, it waits for no others, and reads a slice for them. When none come for a second, it settles the file, so that it
-    /// opens at once whatever happens. Where something failed, it tries once a second, whether requests come or not, to write
-    /// again.
+    /// Waits for requests, commits a group of them and answers each; or takes a rebuild command. While requests are parked, it
+    /// does not wait for new ones, and reads a slice for the parked ones. When no requests come for a second, it makes a
+    /// checkpoint, so that the file opens at once after any crash. After a failure, it tries once a second to write again,
+    /// whether requests come or not.
     pub fn step(&mut self) -> Progress {
         if self.tried.is_some_and(|tried| tried.elapsed() >= PAUSE) {
             self.pause();
@@ -215,13 +215,13 @@ impl RollupTask {
         progress
     }
 
-    /// Whether there is something to do in slices.
+    /// Whether there is work to do in slices.
     pub fn is_busy(&self) -> bool {
         !self.parked.is_empty() || self.rebuild.is_some() || !self.commands.is_empty()
     }
 
-    /// Does a slice of what takes long: reads for the requests that are set aside, and commits those that need nothing more; or
-    /// goes on with a rebuild. Both take turns.
+    /// Does one slice of the long work. It either reads for the parked requests and commits those that need nothing more, or
+    /// continues a rebuild. The two take turns.
     pub fn slice(&mut self) {
         if self.tried.is_some() {
             while let Some(pending) = self.parked.take_first() {
@@ -243,7 +243,7 @@ impl RollupTask {
         }
     }
 
-    /// Reads for the requests that are set aside, and commits those that need nothing more.
+    /// Reads for the parked requests, and commits those that need nothing more.
     fn read_slice(&mut self) {
         let read = AssertUnwindSafe(|| {
             let snapshot = self.store.snapshot()?;
@@ -258,7 +258,7 @@ impl RollupTask {
         }
     }
 
-    /// What the first of the requests that are set aside needs cannot be read.
+    /// Fails the first parked request, because what it needs cannot be read.
     fn give_up(&mut self, reason: &str) {
         self.extremes.clear();
         if let Some(pending) = self.parked.take_first() {
@@ -267,7 +267,7 @@ impl RollupTask {
         }
     }
 
-    /// Does what was taken from the queue, without waiting for anything; if that was nothing, what the task does in a pause.
+    /// Processes an item of the queue without waiting. If the item is nothing, does the work of a pause.
     pub fn work(&mut self, taken: QueueItem) -> Progress {
         match taken {
             QueueItem::Requests(requests) => {
@@ -286,8 +286,9 @@ impl RollupTask {
         Progress::Worked
     }
 
-    /// Deletes a little of what is too old. Does nothing while nothing can be written: a commit that fails ends all reading. A
-    /// panic fails this step, but not the server: nothing that it leaves half done is committed, and requests need none of it.
+    /// Deletes some of the data that is too old. Does nothing while the database cannot be written: a commit that fails ends all
+    /// reading. A panic fails this step, but not the server: its unfinished changes are not committed, and requests need none of
+    /// them.
     pub fn expire(&mut self) {
         if self.tried.is_some() {
             return;
@@ -303,7 +304,7 @@ impl RollupTask {
         match stepped {
             Ok((taken, kept)) => {
                 self.unsettled |= taken != retention::Removed::default();
-                // Only these days' events and rollups go without anybody saying which.
+                // Expiry is the only deletion that does not report each event and rollup to the cache.
                 self.extremes.forget_before(kept.events_from);
                 self.figures.expired_events.inc_by(taken.events);
                 self.figures.expired_rollups.inc_by(taken.rollups);
@@ -316,7 +317,7 @@ impl RollupTask {
         }
     }
 
-    /// Goes on with putting the rollups of a day right. One that nobody waits for any more is given up.
+    /// Continues the rebuild of a day. Gives it up if no client waits for it any more.
     fn rebuild_slice(&mut self) {
         let next = || self.commands.pop_front().map(|command| (Rebuild::new(Some(command.date), true), command));
         let Some((mut rebuild, command)) = self.rebuild.take().or_else(next) else { return };
@@ -351,13 +352,13 @@ impl RollupTask {
         let _ = command.reply.send(result);
     }
 
-    /// Uses the time that nobody asks for anything. A panic in here ends the task: whether the database can still be
-    /// used is unknown then, and starting again finds out.
+    /// Uses the time in which no requests come. A panic in here ends the task: it is unknown then whether the database can still
+    /// be used, and a new start finds out.
     fn pause(&mut self) {
         if let Err(error) = self.recover() {
             return self.failed(StorageOperation::Recovery, &error);
         }
-        // Somebody may have moved it meanwhile.
+        // The file may have been moved meanwhile.
         if let Err(error) = self.store.check() {
             return self.failed(StorageOperation::File, &error);
         }
@@ -369,7 +370,7 @@ impl RollupTask {
         self.find_room();
     }
 
-    /// If something failed, be it while somebody read: opens the database again, and finds out whether it can be written.
+    /// After a failure, also one of a reader: opens the database again, and checks whether it can be written.
     fn recover(&mut self) -> Result<(), StoreError> {
         let is_usable = self.store.is_usable();
         if is_usable && self.tried.is_none() {
@@ -390,7 +391,7 @@ impl RollupTask {
         Ok(())
     }
 
-    /// Commits requests and answers them, but for those that it sets aside.
+    /// Commits requests and answers them, except those that it parks.
     fn commit_pending(&mut self, mut pending: Vec<Pending>) {
         let limits = self.extremes.limits();
         while !pending.is_empty() {
@@ -404,7 +405,7 @@ impl RollupTask {
                 }
                 Ok(ControlFlow::Break(causes)) => causes,
                 Err(WriteFailed::Internal | WriteFailed::Overtaken) if objects.len() > 1 => {
-                    // Which of them it is: each alone, whatever it costs.
+                    // One of the requests is at fault. Each is committed alone, at any cost, to find out which one.
                     let alone = objects.chunks(1).map(|request| self.commit_alone(request)).collect();
                     drop(objects);
                     return answer(requests_of(pending), alone);
@@ -427,7 +428,7 @@ impl RollupTask {
         }
     }
 
-    /// One commit of a single request, whatever it costs.
+    /// Commits a single request, at any cost.
     fn commit_alone(&mut self, request: &[Vec<Object>]) -> Result<Receipt, WriteFailed> {
         match self.commit(request, Budget::unlimited())? {
             ControlFlow::Continue(receipts) => Ok(receipts[0]),
@@ -435,9 +436,9 @@ impl RollupTask {
         }
     }
 
-    /// One commit. Breaks off, and nothing is stored, if some of the requests take out what would cost too much to find again.
-    /// [`WriteFailed::Internal`] is the fault of one of the requests, or of what is stored for it; [`WriteFailed::Overtaken`]
-    /// that of one of the requests.
+    /// Makes one commit. Breaks off and stores nothing if some of the requests remove extremes that would cost too much to find
+    /// again. [`WriteFailed::Internal`] is the fault of one of the requests, or of the data that is stored for it;
+    /// [`WriteFailed::Overtaken`] is the fault of one of the requests.
     fn commit(
         &mut self,
         requests: &[Vec<Object>],
@@ -492,12 +493,12 @@ impl RollupTask {
                 self.unwritable(&error);
                 Err(WriteFailed::Unavailable)
             }
-            // The panic's own message is logged already; its unfinished transaction is gone with the stack.
+            // The panic's own message is logged already. The unwinding stack has dropped the unfinished transaction.
             Err(_) => Err(WriteFailed::Internal),
         }
     }
 
-    /// Adds what a commit did to the server's figures.
+    /// Adds the effects of a commit to the server's figures.
     fn count(&self, Applied { outcomes, rollups, recomputed_hours }: Applied) -> Vec<Receipt> {
         for (kind, outcome, number) in outcomes.counts() {
             self.figures.count_objects(kind.name(), outcome, number);
@@ -507,7 +508,8 @@ impl RollupTask {
         outcomes.receipts
     }
 
-    /// A commit failed, and may have taken effect: what is known of the state before is of no use any more. A rebuild begins anew.
+    /// Discards the cached extremes after a failed commit. The commit may have taken effect, so the cached state is not reliable
+    /// any more. A rebuild begins anew.
     fn doubt(&mut self) {
         self.extremes.clear();
         if let Some((_, command)) = self.rebuild.take() {
@@ -515,13 +517,13 @@ impl RollupTask {
         }
     }
 
-    /// Something other than a commit of requests failed.
+    /// Handles a failure of anything other than a commit of requests.
     fn failed(&mut self, operation: StorageOperation, error: &StoreError) {
         self.figures.count_storage_failure(operation);
         self.unwritable(error);
     }
 
-    /// Nothing can be written: what is stored can be read again at once, if the database can be opened.
+    /// Marks the database as not writable. Opens it again at once if possible, so that the stored data can be read.
     fn unwritable(&mut self, error: &StoreError) {
         self.unready(&chain(error));
         let is_open = matches!(error, StoreError::Rows(RowsError::Unavailable(_) | RowsError::Damaged(_)));
@@ -531,7 +533,7 @@ impl RollupTask {
         self.tried = Some(Instant::now());
     }
 
-    /// Nothing can be written at the moment: says so, once for each reason.
+    /// Records why nothing can be written at the moment, and logs each reason once.
     fn unready(&self, trouble: &str) {
         let before = self.readiness.trouble.lock().replace(trouble.to_owned());
         if before.as_deref() != Some(trouble) {
@@ -544,11 +546,12 @@ fn requests_of(pending: Vec<Pending>) -> Vec<Request> {
     pending.into_iter().map(|pending| pending.request).collect()
 }
 
-/// Tells each request what became of it. All room is given back before anybody hears that: the next request may come at once.
+/// Sends each request its result. Releases the memory of all requests before the first reply, since a client may send its next
+/// request at once.
 fn answer(requests: Vec<Request>, results: Vec<Result<Receipt, WriteFailed>>) {
     let replies: Vec<_> = requests.into_iter().map(|request| request.reply).collect();
     for (reply, result) in replies.into_iter().zip(results) {
-        // The client may have gone; what it asked for is done all the same.
+        // The client may have gone; its request is done all the same.
         let _ = reply.send(result);
     }
 }

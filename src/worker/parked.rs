@@ -1,14 +1,14 @@
-//! Requests that wait until enough is known to commit them quickly.
+//! Parked requests: they wait until enough is read to commit them quickly.
 //!
-//! A request that takes an extreme out of a heavy day needs much to be read before it can be committed. It is set aside: what
-//! it needs is read in slices between the commits of other requests, and then it is tried again. Nobody was told that it is
-//! stored, so that it may come after requests that came later. The rejected alternative, a thread that reads a snapshot
-//! meanwhile, would have to catch up with whatever was committed since; here every commit keeps what was read exact.
+//! A request that removes an extreme from a heavy day needs many observers to be read before its commit. The task parks it, reads
+//! in slices between the commits of other requests, and then tries it again. The request is not acknowledged yet, so it may take
+//! effect after requests that came later. The rejected alternative is a thread that reads a snapshot meanwhile: it would have to
+//! catch up with all later commits. Here, every commit updates the data that was read, so that it stays exact.
 //!
-//! Whatever others commit meanwhile, a request gets through: what was read for it once is never a reason to set it aside
-//! again, and after [`MOST_ATTEMPTS`] it is committed whatever that costs.
+//! A request gets through whatever other requests commit meanwhile. Rollups that were read for it are never a reason to park it
+//! again, and after [`MOST_ATTEMPTS`] attempts it is committed at any cost.
 //!
-//! Not here: what is read and how it is kept (`extremes`), which requests need what (`commit`).
+//! Not here: reading and caching (`extremes`), the needs of each request (`commit`).
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -17,8 +17,8 @@ use super::extremes::{Budget, ExtremesCache};
 use crate::rollup::RollupKey;
 use crate::store::{Observers, StoreError};
 
-/// How often a request is set aside. Once is enough unless others change what it needs: then another rollup may have lost
-/// its extreme since.
+/// How often a request is parked. Once is enough unless other requests change what it needs: another rollup may have lost its
+/// extreme since.
 pub(super) const MOST_ATTEMPTS: u32 = 3;
 
 /// A request on its way to a commit.
@@ -26,15 +26,15 @@ pub(super) const MOST_ATTEMPTS: u32 = 3;
 pub(super) struct Pending {
     /// The request.
     pub(super) request: Request,
-    /// The order in which requests came.
+    /// The position in the order in which requests came.
     number: u64,
-    /// The rollups whose observers were read for it.
+    /// The rollups whose observers were read for this request.
     read: BTreeSet<RollupKey>,
-    /// How often it was set aside.
+    /// How often this request was parked.
     attempts: u32,
 }
 
-/// The requests that are set aside, in the order in which they are read for.
+/// The parked requests, in the order in which the task reads for them.
 #[derive(Debug, Default)]
 pub(super) struct Parked {
     waiting: VecDeque<Waiting>,
@@ -45,31 +45,31 @@ pub(super) struct Parked {
 #[derive(Debug)]
 struct Waiting {
     pending: Pending,
-    /// What is to be read for it; the first of these from an id on.
+    /// The rollups whose observers are yet to be read for this request. Reading takes the last one first, from the id `from` on.
     wanted: Vec<RollupKey>,
     from: u64,
 }
 
 impl Parked {
-    /// A request that has just come.
+    /// Gives a new request its number.
     pub(super) fn admit(&mut self, request: Request) -> Pending {
         self.next += 1;
         Pending { request, number: self.next, read: BTreeSet::new(), attempts: 0 }
     }
 
-    /// Sets a request aside until these rollups' observers are read.
+    /// Parks a request until the observers of these rollups are read.
     pub(super) fn park(&mut self, mut pending: Pending, wanted: BTreeSet<RollupKey>) {
         pending.attempts += 1;
         self.waiting.push_back(Waiting { pending, wanted: wanted.into_iter().collect(), from: 0 });
     }
 
-    /// Whether no request is set aside.
+    /// Whether no request is parked.
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
 
-    /// Reads for the first request, at most for so much. Returns the requests that can be tried again, in the order in which
-    /// they came: the first one, once everything was read for it, and all others that need nothing else.
+    /// Reads for the first request, up to a cost. Returns the requests that can be tried again, in the order in which they came:
+    /// the first one, once all its observers are read, and all others that need nothing else.
     pub(super) fn read(
         &mut self,
         extremes: &mut ExtremesCache,
@@ -105,13 +105,13 @@ impl Parked {
         Ok(ready)
     }
 
-    /// Takes the first request out.
+    /// Removes the first request and returns it.
     pub(super) fn take_first(&mut self) -> Option<Pending> {
         self.waiting.pop_front().map(|waiting| waiting.pending)
     }
 }
 
-/// What a commit of these requests may read within itself: so much, and for each event that it replaces.
+/// The read budget of a commit of these requests: a base cost, and an addition for each event that the commit replaces.
 pub(super) fn budget(pending: &[Pending], commit_cost: usize, replace_cost: usize) -> Budget {
     if pending.iter().any(|pending| pending.attempts >= MOST_ATTEMPTS) {
         return Budget::unlimited();
@@ -133,7 +133,7 @@ mod tests {
     use crate::vocabulary::MetricsTypeId;
     use crate::worker::extremes::Limits;
 
-    /// Everything has so many observers, which cost 1 each and have no observations.
+    /// Observers of any rollup: that many, each with a cost of 1 and without observations.
     struct Many(u64);
 
     impl Observers for Many {

@@ -1,5 +1,7 @@
-//! Where requests wait for the rollup task: small ones and large ones in lanes of their own, so that neither holds up the
-//! other for longer than one commit. What waits is bounded by the leases of the requests.
+//! The queue in which requests wait for the rollup task.
+//!
+//! Small and large requests have lanes of their own, so that neither delays the other for longer than one commit. The leases of
+//! the requests bound the queue.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -15,11 +17,11 @@ use crate::time::Date;
 /// A request that waits to be stored.
 #[derive(Debug)]
 pub struct Request {
-    /// Its objects, in order; every choice that they name is known.
+    /// The objects, in order; every choice that they name is known.
     pub objects: Vec<Object>,
-    /// The memory that it takes.
+    /// The lease of the memory that the request holds.
     pub lease: Lease,
-    /// Who waits for the answer.
+    /// Sends the result to the caller.
     pub reply: oneshot::Sender<Result<Receipt, WriteFailed>>,
 }
 
@@ -28,47 +30,47 @@ pub struct Request {
 pub struct RebuildCommand {
     /// The day.
     pub date: Date,
-    /// Who waits for the answer.
+    /// Sends the result to the caller.
     pub reply: oneshot::Sender<Result<Examined, WriteFailed>>,
 }
 
-/// Why a request was not taken in: the server is stopping. Nothing of it is stored.
+/// The queue refused a request because the server is stopping. Nothing of the request is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the server is stopping")]
 pub struct Stopping;
 
-/// Why a request that was taken in could not be stored.
+/// Why a queued request could not be stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum WriteFailed {
     /// The database cannot be written at the moment.
     #[error("the database cannot be written; try again")]
     Unavailable,
-    /// Days of its events were forgotten after it was checked, so they might be counted twice. When it is posted again, the
-    /// answer says which events are too old.
+    /// Days of its events were forgotten after the request was checked, so they might be counted twice. When the client posts it
+    /// again, the answer says which events are too old.
     #[error("the retention has just moved past some of these events; try again")]
     Overtaken,
-    /// Something is wrong in the program or with what is stored.
+    /// There is a fault in the program or in the stored data.
     #[error("internal error")]
     Internal,
 }
 
-/// What [`Queue::take`] found.
+/// The result of [`Queue::take`].
 #[derive(Debug)]
 pub enum QueueItem {
     /// At least one request.
     Requests(Vec<Request>),
     /// A command to rebuild a day.
     RebuildCommand(RebuildCommand),
-    /// Nothing came in time.
+    /// Nothing came before the timeout.
     Nothing,
-    /// Nothing is left, and nothing will come any more.
+    /// The queue is closed and empty.
     Closed,
 }
 
-/// A request that takes more memory is large: some 4,000 events.
+/// A request that holds more bytes than this is large: some 4,000 events.
 const SMALL_BYTES: usize = 1 << 20;
 
-/// The requests that wait.
+/// The queue of requests and rebuild commands.
 #[derive(Debug)]
 pub struct Queue {
     budget: Budget,
@@ -78,10 +80,10 @@ pub struct Queue {
 
 #[derive(Debug, Default)]
 struct Waiting {
-    /// Small requests, then large ones; each in the order that they came.
+    /// Small requests, then large ones; each in the order in which they came.
     lanes: [VecDeque<Request>; 2],
     commands: VecDeque<RebuildCommand>,
-    /// The lane whose turn it is, if anything waits in it; behind the last, that of the commands.
+    /// The lane that is served next, if it is not empty. The number after the last lane stands for the commands.
     turn: usize,
     closed: bool,
 }
@@ -91,7 +93,7 @@ impl Waiting {
         self.lanes.iter().all(VecDeque::is_empty) && self.commands.is_empty()
     }
 
-    /// The lane whose turn it is, and something waits in; `None` where that is the commands'.
+    /// The next lane that is not empty, in turn; `None` if it is the turn of the commands.
     fn next_lane(&mut self) -> Option<&mut VecDeque<Request>> {
         let turns = self.lanes.len() + 1;
         let waits = |turn: &usize| self.lanes.get(*turn).map_or(!self.commands.is_empty(), |lane| !lane.is_empty());
@@ -107,12 +109,12 @@ impl Queue {
         Self { budget: Budget::with_overdraft(limit_bytes), waiting: Mutex::default(), changed: Condvar::new() }
     }
 
-    /// How much memory requests hold, waiting or still arriving.
+    /// How many bytes requests hold, both waiting ones and those that still arrive.
     pub fn bytes(&self) -> usize {
         self.budget.used()
     }
 
-    /// How much they may hold.
+    /// How many bytes requests may hold.
     pub fn limit_bytes(&self) -> usize {
         self.budget.limit()
     }
@@ -150,8 +152,8 @@ impl Queue {
         Ok(())
     }
 
-    /// Waits until there is something, at most for `patience`, then takes requests from the front of one lane: all, or as
-    /// many as hold `limit_bytes` together, at least one; or a rebuild command. The lanes take turns.
+    /// Waits for an item, at most for `patience`, and returns it. The item is a rebuild command, or requests from the front of
+    /// one lane: all of them, or as many as hold `limit_bytes` together, but at least one. The lanes take turns.
     pub fn take(&self, limit_bytes: usize, patience: Option<Duration>) -> QueueItem {
         let mut waiting = self.waiting.lock();
         while waiting.is_empty() {
@@ -180,7 +182,7 @@ impl Queue {
         QueueItem::Requests(taken)
     }
 
-    /// Refuses what comes from now on and answers what waits, since nobody will take it any more.
+    /// Closes the queue and fails all waiting requests and commands, since no task will take them any more.
     pub fn give_up(&self) {
         let (lanes, commands) = {
             let mut waiting = self.waiting.lock();
@@ -197,7 +199,7 @@ impl Queue {
         }
     }
 
-    /// Refuses what comes from now on; what waits will still be taken.
+    /// Refuses new requests and commands from now on. The task still takes the waiting ones.
     pub fn close(&self) {
         self.waiting.lock().closed = true;
         self.changed.notify_all();
@@ -236,7 +238,7 @@ mod tests {
         push(&queue, 3 * KIB);
         assert_eq!(take(&queue), [3]);
         push(&queue, 4 * KIB);
-        // Nor do small ones hold up large ones.
+        // Small requests do not delay large ones either.
         assert_eq!(take(&queue), [3_001, 1_090]);
         assert_eq!(take(&queue), [4]);
         assert_eq!(take(&queue), [3_002]);

@@ -1,12 +1,13 @@
-//! Computing the rollups of a day anew from its events, to see whether they are right, or to put them right.
+//! Rebuild: computes the rollups of a day anew from its events, to check or to repair them.
 //!
-//! A heavy day takes seconds, and the rollup task is the only writer. So a [`Rebuild`] goes in slices, between which others
-//! commit. It reads the events in the order of their blocks; what others change of events that it has read, it is told
-//! ([`Journal`]) and follows, and the rest it will read. So what it has computed is right for every state, up to where it has
-//! come. Then it compares the rollups in slices, too: one that is right stays right with every commit. Those that are wrong
-//! are stored in the end, choices first, then all choices together.
+//! A heavy day takes seconds, and the rollup task is the only writer. So a [`Rebuild`] works in slices, and other requests commit
+//! between them. It reads the events in the order of their blocks. If a commit changes events that were read already, the rebuild
+//! gets these changes in a [`Journal`] and applies them; it has yet to read the other events. So the computed sums are right for
+//! every state, up to the current position. Then the rebuild compares the rollups, in slices, too: a rollup that is right stays
+//! right with every commit. At the end it stores the rollups that are wrong, those of choices first, then those of all choices
+//! together.
 //!
-//! Following a change may lose an extreme, as in a commit. These are found again the same way (`extremes`).
+//! An applied change may lose an extreme, as in a commit. The extreme is found again in the same way (`extremes`).
 //!
 //! Not here: which days there are (`api::admin`, `check`), when slices run (`RollupTask`).
 
@@ -19,26 +20,26 @@ use crate::store::{Corrupt, EventCursor, Index, Observers, Snapshot, Store, Stor
 use crate::time::Date;
 use crate::vocabulary::{ChoiceId, MetricsTypeId};
 
-/// What a block of events costs, in the unit of [`super::extremes::Limits`]: all its events are counted twice and looked up.
+/// The cost of a block of events, in the unit of [`super::extremes::Limits`]: all its events are counted twice and looked up.
 const BLOCK_COST: usize = 128;
-/// What comparing a rollup costs, in the same unit.
+/// The cost of comparing a rollup, in the same unit.
 const ROLLUP_COST: usize = 16;
-/// How much is done at a time where nobody waits: enough that beginning anew does not count.
+/// The cost of a slice when no other work waits: so much that the start of each slice does not matter.
 const WHOLE: usize = 1 << 22;
 
-/// What was found on one day.
+/// The result of examining one day.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Examined {
-    /// How many events there are.
+    /// The number of events.
     pub events: u64,
-    /// How many of them the index does not name where they are.
+    /// The number of events whose location in the index is wrong or missing.
     pub unindexed: u64,
-    /// How many of them are in a block that is not theirs by its lower bound, so that nobody finds them.
+    /// The number of events in a block whose lower bound does not fit them, so that no lookup finds them.
     pub misplaced: u64,
-    /// How many rollups there should be.
+    /// The number of rollups that there should be.
     pub rollups: u64,
-    /// The rollups that were not what the events add up to, ordered, each with the hours that differed. In a damaged one all hours
-    /// differ that there should be.
+    /// The rollups that differed from the sums of the events, ordered, each with the hours that differed. In a damaged rollup,
+    /// all hours that there should be differ.
     pub wrong: Vec<(RollupKey, Vec<u8>)>,
 }
 
@@ -46,12 +47,12 @@ pub struct Examined {
 #[derive(Debug)]
 pub struct Journal {
     day: Option<Date>,
-    /// The events, and whether each comes or goes.
+    /// The events, and whether each is added (`true`) or removed.
     changes: Vec<(bool, Event)>,
 }
 
 impl Journal {
-    /// Takes in that one event takes the place of another.
+    /// Records that one event replaces another.
     pub fn note(&mut self, before: Option<&Event>, after: &Event) {
         for (is_added, event) in [(false, before), (true, Some(after))] {
             if let Some(event) = event.filter(|event| event.partition().map(|home| home.date) == self.day) {
@@ -61,38 +62,38 @@ impl Journal {
     }
 }
 
-/// The rollups of one day in the making.
+/// The rebuild of one day.
 #[derive(Debug)]
 pub struct Rebuild {
     day: Option<Date>,
     repair: bool,
     phase: Phase,
-    /// What the events add up to so far.
+    /// The sums of the events that were read so far.
     sums: BTreeMap<RollupKey, Sum>,
-    /// What was found so far; what is wrong in the order of choices.
+    /// The result so far; wrong rollups are in the order of choices.
     examined: Examined,
-    /// A rollup whose observers are read, and from which id on.
+    /// The rollup whose observers are being read, and the id to continue from.
     reading: Option<(RollupKey, u64)>,
     /// The rollups whose observers were read.
     read: BTreeSet<RollupKey>,
 }
 
-/// How far a rebuild has come.
+/// The phase of a rebuild.
 #[derive(Debug)]
 enum Phase {
-    /// Reads events.
+    /// Reads events, from this cursor on.
     Events(EventCursor),
     /// Compares the rollups of choices, from this number on.
     Choices(u64),
-    /// Compares those of all choices together.
+    /// Compares the rollups of all choices together.
     All,
 }
 
-/// A rollup in the making.
+/// A rollup that is being computed.
 #[derive(Debug, Default)]
 struct Sum {
     rollup: Rollup,
-    /// The extremes that are not known, by hour.
+    /// The unknown extremes, by hour.
     lost: BTreeMap<u8, LostExtremes>,
 }
 
@@ -104,7 +105,7 @@ impl Sum {
         }
     }
 
-    /// Finds the extremes that are not known. Returns whether the budget was enough.
+    /// Finds the unknown extremes. Returns whether the budget was enough.
     fn find(
         &mut self,
         key: RollupKey,
@@ -126,7 +127,8 @@ impl Sum {
 }
 
 impl Rebuild {
-    /// The rollups of a day, or of the events without one, which have none; if `repair`, those that are wrong will be stored.
+    /// A rebuild of the rollups of a day; `None` stands for the events without a day, which have no rollups. If `repair`, it
+    /// stores the rollups that are wrong.
     pub fn new(day: Option<Date>, repair: bool) -> Self {
         Self {
             day,
@@ -139,12 +141,13 @@ impl Rebuild {
         }
     }
 
-    /// Where the next commit writes what it changes. Only if it took effect, [`follow`](Self::follow) has to be told.
+    /// A journal for the changes of the next commit. The caller passes it to [`follow`](Self::follow) only if the commit took
+    /// effect.
     pub fn journal(&self) -> Journal {
         Journal { day: self.day, changes: Vec::new() }
     }
 
-    /// Follows the changes of a commit.
+    /// Applies the changes of a commit.
     pub fn follow(&mut self, journal: Journal) {
         for (is_added, event) in journal.changes {
             if let Phase::Events(cursor) = &self.phase
@@ -164,8 +167,8 @@ impl Rebuild {
         }
     }
 
-    /// Goes on, at most for so much. Returns what was found when all is done. Nobody else may write meanwhile. A day whose
-    /// events are forgotten is left alone.
+    /// Does one slice, up to a cost. Returns the result when the rebuild is done. No other writer may run during the slice. A day
+    /// whose events are forgotten stays unchanged.
     pub fn slice(
         &mut self,
         store: &Store,
@@ -228,7 +231,7 @@ impl Rebuild {
         })
     }
 
-    /// Compares the rollups of choices from a number on. Returns the number to go on from, if any is left.
+    /// Compares the rollups of choices from a number on. Returns the number to continue from, if any is left.
     fn compare_choices(
         &mut self,
         snapshot: &Snapshot,
@@ -260,7 +263,7 @@ impl Rebuild {
         Ok(next)
     }
 
-    /// Compares the rollups of all choices together. Returns whether that is done.
+    /// Compares the rollups of all choices together. Returns whether all are compared.
     fn compare_all(
         &mut self,
         snapshot: &Snapshot,
@@ -280,12 +283,13 @@ impl Rebuild {
         Ok(true)
     }
 
-    /// Whether a rollup was found wrong already, in a slice that was broken off.
+    /// Whether an earlier slice that broke off found this rollup wrong already.
     fn is_compared(&self, key: RollupKey) -> bool {
         self.examined.wrong.iter().any(|(wrong, _)| *wrong == key)
     }
 
-    /// Compares a rollup with what is stored, which may be damaged. Returns whether it could be: else its observers have to be read first.
+    /// Compares a rollup with the stored one, which may be damaged. Returns whether that was possible; if not, its observers have
+    /// to be read first.
     fn compare(
         &mut self,
         key: RollupKey,
@@ -341,13 +345,13 @@ impl Rebuild {
     }
 }
 
-/// Its partition's rollup, and that of all choices together.
+/// The rollup of the contribution's partition, and the rollup of all choices together.
 fn keys_of(contribution: &Contribution) -> [RollupKey; 2] {
     let key = contribution.partition.rollup();
     [key, RollupKey { scope: RollupScope::All, ..key }]
 }
 
-/// Does all of a [`Rebuild`] at once. Nobody else may write meanwhile.
+/// Does all slices of a [`Rebuild`] at once. No other writer may run meanwhile.
 pub fn rebuild(store: &Store, day: Option<Date>, repair: bool) -> Result<Examined, StoreError> {
     let mut rebuild = Rebuild::new(day, repair);
     let mut extremes = ExtremesCache::default();

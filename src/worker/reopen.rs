@@ -1,9 +1,9 @@
-//! Opening days again that were forgotten: the way back after a wrong clock or wrong settings.
+//! Reopening: makes forgotten days visible again, after a wrong clock or wrong settings.
 //!
 //! A mark says that days before it are forgotten. Moving it back is safe for a day without numbers, and for a day whose events
-//! are all still in the file: both are as if they had never been forgotten. A day whose numbers come from events that are gone
-//! is another matter. Whoever posts those events again would count them twice, so opening such a day means to compute its
-//! numbers anew from the events that are left, and has to be asked for.
+//! are all still in the file: both are then as if they had never been forgotten. It is not safe for a day whose numbers come from
+//! events that are gone: if a client posted those events again, they would count twice. So opening such a day computes its
+//! numbers anew from the events that are left, and an operator has to ask for it.
 //!
 //! Not here: when days are forgotten (`worker::retention`).
 
@@ -14,34 +14,34 @@ use crate::rollup::{Rollup, RollupKey, RollupScope};
 use crate::store::{Index, Indexed, Retention, RetentionMarks, Snapshot, Store, StoreError};
 use crate::time::Date;
 
-/// What opening some days again does.
+/// The effects of opening some days again.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Reopening {
-    /// The events that show again.
+    /// The number of events that become visible again.
     pub events: u64,
-    /// Their days.
+    /// The number of their days.
     pub event_days: u64,
     /// The days whose numbers come from events that are gone. Their numbers are computed anew from the events that are left.
     pub lossy_days: Vec<Date>,
-    /// Earlier days whose numbers show again, without their events.
+    /// The number of earlier days whose numbers become visible again, without their events.
     pub rollup_days: u64,
 }
 
-/// A forgotten day, if it was opened again.
+/// The effects of opening one forgotten day.
 struct Day {
-    /// How many events show again.
+    /// How many events become visible again.
     events: u64,
-    /// Events that were posted again later and are kept elsewhere: they are counted there.
+    /// Events that were posted again later and are stored elsewhere: they are counted there.
     superseded: BTreeSet<EventKey>,
     /// Events that the index does not name.
     unindexed: Vec<Event>,
-    /// The numbers come from events that are gone.
+    /// Whether the numbers come from events that are gone.
     is_lossy: bool,
-    /// The rollups that change, and what they become.
+    /// The rollups that change, with their new content.
     rollups: Vec<(RollupKey, Rollup)>,
 }
 
-/// Finds out what opening the days from `from` on does.
+/// Computes the effects of opening the days from `from` on, without a change.
 pub fn examine(store: &Store, from: Date) -> Result<Reopening, StoreError> {
     let snapshot = store.snapshot()?;
     let mut reopening = Reopening::default();
@@ -55,8 +55,9 @@ pub fn examine(store: &Store, from: Date) -> Result<Reopening, StoreError> {
     Ok(reopening)
 }
 
-/// Opens the days from `from` on again. The settings have to wait for the grace period from then on, since they may be what
-/// forgot these days. Nobody else may write meanwhile. If it breaks off, some of the days are open, the latest first.
+/// Opens the days from `from` on again. The settings have to wait for the grace period from then on, since they may be the reason
+/// why these days were forgotten. No other writer may run meanwhile. If it breaks off, some of the days are open, the latest
+/// first.
 pub fn reopen(store: &Store, from: Date) -> Result<(), StoreError> {
     let snapshot = store.snapshot()?;
     let (kept, days) = (snapshot.kept(), forgotten_days(&snapshot, from)?);
@@ -91,14 +92,14 @@ pub fn reopen(store: &Store, from: Date) -> Result<(), StoreError> {
     })
 }
 
-/// The days from `from` on that are forgotten and for which something is stored.
+/// The forgotten days from `from` on for which something is stored.
 fn forgotten_days(snapshot: &Snapshot, from: Date) -> Result<Vec<Date>, StoreError> {
     let end = snapshot.kept().events_from;
     Ok(if from < end { snapshot.dates()?.range(from..end).copied().collect() } else { Vec::new() })
 }
 
-/// The days right before `from` whose numbers were hidden and are whole, latest first. A day that has lost some of its rows
-/// ends them.
+/// The days right before `from` whose numbers were hidden and are complete, latest first. The list ends before a day that has
+/// lost some of its rows.
 fn whole_days_before(snapshot: &Snapshot, from: Date) -> Result<Vec<Date>, StoreError> {
     let mut days = Vec::new();
     if from >= snapshot.kept().rollups_from {
@@ -142,7 +143,7 @@ impl Day {
         let stored = snapshot.rollups_of(date)?;
         let are_hidden = date < snapshot.kept().rollups_from;
         let is_explained = |(key, rollup): (&RollupKey, &Rollup)| counted.get(key) == Some(rollup);
-        // Where rows are being deleted, only those that are there have to fit.
+        // While rows of the day are being deleted, only the rows that exist have to fit.
         let is_lossy = !stored.iter().all(is_explained) || (!are_hidden && stored.len() != counted.len());
         let keys: BTreeSet<_> = left.keys().chain(stored.keys()).copied().collect();
         let changes = keys.into_iter().filter(|key| left.get(key) != stored.get(key));
@@ -151,7 +152,7 @@ impl Day {
     }
 }
 
-/// Folds an event into the rollups of choices that count it.
+/// Folds an event into the rollups of the choices that count it.
 fn fold(rollups: &mut BTreeMap<RollupKey, Rollup>, event: &Event) {
     for contribution in event.contributions().iter().flatten() {
         let rollup = rollups.entry(contribution.partition.rollup()).or_default();
@@ -159,7 +160,7 @@ fn fold(rollups: &mut BTreeMap<RollupKey, Rollup>, event: &Event) {
     }
 }
 
-/// The rollups of all choices together, from those of each.
+/// The rollups of all choices together, computed from those of each choice.
 fn together(choices: &BTreeMap<RollupKey, Rollup>) -> BTreeMap<RollupKey, Rollup> {
     let mut all: BTreeMap<RollupKey, Rollup> = BTreeMap::new();
     for (&key, rollup) in choices {
@@ -187,7 +188,7 @@ mod tests {
     "#;
     const DAYS: [&str; 4] = ["2026-11-01", "2026-11-02", "2026-11-03", "2026-11-04"];
 
-    /// Each day has two jobs and an execution that failed.
+    /// A store in which each day has two jobs and an execution that failed.
     fn store() -> (TempDir, Store) {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(directory.path(), OpenOptions::verified(1 << 20)).unwrap();
@@ -234,7 +235,7 @@ mod tests {
             .unwrap();
     }
 
-    /// The jobs of all days that are counted, as they show.
+    /// The number of counted jobs of each day, as readers see it.
     fn jobs(store: &Store) -> Vec<u64> {
         let snapshot = store.snapshot().unwrap();
         let count = |day: &str| {
@@ -246,7 +247,7 @@ mod tests {
         DAYS.iter().map(|day| count(day)).collect()
     }
 
-    /// Nothing is wrong, and so many events are kept.
+    /// Asserts that nothing is wrong, and that so many events are kept.
     #[track_caller]
     fn assert_fits(store: &Store, events: u64) {
         let report = check::run(store, false).unwrap();
@@ -281,7 +282,7 @@ mod tests {
             reopen(&store, Date::MIN).unwrap();
             assert_fits(&store, 12);
             assert_eq!(jobs(&store), [2, 2, 2, 2]);
-            // They can be corrected again, and are found by their ids.
+            // The events can be corrected again, and are found by their ids.
             post(&store, &(job(1, 1, DAYS[3]) + &job(2, 1, DAYS[1])));
             assert_fits(&store, 12);
             assert_eq!(jobs(&store), [1, 2, 2, 3]);
@@ -303,7 +304,7 @@ mod tests {
     #[test]
     fn days_whose_events_are_gone_have_the_numbers_of_those_that_are_left() {
         let (_directory, store) = store();
-        // A day has three blocks: of each job type and of executions.
+        // A day has three blocks: one of each job type and one of executions.
         forget(&store, "1970-01-01", 4, 0);
         let found = examine(&store, Date::MIN).unwrap();
         let lossy_days = vec![date(DAYS[0]), date(DAYS[1])];
@@ -312,7 +313,7 @@ mod tests {
         reopen(&store, Date::MIN).unwrap();
         assert_fits(&store, 8);
         assert_eq!(jobs(&store), [0, 1, 2, 2]);
-        // Posted again, everything counts once.
+        // When all events are posted again, each counts once.
         for (day, number) in DAYS.iter().zip(1..) {
             post(&store, &(job(number, 1, day) + &job(100 + number, 2, day) + &execution(number, day)));
         }
@@ -329,7 +330,7 @@ mod tests {
             assert_eq!((found.events, found.lossy_days), (9, Vec::new()));
             reopen(&store, date(DAYS[1])).unwrap();
             assert_fits(&store, 9);
-            // The first day's events are gone: its numbers show again only if none of them is missing.
+            // The first day's events are gone: its numbers become visible again only if none of them is missing.
             let first_day = if rollups == 0 { 2 } else { 0 };
             assert_eq!(found.rollup_days, u64::from(rollups == 0));
             assert_eq!(jobs(&store), [first_day, 2, 2, 2], "{rollups}");

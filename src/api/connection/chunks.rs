@@ -1,36 +1,37 @@
-//! Where a body ends that comes in chunks.
+//! Scanner for chunked bodies: finds where a body ends.
 //!
-//! Its rules are those by which the framework reads chunks; what is in them is not looked at.
+//! It follows the rules by which the framework reads chunks, and ignores the content of the chunks.
 
-/// Follows the chunks of a body through bytes that come piece by piece.
+/// The state of the scanner within a chunked body that arrives in pieces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Chunks {
-    /// At the first digit of a size.
+    /// Before the first digit of a size.
     Start,
-    /// Behind so many of its digits as make this.
+    /// Within the digits of a size. The value is the size that they make so far.
     Size(u64),
-    /// In blanks behind the size.
+    /// In the blanks after the size.
     Blanks(u64),
-    /// In what else stands behind it.
+    /// In the extensions after the size.
     Extension(u64),
     SizeLf(u64),
-    /// So many bytes of a chunk are still to come.
+    /// In the data of a chunk, of which this many bytes are still to come.
     Data(u64),
     DataCr,
     DataLf,
-    /// At the beginning of a line behind the last chunk.
+    /// At the beginning of a line after the last chunk.
     LastLine,
     Trailer,
     TrailerLf,
     EndLf,
-    /// That was all.
+    /// The body has ended.
     End,
-    /// These are no chunks.
+    /// The bytes are not valid chunks.
     Broken,
 }
 
 impl Chunks {
-    /// How far the body reaches in the next bytes: all of them if it goes on behind. What is broken is no part of it.
+    /// How many of the next bytes belong to the body; all of them if it does not end in them. An invalid byte does not belong to
+    /// the body.
     pub(super) fn end_in(&mut self, bytes: &[u8]) -> usize {
         let mut place = 0;
         while place < bytes.len() {
@@ -53,7 +54,7 @@ impl Chunks {
         place
     }
 
-    /// Behind the next byte.
+    /// The state after the next byte.
     fn behind(self, byte: u8) -> Self {
         let digit = char::from(byte).to_digit(16).map(u64::from);
         match (self, byte) {
@@ -83,7 +84,7 @@ impl Chunks {
 mod tests {
     use super::*;
 
-    /// How far the body in a text reaches that comes in pieces of so many bytes, and how it ends.
+    /// How many bytes of a text belong to the body, and the state in which it ends; the text arrives in pieces of `piece` bytes.
     fn read(text: &str, piece: usize) -> (usize, Chunks) {
         let (mut chunks, mut place) = (Chunks::Start, 0);
         for bytes in text.as_bytes().chunks(piece) {

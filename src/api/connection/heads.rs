@@ -1,26 +1,27 @@
-//! Where the head of a request ends, and which of its options the framework must not see.
+//! Scanner for request heads: finds where a head ends, and hides some options of its headers from the framework.
 //!
 //! The framework acts on three options by itself, each in a way that breaks requests here:
 //!
 //! | header | option | what the framework would do |
 //! | --- | --- | --- |
 //! | `Connection` | `upgrade` | answer `connection: upgrade` and end the connection |
-//! | `Upgrade` | `websocket` | take all that follows for the body |
+//! | `Upgrade` | `websocket` | treat all that follows as the body |
 //! | `Expect` | `100-continue` | send `100 Continue` before it is known whether the body is wanted |
 //!
-//! So the last byte of such an option is replaced while the head passes, which makes it an unknown option: those are ignored.
-//! All else in the header keeps its meaning, such as `close` in `Connection: upgrade, close`. One byte for another keeps every
-//! length, and needs no more of the head than has come: an option that only begins so (`upgrades`) is unknown before and after.
-//! Removing the headers would mean to hold heads back until they are complete.
+//! So the scanner replaces the last byte of such an option while the head passes. The option is then an unknown one, which the
+//! framework ignores. The rest of the header keeps its meaning, such as `close` in `Connection: upgrade, close`. Replacing one
+//! byte keeps every length, and needs no bytes that have not arrived yet: a longer option with the same beginning (`upgrades`) is
+//! unknown before and after. The rejected alternative is to remove the headers: heads would have to be held back until they are
+//! complete.
 //!
-//! Whether the client waits for `100 Continue` is noted for the [connection](super::Connection), which sends it.
+//! The scanner notes whether the client waits for `100 Continue`; the [connection](super::Connection) sends it.
 
-/// A header that names options, separated by commas, and the one that is replaced.
+/// A header that lists options, separated by commas, and the option that is replaced.
 #[derive(Debug, PartialEq, Eq)]
 struct Field {
-    /// In lower case, with its colon. The first letters differ.
+    /// The name of the header, in lower case, with its colon. The names of all fields begin with different letters.
     name: &'static [u8],
-    /// In lower case.
+    /// The option, in lower case.
     option: &'static [u8],
 }
 
@@ -28,39 +29,39 @@ const CONNECTION: Field = Field { name: b"connection:", option: b"upgrade" };
 const UPGRADE: Field = Field { name: b"upgrade:", option: b"websocket" };
 const EXPECT: Field = Field { name: b"expect:", option: b"100-continue" };
 
-/// What the last byte of an option is replaced with. None of the options ends so.
+/// The byte that replaces the last one of an option. None of the options ends with it.
 const REPLACEMENT: u8 = b'_';
 
-/// Looks for the ends of heads in bytes that come piece by piece: behind the first empty line. Lines may end without a carriage
-/// return, as they may for the framework.
+/// Finds the ends of heads in bytes that arrive in pieces. A head ends after the first empty line. Lines may end without a
+/// carriage return, as the framework allows.
 #[derive(Debug, Default)]
 pub(super) struct Heads {
     line: Line,
-    /// The client waits for `100 Continue`.
+    /// Whether the client waits for `100 Continue`.
     expects_continue: bool,
 }
 
-/// What the line is that has begun.
+/// The state of the scanner within the current line.
 #[derive(Debug, Default, Clone, Copy)]
 enum Line {
-    /// Empty so far.
+    /// The line is empty so far.
     #[default]
     Empty,
-    /// So many bytes of a name.
+    /// The line begins with this many bytes of the name of a header.
     Name(&'static Field, usize),
-    /// The value of the header, between options.
+    /// In the value of the header, between two options.
     Between(&'static Field),
-    /// So many bytes of the option.
+    /// In the value, after this many bytes of the option.
     Option(&'static Field, usize),
-    /// In another option.
+    /// In the value, within another option.
     Other(&'static Field),
-    /// A line that is of no interest.
+    /// The line is not one of these headers.
     Passed,
 }
 
 impl Heads {
-    /// How far the head reaches in the next bytes, and whether it ends there: if not, it is all of them. Replaces what the
-    /// framework must not see of the head.
+    /// How many of the next bytes belong to the head, and whether it ends there; if it does not end, all of them do. Replaces the
+    /// options that the framework must not see.
     pub(super) fn pass(&mut self, bytes: &mut [u8]) -> (usize, bool) {
         let mut place = 0;
         while place < bytes.len() {
@@ -91,14 +92,14 @@ impl Heads {
         (bytes.len(), false)
     }
 
-    /// Whether the client waits for `100 Continue` by the head that ended last. To be asked once a head.
+    /// Whether the head that ended last makes the client wait for `100 Continue`. Call it once for each head.
     pub(super) fn take_expectation(&mut self) -> bool {
         std::mem::take(&mut self.expects_continue)
     }
 }
 
 impl Line {
-    /// Behind the next byte, which ends no line.
+    /// The state after the next byte, which is not a line feed.
     fn behind(self, byte: u8) -> Self {
         let letter = byte.to_ascii_lowercase();
         match self {
@@ -132,7 +133,7 @@ impl Line {
 mod tests {
     use super::*;
 
-    /// The heads of a text that comes in pieces of so many bytes, as they are passed on.
+    /// The heads of a text that arrives in pieces of `piece` bytes, as they are passed on.
     fn cut(text: &str, piece: usize) -> Vec<String> {
         let mut heads = Heads::default();
         let mut cut = vec![String::new()];

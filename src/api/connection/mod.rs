@@ -1,21 +1,25 @@
-//! The connection of a client, with the deadlines that the framework leaves open.
+//! The connection of a client, with the deadlines that the framework lacks.
 //!
-//! The framework has a deadline for the head of the first request, one for idle connections that also cuts off answers, and
-//! none for a client that does not read what it asked for. So it gets no bare socket, but a [`Connection`], which fails when
-//! a request does not come in time, or an answer does not go out fast enough: the connection is closed then, and whatever the
-//! answer held in memory is free again. It also gives a body to the refusals that the framework makes by itself ([`refusal`]).
+//! The framework has a deadline for the head of the first request, and one for idle connections, which also cuts off answers. It
+//! has none for a client that does not read its answer. So the framework gets a [`Connection`] rather than a bare socket. It
+//! fails if a request does not arrive in time, or if an answer is not sent fast enough. Then the connection is closed, and the
+//! memory that the answer held is free again. It also adds a body to the refusals that the framework makes by itself
+//! ([`refusal`]).
 //!
-//! The framework makes requests of all that it has read, some 6 KB of memory each, before it answers one; and a head takes as
-//! little as 26 bytes. So it gets one head at a time, and the next one when the answer is on its way: whatever else has come is
-//! kept as it is ([`Connection::ahead`]). Of a body it gets what belongs to it, which is known by its length or its chunks
-//! ([`Chunks`]). In between, whoever sends much gives way to the others. Of a client that does not take its answers, nothing is
-//! read.
+//! The framework parses all bytes that it has read into requests, about 6 KB of memory each, before it answers the first one; and
+//! a head may be as short as 26 bytes. So it gets one head at a time, and the next one when the answer is being sent. Bytes that
+//! came early are kept unparsed ([`Connection::ahead`]). Of a body, the framework gets exactly the bytes that belong to it; its
+//! length or its chunks ([`Chunks`]) say where it ends. A client that sends much yields to the others in between. Nothing is read
+//! from a client that does not take its answers.
 //!
-//! The framework would switch protocols, which nothing here can, and send `100 Continue` for every body. So it does not see the
-//! options that ask for that ([`heads`]). `100 Continue` is sent here, when a handler wants the body and none of it has come.
+//! The framework would switch protocols, which nothing here can do, and would send `100 Continue` for every body. So the options
+//! that ask for this are hidden from it ([`heads`]). `100 Continue` is sent here, when a handler wants the body and none of it
+//! has arrived.
 //!
-//! A request that is worked on may take as long as it likes, and its body has to be read; so the connection shares its
-//! [`Phase`] with the requests that come by it. How long a body may take to arrive is told in `events`.
+//! There is no deadline here for processing a request, and the handler decides when its body is read. So the connection shares
+//! its [`Phase`] with its requests.
+//!
+//! Not here: the deadline of a body (`events`).
 
 mod chunks;
 mod heads;
@@ -40,44 +44,44 @@ use chunks::Chunks;
 use heads::Heads;
 use refusal::Refusal;
 
-/// How much of an answer has to go out before the client is waited for once more, in bytes. The system takes it in lumps of
-/// half of [`UNSENT`], so that more would cut off clients that are merely slow.
+/// How much of an answer a blocked client has to take within one stall timeout, so that it gets another one, in bytes. The system
+/// accepts bytes in lumps of half of [`UNSENT`], so a larger minimum would cut off clients that are merely slow.
 const LEAST_SENT: usize = 16 << 10;
 
-/// How much of an answer the system holds beyond what is on its way to the client, in bytes. Without a bound it is megabytes,
-/// and it says nothing until a third of them is out: nobody could tell a slow client from one that reads nothing.
+/// How many unsent bytes of an answer the system holds, beyond those on their way to the client. Without this bound it holds
+/// megabytes, and accepts no more until a third of them is sent: a slow client could not be told from one that reads nothing.
 #[cfg(target_os = "linux")]
 const UNSENT: u32 = 128 << 10;
 
-/// Tells a client that its body is wanted.
+/// The interim answer that tells a client to send its body.
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-/// How much is read at once where no body comes, in bytes.
+/// How much is read at once while no body arrives, in bytes.
 const PIECE: usize = 8 << 10;
 
-/// How far a connection has come with a request. A clone is the same phase.
+/// The phase of a connection: its progress with a request. Clones share one phase.
 #[derive(Clone)]
 pub(crate) struct Phase(Rc<Shared>);
 
 struct Shared {
     stage: Cell<Stage>,
-    /// The client waits for `100 Continue` before it sends the body.
+    /// Whether the client waits for `100 Continue` before it sends the body.
     expects_continue: Cell<bool>,
-    /// Who would read on in another stage.
+    /// Wakes the task of the connection when the stage changes, so that it can read on.
     reader: Cell<Option<Waker>>,
-    /// Whether somebody wants to know that the client closes the connection while a request is worked on.
+    /// Whether a request waits for the client to close the connection ([`Phase::gone`]).
     is_watched: Cell<bool>,
-    /// Whether it did.
+    /// Whether the client has closed the connection.
     is_closed: Cell<bool>,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum Stage {
-    /// It waits for a request, since then.
+    /// The connection waits for a request, since this instant.
     Waiting(Instant),
-    /// The body of a request arrives; so many bytes of it are still to come, if anybody knows.
+    /// The body of a request arrives. The value is the number of bytes still to come; `None` if the body comes in chunks.
     Receiving(Option<u64>),
-    /// A request is worked on, and all that is wanted of it is there.
+    /// A request is processed, and no more of its body is wanted.
     Working,
 }
 
@@ -92,7 +96,8 @@ impl Phase {
         }))
     }
 
-    /// There is a request. `may_expect` says whether it may have the client wait for `100 Continue`.
+    /// Enters the working stage for a new request. `may_expect` says whether the request can make the client wait for `100
+    /// Continue`.
     pub(super) fn begin(&self, may_expect: bool) {
         if !may_expect {
             self.0.expects_continue.set(false);
@@ -100,28 +105,29 @@ impl Phase {
         self.enter(Stage::Working);
     }
 
-    /// Whether the client sends no body unless it is told that the body is wanted.
+    /// Whether the client waits for `100 Continue` before it sends the body.
     pub(super) fn expects_continue(&self) -> bool {
         self.0.expects_continue.get()
     }
 
-    /// Its body is wanted, which has so many bytes; `None` if it ends where it says so itself.
+    /// Starts to receive the body of the request. `bytes` is its length; `None` if it comes in chunks.
     pub(super) fn receive(&self, bytes: Option<u64>) {
         self.enter(Stage::Receiving(bytes));
     }
 
-    /// No more of the body is wanted.
+    /// Stops receiving: no more of the body is wanted.
     pub(super) fn received(&self) {
         self.enter(Stage::Working);
     }
 
-    /// Its answer was handed over.
+    /// Ends the request: the answer was handed over, and the connection waits for the next one.
     pub(super) fn end(&self) {
         self.enter(Stage::Waiting(Instant::now()));
     }
 
-    /// Ready when the client has closed the connection, or its half of it, while a request is worked on. Whatever it has sent
-    /// ahead has to be read first, so then it is not noticed. Polled by the task of the connection, which is woken for it.
+    /// Returns when the client has closed the connection, or its half of it, while a request is processed. This is not noticed
+    /// while there are unread bytes that the client has sent ahead. Only the task of the connection may poll it, since that task
+    /// is woken.
     pub(super) async fn gone(&self) {
         self.0.is_watched.set(true);
         self.wake_reader();
@@ -148,37 +154,37 @@ impl Phase {
 /// The connection of a client.
 pub(crate) struct Connection {
     socket: TcpStream,
-    /// How long it may get nowhere.
+    /// How long the connection may make no progress.
     stall: Duration,
     phase: Phase,
     alarm: Alarm,
     heads: Heads,
     chunks: Chunks,
-    /// What came behind that which the framework may have.
+    /// Bytes that have arrived, but that the framework may not have yet.
     ahead: Vec<u8>,
-    /// There may be more of what was just read: the others come first.
+    /// Whether the next read yields to other connections first: there may be more bytes of what was just read.
     gives_way: bool,
-    /// `None` while the client takes all that is sent.
+    /// The state of a client that is slow to read; `None` while the client takes all that is sent.
     blocked: Option<Blocked>,
-    /// What goes out in place of a refusal of the framework, and how much of it is out.
+    /// The bytes that are sent in place of a refusal of the framework, and how many of them are sent.
     refusal: Option<(Vec<u8>, usize)>,
-    /// What is still to be sent of [`CONTINUE`].
+    /// The unsent rest of [`CONTINUE`].
     interim: &'static [u8],
 }
 
-/// The client does not take all that is sent at the moment.
+/// The progress of a client that does not take all that is sent at the moment.
 struct Blocked {
     since: Instant,
-    /// What it took since then, in bytes.
+    /// How much the client has taken since then, in bytes.
     sent: usize,
 }
 
 impl Connection {
-    /// A new connection, which may get nowhere for that long. Fails if it is closed already.
+    /// Creates a connection that may make no progress for `stall`. Fails if the socket is closed already.
     pub(crate) fn new(socket: TcpStream, stall: Duration) -> io::Result<Self> {
-        // Or else the last piece of an answer waits until the client confirms the ones before.
+        // Without this, the last piece of an answer waits until the client has confirmed the earlier ones.
         socket.set_nodelay(true)?;
-        // A system that cannot is served as well.
+        // A system without this option is supported as well.
         #[cfg(target_os = "linux")]
         let _ = socket2::SockRef::from(&socket).set_tcp_notsent_lowat(UNSENT);
         Ok(Self {
@@ -196,28 +202,28 @@ impl Connection {
         })
     }
 
-    /// The phase, for the requests that come by this connection.
+    /// The phase, which the requests of this connection share.
     pub(crate) fn phase(&self) -> Phase {
         self.phase.clone()
     }
 
-    /// Receives what the framework may have of what has come.
+    /// Reads the next bytes that the framework may have.
     fn receive(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if let Stage::Working | Stage::Receiving(Some(0)) = self.phase.0.stage.get() {
             self.phase.0.reader.set(Some(context.waker().clone()));
             if self.phase.0.is_watched.get() && self.ahead.is_empty() {
                 let mut next = [0];
-                // Nothing but the end or a failure can be seen without reading on.
+                // Without reading on, only the end of the connection or a failure can be noticed.
                 let peeked = self.socket.poll_peek(context, &mut ReadBuf::new(&mut next));
                 self.phase.0.is_closed.set(matches!(peeked, Poll::Ready(Ok(0) | Err(_))));
             }
             return Poll::Pending;
         }
         if self.chunks == Chunks::Broken {
-            // For the framework it ends too early, and whoever wants it hears of that.
+            // The framework sees the connection end too early, and reports this to the handler that reads the body.
             return Poll::Ready(Ok(()));
         }
-        // Whoever sent some of the body already waits for nothing.
+        // A client that has already sent a part of the body does not wait for `100 Continue`.
         if matches!(self.phase.0.stage.get(), Stage::Receiving(_))
             && self.phase.0.expects_continue.take()
             && self.ahead.is_empty()
@@ -255,7 +261,7 @@ impl Connection {
         Poll::Ready(Ok(()))
     }
 
-    /// How much the framework may have of these bytes, which come next. Replaces what it must not see of a head.
+    /// How many of the next `bytes` the framework may have. Replaces the options of a head that it must not see.
     fn portion(&mut self, bytes: &mut [u8]) -> usize {
         match self.phase.0.stage.get() {
             Stage::Receiving(Some(left)) => {
@@ -275,7 +281,7 @@ impl Connection {
                 let (portion, is_end) = self.heads.pass(bytes);
                 if is_end {
                     self.phase.0.expects_continue.set(self.heads.take_expectation());
-                    // First it is told whether a body comes.
+                    // The handler first has to say whether it wants a body.
                     self.gives_way = true;
                 }
                 portion
@@ -283,8 +289,8 @@ impl Connection {
         }
     }
 
-    /// Sends what is left of an interim answer. It goes straight to the socket: when a body is read, all of the answer before
-    /// it is out, since nothing is read while the client does not take that.
+    /// Sends the rest of an interim answer, straight to the socket. The answer before it is sent completely by then, since
+    /// nothing is read, and so no body either, while the client does not take an answer.
     fn send_interim(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.interim.is_empty() {
             match ready!(Pin::new(&mut self.socket).poll_write(context, self.interim))? {
@@ -295,7 +301,7 @@ impl Connection {
         Poll::Ready(Ok(()))
     }
 
-    /// Sends some of `bytes`; instead of a refusal of the framework's, the same with a body.
+    /// Sends some of `bytes`. If they end with a refusal of the framework, sends the same refusal with a body instead.
     fn send(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         ready!(self.send_interim(context))?;
         if self.refusal.is_none()
@@ -303,7 +309,7 @@ impl Connection {
         {
             match refusal::find(bytes) {
                 Some(0) => self.refuse(bytes, since),
-                // First what is to go out before it.
+                // The bytes before the refusal are sent first.
                 Some(start) => return Pin::new(&mut self.socket).poll_write(context, &bytes[..start]),
                 None => {}
             }
@@ -321,7 +327,7 @@ impl Connection {
         Poll::Ready(Ok(bytes.len()))
     }
 
-    /// Completes a refusal of the framework's, and tells of it, as of a request.
+    /// Completes a refusal of the framework, and logs it like a request.
     fn refuse(&mut self, head: &[u8], since: Instant) {
         let id = new_request_id();
         let Some(Refusal { status, detail, bytes }) = Refusal::new(head, &id) else { return };
@@ -340,7 +346,7 @@ impl Connection {
         self.refusal = Some((bytes, 0));
     }
 
-    /// Whether the client has not taken enough for so long that the connection is to be closed.
+    /// Whether the client has taken too little for too long, so that the connection has to be closed.
     fn is_stuck(&mut self, context: &mut Context<'_>) -> bool {
         let blocked = self.blocked.get_or_insert_with(|| Blocked { since: Instant::now(), sent: 0 });
         if !self.alarm.is_over(blocked.since + self.stall, context) {
@@ -365,7 +371,7 @@ impl AsyncRead for Connection {
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
-        // The answer that goes out has a deadline of its own, and whoever sends it wakes the task when it is out.
+        // The answer that is being sent has a deadline of its own, and `poll_write` wakes the task when it is sent.
         if this.blocked.is_some() {
             return Poll::Pending;
         }
@@ -390,7 +396,7 @@ impl AsyncWrite for Connection {
                 } else {
                     self.blocked = None;
                     context.waker().wake_by_ref();
-                    // The client could not know before that it may ask for more.
+                    // The client could not send the next request before it had the answer, so its deadline starts now.
                     if self.phase.is_waiting() {
                         self.phase.end();
                     }
@@ -411,12 +417,13 @@ impl AsyncWrite for Connection {
     }
 }
 
-/// One timer for all deadlines. It is seldom set: when it goes off for a deadline that has moved on, it is set again.
+/// One timer for all deadlines of a connection. It is seldom set: if it fires for a deadline that has moved, it is set to the new
+/// deadline.
 #[derive(Default)]
 struct Alarm(Option<Pin<Box<Sleep>>>);
 
 impl Alarm {
-    /// Whether it is over at `deadline`. If not, the task is woken then, or earlier, to ask again.
+    /// Whether `deadline` has passed. If not, the task is woken then or earlier, and asks again.
     fn is_over(&mut self, deadline: Instant, context: &mut Context<'_>) -> bool {
         let sleep = self.0.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
         if deadline < sleep.deadline() {

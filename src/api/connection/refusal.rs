@@ -1,7 +1,7 @@
-//! Refusals that the framework makes by itself, where there is no request yet: it sends a head and no body.
+//! Bodies for the refusals that the framework makes by itself, when there is no request yet: it sends a head without a body.
 //!
-//! Every other error has an id and a body with a `detail`, so these get them, too, on their way to the socket. What the
-//! framework writes is a head with `content-length: 0` and without an id, the last of all that is written:
+//! Every other error has an id and a body with a `detail`. So these refusals get both on their way to the socket. The framework
+//! writes a head with `content-length: 0` and without an id, as the last bytes of the connection:
 //!
 //! ```text
 //! HTTP/1.1 400 Bad Request
@@ -12,7 +12,7 @@
 
 use memchr::memmem;
 
-/// How every one of them begins: a client error.
+/// The beginning of every such refusal: a client error.
 const START: &[u8] = b"HTTP/1.1 4";
 const END: &[u8] = b"\r\n\r\n";
 const NO_BODY: &[u8] = b"\r\ncontent-length: 0\r\n";
@@ -20,15 +20,15 @@ const NO_BODY: &[u8] = b"\r\ncontent-length: 0\r\n";
 /// A refusal that gets a body.
 pub(super) struct Refusal {
     pub(super) status: u16,
-    /// What was wrong, for people.
+    /// The cause, for people.
     pub(super) detail: &'static str,
-    /// What goes out.
+    /// The bytes that are sent.
     pub(super) bytes: Vec<u8>,
 }
 
-/// Where such a refusal begins that `bytes` end with.
+/// The position at which a refusal of the framework begins, if `bytes` end with one.
 pub(super) fn find(bytes: &[u8]) -> Option<usize> {
-    // Mostly all there is to do: few answers end with a head.
+    // This check is mostly enough: few answers end with a head.
     if !bytes.ends_with(END) {
         return None;
     }
@@ -40,7 +40,7 @@ pub(super) fn find(bytes: &[u8]) -> Option<usize> {
 }
 
 impl Refusal {
-    /// The refusal with that head, and an id.
+    /// Creates a refusal with this head, an id and a body.
     pub(super) fn new(head: &[u8], id: &str) -> Option<Self> {
         let status = str::from_utf8(head.get(START.len() - 1..START.len() + 2)?).ok()?.parse().ok()?;
         let detail = match status {

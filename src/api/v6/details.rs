@@ -11,10 +11,10 @@ use crate::api::compute_budget::ComputeBudget;
 use crate::store::Snapshot;
 use crate::vocabulary::{ChoiceId, MetricsTypeId};
 
-/// More choices are listed off the async threads.
+/// Up to this many choices are listed on the async thread; more are listed off the async threads.
 const FEW_CHOICES: usize = 100;
 
-/// What a request means, however it was spelled.
+/// The meaning of a request. Requests with the same meaning are equal values, however they are written.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct DetailsQuery {
     metrics: MetricsTypeId,
@@ -24,7 +24,7 @@ pub(crate) struct DetailsQuery {
 }
 
 impl DetailsQuery {
-    /// Finds out what a request means.
+    /// Parses the parameters of a request.
     pub(super) fn parse(request: &ReadRequest<'_>) -> Self {
         let (metrics, all) = (request.metrics, request.snapshot.definitions());
         let choices = filtered(metrics, request.params, all);
@@ -32,22 +32,22 @@ impl DetailsQuery {
         Self { metrics: metrics.id, choices, is_small: count <= FEW_CHOICES }
     }
 
-    /// How much memory it takes, in bytes, about.
+    /// The approximate memory of the query, in bytes.
     pub(super) fn memory(&self) -> usize {
         size_of::<Self>() + self.choices.as_ref().map_or(0, Vec::len) * size_of::<ChoiceId>()
     }
 
-    /// Whether answering takes so little time that an async thread may do it.
+    /// Whether the answer takes so little time that an async thread may compute it.
     pub(super) fn is_small(&self) -> bool {
         self.is_small
     }
 
-    /// Lists the choices, in the order of their ids.
+    /// Returns the metrics type with its choices, in the order of their ids.
     pub(super) fn answer(&self, snapshot: &Snapshot, mut budget: ComputeBudget) -> Result<Answer, ApiError> {
         let all = Arc::clone(snapshot.definitions());
         let view = MetricsTypeView::from(self.metrics.describe());
         let mut body = serde_json::to_vec(&view).expect("a view is plain texts");
-        // Behind the other fields of the object.
+        // The choices come after the other fields of the object.
         body.pop();
         body.extend_from_slice(br#","choices":["#);
         let ids = self.choices.as_ref().map_or_else(|| all.ids(self.metrics), Clone::clone);

@@ -1,4 +1,4 @@
-//! The read endpoints: the three of the v6 metrics services, plot data as pictures, and totals of a period.
+//! The read endpoints: the three of the v6 metrics services, plots as pictures, and totals of a period.
 
 mod details;
 mod list;

@@ -29,7 +29,7 @@ impl ReadRequest<'_> {
     }
 }
 
-/// How many of these days may have something of a metrics type in them.
+/// How many days of a range may have data of a metrics type.
 pub(super) fn days_with_something(
     snapshot: &Snapshot,
     metrics: MetricsTypeId,

@@ -1,4 +1,4 @@
-//! What the parameters select that several endpoints have: columns, choices, the format.
+//! Parameters that several endpoints share: columns, choices and the format.
 
 use crate::api::ApiError;
 use crate::api::error::SHOWN_BYTES;
@@ -9,10 +9,10 @@ use crate::events::Choices;
 use crate::plot::Selection;
 use crate::vocabulary::ChoiceId;
 
-/// What `format` may be, and whether that is CSV; the first one is the default.
+/// The values of `format`, and whether each is CSV; the first one is the default.
 pub(in crate::api) const FORMATS: &[(&str, bool)] = &[("json", false), ("csv", true)];
 
-/// The columns asked for, then those of each group asked for, none twice; all if nothing was asked for.
+/// Returns the requested columns, then those of each requested group, without duplicates; all columns if nothing is requested.
 pub(super) fn columns(metrics: &'static MetricsType, params: &Params<'_>) -> Result<Vec<&'static Column>, ApiError> {
     let mut selected: Vec<&'static Column> = Vec::new();
     let mut select = |column: &'static Column| {
@@ -40,7 +40,7 @@ pub(super) fn columns(metrics: &'static MetricsType, params: &Params<'_>) -> Res
     Ok(if asked { selected } else { metrics.columns.iter().collect() })
 }
 
-/// The choices that `choice_id` and the type's own filters select together.
+/// Returns the choices that `choice_id` and the filters of the type select together.
 pub(super) fn selection(
     metrics: &'static MetricsType,
     params: &Params<'_>,
@@ -56,8 +56,8 @@ pub(super) fn selection(
     })
 }
 
-/// The choices that `choice_id` names, if it was given, ordered by id. What is no choice is an error; Scale's own server just
-/// has no values for it.
+/// Returns the choices that `choice_id` names, ordered by id; `None` if it is not given. An unknown choice is an error, except in
+/// the dialect of Scale's own server, which has no values for it.
 fn choice_ids(
     metrics: &MetricsType,
     params: &Params<'_>,
@@ -86,13 +86,13 @@ fn choice_ids(
         let allowed = format!("each must be the id of one of the choices of {}", metrics.name);
         return Err(ApiError::parameter("choice_id", &listed(&unknown), allowed));
     }
-    // One id may be written in several ways.
+    // An id can be written in several ways.
     ids.sort_unstable();
     ids.dedup();
     Ok(Some(ids))
 }
 
-/// Some texts side by side, as many as a refusal shows.
+/// Joins texts with commas, as many as a refusal shows.
 fn listed(texts: &[&str]) -> String {
     const MORE_BYTES: usize = " and 65536 more".len();
     let mut list = String::new();
@@ -108,14 +108,14 @@ fn listed(texts: &[&str]) -> String {
     list
 }
 
-/// The choices that pass the filters of their type, if any is given, ordered by id: values of one filter are alternatives,
-/// different filters must all hold.
+/// Returns the choices that pass the filters of their type, ordered by id; `None` if no filter is given. Values of one filter are
+/// alternatives; different filters must all match.
 pub(super) fn filtered(metrics: &MetricsType, params: &Params<'_>, choices: &Choices) -> Option<Vec<ChoiceId>> {
     let mut passed: Option<Vec<ChoiceId>> = None;
     for &filter in metrics.filters {
         let values = params.distinct(filter);
         if !values.is_empty() {
-            // A choice has one value of each filter, so none is found twice.
+            // A choice has one value for each filter, so no choice is found twice.
             let found = values.iter().flat_map(|value| choices.found_by(metrics.id, filter, value));
             let mut found: Vec<_> = found.collect();
             found.sort_unstable();
@@ -128,7 +128,7 @@ pub(super) fn filtered(metrics: &MetricsType, params: &Params<'_>, choices: &Cho
     passed
 }
 
-/// The ids that stand in both of two ordered lists.
+/// Returns the ids that are in both of two ordered lists.
 pub(super) fn intersection(one: &[ChoiceId], other: &[ChoiceId]) -> Vec<ChoiceId> {
     let mut other = other.iter().peekable();
     let stands_there = |id: &&ChoiceId| {

@@ -1,8 +1,8 @@
-//! `GET /v6/metrics/{name}/totals/`: the columns over a whole period, for each choice and for all of them, beside the same
-//! of an earlier period.
+//! `GET /v6/metrics/{name}/totals/`: the values of the columns over a whole period, for each choice and for all choices together,
+//! beside those of an earlier period.
 //!
-//! What a client cannot find out from plot data without reading all of it, and some of it not even then: the average of a
-//! week is no average of averages.
+//! A client would have to read all plot data to compute these values. Some of them it could not compute even then: the average of
+//! a week is not the average of the daily averages.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BTreeSet;
@@ -27,10 +27,10 @@ use crate::store::{RollupQuery, Snapshot};
 use crate::time::{Duration, Timestamp};
 use crate::vocabulary::{ChoiceId, MetricsTypeId};
 
-/// Whatever reads more rollups is computed off the async threads.
+/// Queries that read more rollups than this are computed off the async threads.
 const FEW_ROLLUPS: usize = 500;
 
-/// What a request means, however it was spelled.
+/// The meaning of a request. Requests with the same meaning are equal values, however they are written.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct TotalsQuery {
     metrics: MetricsTypeId,
@@ -51,7 +51,7 @@ enum Format {
     Csv,
 }
 
-/// What choices are ordered by; columns by their place among those selected.
+/// The key by which the choices are ordered. A column is given as its index among the selected columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Order {
     Id,
@@ -61,7 +61,7 @@ enum Order {
 }
 
 impl TotalsQuery {
-    /// Finds out what a request means.
+    /// Parses the parameters of a request.
     pub(super) fn parse(request: &ReadRequest<'_>) -> Result<Self, ApiError> {
         let (metrics, params) = (request.metrics, request.params);
         let page = PageRequest::parse(params)?;
@@ -75,21 +75,21 @@ impl TotalsQuery {
         Ok(Self { metrics: metrics.id, columns, selection, period, before, order, is_descending, format })
     }
 
-    /// How much memory it takes, in bytes, about.
+    /// The approximate memory of the query, in bytes.
     pub(super) fn memory(&self) -> usize {
         let choices = if let Selection::Choices(ids) = &self.selection { ids.len() } else { 0 };
         let links = if let Format::Json { links, .. } = &self.format { links.memory() } else { 0 };
         size_of::<Self>() + (self.columns.len() + choices) * size_of::<u64>() + links
     }
 
-    /// Whether answering takes so little time that an async thread may do it.
+    /// Whether the answer takes so little time that an async thread may compute it.
     pub(super) fn is_small(&self) -> bool {
         let days = self.period.days() + self.before.map_or(0, Period::days);
-        // Of all choices nobody knows yet how many there are.
+        // The number of all choices is not known yet.
         matches!(&self.selection, Selection::Choices(ids) if days.saturating_mul(ids.len()) <= FEW_ROLLUPS)
     }
 
-    /// How many rollups it reads, about.
+    /// The approximate number of rollups that the query reads.
     pub(super) fn rollups(&self, snapshot: &Snapshot) -> Result<usize, ApiError> {
         let choices = match &self.selection {
             Selection::Choices(ids) => ids.len(),
@@ -155,8 +155,8 @@ impl TotalsQuery {
         budget.keep(Content::json(&answer))
     }
 
-    /// All values as CSV lines, `column,id,value,before`: for each column first that of all choices together, without an id, then
-    /// those of the choices. No value needs quotes. `held` is what others hold in this budget.
+    /// Returns all values as CSV lines, `column,id,value,before`. For each column, the value of all choices together comes first,
+    /// without an id, then the values of the choices. No value needs quotes. `held` is the memory of other data in this budget.
     fn csv(&self, all: &Pair, rows: &[Row], held: usize, budget: &mut ComputeBudget) -> Result<Vec<u8>, ApiError> {
         let mut lines = b"column,id,value,before\n".to_vec();
         for (place, column) in self.columns.iter().enumerate() {
@@ -176,7 +176,8 @@ impl TotalsQuery {
         Ok(lines)
     }
 
-    /// Reads what is in a period: whole days as they are, the others by the hour. `held` is what others hold in this budget.
+    /// Reads the totals of a period: whole days by the day, the others by the hour. `held` is the memory of other data in this
+    /// budget.
     fn read(
         &self,
         period: Period,
@@ -207,7 +208,7 @@ impl TotalsQuery {
         Ok(totals)
     }
 
-    /// Puts choices in order; those without what they are ordered by come last, and ties by id.
+    /// Sorts the choices. Choices without a value to sort by come last; ties are sorted by id.
     fn sort(&self, rows: &mut [Row]) {
         let direction = |order: Ordering| if self.is_descending { order.reverse() } else { order };
         match self.order {
@@ -225,7 +226,7 @@ impl TotalsQuery {
     }
 }
 
-/// Whatever there is in its direction, and then what there is not.
+/// Compares two values in the given direction; missing values come last.
 fn last_without<T: Ord>(a: Option<T>, b: Option<T>, direction: impl Fn(Ordering) -> Ordering) -> Ordering {
     match (a, b) {
         (Some(a), Some(b)) => direction(a.cmp(&b)),
@@ -233,8 +234,8 @@ fn last_without<T: Ord>(a: Option<T>, b: Option<T>, direction: impl Fn(Ordering)
     }
 }
 
-/// The period that `against` names: as many hours, so much earlier; by default the hours right before. `None` if there is
-/// no such time.
+/// Returns the period that `against` names: as many hours, that much earlier; by default the hours right before. `None` if there
+/// is no such time.
 fn against(params: &Params<'_>, period: Period) -> Result<Option<Period>, ApiError> {
     let by_us = match params.one("against") {
         None => period.length_us(),
@@ -249,7 +250,7 @@ fn against(params: &Params<'_>, period: Period) -> Result<Option<Period>, ApiErr
     Ok(params.one("started").and_then(|_| period.earlier(by_us)))
 }
 
-/// What `order` asks for, and whether the other way round.
+/// Parses `order`. Returns the key, and whether the order is descending.
 fn order(params: &Params<'_>, columns: &[&'static Column]) -> Result<(Order, bool), ApiError> {
     let Some(text) = params.one("order") else { return Ok((Order::Id, false)) };
     let (name, is_descending) = text.strip_prefix('-').map_or((text, false), |name| (name, true));

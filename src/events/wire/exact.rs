@@ -1,10 +1,10 @@
-//! The careful way to read one object, for what the fast one cannot hold: numbers with a point or an exponent, numbers beyond
-//! those of a machine, texts that are no Unicode.
+//! The exact but slow way to read one object. It reads values that the fast way cannot represent: numbers with a point or an
+//! exponent, numbers beyond the range of machine integers, and texts that are not valid Unicode.
 //!
-//! The fast way ([`super::value`]) takes what the parser makes of the text. That is a rounded number for `9007199254740993.0`,
-//! and an error of the whole body for `1e400` or half of a surrogate pair. Here each value is taken as it is written, so whole
-//! numbers are exact in any form (docs/reference.md, Posting events), and what is wrong is a problem of its field. It takes several times
-//! as long, so it is used for the objects that need it only.
+//! The fast way ([`super::value`]) takes the values that the parser returns. The parser returns a rounded number for
+//! `9007199254740993.0`, and an error of the whole body for `1e400` or half of a surrogate pair. The exact way takes each value
+//! as it is written. So whole numbers are exact in any form (docs/reference.md, Posting events), and an invalid value is a
+//! problem of its field. It takes several times as long, so only objects that need it are read this way.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -44,7 +44,7 @@ impl<'de> Visitor<'de> for Object {
     }
 }
 
-/// A value as it is written.
+/// Reads values as they are written.
 struct Written;
 
 impl<'de> FieldValue<'de> for Written {
@@ -71,7 +71,7 @@ impl<'de> FieldValue<'de> for Written {
     }
 }
 
-/// The value of a well-formed text.
+/// The value of a well-formed JSON text.
 fn value_of(text: &str) -> Value<'_> {
     match text.as_bytes().first() {
         Some(b'n') => Value::Absent,
@@ -87,14 +87,14 @@ fn value_of(text: &str) -> Value<'_> {
     }
 }
 
-/// A text, borrowed where nothing in it is escaped.
+/// A text, borrowed unless it has escapes.
 #[derive(serde::Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// The most decimal digits of a whole number that any field has.
+/// The maximum number of decimal digits of a whole number in any field.
 const MOST_DIGITS: usize = 20;
 
-/// A number as it is written: whole, or something else.
+/// The value of a number as it is written: an integer if it is whole and in range, else its text.
 fn number(text: &str) -> Value<'_> {
     let other = || Value::Number(Cow::Borrowed(text));
     let (is_negative, unsigned) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
@@ -105,7 +105,8 @@ fn number(text: &str) -> Value<'_> {
     if significant.is_empty() {
         return Value::Integer(0);
     }
-    // How many zeros stand behind the significant digits; an exponent beyond all bounds is as good as the largest.
+    // The number of zeros behind the significant digits. An exponent beyond the range of integers counts as the largest or
+    // smallest one.
     let exponent = exponent.parse::<i64>().unwrap_or(if exponent.starts_with('-') { i64::MIN } else { i64::MAX });
     let trailing = digits.len() - digits.trim_end_matches('0').len();
     let [trailing, places] = [trailing, fraction.len()].map(|count| i64::try_from(count).unwrap_or(i64::MAX));

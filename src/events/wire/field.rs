@@ -1,4 +1,4 @@
-//! The names of fields.
+//! The names of the fields of objects.
 
 use std::fmt;
 
@@ -9,11 +9,11 @@ use super::SHOWN_CHARS;
 use crate::vocabulary::string_enum;
 
 string_enum! {
-    /// Every name that a field of some kind has.
+    /// The names of all fields of all kinds.
     pub(super) Field {
-        /// Says what the object is.
+        /// The kind of the object.
         Kind = "kind",
-        /// What identifies it within its kind.
+        /// The id within the kind.
         Id = "id",
         /// A choice.
         JobType = "job_type",
@@ -21,7 +21,7 @@ string_enum! {
         Strike = "strike",
         /// A choice.
         Error = "error",
-        /// One of the kind's.
+        /// A status of the kind.
         Status = "status",
         /// A time.
         Queued = "queued",
@@ -51,7 +51,7 @@ string_enum! {
         Title = "title",
         /// A text.
         Description = "description",
-        /// A text, of an error one of three.
+        /// A text; for an error, one of three texts.
         Category = "category",
         /// A text.
         AuthorName = "author_name",
@@ -75,17 +75,17 @@ string_enum! {
         IsBuiltin = "is_builtin",
         /// Yes or no.
         ShouldBeRetried = "should_be_retried",
-        /// Of a task.
+        /// The type of a task.
         Type = "type",
     }
 }
 
-/// A key of an object: a field that some kind has, or a name that none has.
+/// A key of an object: the name of a field of some kind, or an unknown name.
 pub(super) enum Key {
     Field(Field),
-    /// The beginning of it, if it is long.
+    /// An unknown name, truncated if it is long.
     Unknown(String),
-    /// A name with half of a surrogate pair in it.
+    /// A name that contains half of a surrogate pair.
     NoText,
 }
 

@@ -1,22 +1,22 @@
-//! What a body that is not JSON seems to be, and what to do then.
+//! Hints for a body that is not JSON: what it seems to be, and how to send it correctly.
 //!
-//! Each guess is for a mistake that people make: they forget a header, or send what another tool has written.
+//! Each hint is for a common mistake: a client forgets a header, or sends the output of another tool.
 
 use serde::de::IgnoredAny;
 
-/// How a body was to be read.
+/// The format in which a body should be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Expected {
     /// One object or an array.
     Json,
-    /// An object a line.
+    /// One object per line.
     Lines,
 }
 
-/// How much of a body is looked at for zeros, in bytes.
+/// How many bytes of a body are searched for zeros.
 const LOOKED_AT: usize = 64;
 
-/// A guess for a body that could not be read.
+/// The hint for a body that could not be read, if there is one.
 pub(super) fn hint(body: &[u8], expected: Expected) -> Option<&'static str> {
     let body = body.trim_ascii_start();
     let start = &body[..body.len().min(LOOKED_AT)];

@@ -1,14 +1,12 @@
-//! Objects as clients write them: JSON in, valid [`Object`]s or the problems of each out (docs/reference.md, Posting events). `write` is
-//! the way back, for exports.
+//! The JSON format of objects. It parses the text of clients into valid [`Object`]s or the problems of each (docs/reference.md,
+//! Posting events). `write` does the reverse, for exports.
 //!
-//! Reading an object never stops at its first mistake. The text is read once into slots, one for each name that any
-//! kind knows (`object`); then the kind takes the fields it has, each with its type. What is missing, of a wrong type,
-//! unknown or given twice becomes a [`Problem`] of that object, and the objects behind it are read all the same. Only text
-//! that is no JSON ends the reading. Objects are handed on one by one, so that what a body says of itself never decides
-//! how much memory it takes.
+//! Reading an object never stops at its first mistake. The parser reads the text once into slots, one for each field name of any
+//! kind (`object`). Then the kind takes its fields, each with its type. A field that is missing, of a wrong type, unknown or
+//! given twice becomes a [`Problem`] of that object, and the next objects are still read. Only text that is not JSON ends the
+//! reading. Objects are handed on one at a time, so what a body claims about itself never decides how much memory it takes.
 //!
-//! Not here: bodies and their encodings (`api::events`), whether the choices that an event names are known
-//! (`request`).
+//! Not here: bodies and their encodings (`api::events`), whether the choices that an event names are known (`request`).
 
 mod exact;
 mod field;
@@ -27,28 +25,28 @@ use object::{IsRounded, Parsed, read_object};
 use value::{Shape, Value, read_as_shape};
 pub use write::{write_choices, write_event};
 
-/// Something that is wrong with one object.
+/// A mistake in one object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// The field that is wrong; `None` where the object as a whole is.
+    /// The field that is wrong; `None` if the whole object is wrong.
     pub field: Option<String>,
     /// What is wrong with it.
     pub detail: String,
 }
 
-/// The most problems that are told of one request, and so of one object.
+/// The maximum number of problems that are reported for one request, and so for one object.
 pub const MAX_PROBLEMS: usize = 100;
 
-/// The longest text that is shown where something is wrong with it, in characters.
+/// The longest text that a problem quotes, in characters.
 const SHOWN_CHARS: usize = 40;
 
-/// What one object of a body turned out to be: valid, or its problems: at least one, at most [`MAX_PROBLEMS`].
+/// The result of reading one object of a body: the valid object, or its problems, from 1 to [`MAX_PROBLEMS`].
 pub type Read = Result<Object, Vec<Problem>>;
 
-/// The body is no JSON.
+/// The body is not JSON.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotJson {
-    /// An `application/json` body; the position is in the text.
+    /// An `application/json` body. The text contains the position.
     #[error("the body is not JSON: {0}")]
     Body(String),
     /// A line of an `application/x-ndjson` body, counted from 1.
@@ -56,13 +54,13 @@ pub enum NotJson {
     Line {
         /// The line, from 1.
         line: usize,
-        /// What the parser says, with the column.
+        /// The message of the parser, with the column.
         detail: String,
     },
 }
 
 impl NotJson {
-    /// The same with what may help, if anything.
+    /// Adds a hint to the message, if there is one.
     fn with_hint(self, hint: Option<&str>) -> Self {
         let Some(hint) = hint else { return self };
         match self {
@@ -72,7 +70,7 @@ impl NotJson {
     }
 }
 
-/// Reads an `application/json` body, one object or an array of them, and gives each object to `take`.
+/// Reads an `application/json` body, one object or an array of them, and passes each object to `take`.
 pub fn read_json(body: &[u8], take: impl FnMut(Read)) -> Result<(), NotJson> {
     parse_json(body, take).map_err(|error| error.with_hint(hint(body, Expected::Json)))
 }
@@ -106,7 +104,7 @@ fn parse_json(body: &[u8], mut take: impl FnMut(Read)) -> Result<(), NotJson> {
     if rest.next_byte().is_some() { Err(rest.error("trailing characters")) } else { Ok(()) }
 }
 
-/// Reads an `application/x-ndjson` body, an object a line, and gives each object to `take`. Blank lines are skipped.
+/// Reads an `application/x-ndjson` body, one object per line, and passes each object to `take`. Blank lines are skipped.
 pub fn read_ndjson(body: &[u8], take: impl FnMut(Read)) -> Result<(), NotJson> {
     parse_ndjson(body, take).map_err(|error| error.with_hint(hint(body, Expected::Lines)))
 }
@@ -125,9 +123,9 @@ fn parse_ndjson(body: &[u8], mut take: impl FnMut(Read)) -> Result<(), NotJson> 
         let object = match serde_json::from_str(line) {
             Ok(Line(Ok(object))) => object,
             Ok(Line(Err(IsRounded))) => exact::read(line),
-            // What only the values of fields are to blame for is well-formed all the same.
+            // A line that fails only because of the values of fields is still well-formed JSON.
             Err(_) => serde_json::from_str::<IgnoredAny>(line).map(|_| exact::read(line)).map_err(|error| {
-                // The parser counts lines within what it is given, which is a single one.
+                // The parser counts lines within its input, which is a single line.
                 let detail = error.to_string().replace(" at line 1 column ", " at column ");
                 NotJson::Line { line: place + 1, detail }
             })?,
@@ -137,14 +135,14 @@ fn parse_ndjson(body: &[u8], mut take: impl FnMut(Read)) -> Result<(), NotJson> 
     Ok(())
 }
 
-/// What is left of a body.
+/// The rest of a body: the text from `place` on.
 struct Rest<'a> {
     text: &'a str,
     place: usize,
 }
 
 impl Rest<'_> {
-    /// The next byte that is no white space, at the place from then on.
+    /// Skips white space, and returns the next byte without consuming it.
     fn next_byte(&mut self) -> Option<u8> {
         let is_blank = |byte: &u8| matches!(byte, b' ' | b'\n' | b'\t' | b'\r');
         let rest = &self.text.as_bytes()[self.place..];
@@ -152,7 +150,7 @@ impl Rest<'_> {
         self.text.as_bytes().get(self.place).copied()
     }
 
-    /// Reads the value at the place.
+    /// Reads the value at the current place.
     fn element(&mut self) -> Result<Read, NotJson> {
         let text = &self.text[self.place..];
         let mut fast = serde_json::Deserializer::from_str(text).into_iter::<Line>();
@@ -172,14 +170,14 @@ impl Rest<'_> {
         Ok(read)
     }
 
-    /// That something is wrong at the place.
+    /// An error at the current place.
     fn error(&self, what: &str) -> NotJson {
         let (line, column) = position(&self.text.as_bytes()[..self.place]);
         let column = if self.place < self.text.len() { column } else { column - 1 };
         NotJson::Body(format!("{what} at line {line} column {column}"))
     }
 
-    /// What the parser found wrong in what begins at the place, with the position in the whole body.
+    /// The parser's error in the value at the current place, with the position in the whole body.
     fn error_in_element(&self, error: &serde_json::Error) -> NotJson {
         let (line, column) = position(&self.text.as_bytes()[..self.place]);
         let column = if error.line() == 1 { column - 1 + error.column() } else { error.column() };
@@ -189,23 +187,23 @@ impl Rest<'_> {
     }
 }
 
-/// Line and column behind some bytes, from 1.
+/// The line and the column after these bytes, from 1.
 fn position(before: &[u8]) -> (usize, usize) {
     let lines = before.split(|&byte| byte == b'\n');
     lines.fold((0, 1), |(lines, _), line| (lines + 1, line.len() + 1))
 }
 
-/// The text of a body, or where it is none: line and column, from 1. Looked at once, as a whole: that is faster than
-/// string by string.
+/// The text of a body, or the line and the column, from 1, of its first invalid byte. The body is checked once as a whole, which
+/// is faster than string by string.
 fn text_of(body: &[u8]) -> Result<&str, (usize, usize)> {
     let text = str::from_utf8(body).map_err(|error| position(&body[..error.valid_up_to()]))?;
-    // The mark that some tools begin a file with.
+    // The byte order mark that some tools put at the start of a file.
     Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 
 read_as_shape!(Line);
 
-/// The value where one object should stand.
+/// A value in a place where one object is expected.
 struct Line(Result<Read, IsRounded>);
 
 impl<'de> Shape<'de> for Line {

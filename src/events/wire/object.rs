@@ -1,4 +1,4 @@
-//! One object: its fields by name, then the kind takes those that it has.
+//! Reads one object. Its fields are collected by name, then the kind takes the fields that it has.
 
 use serde::de::MapAccess;
 
@@ -14,13 +14,13 @@ use crate::vocabulary::{ExecutionStatus, IngestStatus, JobStatus, Kind};
 pub(super) trait FieldValue<'de> {
     /// The next key.
     fn key<A: MapAccess<'de>>(object: &mut A) -> Result<Option<Key>, A::Error>;
-    /// The value of the key.
+    /// The value of that key.
     fn read<A: MapAccess<'de>>(object: &mut A) -> Result<Value<'de>, A::Error>;
-    /// The value of `tasks`.
+    /// The value of the key `tasks`.
     fn tasks<A: MapAccess<'de>>(object: &mut A) -> Result<Value<'de>, A::Error>;
 }
 
-/// As the parser makes them.
+/// Reads keys and values as the parser returns them.
 pub(super) struct Parsed;
 
 impl<'de> FieldValue<'de> for Parsed {
@@ -37,20 +37,20 @@ impl<'de> FieldValue<'de> for Parsed {
     }
 }
 
-/// The fields of one object, before its kind has looked at them.
+/// The fields of one object, before the kind takes them.
 struct Fields<'a> {
     values: [Value<'a>; Field::ALL.len()],
-    /// The bits of those that were given, `null` or not.
+    /// The bits of the fields that were given, `null` or not.
     given: u64,
-    /// The bits of those that no kind has looked at.
+    /// The bits of the fields that the kind has not taken.
     untouched: u64,
     problems: Vec<Problem>,
 }
 
-/// A number of the object was rounded, so it has to be read as it is written ([`super::exact`]).
+/// The parser rounded a number of the object, so the object must be read as it is written ([`super::exact`]).
 pub(super) struct IsRounded;
 
-/// Reads an object to its end: valid, or with its problems.
+/// Reads an object to its end. Returns the valid object or its problems.
 pub(super) fn read_object<'de, A: MapAccess<'de>, V: FieldValue<'de>>(
     mut object: A,
 ) -> Result<Result<Read, IsRounded>, A::Error> {
@@ -101,7 +101,7 @@ impl Fields<'_> {
         }
     }
 
-    /// The field's value; `None` if it was not given, or is wrong, which then is a problem.
+    /// The value of a field. `None` if it was not given, or if it is invalid, which is recorded as a problem.
     fn optional<T: FromValue>(&mut self, field: Field) -> Option<T> {
         self.untouched &= !bit(field);
         let value = std::mem::replace(&mut self.values[field as usize], Value::Absent);
@@ -117,7 +117,7 @@ impl Fields<'_> {
         }
     }
 
-    /// The same, where it is a problem too that the field was not given.
+    /// Like `optional`, but a missing field is a problem, too.
     fn required<T: FromValue>(&mut self, field: Field) -> Option<T> {
         if matches!(self.values[field as usize], Value::Absent) {
             self.problem(field, "is required");
@@ -126,7 +126,7 @@ impl Fields<'_> {
         self.optional(field)
     }
 
-    /// The field's value: required if the status says so.
+    /// The value of a field. A missing field is a problem if `required` is set.
     fn required_if<T: FromValue>(&mut self, required: bool, field: Field) -> Option<T> {
         if required { self.required(field) } else { self.optional(field) }
     }
@@ -135,7 +135,7 @@ impl Fields<'_> {
         self.optional(field).unwrap_or(default)
     }
 
-    /// What the fields make, as far as that can be said; what is wrong becomes a problem.
+    /// Builds the object from its fields, if possible. Mistakes are recorded as problems.
     fn object(&mut self) -> Option<Object> {
         let kind = self.required(Field::Kind);
         let object = kind.and_then(|kind| match kind {
@@ -147,7 +147,7 @@ impl Fields<'_> {
             Kind::Ingest => self.ingest().map(|ingest| Object::Event(Event::Ingest(ingest))),
         });
         if let Some(kind) = kind {
-            // What the kind did not look at is none of its fields.
+            // A field that the kind did not take is not a field of that kind.
             while let Some(&field) = Field::ALL.get(self.untouched.trailing_zeros() as usize) {
                 self.untouched &= !bit(field);
                 if !matches!(self.values[field as usize], Value::Absent) {

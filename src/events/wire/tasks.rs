@@ -1,4 +1,4 @@
-//! The tasks of an execution, read one by one.
+//! Reads the tasks of an execution, one at a time.
 
 use serde::de::{MapAccess, SeqAccess};
 
@@ -11,7 +11,7 @@ use crate::vocabulary::TaskType;
 
 read_as_shape!(Tasks, TaskRead);
 
-/// The value of `tasks`; the first mistake stands for all of them.
+/// The value of `tasks`. Only the first mistake in it is reported.
 pub(super) struct Tasks(pub(super) Value<'static>);
 
 impl<'de> Shape<'de> for Tasks {
@@ -38,7 +38,7 @@ impl<'de> Shape<'de> for Tasks {
     }
 }
 
-/// The value where one task should stand, or what is wrong with it.
+/// A value in a place where one task is expected: the task, or what is wrong with it.
 struct TaskRead(Result<Task, String>);
 
 impl<'de> Shape<'de> for TaskRead {

@@ -1,11 +1,11 @@
-//! The types that fields have, each with what it says of a value that is none of it.
+//! The types of fields. Each type has its own error message for a value of another type.
 
 use super::value::Value;
 use crate::events::Task;
 use crate::time::{TimeError, Timestamp};
 use crate::vocabulary::{ChoiceId, ErrorCategory, ExecutionStatus, IngestStatus, JobStatus, Kind, MAX_ID, TaskType};
 
-/// A type that a field may have. The error completes "`field` …".
+/// A type that a field may have. The error message completes "`field` …".
 pub(super) trait FromValue: Sized {
     fn from_value(value: Value<'_>) -> Result<Self, String>;
 }

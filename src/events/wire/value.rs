@@ -1,4 +1,4 @@
-//! JSON values of any type, read without ever failing on their type.
+//! JSON values of any type. Reading one never fails because of its type.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,7 +9,7 @@ use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use super::SHOWN_CHARS;
 use crate::events::Task;
 
-/// A JSON value as far as any field needs it. `null` is the same as absent.
+/// A JSON value, in as much detail as fields need. `null` is the same as absent.
 #[derive(Debug, Clone)]
 pub(super) enum Value<'a> {
     Absent,
@@ -17,11 +17,11 @@ pub(super) enum Value<'a> {
     Integer(u64),
     /// A whole number below 0.
     Negative(i64),
-    /// A number that the parser rounds: only its text tells whether it is whole.
+    /// A number that the parser rounds. Only its text shows whether it is whole.
     Rounded,
     /// The text of any other number.
     Number(Cow<'a, str>),
-    /// A text with half of a surrogate pair in it.
+    /// A text that contains half of a surrogate pair.
     NoText,
     Text(Cow<'a, str>),
     Array,
@@ -30,7 +30,7 @@ pub(super) enum Value<'a> {
 }
 
 impl Value<'_> {
-    /// Ends "must be …" with what was found instead.
+    /// The end of the message "must be …": what was found instead.
     pub(super) fn found(&self) -> String {
         match self {
             Self::Absent => "not null".to_owned(),
@@ -48,7 +48,7 @@ impl Value<'_> {
     }
 }
 
-/// What becomes of a JSON value, whatever its type is. By default arrays and objects are passed over.
+/// A type that can be built from a JSON value of any type. By default, the contents of arrays and objects are skipped.
 pub(super) trait Shape<'de>: Sized {
     fn value(value: Value<'de>) -> Self;
 
@@ -63,7 +63,7 @@ pub(super) trait Shape<'de>: Sized {
     }
 }
 
-/// Reads any JSON value into its shape.
+/// A visitor that reads any JSON value into a shape.
 pub(super) struct Any<S>(pub(super) PhantomData<S>);
 
 impl<'de, S: Shape<'de>> Visitor<'de> for Any<S> {
@@ -110,7 +110,7 @@ impl<'de, S: Shape<'de>> Visitor<'de> for Any<S> {
     }
 }
 
-/// Makes a shape readable by `serde`.
+/// Implements `Deserialize` for a shape.
 macro_rules! read_as_shape {
     ($($shape:ident $(<$lifetime:lifetime>)?),*) => {$(
         impl<'de> serde::Deserialize<'de> for $shape $(<$lifetime>)? {

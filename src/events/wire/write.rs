@@ -1,6 +1,6 @@
-//! Objects out: each as one line of NDJSON, which reads back as the same object.
+//! Writes objects for exports: each as one line of NDJSON, which reads back as the same object.
 //!
-//! What an event does not say is left out.
+//! Fields of an event that have no value are omitted.
 
 use serde::{Serialize, Serializer};
 
@@ -81,7 +81,7 @@ struct IngestView {
     last_modified: Option<Time>,
 }
 
-/// A time, written as its text.
+/// A time that is written as text.
 struct Time(Timestamp);
 
 impl Serialize for Time {
@@ -98,7 +98,7 @@ fn tasks<S: Serializer>(tasks: &&[Task], serializer: S) -> Result<S::Ok, S::Erro
     }))
 }
 
-/// Appends a line for each definition, and returns how many there are.
+/// Appends a line for each definition, and returns the number of lines.
 pub fn write_choices(out: &mut Vec<u8>, choices: &Choices) -> u64 {
     let Choices { job_types, strikes, errors, .. } = choices;
     let job_types_out = job_types.values().map(|job_type| Line::JobType(job_type));

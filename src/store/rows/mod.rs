@@ -1,7 +1,7 @@
 //! Ordered rows: the seam between what is stored and where it is stored.
 //!
 //! A [`Database`] keeps a few named tables of rows. Keys and values are bytes, and the rows of a table are ordered by key. This is
-//! all that the store asks of a database, so every implementation holds the same packed blocks and rollups, and shares every
+//! all that the store asks of a database, so every implementation holds the same packed blocks and rollups, and shares all
 //! proof and speed-up above this seam.
 //!
 //! Every read names all its keys, or one range: a database across a network then needs one round trip for a step, rather
@@ -12,6 +12,8 @@
 //!
 //! Not here: what keys and values mean (`store::keys`, `store::codec`).
 
+#[cfg(test)]
+mod conformance;
 pub mod redb;
 #[cfg(test)]
 pub(crate) mod round_trips;

@@ -1,4 +1,4 @@
-//! A database that counts round trips: what each step costs where rows are across a network.
+//! A database that counts round trips, to test the cost of each step if the database is across a network.
 
 use std::io;
 use std::ops::Range;
@@ -9,14 +9,14 @@ use super::{
     Changes, Database, Floor, Key, Numbers, OpenProgress, Order, Read, RowsError, Table, Transaction, View, Visitor,
 };
 
-/// Another database, whose round trips are counted.
+/// Wraps another database and counts its round trips.
 #[derive(Debug)]
 pub(crate) struct CountedDatabase<D> {
     inner: D,
     trips: Trips,
 }
 
-/// The round trips so far.
+/// The number of round trips so far.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Trips(Arc<AtomicUsize>);
 
@@ -25,7 +25,7 @@ impl Trips {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The round trips of some work.
+    /// Runs `work`. Returns the number of its round trips, and its result.
     pub(crate) fn of<T>(&self, work: impl FnOnce() -> T) -> (usize, T) {
         let before = self.0.load(Ordering::Relaxed);
         let result = work();
@@ -178,7 +178,7 @@ mod tests {
         draft.finish().unwrap()
     }
 
-    /// Jobs that ended with a status, and failed executions, which count in two metrics types.
+    /// Returns jobs that ended with `status`, and failed executions, which count in two metrics types.
     fn events(ids: Range<u64>, status: &str) -> String {
         let event = |id: u64| {
             let (job_type, day) = (id * 7 % JOB_TYPES + 1, id * 13 % DAYS + 1);

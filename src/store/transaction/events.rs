@@ -1,13 +1,13 @@
-//! Events in a transaction: where each is kept, and its content.
+//! Events in a transaction: the location of each event, and its content.
 //!
-//! The index says for every id where its event is kept. Events of one location and kind stand in blocks ordered by id
-//! ([`BlockPrefix`]). A few events behind a large block make a tail: a small block that is merged into the one before when it has
-//! grown. So a stream of small posts does not write the large block again and again.
+//! The index has the location of every event, by id. Events of one location and kind are in blocks ordered by id
+//! ([`BlockPrefix`]). A few events behind a large block make a tail: a small block that is merged into the one before it when it
+//! has grown. So a stream of small posts does not rewrite the large block again and again.
 //!
-//! Blocks are read in two steps, whatever the number of events: first the last block of each prefix, where most events belong; then
-//! the blocks before it that are needed.
+//! Blocks are read in two steps, regardless of the number of events. The first step reads the last block of each prefix, where
+//! most events belong. The second step reads the earlier blocks that are needed.
 //!
-//! Not here: what the bytes of a block mean (`blocks`), which of two contents holds (`ledger`).
+//! Not here: what the bytes of a block mean (`blocks`), which of two contents of an event applies (`ledger`).
 
 use std::ops::ControlFlow;
 
@@ -22,15 +22,15 @@ use crate::store::location::{BlockPrefix, Location, location_of};
 use crate::store::rows::{self, Changes, Floor, Key, Table};
 use crate::store::visit::visiting;
 
-/// How many pages of the index are changed at once: some megabytes.
+/// The largest number of index pages that are changed at once: some megabytes.
 const PAGES_AT_ONCE: usize = 4_096;
 
-/// The prefix of the block in which a changed event is kept.
+/// Returns the prefix of the block that contains a changed event.
 fn prefix_of(change: &EventChange<'_>) -> BlockPrefix {
     BlockPrefix { location: location_of(change.partition), kind: change.after.key().kind }
 }
 
-/// What happens to one event of a prefix: it gets another content, or goes.
+/// A change of one event of a prefix: the event gets another content, or is removed.
 #[derive(Clone, Copy)]
 struct Edit<'a> {
     prefix: BlockPrefix,
@@ -39,7 +39,7 @@ struct Edit<'a> {
 }
 
 impl Transaction<'_> {
-    /// The stored events of these keys, which must be ascending, in the same order.
+    /// Returns the stored events of these keys, in the same order. The keys must be ascending.
     pub fn events(&self, keys: &[EventKey]) -> Result<Vec<Event>, StoreError> {
         debug_assert!(keys.is_sorted_by(|a, b| a < b), "neighbouring ids share pages");
         let mut wanted = self.find_in_index(keys)?;
@@ -70,7 +70,7 @@ impl Transaction<'_> {
         Ok(events)
     }
 
-    /// Where the events of these keys are kept that are stored and not forgotten.
+    /// Returns the block prefixes and ids of those keys whose events are stored and not forgotten.
     fn find_in_index(&self, keys: &[EventKey]) -> Result<Vec<(BlockPrefix, u64)>, StoreError> {
         let mut of_pages: Vec<_> = keys.chunk_by(|a, b| page_key(*a) == page_key(*b)).collect();
         of_pages.sort_unstable_by_key(|keys| page_key(keys[0]));
@@ -96,8 +96,8 @@ impl Transaction<'_> {
         location.is_some_and(|(date, _)| date < self.kept.events_from)
     }
 
-    /// Puts events into the place of others, wherever those are kept. The changes must come in the order of their keys, of
-    /// which no two are the same; they leave in the order of their partitions.
+    /// Stores events in place of earlier ones, which may have other locations. The changes must be ordered by key, and no two
+    /// keys may be equal. Afterwards the changes are ordered by partition.
     pub fn replace_events(&mut self, changes: &mut [EventChange<'_>]) -> Result<(), StoreError> {
         debug_assert!(changes.is_sorted_by(|a, b| a.after.key() < b.after.key()), "neighbouring ids share pages");
         let edits = changes.iter().map(|change| (change.after.key(), IndexEdit::Set(prefix_of(change).location)));
@@ -113,20 +113,20 @@ impl Transaction<'_> {
         Ok(self.rows.write(&[(Table::Blocks, &changes)])?)
     }
 
-    /// Writes into the index where these events are kept: where they belong.
+    /// Writes the locations of these events into the index: those where the events belong.
     pub fn index(&mut self, events: &mut [Event]) -> Result<(), StoreError> {
         events.sort_unstable_by_key(Event::key);
         let edits = events.iter().map(|event| (event.key(), IndexEdit::Set(BlockPrefix::of(event).location)));
         self.edit_index(&edits.collect::<Vec<_>>())
     }
 
-    /// Takes everything out of the index.
+    /// Removes all entries of the index.
     pub fn clear_index(&mut self) -> Result<(), StoreError> {
         let all = PageKey { page: 0, kind: 0 }.key()..PageKey { page: u64::MAX, kind: u8::MAX }.key();
         Ok(self.rows.remove_range(Table::Index, all)?)
     }
 
-    /// Changes what the index says of some events, whose keys must be ascending.
+    /// Changes the index entries of some events. Their keys must be ascending.
     pub(super) fn edit_index(&mut self, edits: &[(EventKey, IndexEdit)]) -> Result<(), StoreError> {
         let mut of_pages: Vec<_> = edits.chunk_by(|(a, _), (b, _)| page_key(*a) == page_key(*b)).collect();
         of_pages.sort_unstable_by_key(|edits| page_key(edits[0].0));
@@ -157,7 +157,7 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Puts bytes that are no page into the place of the first pages of the index.
+    /// Replaces the first pages of the index with bytes that are no page.
     #[cfg(test)]
     pub(crate) fn damage_index(&mut self) -> Result<(), StoreError> {
         let mut changes = Changes::default();
@@ -167,7 +167,7 @@ impl Transaction<'_> {
         Ok(self.rows.write(&[(Table::Index, &changes)])?)
     }
 
-    /// Puts bytes that are no events into the place of the blocks of a day.
+    /// Replaces the blocks of a day with bytes that are no events.
     #[cfg(test)]
     pub(crate) fn damage_blocks(&mut self, day: crate::time::Date) -> Result<(), StoreError> {
         let range = BlockKey::first_of(day.days()).key()..BlockKey::first_of(day.days() + 1).key();
@@ -180,12 +180,12 @@ impl Transaction<'_> {
     }
 }
 
-/// What the index says of an event from now on.
+/// A change of the index entry of an event.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum IndexEdit {
-    /// Where it is kept.
+    /// Sets the location of the event.
     Set(Location),
-    /// Nothing, unless it is kept elsewhere by now.
+    /// Removes the entry, unless the index already has another location.
     Remove(Location),
 }
 
@@ -217,21 +217,21 @@ fn put_page(
 
 /// A stored block.
 struct Block {
-    /// The lower bound of its ids.
+    /// The lower bound of the ids.
     lower: u64,
     record: Vec<u8>,
 }
 
-/// The edits of a prefix that are left when its last block is done.
+/// The edits of a prefix that remain after its last block was handled.
 struct Unfinished<'a> {
     prefix: BlockPrefix,
-    /// Those of blocks before the last one.
+    /// The edits of blocks before the last one.
     edits: &'a [Edit<'a>],
-    /// The last block, if it is a tail that has grown, and its edits: it is to be merged into the block before.
+    /// The last block and its edits, if it is a tail that has grown. It has to be merged into the block before it.
     tail: Option<(Block, &'a [Edit<'a>])>,
 }
 
-/// Edits the last block of each prefix, in which most events belong, or makes the first one.
+/// Edits the last block of each prefix, in which most events belong. Creates the first block of a prefix that has none.
 fn edit_last_blocks<'a>(
     rows: &dyn rows::Transaction,
     groups: &[&'a [Edit<'a>]],
@@ -306,22 +306,23 @@ fn edit_earlier_blocks(
 }
 
 impl Unfinished<'_> {
-    /// The blocks that are needed.
+    /// Returns the floors of the blocks that are needed.
     fn floors(&self) -> impl Iterator<Item = Floor> {
         let before_tail = self.tail.as_ref().and_then(|(tail, _)| tail.lower.checked_sub(1));
         self.edits.iter().map(|edit| edit.id).chain(before_tail).map(|id| self.prefix.floor(id))
     }
 }
 
-/// Gathers the blocks that change.
+/// Collects the blocks that change.
 struct BlockWriter<'r> {
     record: &'r mut Record,
     changes: Changes,
 }
 
 impl BlockWriter<'_> {
-    /// Edits the last block of a prefix, if anything in it changes. A few new events behind its own are not worth unpacking
-    /// it, if it is large: they make a tail. Returns whether it is a tail that has grown: then nothing is done.
+    /// Edits the last block of a prefix, if any of its events change. If a large block gets only a few new events behind its own,
+    /// the block is not unpacked: the new events make a tail. Returns whether the block is a tail that has grown; if so, it is
+    /// left unchanged.
     fn edit_last(
         &mut self,
         prefix: BlockPrefix,
@@ -347,7 +348,7 @@ impl BlockWriter<'_> {
         Ok(false)
     }
 
-    /// Does what is left of a prefix: edits the last of its earlier blocks, and merges the tail into it, if there is room.
+    /// Finishes a prefix: edits the last of its earlier blocks, and merges the tail into it, if there is room.
     fn finish(&mut self, unfinished: Unfinished<'_>, block: Option<Block>) -> Result<(), StoreError> {
         let Unfinished { prefix, edits, tail } = unfinished;
         let Some(block) = block else {
@@ -368,7 +369,7 @@ impl BlockWriter<'_> {
         Ok(())
     }
 
-    /// Edits a block, if anything in it changes.
+    /// Edits a block, if any of its events change.
     fn edit(&mut self, prefix: BlockPrefix, block: &Block, edits: &[Edit<'_>]) -> Result<(), StoreError> {
         if edits.is_empty() { Ok(()) } else { self.edit_record(prefix, block.lower, &block.record, edits) }
     }
@@ -391,7 +392,7 @@ impl BlockWriter<'_> {
         Ok(())
     }
 
-    /// Makes a block, where none is stored.
+    /// Creates blocks where none is stored.
     fn put_new(&mut self, prefix: BlockPrefix, lower: u64, edits: &[Edit<'_>]) {
         let events = merge(&[], edits);
         for (place, events) in cut_into_blocks(&events, true).into_iter().enumerate() {
@@ -402,7 +403,7 @@ impl BlockWriter<'_> {
         }
     }
 
-    /// Puts events into the place of a block, and of a tail behind it; what does not fit into one goes into new blocks.
+    /// Replaces a block, and the tail behind it if there is one. Events that do not fit into one block go into new blocks.
     fn put(&mut self, prefix: BlockPrefix, lower: u64, tail: Option<u64>, events: &[&Event], at_the_end: bool) {
         let mut tail = tail;
         for (place, events) in cut_into_blocks(events, at_the_end).into_iter().enumerate() {
@@ -422,13 +423,13 @@ impl BlockWriter<'_> {
     }
 }
 
-/// Whether all that is new comes behind the stored events.
+/// Whether all new events are behind the stored ones.
 fn is_at_the_end(stored: &[Event], edits: &[Edit<'_>]) -> bool {
     let last = stored.last().map_or(0, |event| event.key().id);
     edits.iter().all(|edit| edit.id > last || edit.event.is_none())
 }
 
-/// What changes do to the blocks of each prefix, ordered by prefix and id. The changes are ordered by prefix.
+/// Returns the edits that the changes cause, ordered by prefix and id. The changes must be ordered by prefix.
 fn edits_of<'a>(changes: &[EventChange<'a>]) -> Vec<Edit<'a>> {
     let put = |change: &EventChange<'a>| Edit {
         prefix: prefix_of(change),
@@ -446,7 +447,7 @@ fn edits_of<'a>(changes: &[EventChange<'a>]) -> Vec<Edit<'a>> {
     edits
 }
 
-/// The events of a block after edits; both are ordered by id.
+/// Returns the events of a block after edits. Both must be ordered by id.
 fn merge<'a>(block: &'a [Event], edits: &[Edit<'a>]) -> Vec<&'a Event> {
     let mut merged = Vec::with_capacity(block.len() + edits.len());
     let mut edits = edits.iter().peekable();
@@ -491,7 +492,8 @@ mod tests {
         Event::Job(Job { id, job_type, status: JobStatus::Completed, ended, error: None, last_modified: None })
     }
 
-    /// Few homes and many events, so that blocks overflow; the ids rise from batch to batch, or come in any order.
+    /// Returns batches with few locations and many events, so that blocks overflow. The ids rise from batch to batch, or are in
+    /// any order.
     fn any_batches() -> impl Strategy<Value = Vec<BTreeMap<u64, (u64, u64)>>> {
         let content = (prop_oneof![9 => Just(1_u64), 1 => Just(2)], prop_oneof![9 => 0..9_u64, 1 => Just(100_000)]);
         let sizes = prop_oneof![1..6_usize, 1..400_usize];

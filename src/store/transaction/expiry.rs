@@ -1,7 +1,7 @@
-//! Forgetting what is too old: events and rollups of days before those that are kept.
+//! Retention in a transaction: forgets events and rollups of days before the first days that are kept.
 //!
-//! A day is forgotten at once, in one small commit; its rows are removed in small steps, so that nobody waits for that. Its events are
-//! not loaded and its rollups not shown any more, unless the day is opened again (`worker::reopen`).
+//! A day is forgotten at once, in one small commit. Its rows are deleted later in small steps, so that no request waits for the
+//! deletion. Reads ignore the events and rollups of a forgotten day, unless the day is opened again (`worker::reopen`).
 
 use std::collections::BTreeSet;
 use std::ops::{ControlFlow, Range};
@@ -20,24 +20,24 @@ use crate::store::snapshot::RetentionMarks;
 use crate::store::visit::visiting;
 use crate::time::Date;
 
-/// How far the events without a partition were looked through.
+/// The position of a scan of the events without a partition.
 #[derive(Debug, Clone, Copy)]
 pub struct UnendedCursor(BlockKey);
 
 impl Default for UnendedCursor {
-    /// At the beginning.
+    /// Returns the position at the beginning.
     fn default() -> Self {
         Self(BlockKey::UNPARTITIONED)
     }
 }
 
 impl Transaction<'_> {
-    /// The first days that are kept.
+    /// Returns the first days that are kept.
     pub fn kept(&self) -> RetentionMarks {
         self.kept
     }
 
-    /// From now on, older days are forgotten.
+    /// Sets the first days that are kept. Older days are forgotten from then on.
     pub fn keep(&mut self, kept: RetentionMarks) {
         self.numbers.push((keys::NUMBER_EVENTS_FROM, Some(kept.events_from.days().into())));
         self.numbers.push((keys::NUMBER_ROLLUPS_FROM, Some(kept.rollups_from.days().into())));
@@ -45,26 +45,28 @@ impl Transaction<'_> {
         self.kept = kept;
     }
 
-    /// Records what is agreed.
+    /// Records the agreed state of clock and periods.
     pub fn record_retention(&mut self, record: &RetentionRecord) {
         self.numbers.extend(record.numbers());
     }
 
-    /// Leaves the database as an earlier version of the program does, which recorded nothing.
+    /// Removes the retention record, so that the database looks like one of an earlier version of the program, which recorded
+    /// nothing.
     #[cfg(test)]
     pub(crate) fn forget_record(&mut self) {
         self.numbers.extend(RetentionRecord::nothing());
     }
 
-    /// Removes blocks of forgotten events that ended before a date, at most so many; returns how many events these were.
+    /// Deletes up to `most` blocks of forgotten events that ended before a date. Returns the number of deleted events.
     pub fn remove_events(&mut self, before: Date, most: usize) -> Result<u64, StoreError> {
         let end = before.min(self.kept.events_from);
         let range = BlockKey::first_of(0).key()..BlockKey::first_of(end.days()).key();
         Ok(self.remove_from_blocks(range, most, |_| true)?.0)
     }
 
-    /// Removes events that ended before a date and never had a partition, from the next blocks, at most so many. They count nowhere,
-    /// so nothing tells that they were there. Returns how many events these were, and where to go on, if there is more.
+    /// Deletes events that ended before a date and never had a partition, from up to `most` blocks. These events count nowhere,
+    /// so nothing else records that they existed. Returns the number of deleted events, and the position at which to continue, if
+    /// there are more blocks.
     pub fn remove_unpartitioned(
         &mut self,
         from: UnendedCursor,
@@ -77,13 +79,13 @@ impl Transaction<'_> {
         Ok((removed, next.map(UnendedCursor)))
     }
 
-    /// Removes some of the events that are stored under a date; returns how many these were.
+    /// Deletes some of the events that are stored under a date. Returns the number of deleted events.
     pub fn remove_events_of(&mut self, date: Date, keys: &BTreeSet<EventKey>) -> Result<u64, StoreError> {
         let range = BlockKey::first_of(date.days()).key()..BlockKey::first_of(date.days() + 1).key();
         Ok(self.remove_from_blocks(range, usize::MAX, |event| keys.contains(&event.key()))?.0)
     }
 
-    /// Removes forgotten rollups of days before a date, at most so many; returns how many these were.
+    /// Deletes up to `most` forgotten rollups of days before a date. Returns the number of deleted rollups.
     pub fn remove_rollups(&mut self, before: Date, most: usize) -> Result<u64, StoreError> {
         let days = before.min(self.kept.rollups_from).days();
         let mut removed =
@@ -95,8 +97,8 @@ impl Transaction<'_> {
         Ok(removed as u64)
     }
 
-    /// Removes the events of the first blocks of a range that `is_forgotten`. Returns how many these were, and the key to go on
-    /// from, if there are more blocks.
+    /// Deletes the events that satisfy `is_forgotten` from the first blocks of a range. Returns the number of deleted events, and
+    /// the key at which to continue, if there are more blocks.
     fn remove_from_blocks(
         &mut self,
         range: Range<Key>,
@@ -134,7 +136,7 @@ impl Transaction<'_> {
         Ok((edits.len() as u64, next))
     }
 
-    /// Removes the first rows of a range, and returns how many these were.
+    /// Deletes up to `most` first rows of a range. Returns the number of deleted rows.
     fn remove_rows(&mut self, table: Table, range: Range<Key>, most: usize) -> Result<usize, StoreError> {
         let (mut changes, mut removed) = (Changes::default(), 0);
         if most > 0 {

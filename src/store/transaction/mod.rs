@@ -1,4 +1,4 @@
-//! Writing: one atomic change of the store while it is made.
+//! Writing: a transaction is one atomic change of the store.
 
 mod events;
 mod expiry;
@@ -17,7 +17,7 @@ use super::rows::{self, Changes, Database, Table};
 use super::snapshot::{RetentionMarks, STATE_NUMBERS, State};
 use crate::events::{Choice, Choices};
 
-/// One change of the store. It reads what it wrote, and nobody else does before it is committed. Dropping it changes nothing.
+/// One change of the store. It reads its own writes, which no other reader sees before the commit. Dropping it changes nothing.
 pub struct Transaction<'db> {
     rows: Box<dyn rows::Transaction + 'db>,
     recent: &'db RecentDefinitions,
@@ -29,13 +29,13 @@ pub struct Transaction<'db> {
     /// Rollups of choices that are not written yet, and those of all choices together.
     rollups: Changes,
     totals: Changes,
-    /// How many rollups were put.
+    /// The number of rollups that were put.
     rollups_put: u64,
-    /// Rollups were hidden.
+    /// Whether rollups were hidden.
     are_rollups_hidden: bool,
-    /// Numbers to set.
+    /// Named numbers to set.
     numbers: Vec<(&'static str, Option<u64>)>,
-    /// Where values are packed.
+    /// A buffer for packing values.
     record: Record,
 }
 
@@ -60,17 +60,17 @@ impl<'db> Transaction<'db> {
         })
     }
 
-    /// The rows as they are now, but for those that are not written yet.
+    /// Returns the rows in their current state, without the rows that are not written yet.
     pub(super) fn rows(&self) -> &dyn rows::Read {
         &*self.rows
     }
 
-    /// The definitions as they are stored now.
+    /// Returns the current definitions.
     pub fn definitions(&self) -> &Arc<Choices> {
         &self.definitions
     }
 
-    /// Stores definitions; each replaces an earlier one of the same choice.
+    /// Stores definitions. Each replaces an earlier one of the same choice.
     pub fn define(&mut self, choices: &[&Choice]) {
         for &choice in choices {
             self.defined.replace(definition_key(choice), encode_choice(&mut self.record, choice));

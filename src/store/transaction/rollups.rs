@@ -13,15 +13,15 @@ use crate::store::rows::{Changes, Key, Table};
 use crate::time::Date;
 use crate::vocabulary::MetricsTypeId;
 
-/// The rollups of some keys as they are stored, in the same order. They stay packed until each is needed: unpacked, the rollups of
-/// a commit are too many for the caches of a processor.
+/// The stored rollups of some keys, in the order of the keys. Each stays packed until it is needed: unpacked, the rollups of one
+/// commit would exceed the caches of a processor.
 pub struct StoredRollups {
     bytes: Vec<u8>,
     rows: Vec<Option<Range<usize>>>,
 }
 
 impl StoredRollups {
-    /// The rollups, each `None` if nothing is counted there.
+    /// Returns the rollups. A rollup is `None` if nothing is counted there.
     pub fn iter(&self) -> impl Iterator<Item = Result<Option<Rollup>, StoreError>> {
         let row = |row: &Option<Range<usize>>| row.clone().map(|row| decode_rollup(&self.bytes[row])).transpose();
         self.rows.iter().map(move |found| Ok(row(found)?))
@@ -29,14 +29,14 @@ impl StoredRollups {
 }
 
 impl Transaction<'_> {
-    /// The rollups of choices on some days, which must be ascending by date, then choice, then metrics type.
+    /// Reads the rollups of choices on some days. The keys must be ascending by date, then choice, then metrics type.
     pub fn rollups(&mut self, keys: &[RollupKey]) -> Result<StoredRollups, StoreError> {
         self.write_rollups()?;
         let keys: Vec<_> = keys.iter().map(|&key| row_key(key)).collect();
         self.get_rollups(Table::Rollups, &keys)
     }
 
-    /// The rollups of all choices together on some days, which must be ascending by metrics type, then date.
+    /// Reads the rollups of all choices together on some days. The days must be ascending by metrics type, then date.
     pub fn totals(&mut self, days: &[(MetricsTypeId, Date)]) -> Result<StoredRollups, StoreError> {
         self.write_rollups()?;
         let keys: Vec<_> = days.iter().map(|&(metrics, date)| total_key(metrics, date)).collect();
@@ -58,12 +58,12 @@ impl Transaction<'_> {
         Ok(StoredRollups { bytes, rows })
     }
 
-    /// Stores a rollup where none is stored.
+    /// Stores a rollup under a key that has none.
     pub fn insert_rollup(&mut self, key: RollupKey, rollup: &Rollup) {
         self.put_rollup(key, rollup, Changes::insert);
     }
 
-    /// Stores a rollup in the place of another; an empty one takes its row away.
+    /// Replaces a stored rollup. An empty rollup deletes the row.
     pub fn replace_rollup(&mut self, key: RollupKey, rollup: &Rollup) {
         self.put_rollup(key, rollup, Changes::replace);
     }
@@ -78,7 +78,7 @@ impl Transaction<'_> {
         }
     }
 
-    /// How many rollups were stored or taken away.
+    /// Returns how many rollups were stored or deleted.
     pub fn rollups_put(&self) -> u64 {
         self.rollups_put
     }

@@ -1,16 +1,18 @@
-//! When a retention period takes effect: never because of a wrong clock, and never at once if it deletes more than before.
+//! Retention guard: decides when a retention period takes effect. A wrong clock does not make it take effect before the grace
+//! period is over, and a period that deletes more than before never takes effect at once.
 //!
-//! What a cut-off deletes is gone for ever, and a cut-off comes from two things that may be wrong for a moment: the clock and
-//! the settings. So neither is believed at once:
+//! Data that a cut-off deletes is gone for ever, and a cut-off depends on two inputs that may be wrong for a moment: the clock
+//! and the settings. So the guard trusts neither at once:
 //!
-//! - The *trusted time* goes on with the steady clock. The system's clock is used as long as it is at most [`LEEWAY`] ahead of
-//!   that; a clock that is further ahead is not believed until it has run undisturbed for the grace period. A clock that is
-//!   set back is believed at once, since that deletes nothing.
+//! - The *trusted time* advances with the steady clock. The system's clock is used as long as it is at most [`LEEWAY`] ahead of
+//!   that. A clock that is further ahead is not trusted until it has run undisturbed for the grace period. A clock that is set
+//!   back is trusted at once, since that deletes nothing.
 //! - The *agreed periods* are in force. A longer period is agreed at once. A shorter one waits for the grace period, unless it
 //!   moves the cut-off by no more than [`LEEWAY`], or nothing is stored yet.
 //!
-//! Both, and how far the grace period has got, are recorded in the database, so a restart changes nothing. The alternative, to
-//! store cut-offs and compare them with the next ones, cannot tell a clock that jumped from a server that was down.
+//! Both, and the progress of the grace period, are recorded in the database, so a restart changes nothing. The rejected
+//! alternative is to store cut-offs and compare them with the next ones: that cannot tell a clock that jumped from a server that
+//! was down.
 //!
 //! Not here: which rows are deleted (`mod.rs`), what is stored (`store::retention`).
 
@@ -30,7 +32,8 @@ const BETWEEN_RECORDS: Duration = Duration::from_hours(1);
 /// How far the clock may differ from the steady clock between two looks: this, and a twentieth of the time between them.
 const TOLERANCE: Duration = Duration::from_secs(10);
 
-/// Decides which time is believed and which periods are in force. The rollup task looks regularly; requests ask meanwhile.
+/// Decides which time is trusted and which periods are in force. The rollup task calls [`look`](Self::look) regularly; requests
+/// read the result meanwhile.
 #[derive(Debug)]
 pub struct RetentionGuard {
     settings: Retention,
@@ -40,24 +43,24 @@ pub struct RetentionGuard {
     state: Mutex<Option<State>>,
 }
 
-/// What is known at the last look.
+/// The state at the last look.
 #[derive(Debug, Clone, Copy)]
 struct State {
     record: RetentionRecord,
-    /// What the steady clock showed.
+    /// The reading of the steady clock.
     at: Duration,
-    /// The clock can be used and is not too far ahead.
+    /// Whether the clock can be used and is not too far ahead.
     is_clock_trusted: bool,
-    /// What the steady clock showed when the record was stored last; `None` if it has to be stored at once.
+    /// The reading of the steady clock when the record was stored last; `None` if it has to be stored at once.
     recorded: Option<Duration>,
 }
 
-/// What a look decides.
+/// The decision of a look.
 #[derive(Debug, Clone, Copy)]
 pub struct Decision {
     /// The first days that are kept.
     pub cut_offs: RetentionMarks,
-    /// What has to be recorded now, if anything.
+    /// The record that has to be stored now, if any.
     pub record: Option<RetentionRecord>,
 }
 
@@ -72,42 +75,42 @@ impl RetentionGuard {
         self.settings
     }
 
-    /// The first day whose events are accepted, by the settings and the time that is believed.
+    /// The first day whose events are accepted, by the settings and the trusted time.
     pub fn first_day(&self) -> Date {
         self.settings.first_day(self.now())
     }
 
-    /// The time that is believed: the clock's, unless it is too far ahead. Before the first look, which fails while the database
-    /// cannot be read, none is: nothing is too old then.
+    /// The trusted time: the clock's, unless the clock is too far ahead. Before the first look, which fails while the database
+    /// cannot be read, it is the earliest time, so nothing is too old.
     pub fn now(&self) -> Timestamp {
         let state = *self.state.lock();
         state.map_or(Timestamp::MIN, |state| state.now(&self.clock))
     }
 
-    /// Whether the clock is believed.
+    /// Whether the clock is trusted.
     pub fn is_clock_trusted(&self) -> bool {
         self.state.lock().is_none_or(|state| state.is_clock_trusted)
     }
 
-    /// How much of the grace period is left before the clock is believed or shorter periods take effect; zero if nothing waits.
+    /// How much of the grace period is left before the clock is trusted or shorter periods take effect; zero if nothing waits.
     pub fn waiting(&self) -> Duration {
         let state = self.state.lock().filter(|_| self.settings != Retention::default());
         state.map_or(Duration::ZERO, |state| state.left(self.grace))
     }
 
-    /// Looks at the clock and at what is stored, and decides what is kept. To be called at least once an hour; the first time
-    /// before any request is checked.
+    /// Checks the clock and the stored data, and decides what is kept. The caller calls it at least once an hour, and for the
+    /// first time before any request is checked.
     pub fn look(&self, snapshot: &Snapshot) -> Result<Decision, StoreError> {
         let before = *self.state.lock();
         let state = self.decide(before, snapshot)?;
         self.tell(before.as_ref(), &state);
         let is_due = state.recorded.is_none_or(|recorded| state.at.saturating_sub(recorded) >= BETWEEN_RECORDS);
-        // Only the task gets here, and requests need not wait while it reads.
+        // Only the task gets here. It does not hold the lock while it reads, so requests need not wait.
         *self.state.lock() = Some(state);
         Ok(Decision { cut_offs: self.cut_offs(), record: is_due.then_some(state.record) })
     }
 
-    /// The first days that are kept, by the last look; all days before the first look.
+    /// The first days that are kept, by the last look. Before the first look, all days are kept.
     pub fn cut_offs(&self) -> RetentionMarks {
         let state = *self.state.lock();
         let agreed = state.map_or(Retention::default(), |state| state.record.agreed);
@@ -119,14 +122,14 @@ impl RetentionGuard {
         Ok(self.decide(None, snapshot)?.left(self.grace))
     }
 
-    /// The last decision's record is stored.
+    /// Notes that the record of the last decision is stored.
     pub fn recorded(&self) {
         if let Some(state) = &mut *self.state.lock() {
             state.recorded = Some(state.at);
         }
     }
 
-    /// What is known, to be recorded before the program stops; `None` before the first look.
+    /// The current record, to be stored before the program stops; `None` before the first look.
     pub fn record(&self) -> Option<RetentionRecord> {
         let mut current = self.state.lock();
         let state = current.as_mut()?;
@@ -134,7 +137,7 @@ impl RetentionGuard {
         Some(state.record)
     }
 
-    /// Believes the clock and agrees to the settings, since an operator says so.
+    /// Trusts the clock and agrees to the settings at once, because an operator confirms them.
     pub fn confirm(&self) {
         let (now, at) = (self.clock.now(), self.clock.steady());
         let agreed = self.settings;
@@ -156,8 +159,8 @@ impl RetentionGuard {
         let at = self.clock.steady();
         let now = self.clock.now();
         let Some(mut record) = snapshot.retention_record()? else {
-            // Of a new database nothing can be lost. Of one that an earlier version of this program wrote, the newest event tells
-            // how late it is at least; one from the future tells nothing.
+            // A new database has no data to lose. In a database of an earlier version of this program, the newest event gives the
+            // earliest possible time; an event from the future gives none.
             let trusted = if snapshot.is_empty()? {
                 now
             } else {
@@ -173,8 +176,9 @@ impl RetentionGuard {
             };
             return Ok(State { record, at, is_clock_trusted: true, recorded: None }.judged(&self.clock, self.grace));
         };
-        // Nobody knows how long the program was not running: by what the clock shows, it is further ahead now. A grace period that
-        // is under way goes on; one that was over does not count for this; after a long time, all begins anew.
+        // It is unknown how long the program was down. By the clock, the lead over the recorded time has grown. A grace period
+        // that is under way continues. A grace period that was over does not count for the new lead. After a long time,
+        // everything begins anew.
         let is_plausible = now.micros() + us(TOLERANCE) >= record.seen.micros() && now.since(record.seen) <= us(LEEWAY);
         let mut recorded = Some(at);
         if !is_plausible {
@@ -186,7 +190,7 @@ impl RetentionGuard {
         Ok(State { record, at, is_clock_trusted: true, recorded }.judged(&self.clock, self.grace))
     }
 
-    /// Agrees to what may take effect; has the rest wait.
+    /// Agrees to the settings that may take effect, and makes the others wait.
     fn agree(&self, state: &mut State, snapshot: &Snapshot) -> Result<(), StoreError> {
         let before = state.record;
         let record = &mut state.record;
@@ -212,12 +216,13 @@ impl RetentionGuard {
         Ok(())
     }
 
-    /// Whether the settings delete hardly more than what is in force or was deleted already, or there is nothing to delete.
+    /// Whether the settings delete hardly more than the periods in force do or than was deleted already, or there is nothing to
+    /// delete.
     fn is_harmless(&self, agreed: &Retention, snapshot: &Snapshot) -> Result<bool, StoreError> {
         let now = self.clock.now();
         let (new, old, marks) = (self.settings.cut_offs(now), agreed.cut_offs(now), snapshot.kept());
         let is_near = |new: Date, old: Date, mark: Date| {
-            // A mark in the future was made by a wrong clock.
+            // A wrong clock made a mark that lies in the future.
             let mark = if mark > now.date() { Date::MIN } else { mark };
             new <= old.max(mark).plus_days(LEEWAY_DAYS)
         };
@@ -226,7 +231,7 @@ impl RetentionGuard {
         Ok(are_near || snapshot.is_empty()?)
     }
 
-    /// Tells in the log what has begun or ended.
+    /// Logs which waits have begun or ended.
     fn tell(&self, before: Option<&State>, state: &State) {
         let waits = |state: &State| state.record.waiting.map(|(retention, _)| retention);
         let was_trusted = before.is_none_or(|before| before.is_clock_trusted);
@@ -258,7 +263,7 @@ impl RetentionGuard {
 }
 
 impl State {
-    /// The time that is believed.
+    /// The trusted time.
     fn now(&self, clock: &Clock) -> Timestamp {
         let passed = clock.steady().saturating_sub(self.at);
         let trusted = later(self.record.trusted, passed);
@@ -287,7 +292,7 @@ impl State {
         self.judged(clock, grace)
     }
 
-    /// The same, with the trusted time corrected by what the clock shows.
+    /// The same state, with the trusted time corrected by the clock.
     fn judged(mut self, clock: &Clock, grace: Duration) -> Self {
         let Ok(now) = clock.read() else { return Self { is_clock_trusted: false, ..self } };
         let record = &mut self.record;
@@ -307,7 +312,7 @@ impl State {
     }
 }
 
-/// The same; the grace period begins anew.
+/// The same record, with a grace period that begins anew.
 fn restarted(record: RetentionRecord) -> RetentionRecord {
     let waiting = record.waiting.map(|(retention, _)| (retention, Duration::ZERO));
     RetentionRecord { steady: Duration::ZERO, waiting, ..record }
@@ -357,7 +362,7 @@ mod tests {
     }
 
     impl Fixture {
-        /// Events are kept for that many days; each of these days has one.
+        /// Keeps events for that many days. Each of `days` has one event.
         fn new(events_days: u64, days: &[&str]) -> Self {
             let directory = tempfile::tempdir().unwrap();
             let store = Store::open(directory.path(), OpenOptions::verified(1 << 20)).unwrap();
@@ -448,7 +453,7 @@ mod tests {
             assert_eq!(it.days(), DAYS[1..], "{jump}");
             assert!(!it.guard.is_clock_trusted() && it.guard.waiting() <= 2 * HOUR);
             assert_eq!(it.guard.first_day().to_string(), "2026-10-27", "posts are judged by the time that is believed");
-            // It jumps once more, so all begins anew.
+            // The clock jumps once more, so the grace period begins anew.
             it.clock.set(time("2098-01-01T00:00:00Z"));
             it.pass(23 * HOUR);
             assert_eq!(it.days(), DAYS[1..]);
@@ -504,7 +509,7 @@ mod tests {
         it.clock.set(time("2099-01-01T00:00:00Z"));
         it.pass(23 * HOUR);
         it.expiry.record(&it.store).unwrap();
-        // Nobody knows whether it stood still or was set.
+        // The guard cannot tell whether the program was down or the clock was set.
         it.clock.set(time("2099-03-01T00:00:00Z"));
         it.restart(it.settings);
         it.pass(23 * HOUR);
@@ -529,7 +534,7 @@ mod tests {
         it.restart(short);
         assert_eq!(it.guard.first_day().to_string(), "2026-11-24", "posts are judged by the settings in force");
         it.pass(23 * HOUR);
-        // The mistake is mended: nothing has happened, and it begins anew when it is made again.
+        // The wrong setting is corrected before it takes effect. When it is made again, the grace period begins anew.
         it.restart(Retention { events_days: 90, rollups_days: 0 });
         assert_eq!(it.guard.first_day().to_string(), "2026-08-28");
         it.restart(short);

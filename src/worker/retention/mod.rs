@@ -1,11 +1,11 @@
-//! Deleting what is older than the settings of `[retention]` allow.
+//! Expiry: deletes data that is older than the settings of `[retention]` allow.
 //!
-//! A day is forgotten as a whole: first it is hidden, by one small commit that moves a mark; then its rows are deleted in small
-//! steps between requests. Forgotten events leave their numbers in the rollups. They can no longer be corrected, and posting one
-//! again would count it twice, so it is refused. It is refused a day before it is forgotten: a request that was checked before
-//! midnight finds the stored events still there.
+//! A day is forgotten as a whole. First one small commit moves a mark, which hides the day. Then the day's rows are deleted in
+//! small steps between requests. The numbers of forgotten events stay in the rollups. Such events can no longer be corrected, and
+//! posting one again would count it twice, so it is refused. The refusal begins a day before the day is forgotten: a request that
+//! was checked before midnight still finds the stored events.
 //!
-//! Which days that are, [`RetentionGuard`] decides. A mark moves only past days that had something to delete, so a mark says
+//! [`RetentionGuard`] decides which days are forgotten. A mark moves only past days that had something to delete. So a mark says
 //! what was forgotten, and not what the clock or the settings said at some time.
 //!
 //! Not here: opening forgotten days again (`worker::reopen`).
@@ -28,34 +28,34 @@ const STEP_ROLLUPS: usize = 2_000;
 
 /// The pause between steps while there is more to delete.
 const BETWEEN_STEPS: Duration = Duration::from_millis(20);
-/// The pause between looks whether there is something to delete.
+/// The pause between checks whether there is something to delete.
 const BETWEEN_LOOKS: Duration = Duration::from_mins(1);
 
-/// What a step deleted.
+/// The counts of what a step deleted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Removed {
-    /// Events.
+    /// The number of events.
     pub events: u64,
-    /// Rollups of a choice or of all.
+    /// The number of rollups, of a choice or of all.
     pub rollups: u64,
 }
 
-/// Deletes what is too old, step by step.
+/// Deletes data that is too old, step by step.
 #[derive(Debug)]
 pub struct Expiry {
     guard: Arc<RetentionGuard>,
-    /// When to look next.
+    /// When the next step is due.
     due: Instant,
-    /// There may be something to delete.
+    /// Whether there may be something to delete.
     pending: bool,
     /// The cut-offs of the last step.
     cut_offs: Option<RetentionMarks>,
-    /// How far the events without a partition were looked through; `None` when that is done.
+    /// The cursor of the scan through the events without a partition; `None` when the scan is done.
     unended: Option<UnendedCursor>,
 }
 
 impl Expiry {
-    /// Deletes what the guard lets go.
+    /// An expiry that deletes what the guard allows.
     pub fn new(guard: Arc<RetentionGuard>) -> Self {
         Self { guard, due: Instant::now(), pending: true, cut_offs: None, unended: Some(UnendedCursor::default()) }
     }
@@ -65,7 +65,7 @@ impl Expiry {
         self.due.saturating_duration_since(Instant::now())
     }
 
-    /// Does the next step; returns what it deleted.
+    /// Does the next step, and returns what it deleted.
     pub fn step(&mut self, store: &Store) -> Result<Removed, StoreError> {
         let result = self.try_step(store);
         let pause = if self.pending && result.is_ok() { BETWEEN_STEPS } else { BETWEEN_LOOKS };
@@ -83,7 +83,7 @@ impl Expiry {
         !self.pending
     }
 
-    /// Records what is known about the clock, for the next start.
+    /// Stores the guard's record of the clock for the next start.
     pub fn record(&self, store: &Store) -> Result<(), StoreError> {
         let Some(record) = self.guard.record() else { return Ok(()) };
         store.write(|transaction| {
@@ -111,7 +111,7 @@ impl Expiry {
             self.pending = true;
             self.unended = Some(UnendedCursor::default());
         }
-        // Days are hidden whose events are stored, and that is done once.
+        // A mark moves only to hide days whose events are stored, and it moves once for them.
         self.pending &= cut_offs.events_from > Date::MIN;
         self.pending |= kept != before;
         if !self.pending && record.is_none() {
@@ -127,7 +127,7 @@ impl Expiry {
             if kept != before {
                 transaction.keep(kept);
             }
-            // What lies between a cut-off and a mark was hidden by another clock or other settings, and stays.
+            // Rows between a cut-off and a mark were hidden by another clock or other settings. They stay.
             let mut taken = Removed {
                 events: transaction.remove_events(cut_offs.events_from, STEP_BLOCKS)?,
                 rollups: transaction.remove_rollups(cut_offs.rollups_from, STEP_ROLLUPS)?,

@@ -1,4 +1,4 @@
-//! Plot data as JSON, written straight into the body: a year by the hour has a quarter of a million values.
+//! Plot data as JSON, written straight into the body, since a year by the hour has a quarter of a million values.
 
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
@@ -46,17 +46,17 @@ fn as_text<S: Serializer>(date: &Option<Date>, serializer: S) -> Result<S::Ok, S
     }
 }
 
-/// How long a head can be, in bytes; the longest of the catalogue is not half of it.
+/// The largest length of a head, in bytes; the longest one of the catalogue is not half as long.
 const HEAD_BYTES: usize = 1 << 10;
 
-/// How long the results of a plot can be, in bytes.
+/// The largest length of the results of a plot, in bytes.
 pub(super) fn most_bytes(plot: &Plot<'_>) -> usize {
     let value =
         |series| r#"{"id":,"datetime":"2015-10-05T00:00:00","value":},"#.len() + ID_DIGITS + most_digits(series);
     plot.series().iter().map(|series| HEAD_BYTES + series.len() * value(series)).sum()
 }
 
-/// Appends the results to what stands before them, and closes what that has opened.
+/// Returns the body: `opening`, then the results, then the ends of the list and the object that `opening` begins.
 pub(super) fn write(opening: &[u8], plot: &Plot<'_>, with_ids: bool) -> Vec<u8> {
     let mut body = Vec::with_capacity(opening.len() + most_bytes(plot));
     body.extend_from_slice(opening);
@@ -73,7 +73,7 @@ pub(super) fn write(opening: &[u8], plot: &Plot<'_>, with_ids: bool) -> Vec<u8> 
     let mut items = Items::new(form);
     for series in plot.series() {
         serde_json::to_writer(&mut body, &SeriesHead::of(plot, series)).expect("a head is plain texts and numbers");
-        // The values come behind the other fields.
+        // The values come after the other fields.
         body.pop();
         body.extend_from_slice(br#","values":["#);
         for (bucket, value) in plot.points(series) {
@@ -87,7 +87,7 @@ pub(super) fn write(opening: &[u8], plot: &Plot<'_>, with_ids: bool) -> Vec<u8> 
     body
 }
 
-/// Closes a list; every item of it, if there is any, has a comma behind it.
+/// Closes a list. Each of its items, if there are any, is followed by a comma.
 fn close_list(body: &mut Vec<u8>) {
     if body.last() == Some(&b',') {
         body.pop();

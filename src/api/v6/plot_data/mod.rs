@@ -24,32 +24,32 @@ use crate::picture::{Drawing, MOST_BYTES, draw};
 use crate::plot::{Bucket, Plot, Query, Resolution, Selection};
 use crate::store::{RollupQuery, Snapshot};
 
-/// Whatever has more values is computed off the async threads.
+/// Queries with more values than this are computed off the async threads.
 const FEW_VALUES: usize = 4_096;
-/// A day by hours takes as long as so many whole ones.
+/// Reading a day by the hour takes as long as reading this many whole days.
 const HOURS_AS_DAYS: usize = 10;
 
-/// What a request means, however it was spelled.
+/// The meaning of a request. Requests with the same meaning are equal values, however they are written.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct PlotDataQuery {
     query: Query,
-    /// Whether every value says whose it is.
+    /// Whether every value has the id of its choice.
     with_ids: bool,
     format: Format,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Format {
-    /// A page of the columns, with what stands before its results.
+    /// A page of the columns. `opening` is the JSON before its results.
     Json { opening: Vec<u8> },
     /// All columns.
     Csv,
-    /// A picture of them.
+    /// A picture of the columns.
     Svg(Drawing),
 }
 
 impl PlotDataQuery {
-    /// Finds out what a request means.
+    /// Parses the parameters of a request.
     pub(in crate::api::v6) fn parse(request: &ReadRequest<'_>) -> Result<Self, ApiError> {
         let (params, dialect) = (request.params, request.state.dialect);
         let page = PageRequest::parse(params)?;
@@ -66,7 +66,7 @@ impl PlotDataQuery {
         Ok(Self { query, with_ids, format })
     }
 
-    /// How much memory it takes, in bytes, about.
+    /// The approximate memory of the query, in bytes.
     pub(super) fn memory(&self) -> usize {
         let Query { columns, selection, .. } = &self.query;
         let choices = if let Selection::Choices(ids) = selection { ids.len() } else { 0 };
@@ -78,12 +78,12 @@ impl PlotDataQuery {
         size_of::<Self>() + (columns.len() + choices) * size_of::<u64>() + format
     }
 
-    /// Whether answering takes so little time that an async thread may do it.
+    /// Whether the answer takes so little time that an async thread may compute it.
     pub(super) fn is_small(&self) -> bool {
         self.query.most_values() <= FEW_VALUES
     }
 
-    /// How many rollups it reads, about; of each, a day by hours takes as long as some whole days.
+    /// The approximate number of rollups that the query reads. A day by the hour counts as [`HOURS_AS_DAYS`].
     pub(super) fn rollups(&self, snapshot: &Snapshot) -> Result<usize, ApiError> {
         let Query { metrics, range, selection, resolution, .. } = &self.query;
         let scopes = if let Selection::Choices(ids) = selection { ids.len() } else { 1 };
@@ -115,7 +115,7 @@ impl PlotDataQuery {
     }
 }
 
-/// Whether values say whose they are: where several choices are selected, or, as Scale has it, any.
+/// Whether each value has the id of its choice: if several choices are selected, or in Scale's dialect, if any is.
 fn with_ids(selection: &Selection, dialect: Dialect) -> bool {
     match selection {
         Selection::All => false,

@@ -1,7 +1,7 @@
 //! `GET /v6/metrics/{name}/plot.svg`: the selected columns as a picture.
 //!
-//! It takes what plot data takes, and says in a few parameters how the picture looks. It is a [`PlotDataQuery`] like the others, so
-//! pictures are kept as plot data is.
+//! It takes the parameters of plot data, and a few more that describe the look of the picture. A request becomes a
+//! [`PlotDataQuery`], as for plot data, so pictures are cached in the same way.
 
 use std::ops::RangeInclusive;
 
@@ -11,21 +11,21 @@ use crate::api::params::Params;
 use crate::api::v6::request::ReadRequest;
 use crate::picture::{Drawing, Impossible, Kind, Theme, check, keys};
 
-/// What `kind` may be; the first one is the default.
+/// The values of `kind`; the first one is the default.
 pub(in crate::api) const KINDS: &[(&str, Kind)] =
     &[("bar", Kind::Bar), ("line", Kind::Line), ("stacked", Kind::Stacked)];
-/// What `theme` may be; the first one is the default.
+/// The values of `theme`; the first one is the default.
 pub(in crate::api) const THEMES: &[(&str, Theme)] = &[("light", Theme::Light), ("dark", Theme::Dark)];
-/// What `legend` may be; the first one is the default.
+/// The values of `legend`; the first one is the default.
 pub(in crate::api) const LEGENDS: &[(&str, bool)] = &[("true", true), ("false", false)];
-/// How many pixels a picture may have, and has if nothing is said.
+/// The allowed widths and heights of a picture, and the default ones, in pixels.
 pub(in crate::api) const WIDTHS: RangeInclusive<u32> = 240..=4_096;
 pub(in crate::api) const STANDARD_WIDTH: u32 = 800;
 pub(in crate::api) const HEIGHTS: RangeInclusive<u32> = 120..=2_160;
 pub(in crate::api) const STANDARD_HEIGHT: u32 = 320;
 
 impl PlotDataQuery {
-    /// Finds out what a request for a picture means.
+    /// Parses the parameters of a request for a picture.
     pub(in crate::api::v6) fn parse_picture(request: &ReadRequest<'_>) -> Result<Self, ApiError> {
         let (params, dialect) = (request.params, request.state.dialect);
         let kind = params.word("kind", KINDS)?.unwrap_or(KINDS[0].1);
@@ -49,7 +49,7 @@ impl PlotDataQuery {
     }
 }
 
-/// Which of the series of a picture `hidden` leaves out, in their order. What is none of them is an error.
+/// Returns for each series of a picture, in their order, whether `hidden` leaves it out. An unknown series is an error.
 fn hidden(params: &Params<'_>, keys: &[String]) -> Result<Vec<bool>, ApiError> {
     let mut hidden = vec![false; keys.len()];
     for asked in params.distinct("hidden") {

@@ -1,4 +1,5 @@
-//! What the parameters ask for, as a [`Query`] that means the same however it was spelled.
+//! Parser for the parameters of plot data and pictures: returns a [`Query`], which is equal for all spellings with the same
+//! meaning.
 
 use crate::api::ApiError;
 use crate::api::params::Params;
@@ -9,7 +10,7 @@ use crate::events::Choices;
 use crate::plot::{Query, Resolution};
 use crate::time::Timestamp;
 
-/// What `resolution` may be; the first one is the default of the documented dialect.
+/// The values of `resolution`; the first one is the default of the documented dialect.
 pub(in crate::api) const RESOLUTIONS: &[(&str, Resolution)] = &[("day", Resolution::Day), ("hour", Resolution::Hour)];
 
 pub(in crate::api) fn parse(
@@ -42,7 +43,7 @@ mod tests {
     use crate::events::{Object, wire};
     use crate::vocabulary::MetricsTypeId;
 
-    /// What a query string means at noon of 2015-01-31; choices 1 and 2 are called `a`, 3 is called `b`.
+    /// Parses a query string at noon of 2015-01-31; choices 1 and 2 are called `a`, 3 is called `b`.
     fn meaning(query: &str) -> Query {
         let mut choices = Choices::default();
         let nothing = Choices::default();

@@ -1,4 +1,4 @@
-//! Plot data as text: what JSON and CSV share, and CSV itself.
+//! Plot data as text: the code that JSON and CSV share, and CSV itself.
 //!
 //! Not here: JSON (`json`).
 
@@ -7,37 +7,37 @@ use crate::rollup::RollupScope;
 use crate::time::Date;
 use crate::vocabulary::ChoiceId;
 
-/// How an item, a value with its bucket, is written; `N` bytes end it.
+/// The format of an item, which is a value with its bucket. `N` bytes end it.
 pub(super) struct Form<'a, const N: usize> {
-    /// What it begins with.
+    /// The bytes at the beginning of an item.
     pub(super) before: &'a [u8],
-    /// What stands between the id of its choice and its date and time; without it, items have no id.
+    /// The bytes between the id of the choice and the date and time; if `None`, items have no id.
     pub(super) behind_id: Option<&'a [u8]>,
-    /// What stands between date and time and value.
+    /// The bytes between the date and time and the value.
     pub(super) before_value: &'a [u8],
-    /// What it ends with.
+    /// The bytes at the end of an item.
     pub(super) behind: [u8; N],
 }
 
-/// Writes items one after the other. Each is put together in one place, from what it has in common with the one before, and
-/// then appended as a whole: a year by the hour has a quarter of a million of them.
+/// Writes items one after the other. Each item is composed in one buffer, which keeps the parts that the item shares with the one
+/// before, and is then appended as a whole: a year by the hour has a quarter of a million items.
 pub(super) struct Items<'a, const N: usize> {
     form: Form<'a, N>,
     text: [u8; ITEM_BYTES],
-    /// Where the item begins, where its id ends, and where its value begins.
+    /// The positions at which the item begins, its id ends, and its value begins.
     start: usize,
     id_end: usize,
     value: usize,
-    /// What stands in the text.
+    /// The date and the choice that the buffer has.
     date: Option<Date>,
     choice: Option<ChoiceId>,
 }
 
-/// Where every item has its date and time, `2015-10-05T00:00:00`, which is UTC without saying so; before it there is room
-/// for the longest name of a column and an id.
+/// The position of the date and time in the buffer, such as `2015-10-05T00:00:00`, which is UTC without a suffix. Before it,
+/// there is room for the longest name of a column and an id.
 const DATETIME: usize = 96;
 const DATETIME_BYTES: usize = "2015-10-05T00:00:00".len();
-/// Behind it there is room for a value of 128 bits.
+/// The length of the buffer. After the date and time, there is room for a value of 128 bits.
 const ITEM_BYTES: usize = 192;
 
 impl<'a, const N: usize> Items<'a, N> {
@@ -70,7 +70,7 @@ impl<'a, const N: usize> Items<'a, N> {
             self.put_before(self.form.before);
         }
         let mut digits = itoa::Buffer::new();
-        // Nearly all values are small, and 128 bits take longer.
+        // Nearly all values are small, and formatting 128 bits takes longer.
         let digits = match u64::try_from(value) {
             Ok(value) => digits.format(value),
             Err(_) => digits.format(value),
@@ -88,24 +88,24 @@ impl<'a, const N: usize> Items<'a, N> {
     }
 }
 
-/// How many digits the largest value of a series has.
+/// The number of digits of the largest value of a series.
 pub(super) fn most_digits(series: &Series) -> usize {
     series.bounds_y().map_or(0, |(_, max)| max.checked_ilog10().unwrap_or(0) as usize + 1)
 }
 
-/// The digits of an id, at most.
+/// The largest number of digits of an id.
 pub(super) const ID_DIGITS: usize = 16;
 
 const CSV_HEADER: &[u8] = b"column,id,datetime,value\n";
 
-/// How long the CSV of a plot can be, in bytes.
+/// The largest length of the CSV of a plot, in bytes.
 pub(super) fn most_bytes(plot: &Plot<'_>) -> usize {
     let value =
         |series: &Series| series.column.name.len() + ",,2015-10-05T00:00:00,\n".len() + ID_DIGITS + most_digits(series);
     CSV_HEADER.len() + plot.series().iter().map(|series| series.len() * value(series)).sum::<usize>()
 }
 
-/// The values as CSV lines: `column,id,datetime,value`. No value needs quotes.
+/// Returns the values as CSV lines: `column,id,datetime,value`. No value needs quotes.
 pub(super) fn write(plot: &Plot<'_>, with_ids: bool) -> Vec<u8> {
     let mut lines = Vec::with_capacity(most_bytes(plot));
     lines.extend_from_slice(CSV_HEADER);

@@ -14,10 +14,10 @@ use crate::store::rows::{
     Change, Changes, Floor, Key, Numbers, Order, Read, RowsError, Table, Transaction, View, Visitor,
 };
 
-/// Fewer new rows than that are not worth a cursor.
+/// The smallest number of new rows for which a cursor is faster.
 const FEW_ROWS: usize = 4;
 
-/// A state of the database.
+/// One state of the database.
 pub(super) struct RedbView {
     pub(super) transaction: ReadTransaction,
     pub(super) guard: Arc<Guard>,
@@ -25,7 +25,7 @@ pub(super) struct RedbView {
 
 impl View for RedbView {}
 
-/// A transaction that writes, and what it needs to find out whether its commit may be acknowledged.
+/// A write transaction, with the handles that check whether its commit may be acknowledged.
 pub(super) struct RedbTransaction<'a> {
     pub(super) database: &'a RedbDatabase,
     pub(super) open: RwLockReadGuard<'a, Option<OpenDatabase>>,
@@ -33,7 +33,7 @@ pub(super) struct RedbTransaction<'a> {
     pub(super) guard: Arc<Guard>,
 }
 
-/// Reading is the same in both, but for the types of tables.
+/// Implements `Read` for both kinds of transactions. Only the types of their tables differ.
 macro_rules! impl_read {
     ($type:ty) => {
         impl Read for $type {
@@ -96,7 +96,7 @@ impl Transaction for RedbTransaction<'_> {
             }
             Ok(transaction.commit()?)
         })?;
-        // The file may have been moved since; then nobody may be told that this is stored.
+        // The file may have been moved since. Then the commit must not be acknowledged.
         database.check_file_of(open.as_ref())
     }
 }
@@ -119,9 +119,9 @@ where
 /// The row that was visited last.
 struct VisitedRow<'a, K: redb::Key + 'static> {
     row: Key,
-    /// The gap behind it.
+    /// The gap behind this row.
     gap: Cursor<'a, K, &'static [u8]>,
-    /// The key of the row behind the gap, once it is known.
+    /// The key of the row behind the gap, after it was looked up.
     next: OnceCell<Option<Key>>,
 }
 
@@ -144,7 +144,7 @@ where
     K: for<'k> redb::Key<SelfType<'k> = &'k [u8]> + 'static,
 {
     debug_assert!(floors.is_sorted_by_key(|floor| (floor.first, floor.last)), "floors are ascending");
-    // In the order of time, most that is looked for is new: nothing is stored behind the last row.
+    // Events arrive in the order of time, so most floors are new: no row is stored at or behind them.
     let Some(last_row) = rows.last()?.map(|(key, _)| Key::new(key.value())) else { return Ok(()) };
     let mut visited: Option<VisitedRow<'_, K>> = None;
     for floor in floors {
@@ -157,7 +157,7 @@ where
         {
             continue;
         }
-        // One descent finds both neighbours; a range would take one for each of its ends.
+        // One descent finds both neighbours. A range would need one descent for each of its ends.
         let mut gap = rows.upper_bound(Bound::Included(floor.last.as_bytes()))?;
         if let Some((key, value)) = gap.peek_prev()? {
             let row = Key::new(key.value());
@@ -211,8 +211,9 @@ fn write_all(transaction: &WriteTransaction, changes: &[(Table, &Changes)]) -> R
     Ok(())
 }
 
-/// Rows that are inserted one by one anywhere but at the end of a table leave its pages half empty. So new rows between which
-/// nothing is stored go in together through a cursor, which leaves full pages behind and is faster.
+/// Writes changes to a table. Rows that are inserted one by one anywhere but at the end of a table leave its pages half empty. So
+/// new rows that are adjacent, with no stored row between them, are inserted through a cursor, which fills the pages and is
+/// faster.
 fn write<K>(rows: &mut WritableTable<'_, K, &'static [u8]>, changes: &Changes) -> Result<(), RowsError>
 where
     K: for<'k> redb::Key<SelfType<'k> = &'k [u8]> + 'static,
@@ -240,7 +241,7 @@ where
     Ok(())
 }
 
-/// How many of the first changes are new rows between which nothing is stored; 0 if they are few.
+/// Returns how many of the first changes are adjacent new rows, with no stored row between them; 0 if they are few.
 fn new_rows_together<K>(rows: &WritableTable<'_, K, &'static [u8]>, changes: &[Change]) -> Result<usize, RowsError>
 where
     K: for<'k> redb::Key<SelfType<'k> = &'k [u8]> + 'static,

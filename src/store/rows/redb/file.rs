@@ -1,17 +1,18 @@
-//! The file of the database: whether it is still the one that was opened, and how much of it was read.
+//! The file of the database: checks that it is still the file that was opened, and counts how much of it was read.
 //!
-//! The system lets a process go on writing to a file that others delete, move, replace or truncate, and whatever is acknowledged
-//! then is lost at the next start. So the store asks [`DatabaseFile::check`] before it writes, and again before it
-//! acknowledges. The check compares device, inode and length of what stands at the path, device and inode of the directory, and
-//! the header of the file with what this process wrote there last: a backup that is copied over the file keeps its inode.
-//! Modification times would find that as well, but `touch` and network file systems change them, too.
+//! The operating system lets a process go on writing to a file that another program deletes, moves, replaces or truncates.
+//! Everything that is acknowledged then is lost at the next start. So the store calls [`DatabaseFile::check`] before it writes,
+//! and again before it acknowledges. The check compares the device, inode and length of the file at the path, the device and
+//! inode of the directory, and the header of the file with the header that this process wrote last. The header is needed because
+//! a backup that is copied over the file keeps its inode. Modification times would reveal such a copy as well, but `touch` and
+//! network file systems change them, too.
 //!
-//! | what happened | reading | writing to the open file |
+//! | event | reading | writing to the open file |
 //! | --- | --- | --- |
 //! | moved, deleted or replaced | goes on: the open file is whole | only what closes it in order |
-//! | truncated or overwritten | refused: old and new pages would mix | refused, so that nothing is written into others' bytes |
+//! | truncated or overwritten | refused: old and new pages would mix | refused, so that foreign content stays intact |
 //!
-//! Not here: damage within the file (`damage`), when the database is opened again (`worker`).
+//! Not here: damage within the file (`panics`), when the database is opened again (`worker`).
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -28,64 +29,65 @@ use redb::{BackendError, Database, DatabaseError, StorageBackend};
 use super::unusable;
 use crate::store::rows::{Cause, OpenProgress, RowsError};
 
-/// The part of the file in front that changes with every commit. It is compared as a whole, whatever it means.
+/// The length of the header: the part at the beginning of the file that changes with every commit. It is compared as a whole,
+/// regardless of its meaning.
 const HEADER_BYTES: usize = 320;
 
-/// What `redb` is told of a file whose content is no longer ours.
+/// The error that `redb` gets from a file whose content another program changed.
 const TAMPERED: &str = "the file was truncated or overwritten by another program";
 
-/// In which way a database file is no longer the one that was opened.
+/// The way in which a database file differs from the one that was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 enum Displacement {
-    /// Nothing stands at its path.
+    /// No file is at its path.
     #[error("was deleted or moved; move it back, or restart to begin with an empty one")]
     Missing,
-    /// Another file stands at its path.
+    /// Another file is at its path.
     #[error("was replaced by another file; restart to use that one, or move the first one back")]
     Replaced,
     /// Its directory is another one.
     #[error("is in another directory than before; restart to use it there, or move the first directory back")]
     OtherDirectory,
-    /// Its end is gone.
+    /// The file is shorter than before.
     #[error("was truncated from {known} to {found} bytes; restore a backup and restart")]
     Truncated {
-        /// Its length as this process left it.
+        /// The length when this process changed it last.
         known: u64,
-        /// Its length now.
+        /// The current length.
         found: u64,
     },
-    /// Somebody else wrote to it.
+    /// Another program wrote to it.
     #[error("was overwritten by another program; restart to use what it holds now")]
     Overwritten,
 }
 
 impl Displacement {
-    /// Whether the bytes of the open file are others now.
+    /// Whether the content of the open file has changed.
     fn is_of_content(self) -> bool {
         matches!(self, Self::Truncated { .. } | Self::Overwritten)
     }
 }
 
-/// Tells a file or directory from all others that exist.
+/// Identifies a file or directory among all that exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Identity {
     device: u64,
     inode: u64,
 }
 
-/// What the check needs to know of a file or directory.
+/// The properties of a file or directory that the check compares.
 #[derive(Debug, Clone, Copy)]
 struct FileStatus {
     identity: Identity,
-    /// In bytes.
+    /// The length in bytes.
     length: u64,
 }
 
 impl FileStatus {
-    /// The status of the file or directory at `path`.
+    /// Returns the status of the file or directory at `path`.
     ///
-    /// Asks for no times: where Linux has told the modification time of a file (6.13 and later, on most file systems), the next
-    /// write stores a new one, which made the commit of a single event a sixth slower.
+    /// Does not ask for times. If a program has read the modification time of a file on Linux (6.13 and later, on most file
+    /// systems), the next write stores a new one, which made the commit of a single event a sixth slower.
     #[cfg(target_os = "linux")]
     fn of(path: &Path) -> io::Result<Self> {
         use rustix::fs::{AtFlags, CWD, StatxFlags, makedev, statx};
@@ -95,13 +97,13 @@ impl FileStatus {
                 let device = makedev(status.stx_dev_major, status.stx_dev_minor);
                 Ok(Self { identity: Identity { device, inode: status.stx_ino }, length: status.stx_size })
             }
-            // Some sandboxes do not have it.
+            // Some sandboxes do not have this system call.
             Err(rustix::io::Errno::NOSYS) => Self::with_times(path),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// The status of the file or directory at `path`.
+    /// Returns the status of the file or directory at `path`.
     #[cfg(not(target_os = "linux"))]
     fn of(path: &Path) -> io::Result<Self> {
         Self::with_times(path)
@@ -114,46 +116,47 @@ impl FileStatus {
     }
 }
 
-/// Where the database is kept, and the file there once it was opened.
+/// The path of the database, and the open file after it was opened.
 #[derive(Debug)]
 pub(super) struct DatabaseFile {
     path: PathBuf,
-    /// What was opened last; kept while the database is closed after a failure.
+    /// The file that was opened last. It stays here while the database is closed after a failure.
     opened: Mutex<Option<Arc<OpenedFile>>>,
-    /// The content of what was opened last is no longer what this process wrote.
+    /// Whether another program changed the content of the file that was opened last.
     sealed: AtomicBool,
     progress: Arc<OpenProgress>,
 }
 
-/// A file that was opened, and what this process knows of it.
+/// An opened file, and its state as this process left it.
 #[derive(Debug)]
 struct OpenedFile {
     backend: FileBackend,
     identity: Identity,
     directory: Identity,
-    /// Keeps the inode of the directory from being used again.
+    /// Keeps the inode of the directory from being reused.
     _directory: Option<File>,
-    /// The length that it was given last; 0 while the database is not open yet, since another process may change it until then.
+    /// The length that this process set last. It is 0 until the database is open, since another process may change the length
+    /// until then.
     length: AtomicU64,
-    /// The front as it was written last; `None` when a write of it failed.
+    /// The header as it was written last; `None` after a write of it failed.
     header: Mutex<Option<[u8; HEADER_BYTES]>>,
-    /// Its content is no longer ours: it is neither read nor written.
+    /// Whether another program changed the content. If so, the file is neither read nor written.
     sealed: AtomicBool,
     progress: Arc<OpenProgress>,
 }
 
 impl DatabaseFile {
-    /// A file that is not opened yet.
+    /// Returns a file that is not opened yet.
     pub(super) fn new(path: PathBuf) -> Self {
         Self { path, opened: Mutex::default(), sealed: AtomicBool::new(false), progress: Arc::default() }
     }
 
-    /// How far opening has come.
+    /// Returns the progress of opening.
     pub(super) fn progress(&self) -> &Arc<OpenProgress> {
         &self.progress
     }
 
-    /// Opens the database in the file, which must exist; after the first time, only in the same file.
+    /// Opens the database in the file, which must exist. After the first time, it opens only the same file again.
     pub(super) fn open(&self, builder: &redb::Builder) -> Result<Database, RowsError> {
         let failed = |error: DatabaseError| unusable(&self.path, error.into());
         let io_failed = |error: io::Error| failed(DatabaseError::Storage(error.into()));
@@ -166,13 +169,14 @@ impl DatabaseFile {
             *before = Some(Arc::clone(&opened));
         }
         let database = builder.create_with_backend(Backend(Arc::clone(&opened))).map_err(failed)?;
-        // Until it was locked, another process may have written to it.
+        // Another process may have written to the file until it was locked.
         opened.learn().map_err(io_failed)?;
         self.sealed.store(false, Ordering::Relaxed);
         Ok(database)
     }
 
-    /// Whether the file that was opened is still at its path, with all that was written to it; also before it is opened.
+    /// Checks that the file that was opened is still at its path, with everything that was written to it. Succeeds if no file is
+    /// open yet.
     pub(super) fn check(&self) -> Result<(), RowsError> {
         let Some(opened) = self.opened.lock().clone() else { return Ok(()) };
         let found = opened.displacement(&self.path);
@@ -185,12 +189,12 @@ impl DatabaseFile {
         Err(self.displaced(displacement))
     }
 
-    /// Whether the content is no longer what this process wrote, as far as the last check found.
+    /// Whether the last check found that another program changed the content.
     pub(super) fn is_sealed(&self) -> bool {
         self.sealed.load(Ordering::Relaxed)
     }
 
-    /// An error if [`is_sealed`](Self::is_sealed).
+    /// Returns an error if [`is_sealed`](Self::is_sealed).
     pub(super) fn refuse_if_sealed(&self) -> Result<(), RowsError> {
         if self.is_sealed() { Err(self.displaced(Displacement::Overwritten)) } else { Ok(()) }
     }
@@ -200,12 +204,12 @@ impl DatabaseFile {
     }
 }
 
-/// The directory cannot be made or written, or has no room left.
+/// Returns the error of a directory that cannot be made or written, or has no room left.
 pub(super) fn directory_failed(directory: &Path, error: io::Error) -> Cause {
     Cause::with_source(format!("the data directory `{}` cannot be used", directory.display()), error)
 }
 
-/// The directory of a file.
+/// Returns the directory of a file.
 pub(super) fn directory_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -218,7 +222,7 @@ impl OpenedFile {
         let file = OpenOptions::new().read(true).write(true).open(path)?;
         let metadata = file.metadata()?;
         if metadata.len() == 0 {
-            // `redb` would make a new database of it.
+            // `redb` would create a new database in it.
             return Err(io::Error::new(io::ErrorKind::InvalidData, "the file is empty"));
         }
         let directory = directory_of(path);
@@ -235,7 +239,7 @@ impl OpenedFile {
         })
     }
 
-    /// Takes what the file holds now for what this process wrote.
+    /// Records the current length and header as the ones that this process wrote.
     fn learn(&self) -> io::Result<()> {
         let mut header = self.header.lock();
         self.length.store(self.backend.len()?, Ordering::Relaxed);
@@ -243,7 +247,7 @@ impl OpenedFile {
         Ok(())
     }
 
-    /// The front of the file; `None` if it is shorter.
+    /// Reads the header of the file; `None` if the file is shorter.
     fn read_header(&self) -> io::Result<Option<[u8; HEADER_BYTES]>> {
         let mut header = [0; HEADER_BYTES];
         match self.backend.read(0, &mut header) {
@@ -253,7 +257,7 @@ impl OpenedFile {
         }
     }
 
-    /// What has become of the file.
+    /// Returns how the file differs from the one that was opened, if it does.
     fn displacement(&self, path: &Path) -> io::Result<Option<Displacement>> {
         let (file, directory) = match (FileStatus::of(path), FileStatus::of(directory_of(path))) {
             (Ok(file), Ok(directory)) => (file, directory),
@@ -272,7 +276,7 @@ impl OpenedFile {
         if found < known {
             return Ok(Some(Displacement::Truncated { known, found }));
         }
-        // Held, so that no write of ours comes between.
+        // The lock keeps this process from writing the header during the comparison.
         let header = self.header.lock();
         let is_ours = header.is_none() || *header == self.read_header()?;
         Ok((!is_ours).then_some(Displacement::Overwritten))
@@ -285,8 +289,9 @@ impl OpenedFile {
         Ok(())
     }
 
-    /// Refuses if the file is shorter than this process left it. To be called before it becomes as long again, which would
-    /// hide from [`displacement`](Self::displacement) that it was truncated. Writes that end earlier hide nothing.
+    /// Fails if the file is shorter than this process left it. Callers must call this before they write at the end or set the
+    /// length: that would restore the length and hide the truncation from [`displacement`](Self::displacement). A write that ends
+    /// earlier hides nothing.
     fn refuse_if_shorter(&self) -> io::Result<()> {
         if self.backend.len()? < self.length.load(Ordering::Relaxed) {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, TAMPERED));
@@ -295,7 +300,7 @@ impl OpenedFile {
     }
 }
 
-/// What `redb` reads and writes: the file, watched.
+/// The storage backend of `redb`: the file with its checks.
 #[derive(Debug)]
 struct Backend(Arc<OpenedFile>);
 
@@ -315,7 +320,7 @@ impl StorageBackend for Backend {
         self.0.refuse_if_sealed()?;
         self.0.refuse_if_shorter()?;
         if length < self.0.length.load(Ordering::Relaxed) {
-            // Where cutting it fails, it may be shorter all the same.
+            // If the truncation fails, the file may be shorter nevertheless.
             self.0.length.store(length, Ordering::Relaxed);
         }
         self.0.backend.set_len(length)?;

@@ -1,9 +1,9 @@
-//! Rows in one file, by `redb`.
+//! A database of rows in one file, by `redb`.
 //!
-//! Commits are the default of `redb`: one phase, synced. After a failed write, `redb` reads no more than what is in its cache, so
-//! the database has to be closed and opened again ([`RedbDatabase::reopen`]). A file that was not closed in order has to be read
-//! through before it opens, unless its last commit was a [`checkpoint`](RedbDatabase::checkpoint), which leaves behind what a quick
-//! start needs. Everything that is special about `redb` and about files ends here.
+//! Commits use the default of `redb`: one phase, synced. After a failed write, `redb` reads only its cache, so the database has
+//! to be closed and opened again ([`RedbDatabase::reopen`]). A file that was not closed in order has to be read through before it
+//! opens, unless its last commit was a [`checkpoint`](RedbDatabase::checkpoint), which stores the data that a quick start needs.
+//! Only this module handles the peculiarities of `redb` and of files.
 //!
 //! Not here: when a database is reopened or checkpointed (`worker`).
 
@@ -32,30 +32,30 @@ use panics::{Guard, guarded};
 
 use super::{Cause, Database, Numbers, OpenProgress, RowsError, Transaction, View};
 
-/// How much room there has to be beside the database before writing is tried again, in bytes: for some commits.
+/// The room that the disk must have before writing is tried again, in bytes: enough for some commits.
 const ROOM_BYTES: usize = 1 << 20;
 
-/// How a database is opened.
+/// Options for opening a database.
 #[derive(Debug, Clone, Copy)]
 pub struct OpenOptions {
-    /// Bounds the page cache, in bytes.
+    /// The limit of the page cache, in bytes.
     pub cache_bytes: usize,
-    /// Whether the whole file is verified first, by the checksums of its pages: a damaged one is refused then. Without, a file
+    /// Whether the whole file is verified first, by the checksums of its pages. A damaged file is then refused. Otherwise, a file
     /// that was checkpointed or closed in order is trusted, and opens at once.
     pub verify: bool,
 }
 
 impl OpenOptions {
-    /// With the whole file verified.
+    /// Options that verify the whole file.
     pub fn verified(cache_bytes: usize) -> Self {
         Self { cache_bytes, verify: true }
     }
 }
 
-/// Opens the database where its bytes are.
+/// Opens the database on a custom storage backend.
 type Opener = dyn Fn(&redb::Builder) -> Result<redb::Database, DatabaseError> + Send + Sync;
 
-/// What the bytes of the database are on.
+/// The storage of the database.
 enum Backend {
     File(DatabaseFile),
     Other(Box<Opener>),
@@ -67,7 +67,7 @@ impl fmt::Debug for Backend {
     }
 }
 
-/// The database, while it is open.
+/// A database that is open, and its guard.
 #[derive(Debug)]
 struct OpenDatabase {
     database: redb::Database,
@@ -80,20 +80,20 @@ pub struct RedbDatabase {
     path: PathBuf,
     backend: Backend,
     options: OpenOptions,
-    /// `None` before it is opened, and while it is closed after a failure. Locked for writing only to close and open it again.
+    /// `None` before it is opened, and while it is closed after a failure. Only closing and reopening lock it for writing.
     open: RwLock<Option<OpenDatabase>>,
-    /// The file is damaged, or was: it is verified whenever it is opened.
+    /// Whether the file is or was damaged. It is then verified whenever it is opened.
     verify_always: AtomicBool,
 }
 
 impl RedbDatabase {
-    /// The database in a file, which is made, with its directory, when the database is opened.
+    /// Returns the database in a file. The file and its directory are created when the database is opened.
     pub fn in_file(path: PathBuf, options: OpenOptions) -> Self {
         Self::new(path.clone(), options, Backend::File(DatabaseFile::new(path)))
     }
 
-    /// The database on something other than a file. `backend` is called whenever the database is opened, after failures, too.
-    /// Errors name `path` all the same, and its directory is where room is looked for.
+    /// Returns a database on storage other than a file. `backend` is called whenever the database is opened, also after failures.
+    /// Errors name `path` nevertheless, and the check for room uses its directory.
     pub fn with_backend<B: StorageBackend>(
         path: PathBuf,
         options: OpenOptions,
@@ -109,7 +109,7 @@ impl RedbDatabase {
         Self { path, backend, options, open: RwLock::default(), verify_always: AtomicBool::new(false) }
     }
 
-    /// Whether there is a file at a path; an error if that cannot be told.
+    /// Whether a file exists at a path. Returns an error if this cannot be determined.
     pub fn exists(path: &Path) -> Result<bool, RowsError> {
         path.try_exists().map_err(|error| RowsError::Unusable(directory_failed(directory_of(path), error)))
     }
@@ -130,20 +130,20 @@ impl RedbDatabase {
         })
     }
 
-    /// Whether the file that was opened is still at its path, with all that was written to it.
+    /// Checks that the file that was opened is still at its path, with everything that was written to it.
     fn check_file_of(&self, open: Option<&OpenDatabase>) -> Result<(), RowsError> {
         let Backend::File(file) = &self.backend else { return Ok(()) };
         let checked = file.check();
         if file.is_sealed()
             && let Some(open) = open
         {
-            // Where it comes back, all of it is verified.
+            // If the original file comes back, it is verified as a whole.
             open.guard.distrust();
         }
         checked
     }
 
-    /// A commit that changes nothing, but has to be written.
+    /// Makes a commit that changes nothing but is written.
     fn commit_nothing(&self, quick_repair: bool) -> Result<(), RowsError> {
         let open = self.open.read();
         let open = open.as_ref().ok_or(RowsError::Closed)?;
@@ -186,7 +186,7 @@ impl Database for RedbDatabase {
         let open = self.open.try_read().ok_or(RowsError::Closed)?;
         let open = open.as_ref().ok_or(RowsError::Closed)?;
         if let Backend::File(file) = &self.backend {
-            // Otherwise, old pages from memory and others' from the file would make up a state that never was.
+            // Otherwise, old pages from memory and foreign pages from the file would form a state that never existed.
             file.refuse_if_sealed()?;
         }
         open.guard.run(|| {
@@ -214,8 +214,8 @@ impl Database for RedbDatabase {
         self.open.try_read().is_some_and(|open| open.as_ref().is_some_and(|open| !open.guard.has_failed()))
     }
 
-    /// Where `redb` met damage, the whole file is verified first. Only the file that was open before is opened: where that is not
-    /// at its path any more, what is open stays open.
+    /// If `redb` found damage, the whole file is verified first. Only the file that was open before is opened. If it is no longer
+    /// at its path, the open file stays open.
     fn reopen(&self) -> Result<(), RowsError> {
         let mut open = self.open.write();
         self.check_file_of(open.as_ref())?;
@@ -233,7 +233,7 @@ impl Database for RedbDatabase {
         self.check_file_of(open.as_ref())
     }
 
-    /// What else may be wrong with the directory, the database may not mind.
+    /// Ignores other errors of the directory: they may not affect the database.
     fn check_room(&self) -> Result<(), RowsError> {
         let fill = || {
             let mut file = tempfile::tempfile_in(self.directory())?;
@@ -248,14 +248,15 @@ impl Database for RedbDatabase {
         }
     }
 
-    /// Looks for room first: on a full disk the commit would fail, and end all reading until the database is opened again.
+    /// Checks for room first. On a full disk the commit would fail, and then nothing could be read until the database is opened
+    /// again.
     fn probe(&self) -> Result<(), RowsError> {
         self.check()?;
         self.check_room()?;
         self.commit_nothing(false)
     }
 
-    /// Costs about as much as the commit of a small request; the more so, the larger the file.
+    /// Costs about as much as the commit of a small request. The cost grows with the size of the file.
     fn checkpoint(&self) -> Result<(), RowsError> {
         self.commit_nothing(true)
     }
@@ -272,7 +273,7 @@ impl Database for RedbDatabase {
 
     fn close(&self) {
         let mut open = self.open.write();
-        // What others put into the file is not written over.
+        // The check prevents that closing overwrites the content of another program.
         if let Err(error) = self.check_file_of(open.as_ref()) {
             tracing::warn!("while it was open, {error}");
         }
@@ -283,17 +284,17 @@ impl Database for RedbDatabase {
 fn close(open: Option<OpenDatabase>) {
     let Some(OpenDatabase { database, .. }) = open else { return };
     if let Err(error) = guarded(|| database.close().map_err(|error| RowsError::from(redb::Error::from(error)))) {
-        // Nothing is lost: what was committed is on disk, and the next open looks through the file.
+        // Nothing is lost: every commit is on disk, and the next open reads through the file.
         tracing::debug!(%error, "the database did not close in order");
     }
 }
 
-/// Makes a directory, and those above it that are missing.
+/// Creates a directory and its missing ancestors.
 fn make_directory(directory: &Path) -> io::Result<()> {
     let missing: Vec<_> = directory.ancestors().take_while(|above| !above.exists()).collect();
     fs::create_dir_all(directory)?;
     for made in missing {
-        // A relative path ends with an empty one, which is no directory.
+        // The ancestors of a relative path end with an empty path, which is no directory.
         match made.parent() {
             Some(parent) if parent.as_os_str().is_empty() => sync_names(Path::new("."))?,
             Some(parent) => sync_names(parent)?,
@@ -303,18 +304,18 @@ fn make_directory(directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Syncs the entries of a directory, so that they are there after a crash, too.
+/// Syncs the entries of a directory, so that they exist after a crash, too.
 fn sync_names(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
-/// Makes a new database beside its place, and puts it there when it is whole. So a file that is empty is damaged, however
-/// early the program was ended that made it.
+/// Creates a new database beside its path, and moves it there when it is complete. So an empty file is always damaged, even if
+/// the program was killed early while it created one.
 fn make_file(directory: &Path, path: &Path, first_numbers: &[(&str, u64)]) -> Result<(), RowsError> {
     let failed = |error| RowsError::Unusable(directory_failed(directory, error));
     let mut builder = tempfile::Builder::new();
     builder.prefix(path.file_name().unwrap_or_default());
-    // As any file that is made, but for what the process leaves out.
+    // The permissions of a newly created file, minus those that the umask of the process excludes.
     #[cfg(unix)]
     builder.permissions(fs::Permissions::from_mode(0o666));
     let new = builder.tempfile_in(directory).map_err(failed)?;
@@ -326,13 +327,13 @@ fn make_file(directory: &Path, path: &Path, first_numbers: &[(&str, u64)]) -> Re
     })?;
     match new.persist_noclobber(path) {
         Ok(_) => sync_names(directory).map_err(failed),
-        // Another process was faster.
+        // Another process created the file first.
         Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(failed(error.error)),
     }
 }
 
-/// The file cannot be opened as a database.
+/// Returns the error of a file that cannot be opened as a database.
 fn unusable(path: &Path, error: redb::Error) -> RowsError {
     let path = path.display();
     RowsError::Unusable(if matches!(error, redb::Error::DatabaseAlreadyOpen) {
@@ -360,3 +361,21 @@ macro_rules! from_redb {
     )*};
 }
 from_redb!(TransactionError, TableError, StorageError, CommitError, CursorError, SetDurabilityError);
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::store::rows::conformance::{any_transactions, conforms};
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+
+        #[test]
+        fn it_does_what_every_database_does(transactions in any_transactions()) {
+            let directory = tempfile::tempdir().expect("a directory");
+            conforms(&RedbDatabase::in_file(directory.path().join("rows"), OpenOptions::verified(1 << 20)), &transactions);
+        }
+    }
+}

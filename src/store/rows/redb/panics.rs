@@ -1,11 +1,13 @@
-//! A panic of `redb` becomes an error.
+//! Turns panics of `redb` into errors.
 //!
-//! Once a file is open, `redb` takes what stands in it for true, and panics where that cannot be: a length that leads beyond its
-//! page, a text that is none. Files are verified when they are opened ([`super::OpenOptions::verify`]); what was not, or is damaged
-//! later, ends here. Every operation of the store and of a snapshot is guarded. Panics of ours are bugs, and go on.
+//! Once a file is open, `redb` trusts its content, and panics if the content is impossible: a length that exceeds its page, or a
+//! text that is not valid. Files are verified when they are opened ([`super::OpenOptions::verify`]). This module handles files
+//! that were not verified or are damaged later. It guards every operation of the store and of a snapshot. Panics of this
+//! program's own code are bugs, and are not caught.
 //!
-//! After a failed read or write, `redb` refuses whatever is not in its cache until the database is opened again. A [`Guard`]
-//! remembers that, so that whoever opens it ([`super::RedbDatabase`]) learns of it without trying.
+//! After a failed read or write, `redb` refuses to read anything outside its cache until the database is opened again. A
+//! [`Guard`] records the failure, so that [`super::RedbDatabase`] can tell without another attempt that it has to reopen the
+//! database.
 
 use std::cell::{Cell, RefCell};
 use std::panic::{self, AssertUnwindSafe, Location, PanicHookInfo};
@@ -15,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::store::rows::{Cause, RowsError};
 
-/// Watches over one open database.
+/// Records the failures of one open database.
 #[derive(Debug, Default)]
 pub(super) struct Guard {
     failed: AtomicBool,
@@ -23,7 +25,7 @@ pub(super) struct Guard {
 }
 
 impl Guard {
-    /// Does some work with the database; [`RowsError::Damaged`] if `redb` panics.
+    /// Runs some work with the database. Returns [`RowsError::Damaged`] if `redb` panics.
     pub(super) fn run<T>(&self, work: impl FnOnce() -> Result<T, RowsError>) -> Result<T, RowsError> {
         let result = guarded(work);
         if matches!(result, Err(RowsError::Damaged(_))) {
@@ -35,36 +37,36 @@ impl Guard {
         result
     }
 
-    /// From now on the content of the file is not trusted: it has to be verified when it is opened again.
+    /// Marks the content of the file as untrusted: it has to be verified when it is opened again.
     pub(super) fn distrust(&self) {
         self.damaged.store(true, Ordering::Relaxed);
         self.failed.store(true, Ordering::Relaxed);
     }
 
-    /// Whether `redb` found that the file is damaged, or panicked.
+    /// Whether `redb` reported damage in the file, or panicked.
     pub(super) fn has_met_damage(&self) -> bool {
         self.damaged.load(Ordering::Relaxed)
     }
 
-    /// Whether some work failed for a reason that lasts until the database is opened again.
+    /// Whether some work failed for a reason that persists until the database is opened again.
     pub(super) fn has_failed(&self) -> bool {
         self.failed.load(Ordering::Relaxed)
     }
 }
 
 thread_local! {
-    /// How many guards this thread is within.
+    /// The number of guards that this thread is inside.
     static GUARDS: Cell<u32> = const { Cell::new(0) };
-    /// What `redb` said when it panicked.
+    /// The message of the last panic of `redb`.
     static SAID: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Does some work with a database that is not open, or no longer; [`RowsError::Damaged`] if `redb` panics.
+/// Runs some work with a database that is not open, or no longer. Returns [`RowsError::Damaged`] if `redb` panics.
 pub(super) fn guarded<T>(work: impl FnOnce() -> Result<T, RowsError>) -> Result<T, RowsError> {
     static LISTENING: Once = Once::new();
     LISTENING.call_once(listen);
     GUARDS.set(GUARDS.get() + 1);
-    // Whatever the panic left half done is the database's; the worker opens it again before the next write.
+    // Only the database can be left in a partial state. The worker opens it again before the next write.
     let result = panic::catch_unwind(AssertUnwindSafe(work));
     GUARDS.set(GUARDS.get() - 1);
     result.unwrap_or_else(|panic| match SAID.take() {
@@ -73,7 +75,7 @@ pub(super) fn guarded<T>(work: impl FnOnce() -> Result<T, RowsError>) -> Result<
     })
 }
 
-/// From now on, panics of `redb` within a guard are noted rather than printed.
+/// Installs a panic hook that records panics of `redb` within a guard rather than printing them.
 fn listen() {
     let others = panic::take_hook();
     panic::set_hook(Box::new(move |info| match info.location() {
@@ -82,15 +84,15 @@ fn listen() {
     }));
 }
 
-/// Whether a source file is one of `redb`'s: its package is a directory named after it and, from a registry, its version, with the
-/// source in `src`.
+/// Whether a source file belongs to `redb`. The directory of its package has the package's name and, if it comes from a registry,
+/// the version. The source is in `src`.
 fn is_of_redb(file: &str) -> bool {
     let is_package = |part: &str| part == "redb" || part.starts_with("redb-");
     let parts: Vec<_> = Path::new(file).iter().filter_map(|part| part.to_str()).collect();
     parts.windows(2).any(|parts| is_package(parts[0]) && parts[1] == "src")
 }
 
-/// `Malformed allocator state (page_manager.rs:1760)`
+/// Formats a panic, for example as `Malformed allocator state (page_manager.rs:1760)`.
 fn said(info: &PanicHookInfo<'_>, place: &Location<'_>) -> String {
     let file = Path::new(place.file()).file_name().unwrap_or_default().to_string_lossy();
     format!("{} ({file}:{})", info.payload_as_str().unwrap_or("it does not say why"), place.line())

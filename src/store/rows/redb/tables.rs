@@ -1,6 +1,6 @@
-//! The tables of the file, as `redb` knows them.
+//! The tables of the file, as `redb` defines them.
 //!
-//! The names of tables and key types stand in every file since format 1, and `redb` compares them when it opens a table.
+//! The names of tables and key types are part of every file since format 1. `redb` compares them when it opens a table.
 
 use std::cmp::Ordering;
 use std::path::Path;
@@ -9,7 +9,7 @@ use redb::{Database, Key, ReadableTable, TableDefinition, TableHandle, TypeName,
 
 use crate::store::rows::{Cause, RowsError, Table};
 
-/// Declares the tables that have keys of a fixed width.
+/// Declares tables with keys of a fixed width.
 macro_rules! tables {
     ($($table:ident: $definition:ident, $key:ident, $name:literal, $type_name:literal, $width:literal;)*) => {
         $(
@@ -55,7 +55,7 @@ macro_rules! tables {
     };
 }
 
-// The names of key types begin with the program's.
+// The names of key types begin with the name of the program.
 tables! {
     Definitions: DEFINITIONS, DefinitionKey, "choices", "scale-metrics DefinitionKey", 9;
     Blocks: BLOCKS, BlockKey, "blocks", "scale-metrics BlockKey", 21;
@@ -64,10 +64,11 @@ tables! {
     Totals: TOTALS, TotalKey, "totals", "scale-metrics TotalKey", 5;
 }
 
-/// The numbers that have names.
+/// The table of named numbers.
 pub(super) const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 
-/// Opens a table in a transaction and runs some code with it. Only the types of their keys tell the tables apart.
+/// Opens a table in a transaction and evaluates an expression with it. The tables have different Rust types, because their key
+/// types differ.
 macro_rules! with_table {
     ($transaction:expr, $name:expr, $found:ident => $body:expr) => {{
         use $crate::store::rows::Table;
@@ -98,7 +99,7 @@ macro_rules! with_table {
 }
 pub(super) use with_table;
 
-/// Makes the tables of a new database and sets its first numbers; refuses one that another program made.
+/// Creates the tables of a new database and sets its first numbers. Refuses a database that another program made.
 pub(super) fn prepare(database: &Database, path: &Path, first_numbers: &[(&str, u64)]) -> Result<(), RowsError> {
     let transaction = database.begin_write()?;
     let tables: Vec<_> = transaction.list_tables()?.map(|table| table.name().to_owned()).collect();
@@ -127,7 +128,7 @@ pub(super) fn prepare(database: &Database, path: &Path, first_numbers: &[(&str, 
     }
 }
 
-/// Changes nothing, but makes a commit write something.
+/// Rewrites a number with its own value, so that the commit writes something.
 pub(super) fn touch(transaction: &WriteTransaction) -> Result<(), RowsError> {
     let mut numbers = transaction.open_table(NUMBERS)?;
     let first = numbers.first()?.map(|(name, number)| (name.value().to_owned(), number.value()));
