@@ -2,7 +2,7 @@
 //!
 //! A [`Database`] keeps a few named tables of rows. Keys and values are bytes, and the rows of a table are ordered by key. This is
 //! all that the store asks of a database, so every implementation holds the same packed blocks and rollups, and shares all
-//! proof and speed-up above this seam.
+//! proofs and speed-ups above this seam.
 //!
 //! Every read names all its keys, or one range: a database across a network then needs one round trip for a step, rather
 //! than one for a row. Rows are handed to a visitor one at a time, so an answer never stands in memory as a whole.
