@@ -33,6 +33,7 @@ mod random_streams;
 mod readme;
 mod rebuild;
 mod retention;
+mod rows;
 mod settings;
 mod starting;
 mod supervision;

@@ -12,11 +12,7 @@
 //!
 //! Not here: what keys and values mean (`store::keys`, `store::codec`).
 
-#[cfg(test)]
-mod conformance;
 pub mod redb;
-#[cfg(test)]
-pub(crate) mod round_trips;
 
 use std::error::Error;
 use std::fmt;

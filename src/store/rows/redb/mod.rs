@@ -361,21 +361,3 @@ macro_rules! from_redb {
     )*};
 }
 from_redb!(TransactionError, TableError, StorageError, CommitError, CursorError, SetDurabilityError);
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::store::rows::conformance::{any_transactions, conforms};
-
-    proptest! {
-        #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
-
-        #[test]
-        fn it_does_what_every_database_does(transactions in any_transactions()) {
-            let directory = tempfile::tempdir().expect("a directory");
-            conforms(&RedbDatabase::in_file(directory.path().join("rows"), OpenOptions::verified(1 << 20)), &transactions);
-        }
-    }
-}

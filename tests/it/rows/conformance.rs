@@ -9,7 +9,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::{Changes, Database, Floor, Key, Order, Read, Table};
+use scale_metrics::store::rows::redb::{OpenOptions, RedbDatabase};
+use scale_metrics::store::rows::{Changes, Database, Floor, Key, Order, Read, Table, Visitor};
 
 /// The rows of a database, as maps.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -23,14 +24,14 @@ const KEYS: u8 = 60;
 
 /// What a transaction does in one step.
 #[derive(Debug, Clone)]
-pub(super) enum Step {
+enum Step {
     /// Each row gets a value, or goes.
     Write(Vec<(Table, u8, Option<Vec<u8>>)>),
     RemoveRange(Table, u8, u8),
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct AnyTransaction {
+struct AnyTransaction {
     steps: Vec<Step>,
     numbers: Vec<(&'static str, Option<u64>)>,
     is_committed: bool,
@@ -38,14 +39,14 @@ pub(super) struct AnyTransaction {
 
 /// What is read after each step.
 #[derive(Debug, Clone)]
-pub(super) struct Reads {
+struct Reads {
     table: Table,
     keys: Vec<u8>,
     range: (u8, u8),
     most: usize,
 }
 
-pub(super) fn any_transactions() -> impl Strategy<Value = Vec<(AnyTransaction, Reads)>> {
+fn any_transactions() -> impl Strategy<Value = Vec<(AnyTransaction, Reads)>> {
     let table = || select(&Table::ALL[..]);
     let row = (table(), 0..KEYS, proptest::option::weighted(0.8, vec(any::<u8>(), 0..40)));
     let step = prop_oneof![
@@ -83,7 +84,7 @@ impl Model {
     /// Asserts that everything that can be read is as in this model.
     fn assert_reads(&self, rows: &dyn Read, reads: &Reads) {
         let Reads { table, keys, range: (start, end), most } = reads;
-        let collect = |read: &dyn Fn(&mut super::Visitor<'_>)| {
+        let collect = |read: &dyn Fn(&mut Visitor<'_>)| {
             let mut found = Vec::new();
             read(&mut |key, value| {
                 found.push((Key::new(key), value.to_vec()));
@@ -133,7 +134,7 @@ impl Model {
 }
 
 /// Runs these transactions, and compares what is read with the model after each step, in the transaction and in views.
-pub(super) fn conforms(database: &dyn Database, transactions: &[(AnyTransaction, Reads)]) {
+fn conforms(database: &dyn Database, transactions: &[(AnyTransaction, Reads)]) {
     database.open(&[("format", 1)]).unwrap();
     let mut model = Model { numbers: [("format", 1)].into(), ..Model::default() };
     for (AnyTransaction { steps, numbers, is_committed }, reads) in transactions {
@@ -197,4 +198,14 @@ pub(super) fn conforms(database: &dyn Database, transactions: &[(AnyTransaction,
     }
     database.close();
     assert!(database.view(&[]).is_err());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_database_in_a_file_does_what_every_database_does(transactions in any_transactions()) {
+        let directory = tempfile::tempdir().unwrap();
+        conforms(&RedbDatabase::in_file(directory.path().join("rows"), OpenOptions::verified(1 << 20)), &transactions);
+    }
 }
