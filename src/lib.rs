@@ -1,11 +1,14 @@
 //! scale-metrics: metrics of processing clusters, from posted events to the v6 metrics services.
 //!
-//! A layer calls any layer below it, none above:
+//! A layer calls any layer below it, none above (`tests/it/tidy.rs` reads this list):
 //!
 //! - [`commands`]: the command line, a file a command
-//! - [`config`], [`telemetry`], [`app`]: settings, logs; what starts and stops the server
+//! - [`app`]: what starts and stops the server
 //! - `supervision`, `descriptors`: threads that must not end by themselves; how many connections the system allows
-//! - `api`, `dashboard`: the HTTP interface, the page
+//! - `dashboard`: the pages
+//! - `api`: the HTTP interface
+//! - [`telemetry`]: the log
+//! - [`config`]: settings, and where each came from
 //! - [`worker`]: the rollup task, the one writer
 //! - [`ledger`]: what posted objects do to what is stored
 //! - [`store`]: events, definitions and rollups on disk

@@ -2,7 +2,7 @@
 //!
 //! Each struct has its fields in the order in which the details endpoint shows them and the store writes them.
 //!
-//! Not here: which of them a query selects (`plot`), how they are stored (`store`).
+//! Not here: which of them a query selects (`api::v6::selection`), how they are stored (`store`).
 
 use std::sync::Arc;
 

@@ -10,9 +10,9 @@ use crate::rollup::{LostExtremes, Rollup};
 /// What is taken out of a rollup, and what is added to it.
 #[derive(Debug, Default)]
 pub struct RollupDelta {
-    /// What the contributions add up to that go.
+    /// The sum of the contributions that are removed.
     pub removed: Rollup,
-    /// What those add up to that come.
+    /// The sum of the contributions that are added.
     pub added: Rollup,
     /// The id of an event that something was taken out with: what remains near it is likely to have the same extremes.
     pub near: u64,

@@ -1,4 +1,7 @@
-//! Which of several contents of a key holds.
+//! Resolution: which content of an event or a choice is stored when several were posted, and what is told of each of them
+//! (created, updated, unchanged or stale).
+//!
+//! Contract section 1 has the rules.
 
 use crate::events::{Choice, Choices, Event, EventChange, EventKey, Object};
 use crate::vocabulary::Kind;

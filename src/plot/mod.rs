@@ -3,7 +3,7 @@
 //! A [`Query`] selects columns, choices, buckets and a time range. A [`Plot`] receives the aggregates of those buckets as they
 //! are read. It keeps only the values of the columns, in flat lists.
 //!
-//! Not here: the syntax of a query (`api::v6::plot_data`), reading aggregates (`store`).
+//! Not here: the syntax of a query (`api::v6::plot_data`, `api::v6::selection`), reading aggregates (`store`).
 
 pub mod totals;
 mod value;

@@ -1,6 +1,6 @@
 //! Reads that cover the whole store, for checking its consistency.
 //!
-//! Not here: which rollups the events add up to (`check`).
+//! Not here: which rollups the events add up to (`commands::check`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{ControlFlow, Range};

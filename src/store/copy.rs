@@ -1,6 +1,6 @@
 //! A copy of all events of one state, which does not need an open transaction.
 //!
-//! While a transaction is open, pages that later writes free stay in use. So no request may hold a transaction for as long as a
+//! While a transaction is open, pages that later writes free cannot be used again. So no request may hold a transaction for as long as a
 //! client takes to read everything. The packed blocks are copied unchanged into a file without a name, which takes about as long
 //! as reading them. Then they are unpacked one by one, as slowly as the client reads.
 

@@ -1,5 +1,7 @@
-//! The keys of all rows, and the names of the named numbers. Together with `blocks`, `index_pages` and `rollup_rows`, this module
-//! defines the storage format.
+//! The keys of all rows, and the names of the named numbers.
+//!
+//! The storage format is defined by this module, by the modules that the table names, by `codec` (the envelope of every value), by
+//! the places of [`crate::vocabulary`], and by the names of the tables in a file (`rows::redb`).
 //!
 //! Every field of a key is written with its highest byte first, so that keys have the same order as their bytes. The order of the
 //! fields follows the scans that the key serves. So rows that are written together are stored together: events arrive in the
@@ -7,13 +9,14 @@
 //!
 //! | table | key | value |
 //! | --- | --- | --- |
-//! | `Definitions` | metrics type, id of the choice | a definition (`codec`) |
+//! | `Definitions` | metrics type, id of the choice | a definition (`definition_rows`) |
 //! | `Blocks` | date, choice, kind of the events, lower bound of their ids | up to 128 events (`blocks`) |
 //! | `Index` | ids / 256, kind | the location of each of these events (`index_pages`) |
 //! | `Rollups` | date, choice, metrics type | the day's rollup of that choice (`rollup_rows`) |
 //! | `Totals` | metrics type, date | the day's rollup of all choices together (`rollup_rows`) |
 //!
-//! The keys of the index begin with the ids because the ids of jobs and of their executions rise side by side.
+//! The keys of the index begin with the ids: the ids of jobs and of their executions rise side by side, so the pages of both are
+//! written in the same place. A key that began with the kind would separate them.
 
 use super::codec::Corrupt;
 use super::rows::Key;

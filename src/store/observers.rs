@@ -1,5 +1,6 @@
-//! Reads the observers of a rollup in small steps. The observers are the sources of its extremes: the events of a partition, or
-//! the rollups of all choices on a date.
+//! Reads the observers of a rollup in small steps.
+//!
+//! The observers are what its extremes are taken from: the events of a partition, or the rollups of all choices on a date.
 //!
 //! A commit that lost an extreme reads from here until it finds the next one, in a transaction or from a snapshot. Blocks are
 //! unpacked one by one, and only those of the kind that has observations. So the memory does not grow with the size of the day.

@@ -1,6 +1,6 @@
 //! The text forms of times: a parser for ISO-8601, which reads a text part by part from the front.
 //!
-//! The written form is separate from its meaning: a text can have the right form and still name a day that does not exist.
+//! Parsing has two steps: whether the text has the right form, then whether that day or time exists.
 
 use chrono::{Datelike, NaiveDate};
 

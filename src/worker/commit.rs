@@ -1,8 +1,8 @@
 //! One commit: reads the stored state of the posted events, resolves and stores them, and folds the differences into the rollups.
 //!
 //! This module reads and writes, in a few steps for all events together; the pure functions of `ledger` make the decisions. If
-//! the smallest or largest observation of an hour may be gone, the next one is found (`extremes`): the extreme of a choice among
-//! its events, that of all choices together among the choices' rollups.
+//! the smallest or largest observation of an hour may be gone, the next one is found (`extremes`). The extreme of a choice is
+//! looked for among its events, the extreme of all choices together among the rollups of the choices.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;

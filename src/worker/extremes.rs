@@ -5,8 +5,8 @@
 //! zone by zone. Reading stops as soon as it finds another observation that equals the lost one: a queue time of 0 is seldom the
 //! only one. Reading begins near the event that was removed, since neighbouring ids tend to end in the same hour.
 //!
-//! Every change of an observation goes through this module, so that the maps stay exact without being read again. The maps belong
-//! to one state of the store. The caller reports the end of each transaction:
+//! Every commit reports each observation that it changes ([`ExtremesCache::follow`]), so that the maps stay exact without being
+//! read again. The maps belong to one state of the store. The caller reports the end of each transaction:
 //!
 //! | outcome | call |
 //! | --- | --- |

@@ -1,12 +1,13 @@
 //! Parked requests: they wait until enough is read to commit them quickly.
 //!
-//! A request that removes an extreme from a heavy day needs many observers to be read before its commit. The task parks it, reads
+//! A request that removes an extreme from a heavy day needs many observers (the events or rollups that an extreme is taken from) to
+//! be read before its commit. The task parks it, reads
 //! in slices between the commits of other requests, and then tries it again. The request is not acknowledged yet, so it may take
 //! effect after requests that came later. The rejected alternative is a thread that reads a snapshot meanwhile: it would have to
 //! catch up with all later commits. Here, every commit updates the data that was read, so that it stays exact.
 //!
-//! A request gets through whatever other requests commit meanwhile. Rollups that were read for it are never a reason to park it
-//! again, and after [`MOST_ATTEMPTS`] attempts it is committed at any cost.
+//! A request gets through whatever other requests commit meanwhile. A rollup whose observers were read for it costs nothing at
+//! its next attempt, so no rollup parks it twice. After it was parked [`MOST_ATTEMPTS`] times, it is committed at any cost.
 //!
 //! Not here: reading and caching (`extremes`), the needs of each request (`commit`).
 

@@ -1,4 +1,4 @@
-//! Rules that the source keeps and no compiler checks: who may know redb, actix, bincode and plotters.
+//! Rules that the source keeps and no compiler checks: who may know redb, actix, bincode and plotters, and which layer may call which.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -169,6 +169,39 @@ fn imports(module: &str, file: &Path, modules: &BTreeMap<String, PathBuf>) -> BT
         }
     }
     found
+}
+
+/// The layers in the order of `src/lib.rs`, the highest first, with the modules of each.
+fn layers() -> Vec<Vec<String>> {
+    let text = fs::read_to_string(root().join("src/lib.rs")).unwrap();
+    let layers = text.lines().filter_map(|line| line.strip_prefix("//! - ")).map(|line| {
+        let names = line.split(": ").next().unwrap();
+        names.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    });
+    layers.collect()
+}
+
+#[test]
+fn a_layer_imports_from_layers_below_it_only() {
+    let layers = layers();
+    let layer_of = |module: &str| {
+        let top = module.split("::").next().unwrap();
+        let layer = layers.iter().position(|layer| layer.iter().any(|name| name == top));
+        layer.unwrap_or_else(|| panic!("{top} is in no layer of src/lib.rs"))
+    };
+    let modules = modules();
+    // What starts the program, what consists of all layers, and what only tests use.
+    let is_outside = |module: &str| matches!(module, "main" | "lib") || module.split("::").any(|name| name == "fuzz");
+    let mut seen = 0;
+    for (module, file) in modules.iter().filter(|(module, _)| !is_outside(module)) {
+        for import in imports(module, file, &modules) {
+            if import.split("::").next() != module.split("::").next() {
+                assert!(layer_of(module) < layer_of(&import), "{module} imports from {import}, a layer above it");
+                seen += 1;
+            }
+        }
+    }
+    assert_ne!(seen, 0, "imports are found");
 }
 
 /// Where files import from each other in a ring, none can be read, tested or replaced without the others.

@@ -1,4 +1,4 @@
-//! The way in.
+//! The description of `POST /v6/events/` and of the objects that it takes.
 
 use actix_web::http::StatusCode;
 use serde_json::{Value, json};

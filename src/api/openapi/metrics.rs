@@ -1,4 +1,4 @@
-//! What is read of the metrics.
+//! The descriptions of the endpoints that read metrics: types, details, plot data, totals.
 
 use std::ops::RangeInclusive;
 

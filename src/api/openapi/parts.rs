@@ -1,4 +1,4 @@
-//! What operations are put together from.
+//! Building blocks of descriptions: operations, parameters, headers, answers.
 
 use actix_web::http::StatusCode;
 use serde_json::Value;

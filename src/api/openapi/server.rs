@@ -1,4 +1,4 @@
-//! What the server says of itself.
+//! The descriptions of what the server says of itself, and of what administrators ask of it.
 
 use actix_web::http::StatusCode;
 use utoipa::openapi::{HttpMethod, Object, ObjectBuilder, PathItem, Schema, Type};

@@ -1,11 +1,11 @@
-//! Retention guard: decides when a retention period takes effect. A wrong clock does not make it take effect before the grace
-//! period is over, and a period that deletes more than before never takes effect at once.
+//! Retention guard: decides when a retention period takes effect. A wrong clock does not make a retention period take effect
+//! before the grace period is over, and a period that deletes more than before never takes effect at once.
 //!
 //! Data that a cut-off deletes is gone for ever, and a cut-off depends on two inputs that may be wrong for a moment: the clock
 //! and the settings. So the guard trusts neither at once:
 //!
 //! - The *trusted time* advances with the steady clock. The system's clock is used as long as it is at most [`LEEWAY`] ahead of
-//!   that. A clock that is further ahead is not trusted until it has run undisturbed for the grace period. A clock that is set
+//!   the last trusted time plus what the steady clock measured since. A clock that is further ahead is not trusted until it has run undisturbed for the grace period. A clock that is set
 //!   back is trusted at once, since that deletes nothing.
 //! - The *agreed periods* are in force. A longer period is agreed at once. A shorter one waits for the grace period, unless it
 //!   moves the cut-off by no more than [`LEEWAY`], or nothing is stored yet.

@@ -1,6 +1,6 @@
 //! What every [`Database`] has to do: random transactions, compared with maps.
 //!
-//! A new implementation calls [`conforms`] with a way to make one.
+//! The test of an implementation calls [`conforms`] with a new, empty database of its kind.
 
 use std::collections::BTreeMap;
 use std::ops::{ControlFlow, Range};

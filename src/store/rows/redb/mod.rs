@@ -1,11 +1,11 @@
 //! A database of rows in one file, by `redb`.
 //!
-//! Commits use the default of `redb`: one phase, synced. After a failed write, `redb` reads only its cache, so the database has
+//! Commits use the default of `redb`: one-phase commits, with an fsync. After a failed write, `redb` reads only its cache, so the database has
 //! to be closed and opened again ([`RedbDatabase::reopen`]). A file that was not closed in order has to be read through before it
 //! opens, unless its last commit was a [`checkpoint`](RedbDatabase::checkpoint), which stores the data that a quick start needs.
 //! Only this module handles the peculiarities of `redb` and of files.
 //!
-//! Not here: when a database is reopened or checkpointed (`worker`).
+//! Not here: when a database is reopened or checkpointed (`worker/mod.rs`).
 
 mod access;
 mod file;
