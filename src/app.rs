@@ -30,9 +30,9 @@ use crate::api::{self, Connection, Exports, Rebuilds, ResponseCache, State, Writ
 use crate::config::{Config, RetentionConfig, WebOrigin};
 use crate::dashboard;
 use crate::descriptors;
-use crate::figures::ServerMetrics;
 use crate::store::{Store, StoreError};
 use crate::supervision::supervise;
+use crate::telemetry::server_metrics::ServerMetrics;
 use crate::time::Clock;
 use crate::worker::retention::{Expiry, RetentionGuard};
 use crate::worker::{Queue, Readiness, Retention, RollupTask};

@@ -7,15 +7,14 @@
 //! - `supervision`, `descriptors`: threads that must not end by themselves; how many connections the system allows
 //! - `dashboard`: the pages
 //! - `api`: the HTTP interface
-//! - [`telemetry`]: the log
-//! - [`config`]: settings, and where each came from
 //! - [`worker`]: the rollup task, the one writer
 //! - [`ledger`]: what posted objects do to what is stored
+//! - [`telemetry`]: the log, and what the server counts of itself
+//! - [`config`]: settings, and where each came from
 //! - [`store`]: events, definitions and rollups on disk
 //! - [`access`]: who may do what
 //! - `gunzip`: unpacking what clients and files pack
 //! - [`memory`]: what requests may hold together
-//! - [`figures`]: what the server counts of itself
 //! - [`picture`]: plots as pictures
 //! - [`plot`]: a query and its aggregates to series
 //! - [`rollup`]: aggregates that merge
@@ -33,7 +32,6 @@ pub mod config;
 mod dashboard;
 mod descriptors;
 pub mod events;
-pub mod figures;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzz;

@@ -1,7 +1,7 @@
 //! Words that several layers share: ids, kinds, statuses, categories, and the places of measures in an aggregate.
 //!
-//! This is the ground floor: nothing here knows any other module. The places of variants and the numbers of metrics types are part of
-//! the stored format.
+//! This is the ground floor: nothing here knows any other module. The places of variants and the numbers of metrics types are
+//! part of the stored format.
 
 use std::num::NonZeroU64;
 

@@ -2,7 +2,7 @@
 
 use super::ApiError;
 use super::answer::{Answer, Content};
-use super::work::Bounds;
+use super::jobs::Bounds;
 use crate::memory::Lease;
 
 /// The memory that an answer takes while it is computed, and the deadline of the computation.

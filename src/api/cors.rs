@@ -4,9 +4,9 @@ use actix_cors::Cors;
 use actix_web::http::{Method, header};
 use actix_web::middleware::Condition;
 
-use super::export::TOTAL_COUNT;
-use super::observe::REQUEST_ID;
+use super::get_export::TOTAL_COUNT;
 use super::params::IGNORED_PARAMETERS;
+use super::request_log::REQUEST_ID;
 use crate::config::WebOrigin;
 
 /// How many seconds a browser may cache the answer to a preflight request.

@@ -11,9 +11,9 @@ use flate2::Compression;
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 
-use super::events::{Form, UNPACK_STEP};
 use super::page::{self, Links, PageRequest};
 use super::params::{Known, Params, ignored};
+use super::post_events::{Form, UNPACK_STEP};
 use super::{ApiError, known_at, v6};
 use crate::catalog::{CATALOG, MetricsType};
 use crate::config::Dialect;

@@ -12,21 +12,21 @@ mod compute_budget;
 mod connection;
 mod cors;
 mod error;
-mod events;
-mod export;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzz;
-mod health;
+mod get_export;
+mod jobs;
 mod masking;
-mod metrics;
-mod observe;
 mod openapi;
-mod origin;
 mod page;
 mod params;
+mod post_events;
+mod probes;
+mod request_log;
 mod response_cache;
+mod server_metrics;
 mod v6;
-mod work;
+mod write_guard;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -44,8 +44,8 @@ use utoipa::openapi::PathItem;
 use crate::access::{Access, Scope};
 use crate::catalog::{CATALOG, MetricsType};
 use crate::config::Dialect;
-use crate::figures::ServerMetrics;
 use crate::store::{RowsError, Store, StoreError};
+use crate::telemetry::server_metrics::ServerMetrics;
 use crate::time::Clock;
 use crate::worker::retention::RetentionGuard;
 use crate::worker::{Queue, Readiness};
@@ -56,13 +56,13 @@ pub(crate) use connection::Connection;
 pub(crate) use cors::cors;
 pub(crate) use error::ApiError;
 use error::Refusal;
-pub(crate) use export::Exports;
-pub(crate) use observe::observe;
+pub(crate) use get_export::Exports;
 pub(crate) use openapi::DOCUMENT;
-pub(crate) use origin::WriteGuard;
 use params::{Known, Params};
+pub(crate) use request_log::observe;
 pub(crate) use response_cache::ResponseCache;
 use v6::ReadQuery;
+pub(crate) use write_guard::WriteGuard;
 
 /// How long a request waits for the database to be opened, at the start or after a failure.
 const REOPEN_PATIENCE: Duration = Duration::from_secs(5);
@@ -205,19 +205,24 @@ const ENDPOINTS: &[Endpoint] = &[
         // A `POST` without the slash is served as well: a redirect would make the client send the body twice, and some clients do
         // not follow it at all.
         serve: |path| {
-            let slashless = web::resource(path.trim_end_matches('/')).route(web::post().to(events::post)).to(add_slash);
-            vec![writable(path, events::post), slashless]
+            let slashless =
+                web::resource(path.trim_end_matches('/')).route(web::post().to(post_events::post)).to(add_slash);
+            vec![writable(path, post_events::post), slashless]
         },
     },
-    Endpoint { path: "/v6/export/", describe: openapi::export, serve: |path| vec![readable(path, export::export)] },
+    Endpoint { path: "/v6/export/", describe: openapi::export, serve: |path| vec![readable(path, get_export::export)] },
     Endpoint {
         path: "/v6/admin/rebuild/",
         describe: openapi::rebuild,
         serve: |path| vec![writable(path, admin::rebuild)],
     },
-    Endpoint { path: "/metrics", describe: openapi::figures, serve: |path| vec![readable(path, metrics::metrics)] },
-    Endpoint { path: "/healthz", describe: openapi::alive, serve: |path| vec![readable(path, health::alive)] },
-    Endpoint { path: "/readyz", describe: openapi::ready, serve: |path| vec![readable(path, health::ready)] },
+    Endpoint {
+        path: "/metrics",
+        describe: openapi::figures,
+        serve: |path| vec![readable(path, server_metrics::metrics)],
+    },
+    Endpoint { path: "/healthz", describe: openapi::alive, serve: |path| vec![readable(path, probes::alive)] },
+    Endpoint { path: "/readyz", describe: openapi::ready, serve: |path| vec![readable(path, probes::ready)] },
     Endpoint {
         path: "/v6/openapi.json",
         describe: openapi::document,

@@ -1,9 +1,8 @@
 //! A cache of computed answers.
 //!
-//! An answer is found by the query that it answers ([`CachedQuery`]), and is valid as long as the store has the version that it was
-//! computed from. Every request reads the store's version first, and no answer of an earlier version is sent. If
-//! several requests ask for the same at the same time, it is computed once, off the async threads unless it is small
-//! ([`super::work`]).
+//! An answer is found by the query that it answers ([`CachedQuery`]), and is valid as long as the store has the version that it
+//! was computed from. Every request reads the store's version first, and no answer of an earlier version is sent. If several
+//! requests ask for the same at the same time, it is computed once, off the async threads unless it is small ([`super::jobs`]).
 //!
 //! All answers share one budget of memory: those that are being computed, cached, or sent to slow clients.
 //!
@@ -24,10 +23,10 @@ use super::ApiError;
 use super::answer::{Answer, wants_gzip};
 use super::compute_budget::ComputeBudget;
 use super::connection::Phase;
-use super::work::{Bounds, Job, Jobs, Size};
-use crate::figures::ServerMetrics;
+use super::jobs::{Bounds, Job, Jobs, Size};
 use crate::memory::Budget;
 use crate::store::{Snapshot, Store};
+use crate::telemetry::server_metrics::ServerMetrics;
 
 /// Plain bodies up to this size are compressed on the async threads.
 const SMALL_BYTES: usize = 64 << 10;
@@ -95,8 +94,8 @@ type Lifecycle<Q> = quick_cache::sync::DefaultLifecycle<Key<Q>, Cached>;
 
 impl<Q: CachedQuery> ResponseCache<Q> {
     /// Answers that may take `answer_bytes` together, `cache_bytes` of them for those that are cached, but at most so many that
-    /// the largest one still finds room. So many are computed `at_once`; each may wait as long as `timeout` for its turn, and then
-    /// take as long.
+    /// the largest one still finds room. So many are computed `at_once`; each may wait as long as `timeout` for its turn, and
+    /// then take as long.
     pub(crate) fn new(
         answer_bytes: usize,
         cache_bytes: usize,

@@ -9,7 +9,7 @@ use super::sample_events;
 use super::stop_signals::StopSignals;
 use crate::app::App;
 use crate::config::Config;
-use crate::telemetry;
+use crate::telemetry::log;
 use crate::time::Clock;
 
 /// Runs the server until the process is told to stop.
@@ -24,7 +24,7 @@ pub(super) fn run_demo(mut config: Config) -> anyhow::Result<()> {
     let objects =
         sample_events::fill(app.queue(), Clock::System.now()).context("the sample events could not be stored")?;
     tracing::info!(objects, "filled a throw-away database with sample events of the last 90 days");
-    tracing::info!(target: telemetry::WHERE, "listening on http://{}", app.address());
+    tracing::info!(target: log::WHERE, "listening on http://{}", app.address());
     print(&format!("dashboard: http://{}/", app.address()))?;
     stop.wait_and_stop(app, Duration::ZERO)
 }

@@ -42,7 +42,7 @@ use crate::api::DOCUMENT;
 use crate::app::{App, REQUESTS_OF_FRAMEWORK, StartError};
 use crate::config::{ConfigError, Overrides, Settings};
 use crate::store::Store;
-use crate::telemetry;
+use crate::telemetry::log;
 use crate::time::{Clock, ClockError, Date};
 use crate::worker::chain;
 use client::PATIENCE;
@@ -178,7 +178,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let result = execute(cli, has_url_flag);
-    telemetry::flush();
+    log::flush();
     match result {
         Ok(()) => ExitCode::SUCCESS,
         // The reader of standard output, such as `head`, closed it because it has read enough.
@@ -240,7 +240,7 @@ fn execute(cli: Cli, has_url_flag: bool) -> anyhow::Result<()> {
         Err(error) if !needs_file(&cli, has_url_flag) => (Settings::without_file(&cli.overrides)?, Some(error)),
         loaded => (loaded?, None),
     };
-    telemetry::start(&settings.config.log, REQUESTS_OF_FRAMEWORK);
+    log::start(&settings.config.log, REQUESTS_OF_FRAMEWORK);
     if let Some(error) = ignored {
         tracing::warn!("./config.toml is not used: {}", chain(&error));
     }

@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 use super::EXIT_FAILED;
 use super::output::complain;
 use crate::app::{App, StartError};
-use crate::telemetry;
+use crate::telemetry::log;
 
 /// A second signal within this time counts as the same signal.
 const SAME_TIME: Duration = Duration::from_secs(1);
@@ -115,7 +115,7 @@ const LAST_ANSWERS: Duration = Duration::from_secs(5);
 /// If opening takes longer, it logs the address earlier, and the progress now and then.
 async fn open_and_tell(app: &mut App) -> Result<(), StartError> {
     let address = app.address();
-    let listening = || tracing::info!(target: telemetry::WHERE, "listening on http://{address}");
+    let listening = || tracing::info!(target: log::WHERE, "listening on http://{address}");
     let mut patience = QUICK_OPENING;
     loop {
         if let Ok(opened) = timeout(patience, app.opened()).await {

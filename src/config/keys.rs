@@ -1,7 +1,7 @@
 //! The declarations of all settings.
 //!
-//! A new setting is an entry in `settings!` and, at the same place, in `config.toml`, and a row in `docs/settings.md`. Its type must
-//! implement [`Setting`]. `app.rs` hands it to whatever needs it.
+//! A new setting is an entry in `settings!` and, at the same place, in `config.toml`, and a row in `docs/settings.md`. Its type
+//! must implement [`Setting`]. `app.rs` hands it to whatever needs it.
 
 use std::fmt;
 use std::net::SocketAddr;

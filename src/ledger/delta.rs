@@ -40,7 +40,8 @@ impl RollupDelta {
         self.near = self.near.max(other.near);
     }
 
-    /// The rollup after this, and the hours in which extremes may have gone: their aggregates are wrong until these are found again.
+    /// The rollup after this, and the hours in which extremes may have gone: their aggregates are wrong until these are found
+    /// again.
     pub fn apply_to(self, stored: Option<Rollup>) -> (Rollup, Vec<(u8, LostExtremes)>) {
         if stored.is_none() && self.removed.is_empty() {
             return (self.added, Vec::new());

@@ -1,8 +1,8 @@
 //! A copy of all events of one state, which does not need an open transaction.
 //!
-//! While a transaction is open, pages that later writes free cannot be used again. So no request may hold a transaction for as long as a
-//! client takes to read everything. The packed blocks are copied unchanged into a file without a name, which takes about as long
-//! as reading them. Then they are unpacked one by one, as slowly as the client reads.
+//! While a transaction is open, pages that later writes free cannot be used again. So no request may hold a transaction for as
+//! long as a client takes to read everything. The packed blocks are copied unchanged into a file without a name, which takes
+//! about as long as reading them. Then they are unpacked one by one, as slowly as the client reads.
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read as _, Seek as _, Write as _};
@@ -22,7 +22,7 @@ use crate::events::{Choices, Event};
 
 /// All definitions and events of one state.
 #[derive(Debug)]
-pub struct Copy {
+pub struct EventCopy {
     choices: Arc<Choices>,
     events: u64,
     file: BufReader<File>,
@@ -32,7 +32,7 @@ pub struct Copy {
 impl Snapshot {
     /// Copies all definitions and events into a file without a name in `directory`. If that directory is gone, the file is in the
     /// directory for temporary files: the open database may then be the only remaining data.
-    pub fn copy(&self, directory: &Path) -> Result<Copy, StoreError> {
+    pub fn copy(&self, directory: &Path) -> Result<EventCopy, StoreError> {
         let failed = |source| StoreError::NoCopy { directory: directory.to_owned(), source };
         let file = match tempfile::tempfile_in(directory) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => tempfile::tempfile(),
@@ -57,11 +57,11 @@ impl Snapshot {
         let mut file = out.into_inner().map_err(|error| failed(error.into_error()))?;
         file.rewind().map_err(failed)?;
         let file = BufReader::with_capacity(1 << 18, file);
-        Ok(Copy { choices: Arc::clone(self.definitions()), events, file, blocks_left: blocks })
+        Ok(EventCopy { choices: Arc::clone(self.definitions()), events, file, blocks_left: blocks })
     }
 }
 
-impl Copy {
+impl EventCopy {
     /// Returns the definitions.
     pub fn choices(&self) -> &Choices {
         &self.choices

@@ -1,7 +1,7 @@
 //! The keys of all rows, and the names of the named numbers.
 //!
-//! The storage format is defined by this module, by the modules that the table names, by `codec` (the envelope of every value), by
-//! the places of [`crate::vocabulary`], and by the names of the tables in a file (`rows::redb`).
+//! The storage format is defined by this module, by the modules that the table names, by `codec` (the envelope of every value),
+//! by the places of [`crate::vocabulary`], and by the names of the tables in a file (`rows::redb`).
 //!
 //! Every field of a key is written with its highest byte first, so that keys have the same order as their bytes. The order of the
 //! fields follows the scans that the key serves. So rows that are written together are stored together: events arrive in the

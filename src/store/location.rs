@@ -1,7 +1,8 @@
 //! Where an event is kept: under the date on which it ended and its choice.
 //!
-//! The events of one location and kind stand in consecutive blocks, ordered by id; a [`BlockPrefix`] is what the keys of these blocks
-//! have in common. Events that have not ended, and ingests without a strike, have no partition: all of them share a location.
+//! The events of one location and kind stand in consecutive blocks, ordered by id; a [`BlockPrefix`] is what the keys of these
+//! blocks have in common. Events that have not ended, and ingests without a strike, have no partition: all of them share a
+//! location.
 
 use super::codec::Corrupt;
 use super::keys::{BlockKey, choice, date};

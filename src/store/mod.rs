@@ -40,7 +40,7 @@ use std::sync::Arc;
 
 pub use audit::{EventCursor, Forgettable, Index, Indexed};
 pub use codec::Corrupt;
-pub use copy::Copy;
+pub use copy::EventCopy;
 pub use error::StoreError;
 pub use observers::{ObserverRead, Observers};
 pub use retention::{Retention, RetentionRecord};

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
-use super::extremes::{Budget, ExtremesCache, Unresolved};
+use super::extremes::{ExtremesCache, ReadAllowance, Unresolved};
 use super::rebuild::Journal;
 use crate::events::{Event, EventChange, Object, Partition};
 use crate::ledger::{Deltas, Outcomes, Posted, RollupDelta};
@@ -33,7 +33,7 @@ pub struct Applied {
 /// Stores the objects of some requests, in order. Every choice that an event names must be known.
 pub fn apply(transaction: &mut Transaction<'_>, requests: &[Vec<Object>]) -> Result<Applied, StoreError> {
     let mut extremes = ExtremesCache::default();
-    match apply_within(transaction, requests, &mut extremes, &mut Budget::unlimited(), None)? {
+    match apply_within(transaction, requests, &mut extremes, &mut ReadAllowance::unlimited(), None)? {
         ControlFlow::Continue(applied) => Ok(applied),
         ControlFlow::Break(_) => unreachable!("nothing costs too much"),
     }
@@ -43,14 +43,14 @@ pub fn apply(transaction: &mut Transaction<'_>, requests: &[Vec<Object>]) -> Res
 /// the set of rollups that lost an extreme.
 pub type Causes = BTreeMap<usize, BTreeSet<RollupKey>>;
 
-/// Like [`apply`], with a cache of extremes and a budget for reading extremes that the cache does not have. Breaks off if that
-/// would cost too much; the caller must not commit the transaction then. If the transaction is not committed, the caller has to
-/// undo the changes of the cache. A journal records the changes of events.
+/// Like [`apply`], with a cache of extremes and an allowance for reading extremes that the cache does not have. Breaks off if
+/// that would cost too much; the caller must not commit the transaction then. If the transaction is not committed, the caller
+/// has to undo the changes of the cache. A journal records the changes of events.
 pub fn apply_within(
     transaction: &mut Transaction<'_>,
     requests: &[Vec<Object>],
     extremes: &mut ExtremesCache,
-    budget: &mut Budget,
+    allowance: &mut ReadAllowance,
     journal: Option<&mut Journal>,
 ) -> Result<ControlFlow<Causes, Applied>, StoreError> {
     let posted = Posted::new(requests);
@@ -58,7 +58,7 @@ pub fn apply_within(
     transaction.define(&posted.resolve_definitions(transaction.definitions(), &mut outcomes));
     let stored = transaction.events(&posted.keys())?;
     let mut changes = posted.resolve_events(&stored, &mut outcomes);
-    budget.allow_for(changes.iter().filter(|change| change.before.is_some()).count());
+    allowance.allow_for(changes.iter().filter(|change| change.before.is_some()).count());
     transaction.replace_events(&mut changes)?;
     if let Some(journal) = journal {
         for change in &changes {
@@ -66,7 +66,7 @@ pub fn apply_within(
         }
     }
     extremes.follow(&changes);
-    let mut folding = Folding { extremes, budget, wanted: Vec::new(), recomputed_hours: 0 };
+    let mut folding = Folding { extremes, allowance, wanted: Vec::new(), recomputed_hours: 0 };
     let totals = folding.fold_partitions(transaction, &changes)?;
     folding.fold_totals(transaction, totals)?;
     let Folding { wanted, recomputed_hours, .. } = folding;
@@ -110,7 +110,7 @@ type Totals = BTreeMap<(MetricsTypeId, Date), RollupDelta>;
 /// Folds changes into rollups.
 struct Folding<'a> {
     extremes: &'a mut ExtremesCache,
-    budget: &'a mut Budget,
+    allowance: &'a mut ReadAllowance,
     /// The extremes that would cost too much to find.
     wanted: Vec<Unresolved>,
     recomputed_hours: u64,
@@ -185,7 +185,7 @@ impl Folding<'_> {
         aggregate: &mut Aggregate,
         near: u64,
     ) -> Result<(), StoreError> {
-        self.wanted.extend(self.extremes.find(transaction, of, lost, aggregate, near, self.budget)?);
+        self.wanted.extend(self.extremes.find(transaction, of, lost, aggregate, near, self.allowance)?);
         Ok(())
     }
 }

@@ -48,9 +48,9 @@ impl Default for Limits {
     }
 }
 
-/// The budget for reading within a commit.
+/// The allowance for reading within a commit.
 #[derive(Debug)]
-pub struct Budget {
+pub struct ReadAllowance {
     left: usize,
     /// The addition for each event that is replaced.
     replace_cost: usize,
@@ -58,18 +58,18 @@ pub struct Budget {
     free: BTreeSet<RollupKey>,
 }
 
-impl Budget {
-    /// A budget of a base cost and of an addition for each replaced event. Rollups in `free` cost nothing.
+impl ReadAllowance {
+    /// An allowance of a base cost and of an addition for each replaced event. Rollups in `free` cost nothing.
     pub fn new(cost: usize, replace_cost: usize, free: BTreeSet<RollupKey>) -> Self {
         Self { left: cost, replace_cost, free }
     }
 
-    /// A budget without a limit.
+    /// An allowance without a limit.
     pub fn unlimited() -> Self {
         Self::new(usize::MAX, 0, BTreeSet::new())
     }
 
-    /// Adds the allowance for a number of replaced events.
+    /// Raises the allowance for a number of replaced events.
     pub fn allow_for(&mut self, replaced: usize) {
         self.left = self.left.saturating_add(self.replace_cost.saturating_mul(replaced));
     }
@@ -191,7 +191,7 @@ impl ExtremesCache {
     }
 
     /// Finds the lost extremes of an hour again, and puts them into its aggregate. Reads the unknown zones, beginning `near` the
-    /// observer that was removed. Returns the extremes that are still lost when the budget is spent.
+    /// observer that was removed. Returns the extremes that are still lost when the allowance is spent.
     pub fn find(
         &mut self,
         observers: &mut impl Observers,
@@ -199,7 +199,7 @@ impl ExtremesCache {
         mut lost: LostExtremes,
         aggregate: &mut Aggregate,
         near: u64,
-        budget: &mut Budget,
+        allowance: &mut ReadAllowance,
     ) -> Result<Option<Unresolved>, StoreError> {
         self.clock += 1;
         let cached = self.maps.entry(key).or_default();
@@ -217,13 +217,13 @@ impl ExtremesCache {
                 from = 0;
                 continue;
             };
-            if !budget.allows(key) {
+            if !allowance.allows(key) {
                 return Ok(Some(Unresolved { key, hour, lost, values: aggregate.ranges() }));
             }
             let (start, mut zone) = (*gap.start(), Zone::default());
             let read =
                 observers.observers(key, gap, self.limits.zone_cost, |_, hour, ranges| zone.add(hour, ranges))?;
-            budget.spend(key, read.cost);
+            allowance.spend(key, read.cost);
             lost = zone.ranges(hour).map_or(lost, |ranges| aggregate.still_lost(lost, &ranges));
             cached.map.insert(start..=read.last, zone);
             from = read.last.saturating_add(1);
@@ -363,8 +363,8 @@ mod tests {
             cache.replace(key(), id, Some((HOUR, &before)), Some((HOUR, &self.ranges(id))));
             self.cost = 0;
             if !lost.is_empty() {
-                let mut budget = Budget::unlimited();
-                let wanted = cache.find(self, (key(), HOUR), lost, &mut aggregate, id, &mut budget).unwrap();
+                let mut allowance = ReadAllowance::unlimited();
+                let wanted = cache.find(self, (key(), HOUR), lost, &mut aggregate, id, &mut allowance).unwrap();
                 assert!(wanted.is_none());
             }
             assert_eq!(aggregate, self.aggregate());
@@ -433,12 +433,12 @@ mod tests {
         let mut cache = cache();
         let mut aggregate = events.aggregate();
         let lost = LostExtremes { min: 0, max: 1 };
-        let mut find = |cache: &mut ExtremesCache, events: &mut Events, mut budget: Budget| {
-            cache.find(events, (key(), HOUR), lost, &mut aggregate, 500, &mut budget).unwrap()
+        let mut find = |cache: &mut ExtremesCache, events: &mut Events, mut allowance: ReadAllowance| {
+            cache.find(events, (key(), HOUR), lost, &mut aggregate, 500, &mut allowance).unwrap()
         };
         // The largest value is lost, and all values are below it.
         events.values.iter_mut().for_each(|value| *value /= 2);
-        let wanted = find(&mut cache, &mut events, Budget::new(100, 0, BTreeSet::new())).expect("it costs more");
+        let wanted = find(&mut cache, &mut events, ReadAllowance::new(100, 0, BTreeSet::new())).expect("it costs more");
         assert_eq!((wanted.key, wanted.hour, wanted.lost, wanted.values[0]), (key(), HOUR, lost, Some((1, 1000))));
         assert_eq!(events.cost, 100);
         cache.undo();
@@ -452,7 +452,7 @@ mod tests {
         }
         assert_eq!(slices, 1000_usize.div_ceil(30));
         events.cost = 0;
-        assert!(find(&mut cache, &mut events, Budget::new(0, 0, BTreeSet::new())).is_none());
+        assert!(find(&mut cache, &mut events, ReadAllowance::new(0, 0, BTreeSet::new())).is_none());
         assert_eq!((events.cost, aggregate.distributions[0].max), (0, 500));
     }
 

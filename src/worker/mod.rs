@@ -34,14 +34,14 @@ pub use rebuild::Examined;
 pub use retention::Retention;
 
 use commit::{Applied, Causes};
-use extremes::{Budget, ExtremesCache, Limits};
+use extremes::{ExtremesCache, Limits, ReadAllowance};
 use parked::{Parked, Pending};
 use rebuild::Rebuild;
 use retention::Expiry;
 
 use crate::events::Object;
-use crate::figures::{ServerMetrics, StorageOperation};
 use crate::store::{OpenProgress, RowsError, Store, StoreError};
+use crate::telemetry::server_metrics::{ServerMetrics, StorageOperation};
 
 /// The most memory that the requests of one commit take together, unless a single request is larger: some 60,000 events.
 const GROUP_BYTES: usize = 16 << 20;
@@ -397,8 +397,8 @@ impl RollupTask {
         while !pending.is_empty() {
             let objects: Vec<_> =
                 pending.iter_mut().map(|pending| std::mem::take(&mut pending.request.objects)).collect();
-            let budget = parked::budget(&pending, limits.commit_cost, limits.replace_cost);
-            let causes = match self.commit(&objects, budget) {
+            let allowance = parked::allowance(&pending, limits.commit_cost, limits.replace_cost);
+            let causes = match self.commit(&objects, allowance) {
                 Ok(ControlFlow::Continue(receipts)) => {
                     drop(objects);
                     return answer(requests_of(pending), receipts.into_iter().map(Ok).collect());
@@ -430,7 +430,7 @@ impl RollupTask {
 
     /// Commits a single request, at any cost.
     fn commit_alone(&mut self, request: &[Vec<Object>]) -> Result<Receipt, WriteFailed> {
-        match self.commit(request, Budget::unlimited())? {
+        match self.commit(request, ReadAllowance::unlimited())? {
             ControlFlow::Continue(receipts) => Ok(receipts[0]),
             ControlFlow::Break(_) => Err(WriteFailed::Internal),
         }
@@ -442,7 +442,7 @@ impl RollupTask {
     fn commit(
         &mut self,
         requests: &[Vec<Object>],
-        mut budget: Budget,
+        mut allowance: ReadAllowance,
     ) -> Result<ControlFlow<Causes, Vec<Receipt>>, WriteFailed> {
         if self.tried.is_some() {
             return Err(WriteFailed::Unavailable);
@@ -458,7 +458,7 @@ impl RollupTask {
                 return Ok(ControlFlow::Break(Causes::default()));
             }
             let (extremes, journal) = (&mut self.extremes, journal.as_mut());
-            let applied = commit::apply_within(&mut transaction, requests, extremes, &mut budget, journal)?;
+            let applied = commit::apply_within(&mut transaction, requests, extremes, &mut allowance, journal)?;
             if applied.is_continue() {
                 transaction.commit()?;
             }

@@ -1,10 +1,10 @@
 //! Parked requests: they wait until enough is read to commit them quickly.
 //!
-//! A request that removes an extreme from a heavy day needs many observers (the events or rollups that an extreme is taken from) to
-//! be read before its commit. The task parks it, reads
-//! in slices between the commits of other requests, and then tries it again. The request is not acknowledged yet, so it may take
-//! effect after requests that came later. The rejected alternative is a thread that reads a snapshot meanwhile: it would have to
-//! catch up with all later commits. Here, every commit updates the data that was read, so that it stays exact.
+//! A request that removes an extreme from a heavy day needs many observers (the events or rollups that an extreme is taken
+//! from) to be read before its commit. The task parks it, reads in slices between the commits of other requests, and then tries
+//! it again. The request is not acknowledged yet, so it may take effect after requests that came later. The rejected
+//! alternative is a thread that reads a snapshot meanwhile: it would have to catch up with all later commits. Here, every
+//! commit updates the data that was read, so that it stays exact.
 //!
 //! A request gets through whatever other requests commit meanwhile. A rollup whose observers were read for it costs nothing at
 //! its next attempt, so no rollup parks it twice. After it was parked [`MOST_ATTEMPTS`] times, it is committed at any cost.
@@ -14,7 +14,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use super::Request;
-use super::extremes::{Budget, ExtremesCache};
+use super::extremes::{ExtremesCache, ReadAllowance};
 use crate::rollup::RollupKey;
 use crate::store::{Observers, StoreError};
 
@@ -112,12 +112,16 @@ impl Parked {
     }
 }
 
-/// The read budget of a commit of these requests: a base cost, and an addition for each event that the commit replaces.
-pub(super) fn budget(pending: &[Pending], commit_cost: usize, replace_cost: usize) -> Budget {
+/// The read allowance of a commit of these requests: a base cost, and an addition for each event that the commit replaces.
+pub(super) fn allowance(pending: &[Pending], commit_cost: usize, replace_cost: usize) -> ReadAllowance {
     if pending.iter().any(|pending| pending.attempts >= MOST_ATTEMPTS) {
-        return Budget::unlimited();
+        return ReadAllowance::unlimited();
     }
-    Budget::new(commit_cost, replace_cost, pending.iter().flat_map(|pending| pending.read.iter().copied()).collect())
+    ReadAllowance::new(
+        commit_cost,
+        replace_cost,
+        pending.iter().flat_map(|pending| pending.read.iter().copied()).collect(),
+    )
 }
 
 #[cfg(test)]
@@ -193,15 +197,15 @@ mod tests {
         let mut extremes = ExtremesCache::default();
         let mut pending = parked.admit(request());
         let is_unlimited = |pending: &Pending| {
-            let budget = budget(std::slice::from_ref(pending), 0, 0);
-            budget.allows(key(77))
+            let allowance = allowance(std::slice::from_ref(pending), 0, 0);
+            allowance.allows(key(77))
         };
         for attempt in 0..MOST_ATTEMPTS {
             assert!(!is_unlimited(&pending), "attempt {attempt}");
             parked.park(pending, [key(attempt)].into());
             pending = parked.read(&mut extremes, &mut Many(1), 100).unwrap().pop().expect("it is ready");
-            let budget = budget(std::slice::from_ref(&pending), 0, 0);
-            assert!((0..=attempt).all(|read| budget.allows(key(read))), "what was read once is free");
+            let allowance = allowance(std::slice::from_ref(&pending), 0, 0);
+            assert!((0..=attempt).all(|read| allowance.allows(key(read))), "what was read once is free");
         }
         assert!(is_unlimited(&pending));
     }

@@ -1,11 +1,11 @@
 //! Rebuild: computes the rollups of a day anew from its events, to check or to repair them.
 //!
-//! A heavy day takes seconds, and the rollup task is the only writer. So a [`Rebuild`] works in slices, and other requests commit
-//! between them. It reads the events in the order of their blocks. If a commit changes events that were read already, the rebuild
-//! gets these changes in a [`Journal`] and applies them. Changes of events that it has yet to read are found when it gets there. So
-//! at any moment, the computed sums equal those of the stored events before its position. Then the rebuild compares the rollups, in slices, too: a rollup that is right stays
-//! right with every commit. At the end it stores the rollups that are wrong, those of choices first, then those of all choices
-//! together.
+//! A heavy day takes seconds, and the rollup task is the only writer. So a [`Rebuild`] works in slices, and other requests
+//! commit between them. It reads the events in the order of their blocks. If a commit changes events that were read already,
+//! the rebuild gets these changes in a [`Journal`] and applies them. Changes of events that it has yet to read are found when
+//! it gets there. So at any moment, the computed sums equal those of the stored events before its position. Then the rebuild
+//! compares the rollups, in slices, too: a rollup that is right stays right with every commit. At the end it stores the rollups
+//! that are wrong, those of choices first, then those of all choices together.
 //!
 //! An applied change may lose an extreme, as in a commit. The extreme is found again in the same way (`extremes`).
 //!
@@ -13,7 +13,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::extremes::{Budget, ExtremesCache};
+use super::extremes::{ExtremesCache, ReadAllowance};
 use crate::events::{Contribution, Event};
 use crate::rollup::{LostExtremes, Rollup, RollupKey, RollupScope};
 use crate::store::{Corrupt, EventCursor, Index, Observers, Snapshot, Store, StoreError};
@@ -105,18 +105,18 @@ impl Sum {
         }
     }
 
-    /// Finds the unknown extremes. Returns whether the budget was enough.
+    /// Finds the unknown extremes. Returns whether the allowance was enough.
     fn find(
         &mut self,
         key: RollupKey,
         observers: &mut impl Observers,
         extremes: &mut ExtremesCache,
-        budget: &mut Budget,
+        allowance: &mut ReadAllowance,
     ) -> Result<bool, StoreError> {
         while let Some((&hour, &lost)) = self.lost.first_key_value() {
             if self.rollup.hour(hour).is_some() {
                 let aggregate = self.rollup.hour_mut(hour);
-                if extremes.find(observers, (key, hour), lost, aggregate, 0, budget)?.is_some() {
+                if extremes.find(observers, (key, hour), lost, aggregate, 0, allowance)?.is_some() {
                     return Ok(false);
                 }
             }
@@ -306,8 +306,8 @@ impl Rebuild {
             }
             self.read.insert(key);
         }
-        let mut budget = Budget::new(*left, 0, self.read.clone());
-        if !sum.find(key, &mut &*snapshot, extremes, &mut budget)? {
+        let mut allowance = ReadAllowance::new(*left, 0, self.read.clone());
+        if !sum.find(key, &mut &*snapshot, extremes, &mut allowance)? {
             self.reading = Some((key, 0));
             return Ok(false);
         }
@@ -334,7 +334,7 @@ impl Rebuild {
         let repaired = store.write(|transaction| {
             for key in wrong {
                 let sum = self.sums.entry(key).or_default();
-                sum.find(key, transaction, extremes, &mut Budget::unlimited())?;
+                sum.find(key, transaction, extremes, &mut ReadAllowance::unlimited())?;
                 transaction.replace_rollup(key, &sum.rollup);
             }
             Ok(())

@@ -1,7 +1,7 @@
 //! A disk that is full, and one that cannot be written. Whatever can be stored or not, what is stored is read all the time.
 //!
-//! Where there has to be a disk of one's own, it is mounted in a namespace that only the server is in; where the system forbids that,
-//! the test says so and passes.
+//! Where there has to be a disk of one's own, it is mounted in a namespace that only the server is in; where the system forbids
+//! that, the test says so and passes.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -101,8 +101,8 @@ fn fill_and_look_through(server: Server, directory: &Path, free: impl FnOnce(&Se
 #[test]
 fn a_file_that_may_not_grow_is_written_again_once_it_may() {
     let directory = tempfile::tempdir().unwrap();
-    // Room for the file to double once, so that some posts fit in whatever readers keep of it meanwhile. The system sends a signal,
-    // too, which ends programs that do not care.
+    // Room for the file to double once, so that some posts fit in whatever readers keep of it meanwhile. The system sends a
+    // signal, too, which ends programs that do not care.
     let program = program(directory.path(), &[&SERVE[..], &CACHE].concat());
     let mut command = within("ulimit -S -f 6000; exec \"$@\"", &program);
     fill_and_look_through(Server::of(command.current_dir(directory.path())), directory.path(), |server| {

@@ -438,8 +438,8 @@ fn what_a_client_that_is_gone_has_asked_for_is_not_computed_on() {
         let line = figures.lines().find(|line| line.starts_with("scale_metrics_answers_stopped_total ")).unwrap();
         line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()
     };
-    // One who closes the connection, and one who only says that nothing more comes: that one is told what became of it. Whether it
-    // is noticed before the answer is there is up to the machine, so they ask until it was.
+    // One who closes the connection, and one who only says that nothing more comes: that one is told what became of it. Whether
+    // it is noticed before the answer is there is up to the machine, so they ask until it was.
     let began = Instant::now();
     for (closes, least) in [(true, 1), (false, 2)] {
         let mut told = false;

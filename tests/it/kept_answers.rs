@@ -1,5 +1,5 @@
-//! Answers are kept for the next who asks, and never hide an event that was acknowledged: docs/reference.md, Counting, "shows in the
-//! read endpoints at once".
+//! Answers are kept for the next who asks, and never hide an event that was acknowledged: docs/reference.md, Counting, "shows
+//! in the read endpoints at once".
 
 use std::collections::BTreeMap;
 use std::io::Write as _;

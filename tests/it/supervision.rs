@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use scale_metrics::app::App;
 use scale_metrics::config::Config;
-use scale_metrics::figures::ServerMetrics;
 use scale_metrics::store::{OpenOptions, Store};
+use scale_metrics::telemetry::server_metrics::ServerMetrics;
 use scale_metrics::time::Clock;
 use scale_metrics::worker::retention::{Expiry, RetentionGuard};
 use scale_metrics::worker::{Queue, QueueItem, Readiness, Retention, RollupTask};
@@ -31,7 +31,8 @@ fn a_dead_rollup_task_is_told_to_everybody() {
     let directory = TempDir::new().unwrap();
     let state = Arc::new(AtomicU8::new(CALM));
     let seen = Arc::clone(&state);
-    // From the second sync on that follows, whatever is written is a bug: be it the post's commit, be it that of the pause after it.
+    // From the second sync on that follows, whatever is written is a bug: be it the post's commit, be it that of the pause
+    // after it.
     let memory = Memory::with_hook(move |op| match (op, seen.load(Ordering::SeqCst)) {
         (Op::Sync, ARMED) => seen.store(PANICS, Ordering::SeqCst),
         (Op::Write | Op::Sync, PANICS) => panic!("an injected bug"),

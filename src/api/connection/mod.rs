@@ -1,10 +1,10 @@
 //! The connection of a client, with the deadlines that the framework (actix) lacks.
 //!
-//! The framework has a deadline for the head of the first request, and one for idle connections, which also cuts off answers. It
-//! has none for a client that does not read its answer. So the framework gets a [`Connection`] rather than a bare socket. Reading
-//! or writing a [`Connection`] fails if a request does not arrive in time, or if an answer is not sent fast enough. Then the connection is closed, and the
-//! memory that the answer held is free again. It also adds a body to the refusals that the framework makes by itself
-//! ([`refusal`]).
+//! The framework has a deadline for the head of the first request, and one for idle connections, which also cuts off answers.
+//! It has none for a client that does not read its answer. So the framework gets a [`Connection`] rather than a bare socket.
+//! Reading or writing a [`Connection`] fails if a request does not arrive in time, or if an answer is not sent fast enough.
+//! Then the connection is closed, and the memory that the answer held is free again. It also adds a body to the refusals that
+//! the framework makes by itself ([`refusal`]).
 //!
 //! The framework parses all bytes that it has read into requests, about 6 KB of memory each, before it answers the first one; and
 //! a head may be as short as 26 bytes. So it gets one head at a time, and the next one when the answer is being sent. Bytes that
@@ -20,7 +20,7 @@
 //! There is no deadline here for processing a request, and the handler decides when its body is read. So the connection shares
 //! its [`Phase`] with its requests.
 //!
-//! Not here: the deadline of a body (`api::events`).
+//! Not here: the deadline of a body (`post_events`).
 
 mod chunks;
 mod heads;
@@ -40,7 +40,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::config::LogLevel;
-use crate::telemetry::{RequestLine, milliseconds, new_request_id, say_request};
+use crate::telemetry::log::{RequestLine, milliseconds, new_request_id, say_request};
 use chunks::Chunks;
 use heads::Heads;
 use refusal::Refusal;

@@ -15,7 +15,7 @@ use super::parts::{
 };
 use crate::access::Scope;
 use crate::api::error::{InvalidEvents, Refusal};
-use crate::api::events::{Accepted, WAITS};
+use crate::api::post_events::{Accepted, WAITS};
 use crate::events::{ErrorDefinition, Ingest, Job, JobExecution, JobType, Strike, Task};
 use crate::time::Timestamp;
 use crate::vocabulary::{ExecutionStatus, IngestStatus, JobStatus, Kind};

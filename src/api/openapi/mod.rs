@@ -24,8 +24,8 @@ use utoipa::openapi::{ComponentsBuilder, InfoBuilder, License, OpenApi, OpenApiB
 
 use super::admin::Rebuilt;
 use super::error::{InvalidEvents, Refusal};
-use super::events::Accepted;
-use super::health::{Health, NotReady};
+use super::post_events::Accepted;
+use super::probes::{Health, NotReady};
 use super::v6::{MetricsTypeView, PeriodView};
 use super::{Content, ENDPOINTS, answer};
 use crate::access::Scope;

@@ -7,7 +7,7 @@ use super::metrics::time_range;
 use super::parts::{answer, header, kept, needs, operation, reference, refused, text};
 use crate::access::Scope;
 use crate::api::admin::Rebuilt;
-use crate::api::health::{Health, NotReady};
+use crate::api::probes::{Health, NotReady};
 
 const TAG: &str = "server";
 

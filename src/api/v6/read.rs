@@ -1,7 +1,7 @@
 //! The endpoints that read rollups: from a request to a query, and from the query to its answer.
 //!
-//! A query says what a request means, however it was spelled. Equal queries have equal answers as long as nothing changes, so answers
-//! are cached by them ([`crate::api::response_cache`]).
+//! A query says what a request means, however it was spelled. Equal queries have equal answers as long as nothing changes, so
+//! answers are cached by them ([`crate::api::response_cache`]).
 
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
@@ -14,10 +14,10 @@ use crate::access::Scope;
 use crate::api::answer::Answer;
 use crate::api::compute_budget::ComputeBudget;
 use crate::api::connection::Phase;
+use crate::api::jobs::Size;
 use crate::api::page::address;
 use crate::api::params::Params;
 use crate::api::response_cache::CachedQuery;
-use crate::api::work::Size;
 use crate::api::{ApiError, State, known_at_endpoint, off_thread, parameters};
 use crate::catalog::MetricsType;
 use crate::store::Snapshot;

@@ -6,7 +6,7 @@
 //! given twice becomes a [`Problem`] of that object, and the next objects are still read. Only text that is not JSON ends the
 //! reading. Objects are handed on one at a time, so what a body claims about itself never decides how much memory it takes.
 //!
-//! Not here: bodies and their encodings (`api::events`), whether the choices that an event names are known (`request`).
+//! Not here: bodies and their encodings (`api::post_events`), whether the choices that an event names are known (`request`).
 
 mod exact;
 mod field;

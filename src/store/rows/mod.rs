@@ -1,11 +1,12 @@
 //! Ordered rows: the seam between what is stored and where it is stored.
 //!
-//! A [`Database`] keeps a few named tables of rows. Keys and values are bytes, and the rows of a table are ordered by key. This is
-//! all that the store asks of a database, so every implementation holds the same packed blocks and rollups, and shares all
+//! A [`Database`] keeps a few named tables of rows. Keys and values are bytes, and the rows of a table are ordered by key. This
+//! is all that the store asks of a database, so every implementation holds the same packed blocks and rollups, and shares all
 //! proofs and speed-ups above this seam.
 //!
-//! Every read names all its keys, all its floors ([`Floor`]: the last row at or before a key), or one range. So a database across a
-//! network needs one round trip for each call, rather than one for each row. Rows are handed to a visitor one at a time, so an answer never stands in memory as a whole.
+//! Every read names all its keys, all its floors ([`Floor`]: the last row at or before a key), or one range. So a database
+//! across a network needs one round trip for each call, rather than one for each row. Rows are handed to a visitor one at a
+//! time, so an answer never stands in memory as a whole.
 //!
 //! The rejected alternative is a seam at "commit these requests": each implementation would need its own way of resolving events
 //! and folding rollups.
@@ -145,8 +146,8 @@ pub trait Transaction: Read {
 
 /// Keeps tables of rows, and a few numbers that have names.
 pub trait Database: fmt::Debug + Send + Sync {
-    /// Opens the database for the first time. A new one gets its tables and these numbers, in one commit. Until this returns, reading
-    /// and writing fail with [`RowsError::Closed`].
+    /// Opens the database for the first time. A new one gets its tables and these numbers, in one commit. Until this returns,
+    /// reading and writing fail with [`RowsError::Closed`].
     fn open(&self, first_numbers: &[(&str, u64)]) -> Result<(), RowsError>;
 
     /// How far opening has come.

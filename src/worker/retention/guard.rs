@@ -5,8 +5,8 @@
 //! and the settings. So the guard trusts neither at once:
 //!
 //! - The *trusted time* advances with the steady clock. The system's clock is used as long as it is at most [`LEEWAY`] ahead of
-//!   the last trusted time plus what the steady clock measured since. A clock that is further ahead is not trusted until it has run undisturbed for the grace period. A clock that is set
-//!   back is trusted at once, since that deletes nothing.
+//!   the last trusted time plus what the steady clock measured since. A clock that is further ahead is not trusted until it has
+//!   run undisturbed for the grace period. A clock that is set back is trusted at once, since that deletes nothing.
 //! - The *agreed periods* are in force. A longer period is agreed at once. A shorter one waits for the grace period, unless it
 //!   moves the cut-off by no more than [`LEEWAY`], or nothing is stored yet.
 //!

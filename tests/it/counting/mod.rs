@@ -1,4 +1,5 @@
-//! What is counted: the rules of docs/reference.md, Counting, one by one, and its worked example in full; a module for each promise.
+//! What is counted: the rules of docs/reference.md, Counting, one by one, and its worked example in full; a module for each
+//! promise.
 //!
 //! Not here: many events at once (`random_streams`), and how values are asked for (`plot_data`).
 

@@ -1,16 +1,16 @@
 //! A database of rows in one file, by `redb`.
 //!
-//! Commits use the default of `redb`: one-phase commits, with an fsync. After a failed write, `redb` reads only its cache, so the database has
-//! to be closed and opened again ([`RedbDatabase::reopen`]). A file that was not closed in order has to be read through before it
-//! opens, unless its last commit was a [`checkpoint`](RedbDatabase::checkpoint), which stores the data that a quick start needs.
-//! Only this module handles the peculiarities of `redb` and of files.
+//! Commits use the default of `redb`: one-phase commits, with an fsync. After a failed write, `redb` reads only its cache, so
+//! the database has to be closed and opened again ([`RedbDatabase::reopen`]). A file that was not closed in order has to be
+//! read through before it opens, unless its last commit was a [`checkpoint`](RedbDatabase::checkpoint), which stores the data
+//! that a quick start needs. Only this module handles the peculiarities of `redb` and of files.
 //!
 //! Not here: when a database is reopened or checkpointed (`worker/mod.rs`).
 
-mod access;
 mod file;
 mod panics;
 mod tables;
+mod transactions;
 
 use std::fmt;
 use std::fs::{self, File};
@@ -26,9 +26,9 @@ use redb::{DatabaseError, ReadableDatabase};
 
 pub use redb::StorageBackend;
 
-use access::{RedbTransaction, RedbView};
 use file::{DatabaseFile, directory_failed, directory_of};
 use panics::{Guard, guarded};
+use transactions::{RedbTransaction, RedbView};
 
 use super::{Cause, Database, Numbers, OpenProgress, RowsError, Transaction, View};
 
@@ -191,7 +191,7 @@ impl Database for RedbDatabase {
         }
         open.guard.run(|| {
             let transaction = open.database.begin_read()?;
-            let numbers = access::numbers(&transaction.open_table(tables::NUMBERS)?, names)?;
+            let numbers = transactions::numbers(&transaction.open_table(tables::NUMBERS)?, names)?;
             let view: Box<dyn View> = Box::new(RedbView { transaction, guard: Arc::clone(&open.guard) });
             Ok((view, numbers))
         })
@@ -204,7 +204,7 @@ impl Database for RedbDatabase {
         let guard = Arc::clone(&opened.guard);
         let (transaction, numbers) = guard.run(|| {
             let transaction = opened.database.begin_write()?;
-            let numbers = access::numbers(&transaction.open_table(tables::NUMBERS)?, names)?;
+            let numbers = transactions::numbers(&transaction.open_table(tables::NUMBERS)?, names)?;
             Ok((transaction, numbers))
         })?;
         Ok((Box::new(RedbTransaction { database: self, open, transaction, guard }), numbers))

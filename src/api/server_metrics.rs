@@ -1,23 +1,24 @@
-//! `GET /metrics`: the server's figures about itself.
+//! `GET /metrics`: what the server counts of itself, with the values that exist anyway (queue, caches, file), sampled for each
+//! answer.
 
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::{ApiError, State};
 use crate::access::Scope;
-use crate::figures::{GaugeSample, MEDIA_TYPE};
+use crate::telemetry::server_metrics::{GaugeSample, MEDIA_TYPE};
 
 pub(super) async fn metrics(request: HttpRequest, state: Data<State>) -> Result<HttpResponse, ApiError> {
     state.allow(&request, Scope::Read)?;
-    let text = super::off_thread(move || state.figures.text(&readings(&state)));
+    let text = super::off_thread(move || state.figures.text(&samples(&state)));
     Ok(HttpResponse::Ok().content_type(MEDIA_TYPE).body(text.await?))
 }
 
 /// Returns the current values of the gauges.
 #[expect(clippy::cast_precision_loss, reason = "the text format knows no other numbers")]
-fn readings(state: &State) -> Vec<GaugeSample> {
+fn samples(state: &State) -> Vec<GaugeSample> {
     let is_ready = state.readiness.reasons().is_empty();
-    let mut readings = vec![
+    let mut samples = vec![
         GaugeSample {
             name: "ready",
             help: "Whether the server can take writes: 1 or 0.",
@@ -55,7 +56,7 @@ fn readings(state: &State) -> Vec<GaugeSample> {
         },
     ];
     let retention = state.retention.settings();
-    readings.extend([
+    samples.extend([
         GaugeSample {
             name: "retention_events_days",
             help: "For how many days events are kept; 0 means for ever.",
@@ -79,18 +80,14 @@ fn readings(state: &State) -> Vec<GaugeSample> {
     ]);
     // While the disk fails, the size of the file is not known.
     if let Ok(bytes) = state.store.size_bytes() {
-        readings.push(GaugeSample {
-            name: "database_bytes",
-            help: "Length of the database file.",
-            value: bytes as f64,
-        });
+        samples.push(GaugeSample { name: "database_bytes", help: "Length of the database file.", value: bytes as f64 });
     }
     if let Ok(snapshot) = state.store.snapshot() {
-        readings.push(GaugeSample {
+        samples.push(GaugeSample {
             name: "rollup_version",
             help: "How often rollups or definitions have changed, ever.",
             value: snapshot.version() as f64,
         });
     }
-    readings
+    samples
 }

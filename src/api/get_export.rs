@@ -1,6 +1,6 @@
 //! `GET /v6/export/`: all definitions and events of one state of the store, as NDJSON that `POST /v6/events/` accepts.
 //!
-//! The state is first copied to a file ([`crate::store::Copy`]), so that a slow client delays nothing. The answer is sent in
+//! The state is first copied to a file ([`crate::store::EventCopy`]), so that a slow client delays nothing. The answer is sent in
 //! pieces; each piece is made when the client has taken the one before.
 
 use std::io::{self, Write as _};
@@ -20,7 +20,7 @@ use super::answer::wants_gzip;
 use super::{ApiError, State};
 use crate::access::Scope;
 use crate::events::wire::{write_choices, write_event};
-use crate::store::{Copy, StoreError};
+use crate::store::{EventCopy, StoreError};
 use crate::worker::chain;
 
 /// The most exports that may run at the same time: each takes space on the disk.
@@ -88,7 +88,7 @@ pub(super) async fn export(request: HttpRequest, state: Data<State>) -> Result<H
 
 /// An export that is being sent.
 struct Export {
-    copy: Copy,
+    copy: EventCopy,
     /// Lines that are made, but not sent yet.
     lines: Vec<u8>,
     packer: Option<GzEncoder<Vec<u8>>>,

@@ -21,7 +21,7 @@ use super::params::{IGNORED_PARAMETERS, ignored};
 use super::{ApiError, State, known_parameters, masking, route_of};
 use crate::access::Access;
 use crate::config::LogLevel;
-use crate::telemetry::{RequestLine, is_said, milliseconds, new_request_id, say_request};
+use crate::telemetry::log::{RequestLine, is_said, milliseconds, new_request_id, say_request};
 
 /// The header with the id of a request, which identifies it in the log and in questions about it. A client may choose the id.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

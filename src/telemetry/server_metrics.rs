@@ -3,7 +3,7 @@
 //! Each part of the program counts its operations here. Values that exist anyway (queue, caches, file) are sampled when a client
 //! asks for them.
 //!
-//! Not here: the metrics that the server is for (`rollup`, `plot`).
+//! Not here: the values that are sampled (`api::server_metrics`).
 
 use std::time::Duration;
 
