@@ -65,7 +65,7 @@ pub(in crate::api) async fn totals(
     respond(metrics, &request, &state, TotalsQuery::parse).await
 }
 
-/// Answers a request about a metrics type, if its token may read; `parse` finds out what it means.
+/// Answers a request about a metrics type, if its token may read; `parse` turns it into a query.
 pub(super) async fn respond<Q: Into<ReadQuery> + 'static>(
     metrics: &'static MetricsType,
     request: &HttpRequest,

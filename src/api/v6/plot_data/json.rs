@@ -3,7 +3,7 @@
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
-use super::text::{Form, ID_DIGITS, Items, most_digits};
+use super::items::{Form, ID_DIGITS, Items, most_digits};
 use crate::api::v6::ColumnView;
 use crate::plot::{Plot, Series};
 use crate::time::Date;

@@ -2,10 +2,11 @@
 //!
 //! A request becomes a [`PlotDataQuery`], whose answer is cached (`v6::read`).
 
+mod csv;
+mod items;
 mod json;
 mod picture;
 mod query;
-mod text;
 
 pub(in crate::api) use json::SeriesHead;
 pub(in crate::api) use picture::{HEIGHTS, KINDS, LEGENDS, STANDARD_HEIGHT, STANDARD_WIDTH, THEMES, WIDTHS};
@@ -101,8 +102,8 @@ impl PlotDataQuery {
                 Content { media_type: "application/json", body: json::write(opening, &plot, self.with_ids) }
             }
             Format::Csv => {
-                budget.hold(plot.memory() + text::most_bytes(&plot))?;
-                Content { media_type: "text/csv; charset=utf-8", body: text::write(&plot, self.with_ids) }
+                budget.hold(plot.memory() + csv::most_bytes(&plot))?;
+                Content { media_type: "text/csv; charset=utf-8", body: csv::write(&plot, self.with_ids) }
             }
             Format::Svg(drawing) => {
                 budget.hold(plot.memory() + MOST_BYTES)?;

@@ -1,8 +1,8 @@
-//! Plot data as text: the code that JSON and CSV share, and CSV itself.
+//! Writes the values of a plot one after the other: the code that JSON and CSV share.
 //!
-//! Not here: JSON (`json`).
+//! Not here: what is around the values (`json`, `csv`).
 
-use crate::plot::{Bucket, Plot, Series};
+use crate::plot::{Bucket, Series};
 use crate::rollup::RollupScope;
 use crate::time::Date;
 use crate::vocabulary::ChoiceId;
@@ -95,28 +95,3 @@ pub(super) fn most_digits(series: &Series) -> usize {
 
 /// The largest number of digits of an id.
 pub(super) const ID_DIGITS: usize = 16;
-
-const CSV_HEADER: &[u8] = b"column,id,datetime,value\n";
-
-/// The largest length of the CSV of a plot, in bytes.
-pub(super) fn most_bytes(plot: &Plot<'_>) -> usize {
-    let value =
-        |series: &Series| series.column.name.len() + ",,2015-10-05T00:00:00,\n".len() + ID_DIGITS + most_digits(series);
-    CSV_HEADER.len() + plot.series().iter().map(|series| series.len() * value(series)).sum::<usize>()
-}
-
-/// Returns the values as CSV lines: `column,id,datetime,value`. No value needs quotes.
-pub(super) fn write(plot: &Plot<'_>, with_ids: bool) -> Vec<u8> {
-    let mut lines = Vec::with_capacity(most_bytes(plot));
-    lines.extend_from_slice(CSV_HEADER);
-    for series in plot.series() {
-        let name = &series.column.name;
-        let before = if with_ids { format!("{name},") } else { format!("{name},,") };
-        let behind_id = with_ids.then_some(b",".as_slice());
-        let mut items = Items::new(Form { before: before.as_bytes(), behind_id, before_value: b",", behind: *b"\n" });
-        for (bucket, value) in plot.points(series) {
-            items.write(&mut lines, bucket, value);
-        }
-    }
-    lines
-}
