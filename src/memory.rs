@@ -3,8 +3,8 @@
 //! A [`Budget`] bounds it; a [`Lease`] is the part that one request holds. A request asks before it takes memory, and waits or is
 //! refused if there is none. So what requests hold is bounded by configuration, whatever clients send or ask for.
 //!
-//! Two requests that hold a part of what they need and wait for each other would wait for ever: hence the overdraft. Where a
-//! budget has an overdraft ([`Budget::with_overdraft`]), one lease at a time may exceed the limit: it gets everything that it
+//! If two requests each hold a part of what they need, both could wait for ever. The overdraft prevents that. Where a budget has
+//! one ([`Budget::with_overdraft`]), one lease at a time may exceed the limit: it gets everything that it
 //! asks for, is counted apart from the others, and returns what it held when it is dropped. Requests get the overdraft in the
 //! order in which they wait. A part of the budget is reserved for small leases, so that these never wait for large ones.
 //!

@@ -1,8 +1,8 @@
 //! Bounds on the computation of answers: how many run at once, how long each may take, and when an abandoned one stops.
 //!
-//! Short computations run on the async thread that parses the request. All others run off the async threads, as a [`Job`].
-//! Requests for the same thing share one job, and the job stops when the last of them is gone. Jobs that read many rollups have
-//! permits of their own, so that jobs of milliseconds do not wait for jobs of seconds.
+//! Small computations run on the async thread that parses the request. All others run off the async threads, as a [`Job`].
+//! Requests for the same thing share one job, and the job stops when the last of them is gone. Long jobs ([`Size::Long`]) have
+//! permits of their own, so that short ones do not wait for them.
 //!
 //! A computation stops by itself: its loops call [`Bounds::check`], because nothing can interrupt a thread from outside.
 //!

@@ -1,7 +1,7 @@
 //! The HTTP interface: the routes, and code that all handlers share.
 //!
 //! A handler parses a request, asks the store or the rollup task, and renders the answer. A read uses a snapshot of the store,
-//! off the async threads unless it is short; computed answers are cached ([`response_cache`]). A write goes to the queue of the
+//! off the async threads unless it is small; computed answers are cached ([`response_cache`]). A write goes to the queue of the
 //! rollup task and waits for the result.
 //!
 //! Not here: what the numbers mean (`plot`, `catalog`), how a request is stored (`worker`).

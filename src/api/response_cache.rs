@@ -1,8 +1,9 @@
 //! A cache of computed answers.
 //!
-//! An answer is found by the query that it answers ([`CachedQuery`]), and is valid as long as the store has the version that it
-//! was computed from. Every request reads the store's version first, and no answer of an earlier version is sent. If several
-//! requests ask for the same at the same time, it is computed once, off the async threads unless it is small ([`super::jobs`]).
+//! An answer is found by the query that it answers ([`CachedQuery`]), and is valid while the version of the store is the one
+//! that it was computed from. Every request reads the store's version first, and no answer of an earlier version is sent. If
+//! several requests ask for the same at the same time, it is computed once, off the async threads unless it is small
+//! ([`super::jobs`]).
 //!
 //! All answers share one budget of memory: those that are being computed, cached, or sent to slow clients.
 //!

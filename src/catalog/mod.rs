@@ -1,8 +1,8 @@
 //! The catalogue of what can be measured: metrics types with their groups, columns and filters, as constant data.
 //!
 //! A column is one statistic ([`Statistic`]) of one measure ([`Measure`]): `run_time_min` is the minimum of the distribution of
-//! run times. Their names are made here; the overview page and examples of descriptions use some of them. Each metrics type has
-//! a file here.
+//! run times. The names of distribution columns are made here, those of counts stand in the file of their metrics type. The
+//! overview page and the examples in the API description contain some names literally.
 //!
 //! Not here: which events feed a measure (`events::contribution`), the numbers themselves (`rollup`).
 

@@ -1,7 +1,5 @@
-//! Resolution: which content of an event or a choice is stored when several were posted, and what is told of each of them
-//! (created, updated, unchanged or stale).
-//!
-//! Contract section 1 has the rules.
+//! Resolution: which content of an event or a choice is stored when several were posted, and what the client is told of each
+//! (created, updated, unchanged; of events also stale). docs/reference.md, Posting events, has the rules.
 
 use crate::events::{Choice, Choices, Event, EventChange, EventKey, Object};
 use crate::vocabulary::Kind;

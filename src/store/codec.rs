@@ -7,7 +7,7 @@
 //!
 //! The numbers of many events are stored by column ([`Record::column`]). The unit of a column is the largest one that divides all
 //! its numbers (a microsecond, a millisecond, a second). Each number is stored as its distance from the smallest one, in as few
-//! bits as the largest distance needs. Only this module uses `bincode`, which is complete, so it gets no more releases.
+//! bits as the largest distance needs. `bincode` is complete and gets no more releases; only this module uses it.
 //!
 //! Not here: which columns a block of events has (`blocks`), which tables there are (`rows::Table`).
 

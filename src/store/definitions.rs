@@ -2,9 +2,9 @@
 //!
 //! A transaction that commits new definitions has them in memory. It announces them before the commit, under the version that the
 //! commit will set, so they are in the cache before any reader can see that version. A reader with a snapshot of an earlier state
-//! finds its definitions among the recent ones. The table is read when the database is opened. A reader reads it only if, since
-//! it took its snapshot, so many commits changed definitions that its own have left the cache. One reader reads it then; the
-//! others wait.
+//! finds its definitions among the recent ones. The table is read when the database is opened. Later, a
+//! reader reads it only if the definitions of its snapshot have left the cache, after more than [`RECENT`] later changes. One
+//! reader at a time does so; the others wait.
 //!
 //! Not here: what definitions mean (`events::choice`).
 

@@ -4,8 +4,8 @@
 //! by the places of [`crate::vocabulary`], and by the names of the tables in a file (`rows::redb`).
 //!
 //! Every field of a key is written with its highest byte first, so that keys have the same order as their bytes. The order of the
-//! fields follows the scans that the key serves. So rows that are written together are stored together: events arrive in the
-//! order of time, so the keys of blocks and rollups begin with the date.
+//! fields suits the scans, and keeps together what is written together: events arrive in the order of time, so the keys of blocks
+//! and rollups begin with the date.
 //!
 //! | table | key | value |
 //! | --- | --- | --- |
@@ -23,7 +23,10 @@ use super::rows::Key;
 use crate::time::Date;
 use crate::vocabulary::ChoiceId;
 
-/// The format that this program writes. A start refuses a newer format; it would migrate an older one.
+/// The format that this program writes. A start refuses every other number; no earlier one exists.
+///
+/// Raise it with every change after which an earlier program could not read the file, such as a new form byte or a new table.
+/// `Store::read_first` then has to accept the earlier numbers, and to migrate what cannot be read as it is.
 pub(super) const FORMAT: u64 = 1;
 
 /// The name of the number that holds the format.

@@ -2,7 +2,8 @@
 //!
 //! The observers are what its extremes are taken from: the events of a partition, or the rollups of all choices on a date.
 //!
-//! A commit that lost an extreme reads from here until it finds the next one, in a transaction or from a snapshot. Blocks are
+//! A commit that lost an extreme reads here, in its transaction, until it finds the next one; for parked requests, the task reads
+//! from a snapshot. Blocks are
 //! unpacked one by one, and only those of the kind that has observations. So the memory does not grow with the size of the day.
 //!
 //! Not here: how the observers are used (`worker::extremes`).

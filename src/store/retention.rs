@@ -4,7 +4,7 @@
 //!
 //! | concept | meaning |
 //! | --- | --- |
-//! | *marks* ([`RetentionMarks`]) | which days were forgotten; they protect against counting an event twice |
+//! | *marks* ([`RetentionMarks`]) | which days were forgotten; their events are refused, since they could be counted twice |
 //! | [`RetentionRecord`] | what is agreed: the latest trusted time, and for how many days data is kept |
 //! | *cut-off* | computed from these two whenever it is needed, and never stored |
 //!

@@ -2,8 +2,8 @@
 //!
 //! When a correction removes the smallest or largest observation of an hour, the next one is looked for in the zone map of that
 //! rollup ([`ZoneMap`]). Unknown parts of the map are read from the events of the partition, or from the rollups of the choices,
-//! zone by zone. Reading stops as soon as it finds another observation that equals the lost one: a queue time of 0 is seldom the
-//! only one. Reading begins near the event that was removed, since neighbouring ids tend to end in the same hour.
+//! zone by zone. Reading stops as soon as it finds another observation that equals the lost one. Often there is one, such as
+//! another queue time of 0. Reading begins near the event that was removed, since neighbouring ids tend to end in the same hour.
 //!
 //! Every commit reports each observation that it changes ([`ExtremesCache::follow`]), so that the maps stay exact without being
 //! read again. The maps belong to one state of the store. The caller reports the end of each transaction:

@@ -5,9 +5,9 @@
 //! as much as one. Then each request gets its result. A request that cannot be stored does not make the others fail. When no
 //! requests come, the task makes a checkpoint of the file, so that it opens at once even after a crash.
 //!
-//! After a disk failure, also one during a read, the task closes the database and opens it again at once, so that the stored data
-//! can be read. Then it tries once a second whether the database can be written. Until that succeeds, requests get an error that
-//! says so.
+//! After a disk failure of its own, the task closes the database and opens it again at once, so that the stored data can be read.
+//! It notices a failure of a reader before its next commit, or when it is idle, about a second later. Then it tries once a second
+//! whether the database can be written. Until that succeeds, requests get an error that says so.
 //!
 //! Not here: reading requests (`api`), tables (`store`).
 

@@ -6,8 +6,9 @@
 //! alternative is a thread that reads a snapshot meanwhile: it would have to catch up with all later commits. Here, every
 //! commit updates the data that was read, so that it stays exact.
 //!
-//! A request gets through whatever other requests commit meanwhile. A rollup whose observers were read for it costs nothing at
-//! its next attempt, so no rollup parks it twice. After it was parked [`MOST_ATTEMPTS`] times, it is committed at any cost.
+//! No stream of other requests can keep a parked request waiting for ever. A rollup whose observers were read for it costs
+//! nothing at its next attempt, so no rollup parks it twice. After it was parked [`MOST_ATTEMPTS`] times, it is committed at
+//! any cost.
 //!
 //! Not here: reading and caching (`extremes`), the needs of each request (`commit`).
 

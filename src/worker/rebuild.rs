@@ -3,9 +3,9 @@
 //! A heavy day takes seconds, and the rollup task is the only writer. So a [`Rebuild`] works in slices, and other requests
 //! commit between them. It reads the events in the order of their blocks. If a commit changes events that were read already,
 //! the rebuild gets these changes in a [`Journal`] and applies them. Changes of events that it has yet to read are found when
-//! it gets there. So at any moment, the computed sums equal those of the stored events before its position. Then the rebuild
-//! compares the rollups, in slices, too: a rollup that is right stays right with every commit. At the end it stores the rollups
-//! that are wrong, those of choices first, then those of all choices together.
+//! it gets there. So the computed sums are always those of the stored events that the rebuild has passed. Then the rebuild
+//! compares the rollups, in slices, too. Nothing has to be compared twice, because a commit keeps a right rollup right. At the
+//! end it stores the rollups that are wrong, those of choices first, then those of all choices together.
 //!
 //! An applied change may lose an extreme, as in a commit. The extreme is found again in the same way (`extremes`).
 //!

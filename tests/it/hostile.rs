@@ -1,5 +1,5 @@
 //! Clients that are slow, greedy or broken: they get an answer or the door, the server keeps its memory, and others are
-//! served meanwhile. Contract, section 3.
+//! served meanwhile. docs/reference.md has the rules.
 
 use std::fmt::Write as _;
 use std::fs;

@@ -1,4 +1,4 @@
-//! What the server tells of itself: its figures and its log. Contract, section 7.
+//! What the server tells of itself: its figures and its log. docs/reference.md has the rules.
 
 #![expect(clippy::float_cmp, reason = "what is counted is whole")]
 

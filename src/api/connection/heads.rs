@@ -10,9 +10,9 @@
 //!
 //! So the scanner replaces the last byte of such an option while the head passes. The option is then an unknown one, which the
 //! framework ignores. The rest of the header keeps its meaning, such as `close` in `Connection: upgrade, close`. Replacing one
-//! byte keeps every length, and needs no bytes that have not arrived yet: a longer option with the same beginning (`upgrades`) is
-//! unknown before and after. The rejected alternative is to remove the headers: heads would have to be held back until they are
-//! complete.
+//! byte keeps every length, and needs no bytes that have not arrived yet: if the option turns out to be a longer one
+//! (`upgrades`), nothing is lost, since that is unknown anyway. The rejected alternative is to remove the headers: heads would
+//! have to be held back until they are complete.
 //!
 //! The scanner notes whether the client waits for `100 Continue`; the [connection](super::Connection) sends it.
 

@@ -1,17 +1,16 @@
 //! The connection of a client, with the deadlines that the framework (actix) lacks.
 //!
 //! The framework has a deadline for the head of the first request, and one for idle connections, which also cuts off answers.
-//! It has none for a client that does not read its answer. So the framework gets a [`Connection`] rather than a bare socket.
-//! Reading or writing a [`Connection`] fails if a request does not arrive in time, or if an answer is not sent fast enough.
-//! Then the connection is closed, and the memory that the answer held is free again. It also adds a body to the refusals that
-//! the framework makes by itself ([`refusal`]).
+//! The framework has none for a client that does not read its answer. So the framework gets a [`Connection`] rather than a bare
+//! socket. Reading or writing a [`Connection`] fails if a request does not arrive in time, or if an answer is not sent fast
+//! enough. Then the connection is closed, and the memory that the answer held is free again. The connection also adds a body to
+//! the refusals that the framework makes by itself ([`refusal`]).
 //!
 //! The framework parses all bytes that it has read into requests, about 6 KB of memory each, before it answers the first one; and
 //! a head may be as short as 26 bytes. So it gets one head at a time, and the next one when the answer is being sent. Bytes that
 //! came early are kept unparsed ([`Connection::ahead`]). Of a body, the framework gets exactly the bytes that belong to it; its
 //! length or its chunks ([`Chunks`]) say where it ends. The task of a client that sends much yields after each
-//! portion. Nothing is read
-//! from a client that does not take its answers.
+//! portion. Nothing is read from a client that does not take its answers.
 //!
 //! The framework would switch protocols, which nothing here can do, and would send `100 Continue` for every body. So the options
 //! that ask for this are hidden from it ([`heads`]). `100 Continue` is sent here, when a handler wants the body and none of it

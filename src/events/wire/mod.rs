@@ -4,7 +4,7 @@
 //! Reading an object never stops at its first mistake. The parser reads the text once into slots, one for each field name of any
 //! kind (`object`). Then the kind takes its fields, each with its type. A field that is missing, of a wrong type, unknown or
 //! given twice becomes a [`Problem`] of that object, and the next objects are still read. Only text that is not JSON ends the
-//! reading. Objects are handed on one at a time, so what a body claims about itself never decides how much memory it takes.
+//! reading. Objects are handed on one at a time, so memory grows only with objects that were read.
 //!
 //! Not here: bodies and their encodings (`api::post_events`), whether the choices that an event names are known (`request`).
 

@@ -132,7 +132,7 @@ pub trait View: Read + Send + Sync {}
 /// A change of the database while it is made: reads see its own writes, and nobody else does before it is committed. Dropping it
 /// changes nothing.
 pub trait Transaction: Read {
-    /// Writes changes of some tables. Costs one round trip.
+    /// Writes changes of some tables, each [sorted](Changes::sort). Costs one round trip.
     fn write(&mut self, changes: &[(Table, &Changes)]) -> Result<(), RowsError>;
 
     /// Removes the rows with keys in a range.

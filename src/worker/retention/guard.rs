@@ -1,5 +1,5 @@
-//! Retention guard: decides when a retention period takes effect. A wrong clock does not make a retention period take effect
-//! before the grace period is over, and a period that deletes more than before never takes effect at once.
+//! Retention guard: decides when a retention period takes effect. A clock that jumped, or a period that deletes more, first
+//! waits for the grace period.
 //!
 //! Data that a cut-off deletes is gone for ever, and a cut-off depends on two inputs that may be wrong for a moment: the clock
 //! and the settings. So the guard trusts neither at once:

@@ -2,8 +2,8 @@
 //!
 //! A day is forgotten as a whole. First one small commit moves a mark, which hides the day. Then the day's rows are deleted in
 //! small steps between requests. The numbers of forgotten events stay in the rollups. Such events can no longer be corrected, and
-//! posting one again would count it twice, so it is refused. The refusal begins a day before the day is forgotten: a request that
-//! was checked before midnight still finds the stored events.
+//! posting one again would count it twice, so it is refused. Events are refused a day before their day is forgotten, so a
+//! request that was checked before midnight still finds the stored events.
 //!
 //! [`RetentionGuard`] decides which days are forgotten. A mark moves only past days that had something to delete. So a mark says
 //! what was forgotten, and not what the clock or the settings said at some time.

@@ -9,10 +9,10 @@
 //!
 //! | event | reading | writing to the open file |
 //! | --- | --- | --- |
-//! | moved, deleted or replaced | goes on: the open file is whole | none, except the last write, which marks the file as closed |
+//! | moved, deleted or replaced | goes on: the open file is whole | refused before each commit; only closing writes, to mark the file as closed |
 //! | truncated or overwritten | refused: old and new pages would mix | refused, so that foreign content stays intact |
 //!
-//! Not here: damage within the file (`panics`), when the database is opened again (`worker::commit_pending` and what it calls).
+//! Not here: damage within the file (`panics`), when the database is opened again (`RollupTask` in `worker/mod.rs`).
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
