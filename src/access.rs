@@ -154,7 +154,8 @@ impl Access {
     }
 
     /// Whether a token with that secret exists, and whether it has the scope. A token that is listed several times has the scopes
-    /// of all its entries. All entries are compared to the end, whatever the result of the others is.
+    /// of all its entries. Every entry is compared to its end, so that the time does not say which
+    /// one matches.
     fn find(&self, secret: &[u8], scope: Scope) -> (bool, bool) {
         let hash = hash(secret);
         self.tokens.iter().fold((false, false), |(is_known, has_scope), token| {

@@ -1,7 +1,7 @@
 //! Memory that many requests share.
 //!
 //! A [`Budget`] bounds it; a [`Lease`] is the part that one request holds. A request asks before it takes memory, and waits or is
-//! refused if there is none. So what requests hold is bounded by configuration, whatever clients send or ask for.
+//! refused if there is none. So configuration bounds the memory of all requests together.
 //!
 //! If two requests each hold a part of what they need, both could wait for ever. The overdraft prevents that. Where a budget has
 //! one ([`Budget::with_overdraft`]), one lease at a time may exceed the limit: it gets everything that it

@@ -258,6 +258,7 @@ mod tests {
     use std::sync::mpsc;
     use std::thread;
 
+    use actix_web::rt::task::JoinHandle;
     use futures_util::FutureExt as _;
 
     use super::*;
@@ -295,6 +296,18 @@ mod tests {
             begin.recv().unwrap();
             Ok(answer(text))
         }
+    }
+
+    /// Makes a long job take the only permit until the test tells it to go on.
+    async fn busy(jobs: &Arc<Jobs<u32>>) -> (mpsc::Sender<()>, JoinHandle<Result<Arc<Answer>, ApiError>>) {
+        let (begin, held_by) = mpsc::channel();
+        let busy = jobs.clone();
+        let busy =
+            actix_web::rt::spawn(async move { busy.wait(&1, 1, Size::Long, || None, held(held_by, 1, "a")).await });
+        while jobs.permits.long.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        (begin, busy)
     }
 
     fn never(_: &Job, _: Bounds) -> Result<Arc<Answer>, ApiError> {
@@ -361,13 +374,7 @@ mod tests {
     #[actix_web::test]
     async fn whoever_waits_for_a_turn_gives_up_when_nobody_waits_for_it() {
         let jobs = jobs(1, LONG);
-        let (begin, held_by) = mpsc::channel();
-        let busy = jobs.clone();
-        let busy =
-            actix_web::rt::spawn(async move { busy.wait(&1, 1, Size::Long, || None, held(held_by, 1, "a")).await });
-        while jobs.permits.long.available_permits() > 0 {
-            tokio::task::yield_now().await;
-        }
+        let (begin, busy) = busy(&jobs).await;
         assert!(jobs.wait(&2, 1, Size::Long, || None, never).now_or_never().is_none());
         // Other long jobs wait, short ones do not.
         let short = jobs.wait(&3, 1, Size::Short, || None, |_: &Job, _: Bounds| Ok(answer("short")));
@@ -382,13 +389,7 @@ mod tests {
         let ((began, _has_begun), (stopped, has_stopped)) = (mpsc::channel(), mpsc::channel());
         assert!(jobs.wait(&1, 1, Size::Long, || None, endless(began, stopped)).await.is_err());
         assert!(matches!(has_stopped.recv().unwrap(), ApiError::AnswerTimeout(0)));
-        let (begin, held_by) = mpsc::channel();
-        let busy = jobs.clone();
-        let busy =
-            actix_web::rt::spawn(async move { busy.wait(&1, 1, Size::Long, || None, held(held_by, 1, "a")).await });
-        while jobs.permits.long.available_permits() > 0 {
-            tokio::task::yield_now().await;
-        }
+        let (begin, busy) = busy(&jobs).await;
         let refused = jobs.wait(&2, 1, Size::Long, || None, never).await;
         assert!(matches!(refused, Err(ApiError::Shared(error)) if matches!(*error, ApiError::Busy)));
         begin.send(()).unwrap();

@@ -194,12 +194,10 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::events::request::Draft;
-    use crate::events::{Choices, wire};
     use crate::rollup::Rollup;
     use crate::store::OpenOptions;
     use crate::vocabulary::{ChoiceId, MetricsTypeId};
-    use crate::worker::commit;
+    use crate::worker::commit::post;
 
     const EVENTS: &str = r#"
         {"kind": "job_type", "id": 1, "name": "a", "version": "1"}
@@ -217,12 +215,7 @@ mod tests {
     fn store() -> (TempDir, Store) {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(directory.path(), OpenOptions::verified(1 << 20)).unwrap();
-        let nothing = Choices::default();
-        let mut draft = Draft::new(&nothing);
-        let lines = EVENTS.trim().replace(",\n", ", ");
-        wire::read_ndjson(lines.as_bytes(), |object| draft.take(object)).unwrap();
-        let objects = draft.finish().unwrap();
-        store.write(|transaction| commit::apply(transaction, &[objects])).unwrap();
+        post(&store, &EVENTS.trim().replace(",\n", ", "));
         (directory, store)
     }
 

@@ -1,7 +1,7 @@
 //! The declarations of all settings.
 //!
 //! A new setting is an entry in `settings!` and, at the same place, in `config.toml`, and a row in `docs/settings.md`. Its type
-//! must implement [`Setting`]. `app.rs` hands it to whatever needs it.
+//! must implement [`Setting`]. `app.rs` passes most settings on.
 
 use std::fmt;
 use std::net::SocketAddr;

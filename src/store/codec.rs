@@ -2,8 +2,8 @@
 //!
 //! Every value is sealed: it has a form byte that says how to read it, the content, and a checksum. For any bytes on disk, a
 //! read returns a value or [`Corrupt`] and never panics. It takes no more memory than the largest value that can be written. A
-//! column of equal numbers takes only a few bytes, so a few damaged bytes could claim billions of numbers. Therefore whoever
-//! reads a column says how many numbers it can have at most.
+//! column of equal numbers takes only a few bytes, so a few damaged bytes could claim billions of numbers. Therefore the
+//! caller that reads a column passes the largest number that it can have.
 //!
 //! The numbers of many events are stored by column ([`Record::column`]). The unit of a column is the largest one that divides all
 //! its numbers (a microsecond, a millisecond, a second). Each number is stored as its distance from the smallest one, in as few

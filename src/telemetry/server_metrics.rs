@@ -222,12 +222,12 @@ impl ServerMetrics {
     }
 
     /// All figures as text, including these samples.
-    pub fn text(&self, readings: &[GaugeSample]) -> Vec<u8> {
+    pub fn text(&self, samples: &[GaugeSample]) -> Vec<u8> {
         let now = Registry::new();
-        for reading in readings {
-            let name = format!("scale_metrics_{}", reading.name);
-            let gauge = register(&now, Gauge::new(name, reading.help).expect(VALID));
-            gauge.set(reading.value);
+        for sample in samples {
+            let name = format!("scale_metrics_{}", sample.name);
+            let gauge = register(&now, Gauge::new(name, sample.help).expect(VALID));
+            gauge.set(sample.value);
         }
         let mut text = Vec::new();
         let families = [now.gather(), self.registry.gather()].concat();

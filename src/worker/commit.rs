@@ -11,7 +11,7 @@ use super::extremes::{ExtremesCache, ReadAllowance, Unresolved};
 use super::rebuild::Journal;
 use crate::events::{Event, EventChange, Object, Partition};
 use crate::ledger::{Deltas, Outcomes, Posted, RollupDelta};
-use crate::rollup::{Aggregate, LostExtremes, Ranges, Rollup, RollupKey, RollupScope};
+use crate::rollup::{Aggregate, Ranges, Rollup, RollupKey, RollupScope};
 use crate::store::{Corrupt, StoreError, Transaction};
 use crate::time::Date;
 use crate::vocabulary::{DISTRIBUTIONS, MetricsTypeId};
@@ -37,6 +37,18 @@ pub fn apply(transaction: &mut Transaction<'_>, requests: &[Vec<Object>]) -> Res
         ControlFlow::Continue(applied) => Ok(applied),
         ControlFlow::Break(_) => unreachable!("nothing costs too much"),
     }
+}
+
+/// Validates objects and stores them, as a post does.
+#[cfg(test)]
+pub(crate) fn post(store: &crate::store::Store, lines: &str) {
+    use crate::events::{request::Draft, wire};
+
+    let snapshot = store.snapshot().unwrap();
+    let mut draft = Draft::new(snapshot.definitions()).keeping_from(snapshot.kept().events_from);
+    wire::read_ndjson(lines.as_bytes(), |object| draft.take(object)).unwrap();
+    let objects = draft.finish().unwrap();
+    store.write(|transaction| apply(transaction, &[objects])).unwrap();
 }
 
 /// The requests that removed extremes which would cost too much to find again. The key is the place of a request; the value is
@@ -167,7 +179,9 @@ impl Folding<'_> {
         let (mut rollup, lost) = delta.apply_to(stored);
         self.recomputed_hours += lost.len() as u64;
         for (hour, lost) in lost {
-            self.find(transaction, (key, hour), lost, rollup.hour_mut(hour), near)?;
+            let aggregate = rollup.hour_mut(hour);
+            let unresolved = self.extremes.find(transaction, (key, hour), lost, aggregate, near, self.allowance)?;
+            self.wanted.extend(unresolved);
         }
         if is_new {
             transaction.insert_rollup(key, &rollup);
@@ -175,18 +189,6 @@ impl Folding<'_> {
             transaction.replace_rollup(key, &rollup);
         }
         Ok(rollup)
-    }
-
-    fn find(
-        &mut self,
-        transaction: &mut Transaction<'_>,
-        of: (RollupKey, u8),
-        lost: LostExtremes,
-        aggregate: &mut Aggregate,
-        near: u64,
-    ) -> Result<(), StoreError> {
-        self.wanted.extend(self.extremes.find(transaction, of, lost, aggregate, near, self.allowance)?);
-        Ok(())
     }
 }
 

@@ -175,11 +175,9 @@ mod tests {
 
     use super::*;
     use crate::commands::check;
-    use crate::events::request::Draft;
-    use crate::events::wire;
     use crate::store::OpenOptions;
     use crate::vocabulary::MetricsTypeId;
-    use crate::worker::commit;
+    use crate::worker::commit::post;
 
     const DEFINITIONS: &str = r#"
         {"kind": "job_type", "id": 1, "name": "a", "version": "1"}
@@ -209,14 +207,6 @@ mod tests {
         format!(
             "{{\"kind\": \"job_execution\", \"id\": {id}, \"job_type\": 1, \"status\": \"FAILED\", \"error\": 5, \"ended\": \"{day}T02:00:00Z\"}}\n"
         )
-    }
-
-    fn post(store: &Store, lines: &str) {
-        let snapshot = store.snapshot().unwrap();
-        let mut draft = Draft::new(snapshot.definitions()).keeping_from(snapshot.kept().events_from);
-        wire::read_ndjson(lines.as_bytes(), |object| draft.take(object)).unwrap();
-        let objects = draft.finish().unwrap();
-        store.write(|transaction| commit::apply(transaction, &[objects])).unwrap();
     }
 
     fn date(text: &str) -> Date {

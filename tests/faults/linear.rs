@@ -1,8 +1,9 @@
 //! Whether what many clients saw at once is explained by some order of what they asked for.
 //!
 //! A history is linearizable if all operations can be put into one order in which each has the outcome that it had, and in
-//! which one that ended before another began comes first. The order is searched for as Wing and Gong do it: whatever may come
-//! next is tried on a copy of the oracle, and a set of operations that led nowhere from the same state is not tried again.
+//! which one that ended before another began comes first. The test searches for that order with the algorithm of Wing and Gong:
+//! it tries each operation that may come next on a copy of the oracle, and does not try a set of operations again that led
+//! nowhere from the same state.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};

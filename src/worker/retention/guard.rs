@@ -98,8 +98,8 @@ impl RetentionGuard {
         state.map_or(Duration::ZERO, |state| state.left(self.grace))
     }
 
-    /// Checks the clock and the stored data, and decides what is kept. The caller calls it at least once an hour, and for the
-    /// first time before any request is checked.
+    /// Checks the clock and the stored data, and decides what is kept. The caller calls it before any request is checked, and
+    /// then at least once an hour.
     pub fn look(&self, snapshot: &Snapshot) -> Result<Decision, StoreError> {
         let before = *self.state.lock();
         let state = self.decide(before, snapshot)?;
