@@ -3,12 +3,15 @@
 //! A batch is 10,000 NDJSON lines (about 3.1 MB) of 200 job types; 100 of them span a year, as in the load run. The number
 //! to watch is the median per event: the time shown divided by 10,000, or the items a second.
 
+use std::sync::Arc;
+
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use scale_metrics::events::request::Draft;
-use scale_metrics::events::{Choices, Event, EventChange, Object, wire};
+use scale_metrics::events::{Choices, Event, EventChange, Object};
 use scale_metrics::rollup::Rollup;
 use scale_metrics::store::{OpenOptions, RowsError, Store};
+use scale_metrics::time::Date;
 use scale_metrics::worker::commit;
 use tempfile::TempDir;
 
@@ -35,22 +38,22 @@ fn lines(batch: u64) -> Vec<u8> {
 fn definitions() -> Vec<Object> {
     let mut text = Vec::new();
     events::Events::new(events::DEFAULT).write_choices(&mut text);
-    read(&text, &Choices::default())
+    read(&text, &Arc::default())
 }
 
-fn choices() -> Choices {
+fn choices() -> Arc<Choices> {
     let mut choices = Choices::default();
     for object in definitions() {
         if let Object::Choice(choice) = object {
             choices.define(*choice);
         }
     }
-    choices
+    Arc::new(choices)
 }
 
-fn read(text: &[u8], choices: &Choices) -> Vec<Object> {
-    let mut draft = Draft::new(choices);
-    wire::read_ndjson(text, |object| draft.take(object)).expect("the lines are JSON");
+fn read(text: &[u8], choices: &Arc<Choices>) -> Vec<Object> {
+    let mut draft = Draft::new(Arc::clone(choices), Date::MIN);
+    draft.read_ndjson(text).expect("the lines are JSON");
     draft.finish().expect("the events are valid")
 }
 
@@ -144,7 +147,7 @@ fn define_one_of_ten_thousand(bencher: Bencher<'_, '_>) {
     let (_directory, store) = store_with(0);
     let define = |id: u64| {
         let line = format!(r#"{{"kind":"job_type","id":{id},"name":"job-type-{id}","version":"1.0"}}"#);
-        read(line.as_bytes(), &Choices::default())
+        read(line.as_bytes(), &Arc::default())
     };
     write(&store, (1..=10_000).flat_map(define).collect());
     let mut id = 10_000;

@@ -18,7 +18,7 @@ use super::{ApiError, known_at, v6};
 use crate::catalog::{CATALOG, MetricsType};
 use crate::config::Dialect;
 use crate::events::request::Draft;
-use crate::events::{Choices, Object, wire};
+use crate::events::{Choices, Object};
 use crate::memory::Budget;
 use crate::plot::Query;
 use crate::time::Timestamp;
@@ -129,9 +129,8 @@ static CHOICES: LazyLock<Choices> = LazyLock::new(|| {
         {"kind": "error", "id": 1, "name": "a", "category": "DATA", "is_builtin": true},
         {"kind": "error", "id": 2, "name": "b", "category": "SYSTEM"}
     ]"#;
-    let nothing = Choices::default();
-    let mut draft = Draft::new(&nothing);
-    wire::read_json(DEFINITIONS, |object| draft.take(object)).expect("it is JSON");
+    let mut draft = Draft::default();
+    draft.read_json(DEFINITIONS).expect("it is JSON");
     let mut choices = Choices::default();
     for object in draft.finish().expect("it is valid") {
         if let Object::Choice(choice) = object {

@@ -8,7 +8,6 @@
 use std::borrow::Cow;
 use std::io::Read;
 use std::num::NonZeroU64;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::error::PayloadError;
@@ -24,7 +23,6 @@ use utoipa::ToSchema;
 use super::connection::Phase;
 use super::{ApiError, State};
 use crate::access::Scope;
-use crate::events::request::Draft;
 use crate::events::wire::{self, NotJson};
 use crate::events::{Object, future};
 use crate::gunzip::Gunzip;
@@ -186,11 +184,7 @@ async fn read_when_there_is_room(
 /// Parses the objects of a body. Meanwhile, the lease holds the memory of the body, of the unpacked body and of the objects.
 fn read(state: &State, form: Form, body: &[u8], lease: &mut Lease) -> Result<Vec<Object>, ApiError> {
     let plain = form.unpack(body, state.max_body_bytes, lease)?;
-    let snapshot = state.store.snapshot()?;
-    let kept_from = snapshot.kept().events_from.max(state.retention.first_day());
-    let choices = Arc::clone(snapshot.definitions());
-    drop(snapshot);
-    let mut draft = Draft::new(&choices).keeping_from(kept_from);
+    let mut draft = state.store.snapshot()?.draft().keeping_from(state.retention.first_day());
     let held = body.len() + if let Cow::Owned(plain) = &plain { plain.capacity() } else { 0 };
     let (mut memory, mut room) = (0, Ok(()));
     form.read(&plain, |object| {

@@ -17,7 +17,6 @@ use super::client::{Retry, token_hint};
 use super::progress::{Progress, Unit};
 use super::target::Target;
 use crate::events::future;
-use crate::events::request::Draft;
 use crate::events::wire::{self, NotJson};
 use crate::gunzip::Gunzip;
 use crate::ledger::Receipt;
@@ -309,10 +308,7 @@ impl Sink {
         match self {
             Self::Server(server) => server.post(batch),
             Self::Store(store) => {
-                let snapshot = store.snapshot().map_err(ImportError::Store)?;
-                let (choices, kept) = (Arc::clone(snapshot.definitions()), snapshot.kept());
-                drop(snapshot);
-                let mut draft = Draft::new(&choices).keeping_from(kept.events_from);
+                let mut draft = store.snapshot().map_err(ImportError::Store)?.draft();
                 batch.read(|object| draft.take(object))?;
                 let objects = draft.finish().map_err(|invalid| {
                     let mistakes = invalid.problems.iter();

@@ -1,9 +1,10 @@
 //! Validates a whole request. Either all its objects are valid, or the request is rejected with a list of problems.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use super::choice::Choices;
-use super::wire::{MAX_PROBLEMS, Problem, Read};
+use super::wire::{self, MAX_PROBLEMS, NotJson, Problem, Read};
 use super::{Event, Object};
 use crate::time::Date;
 use crate::vocabulary::{ChoiceId, MetricsTypeId};
@@ -20,10 +21,10 @@ pub struct Invalid {
     pub problems: Vec<(usize, Problem)>,
 }
 
-/// A request whose objects are still arriving.
+/// A request whose objects are still arriving. The default is an empty one where no choice is stored and all events are kept.
 #[derive(Debug)]
-pub struct Draft<'a> {
-    stored: &'a Choices,
+pub struct Draft {
+    stored: Arc<Choices>,
     /// The first day whose events are kept.
     kept_from: Date,
     /// The choices that the request itself defines.
@@ -33,17 +34,34 @@ pub struct Draft<'a> {
     refusal: Invalid,
 }
 
-impl<'a> Draft<'a> {
-    /// An empty request. An event may name a choice that is in `stored`, or that the request defines earlier.
-    pub fn new(stored: &'a Choices) -> Self {
+impl Default for Draft {
+    fn default() -> Self {
+        Self::new(Arc::default(), Date::MIN)
+    }
+}
+
+impl Draft {
+    /// An empty request. An event may name a choice that is in `stored`, or that the request defines earlier. It must not have
+    /// ended before the day `kept_from`.
+    pub fn new(stored: Arc<Choices>, kept_from: Date) -> Self {
         let refusal = Invalid { invalid: 0, total: 0, problems: Vec::new() };
-        Self { stored, kept_from: Date::MIN, defined: HashSet::new(), objects: Vec::new(), refusal }
+        Self { stored, kept_from, defined: HashSet::new(), objects: Vec::new(), refusal }
     }
 
     /// Also rejects events that ended before this day.
     #[must_use]
-    pub fn keeping_from(self, kept_from: Date) -> Self {
-        Self { kept_from, ..self }
+    pub fn keeping_from(self, day: Date) -> Self {
+        Self { kept_from: self.kept_from.max(day), ..self }
+    }
+
+    /// Adds the objects of an `application/json` body.
+    pub fn read_json(&mut self, body: &[u8]) -> Result<(), NotJson> {
+        wire::read_json(body, |object| self.take(object))
+    }
+
+    /// Adds the objects of an `application/x-ndjson` body.
+    pub fn read_ndjson(&mut self, body: &[u8]) -> Result<(), NotJson> {
+        wire::read_ndjson(body, |object| self.take(object))
     }
 
     /// Adds the next object.

@@ -12,6 +12,7 @@ use super::rollup_rows::RollupRow;
 use super::rows::{Database, Key, Order, Read, Table, View};
 use super::visit::visiting;
 use crate::events::Choices;
+use crate::events::request::Draft;
 use crate::rollup::{Aggregate, Parts, RollupScope};
 use crate::time::Date;
 use crate::vocabulary::MetricsTypeId;
@@ -106,6 +107,12 @@ impl Snapshot {
     /// Returns the definitions.
     pub fn definitions(&self) -> &Arc<Choices> {
         &self.definitions
+    }
+
+    /// Begins a request, to be validated against this state. The check still holds when the request is stored later, unless
+    /// retention has moved on meanwhile.
+    pub fn draft(&self) -> Draft {
+        Draft::new(Arc::clone(&self.definitions), self.state.kept.events_from)
     }
 
     /// Returns the first and the last day with data of a metrics type.

@@ -42,11 +42,8 @@ pub fn apply(transaction: &mut Transaction<'_>, requests: &[Vec<Object>]) -> Res
 /// Validates objects and stores them, as a post does.
 #[cfg(test)]
 pub(crate) fn post(store: &crate::store::Store, lines: &str) {
-    use crate::events::{request::Draft, wire};
-
-    let snapshot = store.snapshot().unwrap();
-    let mut draft = Draft::new(snapshot.definitions()).keeping_from(snapshot.kept().events_from);
-    wire::read_ndjson(lines.as_bytes(), |object| draft.take(object)).unwrap();
+    let mut draft = store.snapshot().unwrap().draft();
+    draft.read_ndjson(lines.as_bytes()).unwrap();
     let objects = draft.finish().unwrap();
     store.write(|transaction| apply(transaction, &[objects])).unwrap();
 }

@@ -9,8 +9,8 @@ use std::fs;
 
 use scale_metrics::catalog::CATALOG;
 use scale_metrics::commands::check;
+use scale_metrics::events::Object;
 use scale_metrics::events::request::Draft;
-use scale_metrics::events::{Choices, Object, wire};
 use scale_metrics::rollup::{Parts, RollupScope};
 use scale_metrics::store::{OpenOptions, RollupQuery, Store, StoreError};
 use scale_metrics::time::Date;
@@ -51,9 +51,8 @@ fn objects() -> Vec<Object> {
                 "ingest_started": started, "ingest_ended": ended}),
         }.to_string());
     }
-    let nothing = Choices::default();
-    let mut draft = Draft::new(&nothing);
-    wire::read_ndjson(lines.join("\n").as_bytes(), |object| draft.take(object)).unwrap();
+    let mut draft = Draft::default();
+    draft.read_ndjson(lines.join("\n").as_bytes()).unwrap();
     draft.finish().unwrap()
 }
 

@@ -28,8 +28,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use scale_metrics::commands::check;
-use scale_metrics::events::request::Draft;
-use scale_metrics::events::{Object, wire};
+use scale_metrics::events::Object;
 use scale_metrics::store::{OpenOptions, RowsError, Store, StoreError};
 use scale_metrics::telemetry::server_metrics::ServerMetrics;
 use scale_metrics::time::{Clock, Date};
@@ -244,11 +243,9 @@ impl Simulation {
 
     /// Reads and checks a request as the server does: its objects, or `None` if it is refused.
     fn draft(&mut self, objects: &[Value]) -> Result<Option<Vec<Object>>, StoreError> {
-        let snapshot = self.server().store.snapshot()?;
-        let kept_from = snapshot.kept().events_from.max(self.server().guard.first_day());
-        let choices = Arc::clone(snapshot.definitions());
-        let mut draft = Draft::new(&choices).keeping_from(kept_from);
-        wire::read_json(json!(objects).to_string().as_bytes(), |object| draft.take(object)).unwrap();
+        let server = self.server();
+        let mut draft = server.store.snapshot()?.draft().keeping_from(server.guard.first_day());
+        draft.read_json(json!(objects).to_string().as_bytes()).unwrap();
         Ok(draft.finish().ok())
     }
 

@@ -161,7 +161,7 @@ fn write(out: &mut Vec<u8>, line: &Line<'_>) {
 mod tests {
     use super::*;
     use crate::events::request::Draft;
-    use crate::events::{Choices, Object, wire};
+    use crate::events::{Choices, Object};
 
     const FULL: &str = r#"
 {"kind":"job_type","id":1,"name":"a \"quoted\" name\n","version":"1","title":"ü","description":null,"category":"c","author_name":"d","author_url":"e","is_system":true,"is_long_running":true,"is_active":false,"is_operational":false,"is_paused":true,"icon_code":"f"}
@@ -176,9 +176,8 @@ mod tests {
 "#;
 
     fn read(lines: &[u8]) -> Vec<Object> {
-        let nothing = Choices::default();
-        let mut draft = Draft::new(&nothing);
-        wire::read_ndjson(lines, |object| draft.take(object)).unwrap();
+        let mut draft = Draft::default();
+        draft.read_ndjson(lines).unwrap();
         draft.finish().unwrap()
     }
 

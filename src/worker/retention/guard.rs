@@ -337,8 +337,6 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::events::request::Draft;
-    use crate::events::{Choices, wire};
     use crate::store::{OpenOptions, Store, Transaction};
     use crate::worker::commit;
     use crate::worker::retention::Expiry;
@@ -385,12 +383,7 @@ mod tests {
                 )
             };
             let lines: Vec<_> = [definition].into_iter().chain(days.iter().map(job)).collect();
-            let lines = lines.join("\n");
-            let nothing = Choices::default();
-            let mut draft = Draft::new(&nothing);
-            wire::read_ndjson(lines.as_bytes(), |object| draft.take(object)).unwrap();
-            let objects = draft.finish().unwrap();
-            self.store.write(|transaction| commit::apply(transaction, &[objects])).unwrap();
+            commit::post(&self.store, &lines.join("\n"));
         }
 
         /// Steps until nothing is left to do.

@@ -5,8 +5,8 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use scale_metrics::events::Object;
 use scale_metrics::events::request::Draft;
-use scale_metrics::events::{Choices, Object, wire};
 use scale_metrics::rollup::{Parts, RollupScope};
 use scale_metrics::store::rows::redb::{OpenOptions, RedbDatabase};
 use scale_metrics::store::rows::{
@@ -167,9 +167,8 @@ fn store() -> (TempDir, Store, Trips) {
     (directory, store, trips)
 }
 
-fn read(lines: &str, choices: &Choices) -> Vec<Object> {
-    let mut draft = Draft::new(choices);
-    wire::read_ndjson(lines.as_bytes(), |object| draft.take(object)).unwrap();
+fn read(lines: &str, mut draft: Draft) -> Vec<Object> {
+    draft.read_ndjson(lines.as_bytes()).unwrap();
     draft.finish().unwrap()
 }
 
@@ -199,14 +198,13 @@ fn store_with_definitions() -> (TempDir, Store, Trips) {
         )
     };
     let lines: String = (1..=JOB_TYPES).map(job_type).chain((1..=3).map(error)).collect();
-    write(&store, read(&lines, &Choices::default()));
+    write(&store, read(&lines, Draft::default()));
     (directory, store, trips)
 }
 
 #[test]
 fn a_commit_of_ten_thousand_events_takes_few_round_trips() {
     let (_directory, store, trips) = store_with_definitions();
-    let definitions = store.snapshot().unwrap().definitions().as_ref().clone();
     let mut most = 0;
     for (case, ids, status) in [
         ("new events", 1..5_001, "COMPLETED"),
@@ -215,7 +213,7 @@ fn a_commit_of_ten_thousand_events_takes_few_round_trips() {
         ("corrections", 5_001..10_001, "FAILED"),
         ("old and new ones", 7_501..12_501, "CANCELED"),
     ] {
-        let objects = read(&events(ids, status), &definitions);
+        let objects = read(&events(ids, status), store.snapshot().unwrap().draft());
         assert_eq!(objects.len(), 10_000);
         let (took, ()) = trips.of(|| write(&store, objects));
         assert!(took <= 12, "{case}: {took} round trips");
@@ -227,8 +225,7 @@ fn a_commit_of_ten_thousand_events_takes_few_round_trips() {
 #[test]
 fn a_plot_takes_three_round_trips_at_most() {
     let (_directory, store, trips) = store_with_definitions();
-    let definitions = store.snapshot().unwrap().definitions().as_ref().clone();
-    write(&store, read(&events(1..5_001, "COMPLETED"), &definitions));
+    write(&store, read(&events(1..5_001, "COMPLETED"), store.snapshot().unwrap().draft()));
     let date = |day: u8| format!("2015-01-{day:02}").parse::<Date>().unwrap();
     let choice = |id| RollupScope::Choice(ChoiceId::new(id).unwrap());
     let all: Vec<_> = (1..=JOB_TYPES).map(choice).collect();

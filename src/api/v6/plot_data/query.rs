@@ -39,18 +39,17 @@ pub(in crate::api) fn parse(
 mod tests {
     use super::*;
     use crate::api::known_at;
+    use crate::events::Object;
     use crate::events::request::Draft;
-    use crate::events::{Object, wire};
     use crate::vocabulary::MetricsTypeId;
 
     /// Parses a query string at noon of 2015-01-31; choices 1 and 2 are called `a`, 3 is called `b`.
     fn meaning(query: &str) -> Query {
         let mut choices = Choices::default();
-        let nothing = Choices::default();
-        let mut draft = Draft::new(&nothing);
+        let mut draft = Draft::default();
         for (id, name) in [(1, "a"), (2, "a"), (3, "b")] {
             let line = format!(r#"{{"kind": "job_type", "id": {id}, "name": "{name}", "version": "1"}}"#);
-            wire::read_ndjson(line.as_bytes(), |object| draft.take(object)).expect("it is JSON");
+            draft.read_ndjson(line.as_bytes()).expect("it is JSON");
         }
         for object in draft.finish().expect("it is valid") {
             if let Object::Choice(choice) = object {
