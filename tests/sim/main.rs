@@ -1,6 +1,6 @@
-//! The store and the rollup task on a simulated disk that crashes, fails and runs full.
+//! The store and the rollup task on a disk that crashes, fails and runs full, and on a database across such a network.
 //!
-//! A seed decides everything: the requests, the groups that they are committed in, what goes wrong with the disk and when.
+//! A seed decides everything: the requests, the groups that they are committed in, what goes wrong and when.
 //! After every step everything that is stored is read, and must be what was acknowledged, with every rollup computed anew.
 //! After a failed commit there are two states that may hold, with the group and without it; once the database is open again,
 //! what is there tells which, and from then on it has to stay. In the end every column is compared with what the oracle of
@@ -12,10 +12,12 @@
 
 mod columns;
 mod disk;
+mod faults;
 mod model;
 #[path = "../it/oracle.rs"]
 #[allow(dead_code, reason = "choices and totals are asked for over HTTP only")]
 mod oracle;
+mod remote;
 mod requests;
 
 use std::any::Any;
@@ -42,8 +44,10 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::TryRecvError;
 
-use disk::{Disk, Fault, Op};
+use disk::Disk;
+use faults::{Fault, Faults, Op};
 use model::{Model, Stored};
+use remote::Remote;
 
 /// 2015-01-01, in days since 1970.
 const FIRST_DAY: u32 = 16_436;
@@ -67,9 +71,45 @@ struct Server {
 /// How often things happened.
 type Counts = BTreeMap<&'static str, u64>;
 
+/// Where the database is.
+#[derive(Debug, Clone, Copy)]
+enum On {
+    Disk,
+    Remote,
+}
+
+/// What the database stands on.
+enum Host {
+    Disk(Disk),
+    Remote(Remote),
+}
+
+impl Host {
+    /// A store on it, not opened yet.
+    fn store(&self, options: OpenOptions) -> Store {
+        let nowhere = Path::new("nowhere");
+        match self {
+            Self::Disk(disk) => {
+                let disk = disk.clone();
+                Store::with_backend(nowhere, options, move || Ok(disk.clone()))
+            }
+            Self::Remote(remote) => Store::with_rows(nowhere, Box::new(remote.database())),
+        }
+    }
+
+    /// Starts again after a crash, with what it left.
+    fn restart(&self, faults: &Faults) {
+        if let Self::Disk(disk) = self {
+            disk.restart();
+        }
+        faults.restart();
+    }
+}
+
 struct Simulation {
     rng: Rng,
-    disk: Disk,
+    host: Host,
+    faults: Faults,
     /// What day it is, whatever the clock says.
     day: u32,
     clock: Clock,
@@ -97,15 +137,20 @@ struct Simulation {
 }
 
 impl Simulation {
-    fn new(seed: u64) -> Self {
+    fn new(on: On, seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
         let retention = match rng.u8(..3) {
             0 => Retention::default(),
             1 => Retention { events_days: 3, rollups_days: 0 },
             _ => Retention { events_days: 3, rollups_days: 5 },
         };
+        let faults = Faults::default();
         let mut simulation = Self {
-            disk: Disk::new(rng.u64(..)),
+            host: match on {
+                On::Disk => Host::Disk(Disk::new(rng.u64(..), faults.clone())),
+                On::Remote => Host::Remote(Remote::new(rng.u64(..), faults.clone())),
+            },
+            faults,
             day: FIRST_DAY,
             settings: retention,
             // One that is over now and then, and one that never is.
@@ -152,12 +197,12 @@ impl Simulation {
                 let most = self.rng.usize(1..20);
                 self.slices(most);
             }
-            if self.disk.has_crashed() {
+            if self.faults.has_crashed() {
                 self.restart();
             }
             self.check();
         }
-        self.disk.heal();
+        self.faults.heal();
         self.recover();
         self.slices(usize::MAX);
         self.recover();
@@ -186,12 +231,12 @@ impl Simulation {
             72..74 => self.reopen_in_order(),
             74..77 => {
                 self.log.push("crash".to_owned());
-                self.disk.crash();
+                self.faults.crash();
             }
             77..95 => self.break_disk(),
             _ => {
                 self.log.push("heal".to_owned());
-                self.disk.heal();
+                self.faults.heal();
             }
         }
     }
@@ -207,7 +252,7 @@ impl Simulation {
             _ => Fault::Full { every_write: rng.bool() },
         };
         self.log.push(format!("{fault:?}"));
-        self.disk.fail(fault);
+        self.faults.fail(fault);
         self.was_usable = self.server().store.is_usable();
     }
 
@@ -360,10 +405,10 @@ impl Simulation {
             }
         }
         if self.candidates.len() > 16 {
-            if self.disk.has_crashed() {
+            if self.faults.has_crashed() {
                 self.restart();
             }
-            self.disk.heal();
+            self.faults.heal();
             self.recover();
             self.check();
         }
@@ -472,8 +517,8 @@ impl Simulation {
         }
         self.server().store.close();
         self.end();
-        if self.disk.has_crashed() {
-            self.disk.restart();
+        if self.faults.has_crashed() {
+            self.host.restart(&self.faults);
         }
         self.open();
         self.count("reopened in order", 1);
@@ -489,10 +534,10 @@ impl Simulation {
     /// Starts again after a crash.
     fn restart(&mut self) {
         self.end();
-        self.disk.restart();
+        self.host.restart(&self.faults);
         self.log.push("restart".to_owned());
         if self.rng.u8(..3) == 0 {
-            self.disk.fail(Fault::Crash { after: self.rng.u64(..60) });
+            self.faults.fail(Fault::Crash { after: self.rng.u64(..60) });
         }
         self.open();
         self.count("restarts after a crash", 1);
@@ -501,8 +546,7 @@ impl Simulation {
     /// Opens the store, as often as it takes: a disk that fails is mended, one that crashed starts again.
     fn open(&mut self) {
         let store = loop {
-            let disk = self.disk.clone();
-            let store = Store::with_backend(Path::new("nowhere"), self.options, move || Ok(disk.clone()));
+            let store = self.host.store(self.options);
             match store.open_first() {
                 Ok(()) => break Arc::new(store),
                 Err(error) => {
@@ -512,10 +556,10 @@ impl Simulation {
                         "{error:?}"
                     );
                     self.count("opens that failed", 1);
-                    if self.disk.has_crashed() {
-                        self.disk.restart();
+                    if self.faults.has_crashed() {
+                        self.host.restart(&self.faults);
                     }
-                    self.disk.heal();
+                    self.faults.heal();
                 }
             }
         };
@@ -538,7 +582,7 @@ impl Simulation {
         self.server = Some(Server { store, queue, readiness, guard, task });
         self.server().task.expire();
         self.forget();
-        if self.disk.has_crashed() {
+        if self.faults.has_crashed() {
             self.restart();
         }
     }
@@ -553,8 +597,8 @@ impl Simulation {
 
     /// Reads everything: it must be one of the states that may hold, and where the task is ready, it is settled which.
     fn check(&mut self) {
-        self.disk.set_quiet(true);
-        let must_read = self.was_usable && self.disk.is_merely_full();
+        self.faults.set_quiet(true);
+        let must_read = self.was_usable && self.faults.are_merely_full();
         let server = self.server();
         let is_ready = server.readiness.reasons().is_empty();
         match server.store.snapshot().and_then(|snapshot| Stored::read(&snapshot)) {
@@ -577,7 +621,7 @@ impl Simulation {
                 self.count("states unreadable", 1);
             }
         }
-        self.disk.set_quiet(false);
+        self.faults.set_quiet(false);
     }
 
     /// The program's own check of everything, the index and the file included.
@@ -593,9 +637,9 @@ impl Simulation {
 }
 
 /// What a seed did, or how it failed.
-fn simulate(seed: u64) -> Result<Counts, String> {
+fn simulate(on: On, seed: u64) -> Result<Counts, String> {
     let mut simulation = None;
-    let result = catch_unwind(AssertUnwindSafe(|| simulation.insert(Simulation::new(seed)).run()));
+    let result = catch_unwind(AssertUnwindSafe(|| simulation.insert(Simulation::new(on, seed)).run()));
     let Some(mut simulation) = simulation else { return Err(format!("seed {seed} does not begin")) };
     if let Err(panic) = result {
         return Err(format!(
@@ -604,11 +648,8 @@ fn simulate(seed: u64) -> Result<Counts, String> {
             message(&*panic)
         ));
     }
-    let (operations, syncs, hits) = simulation.disk.counts();
-    simulation.count("operations of the disk", operations);
-    simulation.count("syncs", syncs);
-    for (name, hits) in hits.0 {
-        simulation.count(name, hits);
+    for (name, number) in simulation.faults.counts() {
+        simulation.count(name, number);
     }
     Ok(simulation.counts)
 }
@@ -624,16 +665,26 @@ fn number(name: &str) -> Option<u64> {
 
 #[test]
 fn what_is_acknowledged_is_stored_once_whatever_the_disk_does() {
+    simulate_all(On::Disk);
+}
+
+#[test]
+fn what_is_acknowledged_is_stored_once_whatever_the_network_does() {
+    simulate_all(On::Remote);
+}
+
+/// Runs as many seeds as the environment says, or the one that it names.
+fn simulate_all(on: On) {
     let seeds = number("SIM_SEED").map_or(0..number("SIM_SEEDS").unwrap_or(SEEDS), |seed| seed..seed + 1);
     let mut counts = Counts::new();
     let mut failures = Vec::new();
     for seed in seeds.clone() {
-        match simulate(seed) {
+        match simulate(on, seed) {
             Ok(of_seed) => of_seed.into_iter().for_each(|(name, number)| *counts.entry(name).or_default() += number),
             Err(failure) => failures.push(failure),
         }
     }
-    eprintln!("{} seeds", seeds.end - seeds.start);
+    eprintln!("{} seeds, {on:?}", seeds.end - seeds.start);
     for (name, count) in &counts {
         eprintln!("{name:>36} {count:>10}");
     }
@@ -643,7 +694,7 @@ fn what_is_acknowledged_is_stored_once_whatever_the_disk_does() {
 /// Nobody posts: the task has settled the file, and would never touch it again.
 #[test]
 fn a_failed_read_is_mended_in_the_next_pause() {
-    let mut simulation = Simulation::new(0);
+    let mut simulation = Simulation::new(On::Disk, 0);
     simulation.options.cache_bytes = 0;
     simulation.reopen_in_order();
     simulation.recover();
@@ -652,7 +703,7 @@ fn a_failed_read_is_mended_in_the_next_pause() {
         Stored::read(&snapshot)
     };
     let before = read(&mut simulation).unwrap();
-    simulation.disk.fail(Fault::Fail { op: Op::Read, after: 0, for_ever: false, done: false });
+    simulation.faults.fail(Fault::Fail { op: Op::Read, after: 0, for_ever: false, done: false });
     // The database refuses from then on, although the disk works again.
     for _ in 0..2 {
         assert!(matches!(read(&mut simulation), Err(StoreError::Rows(RowsError::Unavailable(_)))));
@@ -661,11 +712,11 @@ fn a_failed_read_is_mended_in_the_next_pause() {
     assert_eq!(read(&mut simulation).unwrap(), before);
     assert_eq!(simulation.server().readiness.reasons(), Vec::<String>::new());
 
-    simulation.disk.fail(Fault::Fail { op: Op::Read, after: 0, for_ever: true, done: false });
+    simulation.faults.fail(Fault::Fail { op: Op::Read, after: 0, for_ever: true, done: false });
     assert!(read(&mut simulation).is_err());
     simulation.server().task.work(QueueItem::Nothing);
     assert_eq!(simulation.server().readiness.reasons().len(), 1);
-    simulation.disk.heal();
+    simulation.faults.heal();
     simulation.recover();
     assert_eq!(read(&mut simulation).unwrap(), before);
 }
@@ -673,7 +724,7 @@ fn a_failed_read_is_mended_in_the_next_pause() {
 /// The largest of many goes, and finding the next takes more than a commit may read.
 #[test]
 fn a_correction_that_needs_much_to_be_read_does_not_hold_up_others() {
-    let mut simulation = Simulation::new(0);
+    let mut simulation = Simulation::new(On::Disk, 0);
     simulation.limits = Limits { zone_cost: 1, commit_cost: 40, replace_cost: 0, slice_cost: 1, cached_bytes: 1 << 20 };
     simulation.reopen_in_order();
     let execution = |id: u64, seconds: u64| {
@@ -703,7 +754,7 @@ fn a_correction_that_needs_much_to_be_read_does_not_hold_up_others() {
 /// Others commit between the slices of a rebuild: before the place where it has come, and behind it.
 #[test]
 fn a_rebuild_does_not_hold_up_others() {
-    let mut simulation = Simulation::new(0);
+    let mut simulation = Simulation::new(On::Disk, 0);
     simulation.limits = Limits { slice_cost: 1, ..Limits::default() };
     simulation.reopen_in_order();
     let job = |id: u64, status: &str| json!({"kind": "job", "id": id, "job_type": id % 3 + 1, "status": status, "ended": "2015-01-01T05:59:59Z"});
@@ -724,7 +775,7 @@ fn a_rebuild_does_not_hold_up_others() {
 /// What it has added up is of a state before that commit.
 #[test]
 fn a_rebuild_begins_anew_after_a_commit_that_failed_and_took_effect() {
-    let mut simulation = Simulation::new(0);
+    let mut simulation = Simulation::new(On::Disk, 0);
     simulation.limits = Limits { slice_cost: 1, ..Limits::default() };
     simulation.reopen_in_order();
     let job = |id: u64, status: &str| json!({"kind": "job", "id": id, "job_type": 1, "status": status, "ended": "2015-01-01T05:59:59Z"});
@@ -733,7 +784,7 @@ fn a_rebuild_begins_anew_after_a_commit_that_failed_and_took_effect() {
     let before = simulation.candidates[0].clone();
     simulation.rebuild_day(Date::from_days(FIRST_DAY).unwrap());
     simulation.slices(5);
-    simulation.disk.fail(Fault::Fail { op: Op::Sync, after: 0, for_ever: false, done: true });
+    simulation.faults.fail(Fault::Fail { op: Op::Sync, after: 0, for_ever: false, done: true });
     simulation.post(vec![vec![job(1, "FAILED")]]);
     assert_eq!(simulation.counts["commits failed"], 1);
     simulation.recover();
@@ -746,15 +797,17 @@ fn a_rebuild_begins_anew_after_a_commit_that_failed_and_took_effect() {
 
 #[test]
 fn a_seed_runs_the_same_way_twice() {
-    for seed in 0..3 {
-        assert_eq!(simulate(seed), simulate(seed));
+    for on in [On::Disk, On::Remote] {
+        for seed in 0..3 {
+            assert_eq!(simulate(on, seed), simulate(on, seed));
+        }
     }
 }
 
 /// Its events were not forgotten when it was checked, and are when it is stored: it would be counted once more.
 #[test]
 fn a_request_that_the_retention_overtakes_is_not_stored() {
-    let mut simulation = Simulation::new(0);
+    let mut simulation = Simulation::new(On::Disk, 0);
     simulation.settings = Retention { events_days: 3, rollups_days: 0 };
     simulation.reopen_in_order();
     let job = |id: u64, day: &str| json!({"kind": "job", "id": id, "job_type": 1, "status": "COMPLETED", "ended": format!("{day}T00:00:00Z")});

@@ -319,6 +319,12 @@ impl Changes {
         self.rows.push(Change { key, is_new, value });
     }
 
+    /// The changed rows: the key, and the new value, or `None` if the row is removed. The order is that of the keys if they are
+    /// [sorted](Self::sort).
+    pub fn rows(&self) -> impl Iterator<Item = (Key, Option<&[u8]>)> {
+        self.rows.iter().map(|change| (change.key, change.value.clone().map(|place| &self.values[place])))
+    }
+
     /// Whether nothing changes.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()

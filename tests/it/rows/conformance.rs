@@ -12,6 +12,9 @@ use proptest::sample::select;
 use scale_metrics::store::rows::redb::{OpenOptions, RedbDatabase};
 use scale_metrics::store::rows::{Changes, Database, Floor, Key, Order, Read, Table, Visitor};
 
+use super::faults::Faults;
+use super::remote::Remote;
+
 /// The rows of a database, as maps.
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Model {
@@ -207,5 +210,10 @@ proptest! {
     fn a_database_in_a_file_does_what_every_database_does(transactions in any_transactions()) {
         let directory = tempfile::tempdir().unwrap();
         conforms(&RedbDatabase::in_file(directory.path().join("rows"), OpenOptions::verified(1 << 20)), &transactions);
+    }
+
+    #[test]
+    fn the_remote_database_of_the_simulation_does_what_every_database_does(transactions in any_transactions()) {
+        conforms(&Remote::new(0, Faults::default()).database(), &transactions);
     }
 }

@@ -1,4 +1,9 @@
 //! Rows and where they are stored: what every database has to do, and how many round trips the store needs.
 
 mod conformance;
+#[path = "../../sim/faults.rs"]
+#[allow(dead_code, reason = "here, nothing goes wrong")]
+mod faults;
+#[path = "../../sim/remote.rs"]
+mod remote;
 mod round_trips;
