@@ -13,6 +13,9 @@ mod misleading;
 mod nginx;
 mod overview;
 mod prefix;
+#[path = "../common/process.rs"]
+#[allow(dead_code, reason = "a keeper ends the server")]
+mod process;
 mod server;
 #[path = "../it/support/skip.rs"]
 mod skip;

@@ -88,13 +88,13 @@ fn fill_and_look_through(server: Server, directory: &Path, free: impl FnOnce(&Se
     thread::scope(|scope| {
         let posting = scope.spawn(|| poster.post(&client));
         wait_until("it is written again", || counter.load(Ordering::Relaxed) > before + 3);
-        server.tell_to_stop();
+        server.signal("TERM");
         posting.join().unwrap();
     });
-    assert!(server.stop().success());
-    let server = Server::start(directory);
+    assert!(server.end("TERM").success());
+    let server = Server::serve(directory);
     poster.settle(&server.client);
-    assert!(server.stop().success());
+    assert!(server.end("TERM").success());
     look_through(directory, &[poster]);
 }
 
@@ -105,7 +105,7 @@ fn a_file_that_may_not_grow_is_written_again_once_it_may() {
     // signal, too, which ends programs that do not care.
     let program = program(directory.path(), &[&SERVE[..], &CACHE].concat());
     let mut command = within("ulimit -S -f 6000; exec \"$@\"", &program);
-    fill_and_look_through(Server::of(command.current_dir(directory.path())), directory.path(), |server| {
+    fill_and_look_through(Server::start(command.current_dir(directory.path())), directory.path(), |server| {
         let id = server.id().to_string();
         let lifted = Command::new("prlimit").args(["--pid", &id, "--fsize=unlimited:unlimited"]).status().unwrap();
         assert!(lifted.success());
@@ -148,11 +148,11 @@ fn a_full_disk_is_written_again_once_there_is_room() {
     let program = program(directory.path(), &[&SERVE[..], &CACHE].concat());
     let script = "mount -t tmpfs -o size=24m tmpfs data && head -c 20500000 /dev/zero > data/ballast && exec \"$@\"";
     let Some(mut command) = mounting(script, &program) else { return };
-    let server = Server::of(command.current_dir(directory.path()));
+    let server = Server::start(command.current_dir(directory.path()));
     let seen_from_here = seen_from_here(&server, &data);
     // What is on that disk goes with the server, so there is no look at it afterwards.
     fill(&server, "No space left on device", |_| fs::remove_file(seen_from_here.join("ballast")).unwrap());
-    assert!(server.stop().success());
+    assert!(server.end("TERM").success());
 }
 
 #[test]
@@ -160,9 +160,9 @@ fn a_server_that_starts_on_a_full_disk_says_so_before_anybody_posts() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data");
     fs::create_dir(&data).unwrap();
-    let server = Server::start(directory.path());
+    let server = Server::serve(directory.path());
     assert_eq!(server.client.post(&definitions(1)).unwrap().0, 200);
-    assert!(server.stop().success());
+    assert!(server.end("TERM").success());
     fs::rename(&data, directory.path().join("before")).unwrap();
     fs::create_dir(&data).unwrap();
     let program = program(directory.path(), &SERVE);
@@ -170,7 +170,7 @@ fn a_server_that_starts_on_a_full_disk_says_so_before_anybody_posts() {
     let script =
         "mount -t tmpfs -o size=24m tmpfs data && cp before/* data/ && { cat /dev/zero > data/ballast; exec \"$@\"; }";
     let Some(mut command) = mounting(script, &program) else { return };
-    let server = Server::of(command.current_dir(directory.path()));
+    let server = Server::start(command.current_dir(directory.path()));
     let (status, answer) = server.client.get("/readyz").unwrap();
     assert_eq!(status, 503, "{answer}");
     assert!(answer["detail"].as_str().unwrap().contains("No space left on device"), "{answer}");
@@ -178,7 +178,7 @@ fn a_server_that_starts_on_a_full_disk_says_so_before_anybody_posts() {
     fs::remove_file(seen_from_here(&server, &data).join("ballast")).unwrap();
     wait_until_ready(&server.client);
     assert_eq!(server.client.post(&definitions(2)).unwrap().0, 200);
-    assert!(server.stop().success());
+    assert!(server.end("TERM").success());
 }
 
 #[test]

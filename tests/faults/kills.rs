@@ -31,7 +31,7 @@ fn load(server: Server, posters: &mut [Poster], requests: u64, end: impl FnOnce(
 
 /// Starts the server and sees that it has everything; returns it, and how many open requests had been stored.
 fn audit(directory: &Path, posters: &mut [Poster]) -> (Server, usize) {
-    let server = Server::start(directory);
+    let server = Server::serve(directory);
     let stored = posters.iter_mut().filter_map(|poster| poster.settle(&server.client).then_some(())).count();
     (server, stored)
 }
@@ -42,7 +42,7 @@ fn nothing_acknowledged_is_lost_or_counted_twice_however_often_the_server_is_kil
     let directory = tempfile::tempdir().unwrap();
     let mut posters: Vec<_> = (1..=CLIENTS).map(Poster::new).collect();
     let mut random = Random(number("FAULT_SEED", 1));
-    let mut server = Server::start(directory.path());
+    let mut server = Server::serve(directory.path());
     for poster in &posters {
         assert_eq!(server.client.post(&definitions(poster.number)).unwrap().0, 200);
     }
@@ -51,7 +51,7 @@ fn nothing_acknowledged_is_lost_or_counted_twice_however_often_the_server_is_kil
         let requests = 1 + random.below(60) as u64;
         // At any moment between two acknowledgements.
         let moment = Duration::from_micros(random.below(20_000) as u64);
-        load(server, &mut posters, requests, |server| {
+        load(server, &mut posters, requests, |mut server| {
             thread::sleep(moment);
             server.kill();
         });
@@ -59,7 +59,7 @@ fn nothing_acknowledged_is_lost_or_counted_twice_however_often_the_server_is_kil
         server = restarted;
         stored_openly += stored;
     }
-    assert!(server.stop().success());
+    assert!(server.end("TERM").success());
     look_through(directory.path(), &posters);
     let acknowledged: u64 = posters.iter().map(Poster::acknowledged).sum();
     eprintln!("{kills} kills, {acknowledged} requests, {stored_openly} of them stored without an answer");
@@ -69,14 +69,14 @@ fn nothing_acknowledged_is_lost_or_counted_twice_however_often_the_server_is_kil
 fn a_server_that_is_told_to_stop_under_load_keeps_what_it_acknowledged() {
     let directory = tempfile::tempdir().unwrap();
     let mut posters: Vec<_> = (1..=CLIENTS).map(Poster::new).collect();
-    let mut server = Server::start(directory.path());
+    let mut server = Server::serve(directory.path());
     for poster in &posters {
         assert_eq!(server.client.post(&definitions(poster.number)).unwrap().0, 200);
     }
     for _ in 0..2 {
-        load(server, &mut posters, 40, |server| assert!(server.stop().success()));
+        load(server, &mut posters, 40, |server| assert!(server.end("TERM").success()));
         server = audit(directory.path(), &mut posters).0;
     }
-    assert!(server.stop().success());
+    assert!(server.end("TERM").success());
     look_through(directory.path(), &posters);
 }

@@ -15,6 +15,9 @@ mod moved;
 #[allow(dead_code, reason = "nobody asks for totals here")]
 mod oracle;
 mod poster;
+#[path = "../common/process.rs"]
+#[allow(dead_code, reason = "no log is read here")]
+mod process;
 mod random;
 mod server;
 mod siege;

@@ -143,7 +143,7 @@ impl Many {
 fn history(seed: u64) -> Vec<Operation> {
     let directory = tempfile::tempdir().unwrap();
     let (start, answers) = (Instant::now(), Answers::default());
-    let mut server = Server::start(directory.path());
+    let mut server = Server::serve(directory.path());
     let mut many: Vec<_> = (0..CLIENTS as u64)
         .map(|number| Many {
             random: Random(seed * 100 + number),
@@ -176,11 +176,11 @@ fn history(seed: u64) -> Vec<Operation> {
                 let enough = 1 + Random(seed + round as u64).below(CLIENTS * OPERATIONS);
                 let are_done = || clients.iter().all(ScopedJoinHandle::is_finished);
                 wait_until("operations begin", || count.load(Ordering::Relaxed) >= enough || are_done());
-                server.kill_now();
+                server.kill();
             }
         });
         if round % 2 == 1 {
-            server = Server::start(directory.path());
+            server = Server::serve(directory.path());
         }
         let over = start.elapsed();
         for one in &mut many {

@@ -19,7 +19,7 @@ struct Served {
 impl Served {
     fn start() -> Self {
         let above = tempfile::tempdir().unwrap();
-        let server = Server::start(above.path());
+        let server = Server::serve(above.path());
         assert_eq!(server.client.post(&[job_type()]).unwrap().0, 200);
         assert_eq!(server.client.post(&jobs(1..=50)).unwrap().0, 200);
         Self { above, server }
@@ -27,7 +27,7 @@ impl Served {
 
     /// Stops the server; its directory is left.
     fn stop(self) -> TempDir {
-        assert!(self.server.stop().success());
+        assert!(self.server.end("TERM").success());
         self.above
     }
 
@@ -74,10 +74,10 @@ fn counted(client: &Client) -> Result<u64, u16> {
 /// A closed database with that many jobs, in a directory.
 fn backup_of(jobs_in_it: u64) -> TempDir {
     let directory = tempfile::tempdir().unwrap();
-    let server = Server::start(directory.path());
+    let server = Server::serve(directory.path());
     assert_eq!(server.client.post(&[job_type()]).unwrap().0, 200);
     assert_eq!(server.client.post(&jobs(1..=jobs_in_it)).unwrap().0, 200);
-    assert!(server.stop().success());
+    assert!(server.end("TERM").success());
     directory
 }
 
@@ -93,9 +93,9 @@ fn a_directory_that_is_moved_away_and_back_loses_nothing() {
     assert_eq!(client.post(&jobs(51..=60)).unwrap().0, 200);
     assert_eq!(counted(client), Ok(60));
     let above = served.stop();
-    let next = Server::start(above.path());
+    let next = Server::serve(above.path());
     assert_eq!(counted(&next.client), Ok(60));
-    assert!(next.stop().success());
+    assert!(next.end("TERM").success());
     let checked = run(above.path(), &["check", "--data", "data"]);
     assert!(checked.status.success(), "{checked:?}");
 }
@@ -124,13 +124,13 @@ fn a_server_that_nobody_posts_to_notices_as_well() {
 fn the_server_of_a_directory_that_was_moved_away_leaves_the_place_to_the_next() {
     let served = Served::start();
     fs::rename(served.path("data"), served.path("data.old")).unwrap();
-    let next = Server::start(served.above.path());
+    let next = Server::serve(served.above.path());
     served.assert_refuses_to_write("was replaced by another file");
     assert_eq!(next.client.post(&[job_type()]).unwrap().0, 200);
     assert_eq!(next.client.post(&jobs(1..=3)).unwrap().0, 200);
     assert_eq!(counted(&next.client), Ok(3));
     let above = served.stop();
-    assert!(next.stop().success());
+    assert!(next.end("TERM").success());
     for data in ["data", "data.old"] {
         let checked = run(above.path(), &["check", "--data", data]);
         assert!(checked.status.success(), "{data}: {checked:?}");
@@ -148,7 +148,7 @@ fn a_backup_that_is_moved_over_the_file_is_not_written() {
     assert_eq!(counted(&served.server.client), Ok(50));
     let above = served.stop();
     assert!(fs::read(above.path().join("data/metrics.redb")).unwrap() == held);
-    let next = Server::start(above.path());
+    let next = Server::serve(above.path());
     assert_eq!(counted(&next.client), Ok(7));
 }
 
@@ -165,7 +165,7 @@ fn a_backup_that_is_copied_into_the_file_is_neither_mixed_nor_written_over() {
     assert_eq!(counted(client), Err(503));
     let above = served.stop();
     assert!(fs::read(above.path().join("data/metrics.redb")).unwrap() == fs::read(from).unwrap());
-    let next = Server::start(above.path());
+    let next = Server::serve(above.path());
     assert_eq!(counted(&next.client), Ok(7));
 }
 

@@ -296,7 +296,7 @@ fn a_good_client_is_served_and_told_the_truth_among_hostile_ones() {
     // Without a bound, who opens connections faster than they can be served takes as much memory as he likes.
     let connections = idle + 1000;
     let bound = ["--max-connections", &connections.to_string()];
-    let server = Server::of(&mut program(directory.path(), &[&SERVE[..], &bound].concat()));
+    let server = Server::start(&mut program(directory.path(), &[&SERVE[..], &bound].concat()));
     let definition = json!({"kind": "job_type", "id": 1, "name": "good", "version": "1"});
     assert_eq!(server.client.post(&[definition]).unwrap().0, 200);
     let siege = Siege { address: server.client.address().to_owned(), idle, is_over: AtomicBool::new(false) };
@@ -332,7 +332,7 @@ fn a_good_client_is_served_and_told_the_truth_among_hostile_ones() {
     // As the settings say for a connection; bodies, pages, answers and the process itself.
     let most_mib = connections * 60 / 1024 + 200;
     assert!(peak_mib < most_mib, "{peak_mib} MiB");
-    assert!(server.stop().success());
+    assert!(server.end("TERM").success());
 }
 
 /// As many requests as anybody takes, and no answer is read: the server does not read them either.
@@ -346,7 +346,7 @@ fn who_does_not_read_is_not_read() {
     let first = posted(&definition.to_string());
     for target in [format!("{PLOT}?resolution=hour"), "/".to_owned()] {
         let directory = tempfile::tempdir().unwrap();
-        let server = Server::start(directory.path());
+        let server = Server::serve(directory.path());
         let siege = Siege { address: server.client.address().to_owned(), idle: 0, is_over: AtomicBool::new(false) };
         assert_eq!(server.client.post(std::slice::from_ref(&definition)).unwrap().0, 200);
         let request = format!("GET {target} HTTP/1.1\r\nHost:x\r\n\r\n");

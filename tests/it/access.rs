@@ -6,8 +6,8 @@ use scale_metrics::access::{Scope, Token};
 use scale_metrics::config::WebOrigin;
 use tempfile::TempDir;
 
-use crate::support::process::{FREE_PORT, Serving, program, refusal};
-use crate::support::{Client, TestServer, job_type, to_ndjson, worked_example};
+use crate::support::process::{FREE_PORT, program, refusal};
+use crate::support::{Client, Serving, TestServer, job_type, to_ndjson, worked_example};
 
 const SCOPES: [Scope; 3] = [Scope::Read, Scope::Write, Scope::Admin];
 

@@ -21,7 +21,7 @@ fn no_post_is_lost_behind_lines_that_are_for_websockets() {
              }}"
         );
         let Some(nginx) = Nginx::start(&http, &location) else { return };
-        let client = Client::new(nginx.address());
+        let client = Client::from(nginx.address());
         for id in 1..=POSTS {
             let body = json!(job_type(id, "a")).to_string();
             let mut headers = vec![("Content-Type", "application/json")];
@@ -41,7 +41,7 @@ fn redirects_and_posts_work_below_a_prefix_that_the_proxy_takes_off() {
     let server = TestServer::start();
     let location = format!("location /metrics-app/ {{ proxy_pass http://{}/; }}", server.address());
     let Some(nginx) = Nginx::start("", &location) else { return };
-    let client = Client::new(nginx.address());
+    let client = Client::from(nginx.address());
     let body = serde_json::to_vec(&worked_example()).unwrap();
     let headers = [("Content-Type", "application/json")];
     let posted = client.send("POST", "/metrics-app/v6/events", &headers, &body);

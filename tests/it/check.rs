@@ -4,8 +4,8 @@ use std::fs;
 
 use tempfile::TempDir;
 
-use crate::support::process::{Serving, program};
-use crate::support::{builtin_error, failed_execution, ingest, job, strike, with, worked_example};
+use crate::support::process::program;
+use crate::support::{Serving, builtin_error, failed_execution, ingest, job, strike, with, worked_example};
 
 /// Runs `check` over `data`; its exit status, what it prints and what it complains of.
 fn check(directory: &TempDir, arguments: &[&str]) -> (Option<i32>, String, String) {
@@ -17,7 +17,7 @@ fn check(directory: &TempDir, arguments: &[&str]) -> (Option<i32>, String, Strin
 #[test]
 fn what_was_posted_replaced_and_killed_checks_out() {
     let directory = TempDir::new().unwrap();
-    let server = Serving::serve(directory.path());
+    let mut server = Serving::serve(directory.path());
     let end = "2015-01-02T03:04:05Z";
     server.client.accept(&worked_example());
     server.client.accept(&[

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::{BufReader, Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::mpsc;
@@ -13,10 +13,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::process::{FREE_PORT, Serving, program, refusal, until_address};
+use crate::support::process::{FREE_PORT, program, refusal, until_address};
 use crate::support::{
-    Client, TestServer, builtin_error, failed_execution, gzip, ingest, job, job_type, strike, to_ndjson, wait_until,
-    with, worked_example,
+    Client, Serving, TestServer, builtin_error, failed_execution, gzip, ingest, job, job_type, strike, to_ndjson,
+    wait_until, with, worked_example,
 };
 
 const JSON: [(&str, &str); 1] = [("Content-Type", "application/json")];
@@ -222,7 +222,7 @@ fn a_restart_keeps_everything() {
 #[test]
 fn kill_9_after_200_loses_nothing() {
     let directory = TempDir::new().unwrap();
-    let server = Serving::serve(directory.path());
+    let mut server = Serving::serve(directory.path());
     server.client.accept(&events_of_all_types());
     let before = get_everything(&server.client);
     server.kill();
@@ -243,9 +243,9 @@ fn kill_9_amid_posts_keeps_every_acknowledged_one_once() {
     let directory = TempDir::new().unwrap();
     let mut acknowledged = 0;
     for round in 1..=4 {
-        let server = Serving::serve(directory.path());
+        let mut server = Serving::serve(directory.path());
         server.client.accept(&[job_type(1, "many")]);
-        let client = Client::new(server.client.address());
+        let client = Client::from(server.client.address());
         let (tell, told) = mpsc::channel();
         let poster = thread::spawn(move || {
             let mut next = acknowledged;
@@ -263,7 +263,7 @@ fn kill_9_amid_posts_keeps_every_acknowledged_one_once() {
         server.kill();
         acknowledged = poster.join().unwrap();
 
-        let server = Serving::serve(directory.path());
+        let mut server = Serving::serve(directory.path());
         let counted = jobs_counted(&server.client);
         let possible = [acknowledged * JOBS, (acknowledged + 1) * JOBS];
         assert!(possible.contains(&counted), "{counted} jobs, but all of a post or none: {possible:?}");
@@ -638,7 +638,7 @@ fn import_names_a_file_that_it_cannot_read() {
 #[test]
 fn import_names_a_server_that_it_cannot_reach() {
     let directory = TempDir::new().unwrap();
-    let server = Serving::serve(directory.path());
+    let mut server = Serving::serve(directory.path());
     let url = server.client.base().to_owned();
     server.kill();
     fs::write(directory.path().join("jobs.ndjson"), to_ndjson(&many_jobs(1))).unwrap();
@@ -680,7 +680,7 @@ fn demo_prints_the_dashboards_address_and_shows_90_days_of_every_type() {
     demo.env("TMPDIR", directory.path()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = demo.spawn().unwrap();
     let address = until_address("http://", &mut BufReader::new(child.stdout.take().unwrap())).unwrap();
-    let server = Serving { child, client: Client::new(address.parse().unwrap()), log: None };
+    let server = Serving { child, client: Client::from(address.parse::<SocketAddr>().unwrap()), log: None };
     assert_eq!(server.client.get("/").status, 200);
     for metrics_type in ["job-types", "ingests", "errors"] {
         let values = server.client.values(metrics_type, "total_count", "started=P89D");

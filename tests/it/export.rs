@@ -6,10 +6,10 @@ use std::io::{Read as _, Write as _};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::process::{Serving, program};
+use crate::support::process::program;
 use crate::support::{
-    Client, TestServer, builtin_error, failed_execution, gunzip, ingest, job, job_type, strike, to_ndjson, with,
-    worked_example,
+    Client, Serving, TestServer, builtin_error, failed_execution, gunzip, ingest, job, job_type, strike, to_ndjson,
+    with, worked_example,
 };
 
 /// Runs the program in `directory`; its exit status, what it prints and what it complains of.

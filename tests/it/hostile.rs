@@ -2,7 +2,6 @@
 //! served meanwhile. docs/reference.md has the rules.
 
 use std::fmt::Write as _;
-use std::fs;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::iter;
 use std::net::TcpStream;
@@ -15,8 +14,8 @@ use serde_json::json;
 use socket2::SockRef;
 use tempfile::TempDir;
 
-use crate::support::process::{FREE_PORT, Serving, program};
-use crate::support::{Client, GIVE_UP, TestServer, execution, job, job_type, to_ndjson, wait_until};
+use crate::support::process::{FREE_PORT, program};
+use crate::support::{Client, GIVE_UP, Serving, TestServer, execution, job, job_type, to_ndjson, wait_until};
 
 const POST: &str = "POST /v6/events/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\n";
 
@@ -28,9 +27,7 @@ fn serve(directory: &TempDir, arguments: &[&str]) -> Serving {
 
 /// The most memory that the process ever had, in MiB.
 fn peak_mib(server: &Serving) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", server.child.id())).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() >> 10
+    server.peak_kib() >> 10
 }
 
 /// What comes until the server closes the connection, by an end or by a reset.
@@ -362,9 +359,7 @@ fn a_body_whose_chunks_are_broken_is_told_so() {
 /// The memory that a process has addresses for, used or not, in bytes.
 #[cfg(target_os = "linux")]
 fn mapped(server: &Serving) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", server.child.id())).unwrap();
-    let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmSize:")?.strip_suffix("kB")).unwrap();
-    kilobytes.trim().parse::<u64>().unwrap() << 10
+    server.memory_kib("VmSize") << 10
 }
 
 #[test]

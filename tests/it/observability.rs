@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
-use crate::support::process::{FREE_PORT, Serving, program};
-use crate::support::{Client, TestServer, error, job, job_type, wait_until, with, worked_example};
+use crate::support::process::{FREE_PORT, program};
+use crate::support::{Client, Serving, TestServer, error, job, job_type, wait_until, with, worked_example};
 
 /// The figures by name and labels, as they are written.
 fn figures(client: &Client) -> BTreeMap<String, f64> {

@@ -6,8 +6,7 @@ use scale_metrics::vocabulary::{ChoiceId, MetricsTypeId};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::process::Serving;
-use crate::support::{Client, TestServer, job, job_type, worked_example};
+use crate::support::{Client, Serving, TestServer, job, job_type, worked_example};
 
 const REBUILD: &str = "/v6/admin/rebuild/";
 

@@ -7,9 +7,11 @@ use scale_metrics::config::Config;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::process::{FREE_PORT, Serving, program, refusal};
+use crate::support::process::{FREE_PORT, program, refusal};
 use crate::support::skip::skip;
-use crate::support::{Client, TestServer, builtin_error, failed_execution, ingest, job, job_type, strike, wait_until};
+use crate::support::{
+    Client, Serving, TestServer, builtin_error, failed_execution, ingest, job, job_type, strike, wait_until,
+};
 
 /// Keeps events for 10 days and numbers for 20.
 fn ten_and_twenty(config: &mut Config) {

@@ -12,8 +12,8 @@ use scale_metrics::config::{Config, Dialect, KEYS, Key};
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::support::process::{FREE_PORT, Serving, program, refusal};
-use crate::support::{job, job_type};
+use crate::support::process::{FREE_PORT, program, refusal};
+use crate::support::{Serving, job, job_type};
 
 /// Runs `--print-config`; what it says on standard output and on standard error.
 #[track_caller]

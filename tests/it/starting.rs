@@ -33,7 +33,7 @@ fn opening(directory: &Path) -> (App, Client, Sender<()>) {
     let mut config = Config::default();
     config.server.listen = "127.0.0.1:0".parse().unwrap();
     let app = App::begin_with(store, config, Clock::fixed(NOW.parse().unwrap())).unwrap();
-    let client = Client::new(app.address());
+    let client = Client::from(app.address());
     (app, client, open)
 }
 

@@ -42,7 +42,7 @@ fn a_dead_rollup_task_is_told_to_everybody() {
     let mut config = Config::default();
     config.server.listen = "127.0.0.1:0".parse().unwrap();
     let mut app = App::begin_with(store, config, Clock::fixed(NOW.parse().unwrap())).unwrap();
-    let client = Client::new(app.address());
+    let client = Client::from(app.address());
     run(app.opened()).unwrap();
     assert_eq!(client.get("/readyz").status, 200);
     state.store(ARMED, Ordering::SeqCst);

@@ -5,6 +5,7 @@
 
 pub(crate) mod medium;
 pub(crate) mod nginx;
+#[path = "../../common/process.rs"]
 pub(crate) mod process;
 pub(crate) mod skip;
 
@@ -13,7 +14,7 @@ use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::ops::Deref;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use flate2::Compression;
 use flate2::read::GzDecoder;
@@ -26,15 +27,13 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use ureq::http::{HeaderMap, Request};
 
+pub(crate) use process::{GIVE_UP, PATIENCE_S, wait_until};
+
+/// The program as a process.
+pub(crate) type Serving = process::Serving<Client>;
+
 /// What the clock of a new [`TestServer`] shows; it stands still until [`TestServer::set_now`].
 pub(crate) const NOW: &str = "2015-02-01T00:00:00Z";
-
-/// A test that waits this long for something has found a server that hangs. Far more than any machine needs, however busy.
-pub(crate) const GIVE_UP: Duration = Duration::from_mins(10);
-
-/// How long a server waits for its clients unless a test is about that, in seconds: a test that the machine keeps from going on
-/// is not cut off as a client that is too slow.
-pub(crate) const PATIENCE_S: u64 = 3_600;
 
 /// The whole application on a free port, over its own directory and a clock that the test owns.
 pub(crate) struct TestServer {
@@ -62,7 +61,7 @@ impl TestServer {
         change(&mut config);
         let clock = Clock::fixed(timestamp(NOW));
         let app = App::start(config.clone(), clock.clone()).unwrap();
-        let client = Client::new(app.address());
+        let client = Client::from(app.address());
         Self { app: Some(app), config, clock, client, _data: data }
     }
 
@@ -70,7 +69,7 @@ impl TestServer {
     pub(crate) fn restart(&mut self) {
         stop(self.app.take().unwrap()).unwrap();
         let app = App::start(self.config.clone(), self.clock.clone()).unwrap();
-        self.client = Client::new(app.address());
+        self.client = Client::from(app.address());
         self.app = Some(app);
     }
 
@@ -99,16 +98,6 @@ fn patient(config: &mut Config) {
     config.server.body_timeout_s = PATIENCE_S;
     config.server.body_least_bytes_s = 0;
     config.api.answer_timeout_s = PATIENCE_S;
-}
-
-/// Waits until `is_so`, and fails with `what` if it never is.
-#[track_caller]
-pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !is_so() {
-        assert!(begun.elapsed() < GIVE_UP, "waited {GIVE_UP:?} in vain: {what}");
-        thread::sleep(Duration::from_millis(10));
-    }
 }
 
 /// Stops in order.
@@ -145,8 +134,8 @@ pub(crate) struct Client {
     agent: ureq::Agent,
 }
 
-impl Client {
-    pub(crate) fn new(address: SocketAddr) -> Self {
+impl From<SocketAddr> for Client {
+    fn from(address: SocketAddr) -> Self {
         let agent = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -157,7 +146,9 @@ impl Client {
             .new_agent();
         Self { address, base: format!("http://{address}"), agent }
     }
+}
 
+impl Client {
     /// Scheme, host and port, without a slash: `http://127.0.0.1:34567`.
     pub(crate) fn base(&self) -> &str {
         &self.base

@@ -1,14 +1,36 @@
-//! The program as a process: with arguments and a working directory, and with nothing from outside.
+//! The program as a process that tests start and end as they like, with nothing from outside.
+//!
+//! All test binaries share it; each has a client of its own.
 
 use std::io::{self, BufRead, BufReader};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
-use super::{Client, PATIENCE_S};
+/// A test that waits this long for something has found a server that hangs. Far more than any machine needs, however busy.
+pub(crate) const GIVE_UP: Duration = Duration::from_mins(10);
+
+/// How long a server waits for its clients unless a test is about that, in seconds: a test that the machine keeps from going on
+/// is not cut off as a client that is too slow.
+pub(crate) const PATIENCE_S: u64 = 3_600;
 
 /// Where a server listens that shall pick a port itself.
 pub(crate) const FREE_PORT: &str = "127.0.0.1:0";
+
+/// The arguments of a server over `data` in its directory.
+pub(crate) const SERVE: [&str; 3] = ["serve", "--listen", FREE_PORT];
+
+/// Waits until `is_so`, and fails with `what` if it never is.
+#[track_caller]
+pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < GIVE_UP, "waited {GIVE_UP:?} in vain: {what}");
+        thread::sleep(Duration::from_millis(2));
+    }
+}
 
 /// The program with these arguments, run in `directory` and with no settings from outside.
 pub(crate) fn program(directory: &Path, arguments: &[&str]) -> Command {
@@ -22,17 +44,17 @@ pub(crate) fn program(directory: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// A running server process. It is killed when the test is over.
-pub(crate) struct Serving {
+/// A running server process, and a client of it. It is killed when the test is over.
+pub(crate) struct Serving<C> {
     pub(crate) child: Child,
-    pub(crate) client: Client,
+    pub(crate) client: C,
     /// Reads what the server logs, or it would come to wait for room in the pipe.
     pub(crate) log: Option<JoinHandle<String>>,
 }
 
-impl Serving {
-    /// Starts `command` and waits until it says where it listens. What its flags leave open waits long for slow clients, as
-    /// [`super::patient`] does.
+impl<C: From<SocketAddr>> Serving<C> {
+    /// Starts `command`, which becomes the server, and waits until it says where it listens. What its flags leave open waits long
+    /// for slow clients.
     pub(crate) fn start(command: &mut Command) -> Self {
         for variable in ["STALL_TIMEOUT_S", "BODY_TIMEOUT_S", "ANSWER_TIMEOUT_S"] {
             command.env(format!("SCALE_METRICS_{variable}"), PATIENCE_S.to_string());
@@ -43,7 +65,7 @@ impl Serving {
         match until_listening(&mut log) {
             Ok(address) => {
                 let log = thread::spawn(move || io::read_to_string(log).unwrap());
-                Self { child, client: Client::new(address.parse().unwrap()), log: Some(log) }
+                Self { child, client: C::from(address.parse().unwrap()), log: Some(log) }
             }
             Err(said) => panic!("it ended with {} and never listened: {said}", child.wait().unwrap()),
         }
@@ -51,11 +73,15 @@ impl Serving {
 
     /// `serve` on a free port over `data` in `directory`.
     pub(crate) fn serve(directory: &Path) -> Self {
-        Self::start(&mut program(directory, &["serve", "--listen", FREE_PORT, "--data", "data"]))
+        Self::start(&mut program(directory, &SERVE))
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     pub(crate) fn signal(&self, name: &str) {
-        let sent = Command::new("sh").arg("-c").arg(format!("kill -{name} {}", self.child.id())).status().unwrap();
+        let sent = Command::new("sh").args(["-c", &format!("kill -{name} {}", self.id())]).status().unwrap();
         assert!(sent.success());
     }
 
@@ -72,14 +98,26 @@ impl Serving {
         log.join().unwrap()
     }
 
-    /// As the operating system ends it: at once, with no chance to say goodbye.
-    pub(crate) fn kill(mut self) {
+    /// Ends it as the operating system does: at once, with no chance to say goodbye.
+    pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
+
+    /// The most memory that it had so far, in KiB.
+    pub(crate) fn peak_kib(&self) -> u64 {
+        self.memory_kib("VmHWM")
+    }
+
+    /// What the system says of its memory, in KiB.
+    pub(crate) fn memory_kib(&self, what: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let number = status.lines().find_map(|line| line.strip_prefix(what)?.strip_prefix(':')).unwrap();
+        number.split_whitespace().next().unwrap().parse().unwrap()
+    }
 }
 
-impl Drop for Serving {
+impl<C> Drop for Serving<C> {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
