@@ -15,7 +15,8 @@ use crate::events::wire::{MAX_PROBLEMS, NotJson, Problem};
 use crate::memory::Full;
 use crate::picture::Impossible;
 use crate::store::{RowsError, StoreError};
-use crate::worker::{Stopping, WriteFailed, chain};
+use crate::telemetry::chain;
+use crate::worker::{Stopping, WriteFailed};
 
 /// Why a request was refused.
 #[derive(Serialize, ToSchema)]

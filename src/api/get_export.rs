@@ -21,7 +21,7 @@ use super::{ApiError, State};
 use crate::access::Scope;
 use crate::events::wire::{write_choices, write_event};
 use crate::store::{EventCopy, StoreError};
-use crate::worker::chain;
+use crate::telemetry::chain;
 
 /// The most exports that may run at the same time: each takes space on the disk.
 const MOST_EXPORTS: usize = 2;

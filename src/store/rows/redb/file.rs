@@ -12,7 +12,7 @@
 //! | moved, deleted or replaced | goes on: the open file is whole | refused before each commit; only closing writes, to mark the file as closed |
 //! | truncated or overwritten | refused: old and new pages would mix | refused, so that foreign content stays intact |
 //!
-//! Not here: damage within the file (`panics`), when the database is opened again (`RollupTask` in `worker/mod.rs`).
+//! Not here: damage within the file (`panics`), when the database is opened again (`RollupTask` in `worker/task.rs`).
 
 use std::fs::{self, File, OpenOptions};
 use std::io;

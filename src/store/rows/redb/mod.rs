@@ -5,7 +5,7 @@
 //! read through before it opens, unless its last commit was a [`checkpoint`](RedbDatabase::checkpoint), which stores the data
 //! that a quick start needs. Only this module handles the peculiarities of `redb` and of files.
 //!
-//! Not here: when a database is reopened or checkpointed (`worker/mod.rs`).
+//! Not here: when a database is reopened or checkpointed (`worker/task.rs`).
 
 mod file;
 mod panics;

@@ -1,0 +1,485 @@
+//! The rollup task itself: takes what waits in the queue, commits it and answers; does its other work in slices and pauses.
+//!
+//! It makes one synced commit of all waiting requests ([`commit`]). A request that cannot be stored does not make the others fail.
+//! When no requests come, the task makes a checkpoint of the file, so that it opens at once even after a crash.
+//!
+//! After a disk failure of its own, the task closes the database and opens it again at once, so that the stored data can be read.
+//! It notices a failure of a reader before its next commit, or when it is idle, about a second later. Then it tries once a second
+//! whether the database can be written. Until that succeeds, requests get an error that says so.
+
+use std::collections::VecDeque;
+use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::commit::{self, Applied, Causes};
+use super::extremes::{ExtremesCache, Limits, ReadAllowance};
+use super::parked::{self, Parked, Pending};
+use super::readiness::Readiness;
+use super::rebuild::Rebuild;
+use super::retention::{Expiry, Removed};
+use super::{Queue, QueueItem, RebuildCommand, Receipt, Request, WriteFailed};
+use crate::events::Object;
+use crate::store::{RowsError, Store, StoreError};
+use crate::telemetry::chain;
+use crate::telemetry::server_metrics::{ServerMetrics, StorageOperation};
+
+/// The most memory that the requests of one commit take together, unless a single request is larger: some 60,000 events.
+const GROUP_BYTES: usize = 16 << 20;
+
+/// How long the queue stays empty before the task does its other work.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// How often an idle task checks whether there is room for more data.
+const LOOK_FOR_ROOM: Duration = Duration::from_mins(1);
+
+/// The result of one step of the task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// The task has to go on: more requests may come.
+    Worked,
+    /// The queue is closed and empty: there will be no more work.
+    Done,
+}
+
+/// The single writer. Call [`run`](Self::run) on a thread of its own.
+pub struct RollupTask {
+    store: Arc<Store>,
+    queue: Arc<Queue>,
+    readiness: Arc<Readiness>,
+    figures: Arc<ServerMetrics>,
+    expiry: Expiry,
+    extremes: ExtremesCache,
+    /// The requests that wait for observers to be read.
+    parked: Parked,
+    /// The rebuild commands that wait, and the one that is under way.
+    commands: VecDeque<RebuildCommand>,
+    rebuild: Option<(Rebuild, RebuildCommand)>,
+    /// Whether the last slice belonged to the rebuild.
+    rebuilt: bool,
+    /// When the task last tried to write after a failure; `None` while there is no failure.
+    tried: Option<Instant>,
+    /// Whether something was written since the last checkpoint.
+    unsettled: bool,
+    /// When there last was room beside the database; `None` if no check has succeeded yet.
+    found_room: Option<Instant>,
+}
+
+impl RollupTask {
+    /// A task that writes the requests of `queue` to `store`, and reports in `readiness` when it cannot.
+    pub fn new(
+        store: Arc<Store>,
+        queue: Arc<Queue>,
+        readiness: Arc<Readiness>,
+        figures: Arc<ServerMetrics>,
+        expiry: Expiry,
+    ) -> Self {
+        Self {
+            store,
+            queue,
+            readiness,
+            figures,
+            expiry,
+            extremes: ExtremesCache::default(),
+            parked: Parked::default(),
+            commands: VecDeque::new(),
+            rebuild: None,
+            rebuilt: false,
+            tried: None,
+            unsettled: true,
+            found_room: None,
+        }
+    }
+
+    /// Overrides the limits of the cost of finding extremes.
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.extremes = ExtremesCache::new(limits);
+        self
+    }
+
+    /// Checks whether there is room for more data, unless a recent check has found some.
+    pub fn find_room(&mut self) {
+        if self.found_room.is_some_and(|found| found.elapsed() < LOOK_FOR_ROOM) {
+            return;
+        }
+        match self.store.check_room() {
+            Ok(()) => self.found_room = Some(Instant::now()),
+            Err(error) => self.failed(StorageOperation::Room, &error),
+        }
+    }
+
+    /// Works until the queue is closed and empty.
+    pub fn run(mut self) {
+        while self.step() == Progress::Worked {}
+        if self.tried.is_none()
+            && let Err(error) = self.expiry.record(&self.store)
+        {
+            // The next start finds a record that is up to an hour old.
+            tracing::debug!(error = chain(&error), "the time of the last run was not recorded");
+        }
+    }
+
+    /// Waits for requests, commits a group of them and answers each; or takes a rebuild command. While requests are parked, it
+    /// does not wait for new ones, and reads a slice for the parked ones. When no requests come for a second, it makes a
+    /// checkpoint, so that the file opens at once after any crash. After a failure, it tries once a second to write again,
+    /// whether requests come or not.
+    pub fn step(&mut self) -> Progress {
+        if self.tried.is_some_and(|tried| tried.elapsed() >= PAUSE) {
+            self.pause();
+        }
+        let until_expiry = self.tried.is_none().then(|| self.expiry.wait());
+        if until_expiry == Some(Duration::ZERO) {
+            self.expire();
+        }
+        let is_busy = self.is_busy();
+        let patience = if is_busy { Duration::ZERO } else { until_expiry.map_or(PAUSE, |wait| wait.min(PAUSE)) };
+        let taken = self.queue.take(GROUP_BYTES, Some(patience));
+        let progress =
+            if matches!(taken, QueueItem::Nothing) && patience < PAUSE { Progress::Worked } else { self.work(taken) };
+        if is_busy {
+            self.slice();
+        }
+        progress
+    }
+
+    /// Whether there is work to do in slices.
+    pub fn is_busy(&self) -> bool {
+        !self.parked.is_empty() || self.rebuild.is_some() || !self.commands.is_empty()
+    }
+
+    /// Does one slice of the long work. It either reads for the parked requests and commits those that need nothing more, or
+    /// continues a rebuild. The two take turns.
+    pub fn slice(&mut self) {
+        if self.tried.is_some() {
+            while let Some(pending) = self.parked.take_first() {
+                answer(vec![pending.request], vec![Err(WriteFailed::Unavailable)]);
+            }
+            let under_way = self.rebuild.take().map(|(_, command)| command);
+            for command in under_way.into_iter().chain(self.commands.drain(..)) {
+                // The client may have gone.
+                let _ = command.reply.send(Err(WriteFailed::Unavailable));
+            }
+            return;
+        }
+        let rebuilds = self.rebuild.is_some() || !self.commands.is_empty();
+        self.rebuilt = rebuilds && (self.parked.is_empty() || !self.rebuilt);
+        if self.rebuilt {
+            self.rebuild_slice();
+        } else {
+            self.read_slice();
+        }
+    }
+
+    /// Reads for the parked requests, and commits those that need nothing more.
+    fn read_slice(&mut self) {
+        let read = AssertUnwindSafe(|| {
+            let snapshot = self.store.snapshot()?;
+            let slice_cost = self.extremes.limits().slice_cost;
+            self.parked.read(&mut self.extremes, &mut &snapshot, slice_cost)
+        });
+        match catch_unwind(read) {
+            Ok(Ok(ready)) => self.commit_pending(ready),
+            Ok(Err(StoreError::Corrupt(damage))) => self.give_up(&damage.to_string()),
+            Ok(Err(error)) => self.failed(StorageOperation::Read, &error),
+            Err(_) => self.give_up("a panic"),
+        }
+    }
+
+    /// Fails the first parked request, because what it needs cannot be read.
+    fn give_up(&mut self, reason: &str) {
+        self.extremes.clear();
+        if let Some(pending) = self.parked.take_first() {
+            tracing::error!(error = reason, "a request could not be stored");
+            answer(vec![pending.request], vec![Err(WriteFailed::Internal)]);
+        }
+    }
+
+    /// Processes an item of the queue without waiting. If the item is nothing, does the work of a pause.
+    pub fn work(&mut self, taken: QueueItem) -> Progress {
+        match taken {
+            QueueItem::Requests(requests) => {
+                let pending = requests.into_iter().map(|request| self.parked.admit(request)).collect();
+                self.commit_pending(pending);
+            }
+            QueueItem::RebuildCommand(command) => self.commands.push_back(command),
+            QueueItem::Nothing => self.pause(),
+            QueueItem::Closed => {
+                while self.is_busy() {
+                    self.slice();
+                }
+                return Progress::Done;
+            }
+        }
+        Progress::Worked
+    }
+
+    /// Deletes some of the data that is too old. Does nothing while the database cannot be written: a commit that fails ends all
+    /// reading. A panic fails this step, but not the server: its unfinished changes are not committed, and requests need none of
+    /// them.
+    pub fn expire(&mut self) {
+        if self.tried.is_some() {
+            return;
+        }
+        let step = || self.expiry.step(&self.store).and_then(|taken| Ok((taken, self.store.snapshot()?.kept())));
+        let Ok(stepped) = catch_unwind(AssertUnwindSafe(step)) else {
+            // The panic's own message is logged already.
+            self.figures.count_storage_failure(StorageOperation::Expiry);
+            tracing::error!(error = "a panic", "what is too old cannot be deleted; it is tried again in a minute");
+            self.expiry.postpone();
+            return;
+        };
+        match stepped {
+            Ok((taken, kept)) => {
+                self.unsettled |= taken != Removed::default();
+                // Expiry is the only deletion that does not report each event and rollup to the cache.
+                self.extremes.forget_before(kept.events_from);
+                self.figures.expired_events.inc_by(taken.events);
+                self.figures.expired_rollups.inc_by(taken.rollups);
+            }
+            Err(StoreError::Corrupt(damage)) => {
+                self.figures.count_storage_failure(StorageOperation::Expiry);
+                tracing::error!(%damage, "what is too old cannot be taken away");
+            }
+            Err(error) => self.failed(StorageOperation::Expiry, &error),
+        }
+    }
+
+    /// Continues the rebuild of a day. Gives it up if no client waits for it any more.
+    fn rebuild_slice(&mut self) {
+        let next = || self.commands.pop_front().map(|command| (Rebuild::new(Some(command.date), true), command));
+        let Some((mut rebuild, command)) = self.rebuild.take().or_else(next) else { return };
+        if command.reply.is_closed() {
+            return;
+        }
+        let slice_cost = self.extremes.limits().slice_cost;
+        let slice = catch_unwind(AssertUnwindSafe(|| rebuild.slice(&self.store, &mut self.extremes, slice_cost)));
+        let result = match slice {
+            Ok(Ok(None)) => {
+                self.rebuild = Some((rebuild, command));
+                return;
+            }
+            Ok(Ok(Some(examined))) => {
+                self.unsettled |= !examined.wrong.is_empty();
+                Ok(examined)
+            }
+            Ok(Err(StoreError::Corrupt(damage))) => {
+                tracing::error!(%damage, "the rollups of {} cannot be computed", command.date);
+                Err(WriteFailed::Internal)
+            }
+            Ok(Err(error)) => {
+                self.failed(StorageOperation::Rebuild, &error);
+                Err(WriteFailed::Unavailable)
+            }
+            Err(_) => Err(WriteFailed::Internal),
+        };
+        if result.is_err() {
+            self.extremes.clear();
+        }
+        // The client may have gone.
+        let _ = command.reply.send(result);
+    }
+
+    /// Uses the time in which no requests come. A panic in here ends the task: it is unknown then whether the database can still
+    /// be used, and a new start finds out.
+    fn pause(&mut self) {
+        if let Err(error) = self.recover() {
+            return self.failed(StorageOperation::Recovery, &error);
+        }
+        // The file may have been moved meanwhile.
+        if let Err(error) = self.store.check() {
+            return self.failed(StorageOperation::File, &error);
+        }
+        if std::mem::take(&mut self.unsettled)
+            && let Err(error) = self.store.checkpoint()
+        {
+            return self.failed(StorageOperation::Settle, &error);
+        }
+        self.find_room();
+    }
+
+    /// After a failure, also one of a reader: opens the database again, and checks whether it can be written.
+    fn recover(&mut self) -> Result<(), StoreError> {
+        let is_usable = self.store.is_usable();
+        if is_usable && self.tried.is_none() {
+            return Ok(());
+        }
+        if !is_usable {
+            if self.tried.is_none() {
+                self.unready("the database failed while it was read");
+            }
+            self.store.reopen()?;
+        }
+        self.store.probe()?;
+        tracing::info!("the database can be written again");
+        self.tried = None;
+        self.found_room = Some(Instant::now());
+        self.unsettled = true;
+        self.readiness.end_trouble();
+        Ok(())
+    }
+
+    /// Commits requests and answers them, except those that it parks.
+    fn commit_pending(&mut self, mut pending: Vec<Pending>) {
+        let limits = self.extremes.limits();
+        while !pending.is_empty() {
+            let objects: Vec<_> =
+                pending.iter_mut().map(|pending| std::mem::take(&mut pending.request.objects)).collect();
+            let allowance = parked::allowance(&pending, limits.commit_cost, limits.replace_cost);
+            let causes = match self.commit(&objects, allowance) {
+                Ok(ControlFlow::Continue(receipts)) => {
+                    drop(objects);
+                    return answer(requests_of(pending), receipts.into_iter().map(Ok).collect());
+                }
+                Ok(ControlFlow::Break(causes)) => causes,
+                Err(WriteFailed::Internal | WriteFailed::Overtaken) if objects.len() > 1 => {
+                    // One of the requests is at fault. Each is committed alone, at any cost, to find out which one.
+                    let alone = objects.chunks(1).map(|request| self.commit_alone(request)).collect();
+                    drop(objects);
+                    return answer(requests_of(pending), alone);
+                }
+                Err(failed) => {
+                    let results = vec![Err(failed); objects.len()];
+                    drop(objects);
+                    return answer(requests_of(pending), results);
+                }
+            };
+            let mut others = Vec::new();
+            for (place, (mut pending, objects)) in pending.into_iter().zip(objects).enumerate() {
+                pending.request.objects = objects;
+                match causes.get(&place) {
+                    Some(wanted) => self.parked.park(pending, wanted.clone()),
+                    None => others.push(pending),
+                }
+            }
+            pending = others;
+        }
+    }
+
+    /// Commits a single request, at any cost.
+    fn commit_alone(&mut self, request: &[Vec<Object>]) -> Result<Receipt, WriteFailed> {
+        match self.commit(request, ReadAllowance::unlimited())? {
+            ControlFlow::Continue(receipts) => Ok(receipts[0]),
+            ControlFlow::Break(_) => Err(WriteFailed::Internal),
+        }
+    }
+
+    /// Makes one commit. Breaks off and stores nothing if some of the requests remove extremes that would cost too much to find
+    /// again. [`WriteFailed::Internal`] is the fault of one of the requests, or of the data that is stored for it;
+    /// [`WriteFailed::Overtaken`] is the fault of one of the requests.
+    fn commit(
+        &mut self,
+        requests: &[Vec<Object>],
+        mut allowance: ReadAllowance,
+    ) -> Result<ControlFlow<Causes, Vec<Receipt>>, WriteFailed> {
+        if self.tried.is_some() {
+            return Err(WriteFailed::Unavailable);
+        }
+        let mut is_overtaken = false;
+        let mut journal = self.rebuild.as_ref().map(|(rebuild, _)| rebuild.journal());
+        let mut write = || {
+            self.recover()?;
+            let mut transaction = self.store.begin()?;
+            let events_from = transaction.kept().events_from;
+            is_overtaken = requests.iter().flatten().any(|object| object.ended_before(events_from));
+            if is_overtaken {
+                return Ok(ControlFlow::Break(Causes::default()));
+            }
+            let (extremes, journal) = (&mut self.extremes, journal.as_mut());
+            let applied = commit::apply_within(&mut transaction, requests, extremes, &mut allowance, journal)?;
+            if applied.is_continue() {
+                transaction.commit()?;
+            }
+            Ok(applied)
+        };
+        let began = Instant::now();
+        let written = catch_unwind(AssertUnwindSafe(&mut write));
+        match &written {
+            Ok(Ok(ControlFlow::Continue(_))) => {
+                self.extremes.keep();
+                if let Some(((rebuild, _), journal)) = self.rebuild.as_mut().zip(journal) {
+                    rebuild.follow(journal);
+                }
+            }
+            Ok(Ok(ControlFlow::Break(_))) => self.extremes.undo(),
+            Ok(Err(_)) | Err(_) => self.doubt(),
+        }
+        match written {
+            Ok(Ok(ControlFlow::Continue(applied))) => {
+                self.figures.count_commit(began.elapsed());
+                self.unsettled = true;
+                Ok(ControlFlow::Continue(self.count(applied)))
+            }
+            Ok(Ok(ControlFlow::Break(_))) if is_overtaken => Err(WriteFailed::Overtaken),
+            Ok(Ok(ControlFlow::Break(causes))) => Ok(ControlFlow::Break(causes)),
+            Ok(Err(StoreError::Corrupt(damage))) => {
+                tracing::error!(%damage, "a request could not be stored (hint: `scale-metrics check` finds what is damaged)");
+                Err(WriteFailed::Internal)
+            }
+            Ok(Err(error)) => {
+                self.figures.commit_failures.inc();
+                self.unwritable(&error);
+                Err(WriteFailed::Unavailable)
+            }
+            // The panic's own message is logged already. The unwinding stack has dropped the unfinished transaction.
+            Err(_) => Err(WriteFailed::Internal),
+        }
+    }
+
+    /// Adds the effects of a commit to the server's figures.
+    fn count(&self, Applied { outcomes, rollups, recomputed_hours }: Applied) -> Vec<Receipt> {
+        for (kind, outcome, number) in outcomes.counts() {
+            self.figures.count_objects(kind.name(), outcome, number);
+        }
+        self.figures.rollups.inc_by(rollups);
+        self.figures.recomputed_hours.inc_by(recomputed_hours);
+        outcomes.receipts
+    }
+
+    /// Discards the cached extremes after a failed commit. The commit may have taken effect, so the cached state is not reliable
+    /// any more. A rebuild begins anew.
+    fn doubt(&mut self) {
+        self.extremes.clear();
+        if let Some((_, command)) = self.rebuild.take() {
+            self.commands.push_front(command);
+        }
+    }
+
+    /// Handles a failure of anything other than a commit of requests.
+    fn failed(&mut self, operation: StorageOperation, error: &StoreError) {
+        self.figures.count_storage_failure(operation);
+        self.unwritable(error);
+    }
+
+    /// Marks the database as not writable. Opens it again at once if possible, so that the stored data can be read.
+    fn unwritable(&mut self, error: &StoreError) {
+        self.unready(&chain(error));
+        let is_open = matches!(error, StoreError::Rows(RowsError::Unavailable(_) | RowsError::Damaged(_)));
+        if is_open && let Err(error) = self.store.reopen() {
+            self.unready(&chain(&error));
+        }
+        self.tried = Some(Instant::now());
+    }
+
+    /// Records why nothing can be written at the moment, and logs each reason once.
+    fn unready(&self, trouble: &str) {
+        if self.readiness.set_trouble(trouble) {
+            tracing::error!(error = trouble, "the database cannot be written");
+        }
+    }
+}
+
+fn requests_of(pending: Vec<Pending>) -> Vec<Request> {
+    pending.into_iter().map(|pending| pending.request).collect()
+}
+
+/// Sends each request its result. Releases the memory of all requests before the first reply, since a client may send its next
+/// request at once.
+fn answer(requests: Vec<Request>, results: Vec<Result<Receipt, WriteFailed>>) {
+    let replies: Vec<_> = requests.into_iter().map(|request| request.reply).collect();
+    for (reply, result) in replies.into_iter().zip(results) {
+        // The client may have gone; its request is done all the same.
+        let _ = reply.send(result);
+    }
+}
