@@ -11,7 +11,8 @@
 //!
 //! Not here: which columns a block of events has (`blocks`), which tables there are (`rows::Table`).
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Stored data differs from anything that the program writes.
@@ -130,7 +131,7 @@ pub(super) fn encode_definition<'r, T: Serialize>(record: &'r mut Record, defini
 }
 
 /// Reads the record of a definition.
-pub(super) fn decode_definition<'a, T: Deserialize<'a>>(sealed: &'a [u8]) -> Result<T, Corrupt> {
+pub(super) fn decode_definition<T: DeserializeOwned>(sealed: &[u8]) -> Result<T, Corrupt> {
     /// More than any request body that defines a choice has, and far less than a damaged length could ask for.
     const LIMIT: usize = 1 << 30;
     let content = open(FORM_DEFINITION, sealed)?;

@@ -1,20 +1,17 @@
 //! The rows of definitions: their keys and their values.
 //!
-//! Only this module declares the stored fields, in the order in which they are written. So the API may change its view of a
-//! definition without a change of the stored form.
+//! The fields of `events::choice` are written in their order, as the details endpoint shows them. If the API is to show others,
+//! the stored ones have to be declared here: the golden bytes in the tests must stay.
 
-use std::borrow::Cow;
 use std::ops::ControlFlow;
-
-use serde::{Deserialize, Serialize};
 
 use super::codec::{Corrupt, Record, decode_definition, encode_definition};
 use super::error::StoreError;
 use super::keys::DefinitionKey;
 use super::rows::{Key, Order, Read, Table};
 use super::visit::visiting;
-use crate::events::{Choice, Choices, ErrorDefinition, JobType, Strike};
-use crate::vocabulary::{ChoiceId, ErrorCategory, MetricsTypeId};
+use crate::events::{Choice, Choices};
+use crate::vocabulary::MetricsTypeId;
 
 /// Returns the key of a definition's row.
 pub(super) fn definition_key(choice: &Choice) -> Key {
@@ -35,97 +32,12 @@ pub(super) fn read_definitions(rows: &dyn Read) -> Result<Choices, StoreError> {
     Ok(choices)
 }
 
-type Text<'a> = Cow<'a, str>;
-
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-#[expect(clippy::struct_excessive_bools, reason = "the fields of the specification's example")]
-pub(super) struct StoredJobType<'a> {
-    id: ChoiceId,
-    #[serde(borrow)]
-    name: Text<'a>,
-    version: Text<'a>,
-    title: Text<'a>,
-    description: Option<Text<'a>>,
-    category: Option<Text<'a>>,
-    author_name: Option<Text<'a>>,
-    author_url: Option<Text<'a>>,
-    is_system: bool,
-    is_long_running: bool,
-    is_active: bool,
-    is_operational: bool,
-    is_paused: bool,
-    icon_code: Option<Text<'a>>,
-}
-
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct StoredStrike<'a> {
-    id: ChoiceId,
-    #[serde(borrow)]
-    name: Text<'a>,
-    title: Text<'a>,
-    description: Option<Text<'a>>,
-}
-
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct StoredError<'a> {
-    id: ChoiceId,
-    #[serde(borrow)]
-    name: Text<'a>,
-    title: Text<'a>,
-    description: Option<Text<'a>>,
-    job_type_name: Option<Text<'a>>,
-    category: ErrorCategory,
-    is_builtin: bool,
-    should_be_retried: bool,
-}
-
 /// Packs a definition into a record.
 pub(super) fn encode_choice<'r>(record: &'r mut Record, choice: &Choice) -> &'r [u8] {
-    fn text(text: Option<&String>) -> Option<Text<'_>> {
-        text.map(|text| Cow::Borrowed(&**text))
-    }
     match choice {
-        Choice::JobType(it) => encode_definition(
-            record,
-            &StoredJobType {
-                id: it.id,
-                name: Cow::Borrowed(&it.name),
-                version: Cow::Borrowed(&it.version),
-                title: Cow::Borrowed(&it.title),
-                description: text(it.description.as_ref()),
-                category: text(it.category.as_ref()),
-                author_name: text(it.author_name.as_ref()),
-                author_url: text(it.author_url.as_ref()),
-                is_system: it.is_system,
-                is_long_running: it.is_long_running,
-                is_active: it.is_active,
-                is_operational: it.is_operational,
-                is_paused: it.is_paused,
-                icon_code: text(it.icon_code.as_ref()),
-            },
-        ),
-        Choice::Strike(it) => encode_definition(
-            record,
-            &StoredStrike {
-                id: it.id,
-                name: Cow::Borrowed(&it.name),
-                title: Cow::Borrowed(&it.title),
-                description: text(it.description.as_ref()),
-            },
-        ),
-        Choice::Error(it) => encode_definition(
-            record,
-            &StoredError {
-                id: it.id,
-                name: Cow::Borrowed(&it.name),
-                title: Cow::Borrowed(&it.title),
-                description: text(it.description.as_ref()),
-                job_type_name: text(it.job_type_name.as_ref()),
-                category: it.category,
-                is_builtin: it.is_builtin,
-                should_be_retried: it.should_be_retried,
-            },
-        ),
+        Choice::JobType(job_type) => encode_definition(record, job_type),
+        Choice::Strike(strike) => encode_definition(record, strike),
+        Choice::Error(error) => encode_definition(record, error),
     }
 }
 
@@ -134,56 +46,19 @@ pub(super) fn decode_choice(metrics: u8, sealed: &[u8]) -> Result<Choice, Corrup
     const JOB_TYPES: u8 = MetricsTypeId::JobTypes as u8;
     const STRIKES: u8 = MetricsTypeId::Ingests as u8;
     const ERRORS: u8 = MetricsTypeId::Errors as u8;
-    let text = |text: Option<Text<'_>>| text.map(Cow::into_owned);
-    Ok(match metrics {
-        JOB_TYPES => {
-            let it: StoredJobType<'_> = decode_definition(sealed)?;
-            Choice::JobType(JobType {
-                id: it.id,
-                name: it.name.into_owned(),
-                version: it.version.into_owned(),
-                title: it.title.into_owned(),
-                description: text(it.description),
-                category: text(it.category),
-                author_name: text(it.author_name),
-                author_url: text(it.author_url),
-                is_system: it.is_system,
-                is_long_running: it.is_long_running,
-                is_active: it.is_active,
-                is_operational: it.is_operational,
-                is_paused: it.is_paused,
-                icon_code: text(it.icon_code),
-            })
-        }
-        STRIKES => {
-            let it: StoredStrike<'_> = decode_definition(sealed)?;
-            Choice::Strike(Strike {
-                id: it.id,
-                name: it.name.into_owned(),
-                title: it.title.into_owned(),
-                description: text(it.description),
-            })
-        }
-        ERRORS => {
-            let it: StoredError<'_> = decode_definition(sealed)?;
-            Choice::Error(ErrorDefinition {
-                id: it.id,
-                name: it.name.into_owned(),
-                title: it.title.into_owned(),
-                description: text(it.description),
-                job_type_name: text(it.job_type_name),
-                category: it.category,
-                is_builtin: it.is_builtin,
-                should_be_retried: it.should_be_retried,
-            })
-        }
-        _ => return Err(Corrupt("a choice has an unknown type")),
-    })
+    match metrics {
+        JOB_TYPES => decode_definition(sealed).map(Choice::JobType),
+        STRIKES => decode_definition(sealed).map(Choice::Strike),
+        ERRORS => decode_definition(sealed).map(Choice::Error),
+        _ => Err(Corrupt("a choice has an unknown type")),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::events::{ErrorDefinition, JobType, Strike};
+    use crate::vocabulary::{ChoiceId, ErrorCategory};
 
     /// The bytes of definitions in the first format. If this test fails, the program can no longer read stored databases: the
     /// change needs a new format.
