@@ -1,14 +1,14 @@
 //! A cache of the definitions of recent states, so that readers need not read the table.
 //!
-//! A transaction that commits new definitions has them in memory. It announces them before the commit, under the version that the
+//! A transaction that commits new definitions has them in memory. It adds them before the commit, under the version that the
 //! commit will set, so they are in the cache before any reader can see that version. A reader with a snapshot of an earlier state
 //! finds its definitions among the recent ones. The table is read when the database is opened. Later, a
-//! reader reads it only if the definitions of its snapshot have left the cache, after more than [`RECENT`] later changes. One
-//! reader at a time does so; the others wait.
+//! reader reads it only if the definitions of its snapshot have left the cache, after more than [`RECENT`] later changes. All
+//! others wait meanwhile.
 //!
 //! Not here: what definitions mean (`events::choice`).
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -22,34 +22,9 @@ const RECENT: usize = 16;
 /// Recent definitions, by the version at which they took effect.
 #[derive(Debug, Default)]
 pub(super) struct RecentDefinitions {
-    known: Mutex<Known>,
-    /// Held by the reader of the table.
-    reading: Mutex<()>,
-}
-
-#[derive(Debug, Default)]
-struct Known {
-    /// Oldest first.
-    committed: VecDeque<(u64, Arc<Choices>)>,
-    /// The definitions of the commit that is in progress. A reader that sees their version knows that the commit took effect.
-    announced: Option<(u64, Arc<Choices>)>,
+    known: Mutex<BTreeMap<u64, Arc<Choices>>>,
     #[cfg(test)]
-    reads: usize,
-}
-
-impl Known {
-    fn get(&self, version: u64) -> Option<Arc<Choices>> {
-        let all = self.committed.iter().chain(&self.announced);
-        all.rev().find(|(known, _)| *known == version).map(|(_, choices)| Arc::clone(choices))
-    }
-
-    fn add(&mut self, version: u64, choices: Arc<Choices>) {
-        let place = self.committed.partition_point(|(known, _)| *known < version);
-        self.committed.insert(place, (version, choices));
-        if self.committed.len() > RECENT {
-            self.committed.pop_front();
-        }
-    }
+    reads: std::sync::atomic::AtomicUsize,
 }
 
 impl RecentDefinitions {
@@ -59,52 +34,44 @@ impl RecentDefinitions {
         version: u64,
         read: impl FnOnce() -> Result<Choices, StoreError>,
     ) -> Result<Arc<Choices>, StoreError> {
-        if let Some(choices) = self.known.lock().get(version) {
-            return Ok(choices);
-        }
-        let _reading = self.reading.lock();
-        // Another reader may have read them in the meantime.
-        if let Some(choices) = self.known.lock().get(version) {
-            return Ok(choices);
+        let mut known = self.known.lock();
+        if let Some(choices) = known.get(&version) {
+            return Ok(Arc::clone(choices));
         }
         let choices = Arc::new(read()?);
-        let mut known = self.known.lock();
-        known.add(version, Arc::clone(&choices));
+        add(&mut known, version, Arc::clone(&choices));
         #[cfg(test)]
-        {
-            known.reads += 1;
-        }
+        self.reads.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         Ok(choices)
     }
 
     /// Runs a commit. If it changes definitions, `changed` contains them and their version.
-    pub(super) fn commit<T>(
+    pub(super) fn commit(
         &self,
         changed: Option<(u64, Arc<Choices>)>,
-        commit: impl FnOnce() -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        self.known.lock().announced = changed;
-        let committed = commit();
-        let mut known = self.known.lock();
-        if let Some((version, choices)) = known.announced.take()
-            && committed.is_ok()
-        {
-            known.add(version, choices);
-        }
-        committed
+        commit: impl FnOnce() -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let Some((version, choices)) = changed else { return commit() };
+        add(&mut self.known.lock(), version, choices);
+        commit().inspect_err(|_| _ = self.known.lock().remove(&version))
     }
 
     /// Clears the cache. After a failed commit, its version may be used again with other definitions.
     pub(super) fn clear(&self) {
-        let mut known = self.known.lock();
-        known.committed.clear();
-        known.announced = None;
+        self.known.lock().clear();
     }
 
     /// Returns how often the table was read.
     #[cfg(test)]
     pub(super) fn reads(&self) -> usize {
-        self.known.lock().reads
+        self.reads.load(std::sync::atomic::Ordering::Relaxed)
+    }
+}
+
+fn add(known: &mut BTreeMap<u64, Arc<Choices>>, version: u64, choices: Arc<Choices>) {
+    known.insert(version, choices);
+    if known.len() > RECENT {
+        known.pop_first();
     }
 }
 
@@ -169,7 +136,7 @@ mod tests {
         let not_read = || panic!("they are known");
         let failed = definitions.commit(Some((1, Arc::clone(&choices))), || {
             definitions.get(1, not_read)?;
-            Err::<(), _>(StoreError::from(RowsError::Closed))
+            Err(StoreError::from(RowsError::Closed))
         });
         assert!(failed.is_err());
         let others = definitions.get(1, || Ok(Choices::default())).expect("they are read");
