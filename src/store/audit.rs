@@ -9,16 +9,17 @@ use super::blocks::decode_events;
 use super::codec::Corrupt;
 use super::error::StoreError;
 use super::index_pages::{IndexPage, decode_index_page};
-use super::keys::{BlockKey, DayKey, PageKey, TotalKey, choice, date};
+use super::keys::{BlockKey, DayKey, PageKey, TableKey as _, TotalKey, choice, date};
 use super::location::{BlockPrefix, Location, location_of};
+use super::reads::{first_key, floors, look_up, scan, scan_until};
 use super::rollup_rows::decode_rollup;
-use super::rows::{Floor, Key, Order, Table};
+use super::rows::{Floor, Order};
 use super::snapshot::{RetentionMarks, Snapshot};
-use super::visit::visiting;
 use crate::catalog::CATALOG;
 use crate::events::{Event, EventKey};
 use crate::rollup::{Rollup, RollupKey, RollupScope};
 use crate::time::Date;
+use crate::vocabulary::MetricsTypeId;
 
 fn rollup_key(date: Date, DayKey { choice: id, metrics, .. }: DayKey) -> Result<RollupKey, Corrupt> {
     let metrics = CATALOG.iter().find(|known| known.id as u8 == metrics);
@@ -36,7 +37,7 @@ pub struct EventCursor(BlockKey);
 impl EventCursor {
     /// Returns the position before all events that are stored under a date, or before those that are stored under none.
     pub fn start(of: Option<Date>) -> Self {
-        Self(blocks_of(of).0)
+        Self(blocks_of(of).start)
     }
 
     /// Whether an event of that date is before this position.
@@ -45,51 +46,30 @@ impl EventCursor {
     }
 }
 
-/// Returns the keys of the blocks that are stored under a date, or under none: the first key, and the one behind the last.
-fn blocks_of(date: Option<Date>) -> (BlockKey, BlockKey) {
+/// Returns the keys of the blocks that are stored under a date, or under none.
+fn blocks_of(date: Option<Date>) -> Range<BlockKey> {
     match date {
-        Some(date) => (BlockKey::first_of(date.days()), BlockKey::first_of(date.days() + 1)),
-        None => (BlockKey::UNPARTITIONED, BlockKey::first_of(0)),
+        Some(date) => BlockKey::first_of(date.days())..BlockKey::first_of(date.days() + 1),
+        None => BlockKey::UNPARTITIONED..BlockKey::first_of(0),
     }
-}
-
-/// Returns the keys of the rollups of choices on a date.
-fn rollups_of(date: Date) -> Range<Key> {
-    DayKey::first_of(date.days()).key()..DayKey::first_of(date.days() + 1).key()
 }
 
 impl Snapshot {
-    /// Returns the first key of a table in a range.
-    fn first_key(&self, table: Table, range: Range<Key>) -> Result<Option<Key>, StoreError> {
-        let mut found = None;
-        let read = self.rows().scan(table, range, Order::Ascending, &mut |key, _| {
-            found = Some(Key::new(key));
-            ControlFlow::Break(())
-        });
-        read?;
-        Ok(found)
-    }
-
     /// Returns all dates that have stored data, in order.
     pub fn dates(&self) -> Result<BTreeSet<Date>, StoreError> {
         let mut dates = BTreeSet::new();
         let mut next = Some(0);
         while let Some(days) = next {
-            let block = self.first_key(Table::Blocks, BlockKey::first_of(days).key()..Key::MAX)?;
-            let block = block.map(|key| BlockKey::read(key.as_bytes())).transpose()?.map(|key| key.days);
-            let rollup = self.first_key(Table::Rollups, DayKey::first_of(days).key()..Key::MAX)?;
-            let rollup = rollup.map(|key| DayKey::read(key.as_bytes())).transpose()?.map(|key| key.days);
+            let block = first_key(self.rows(), BlockKey::first_of(days).., Order::Ascending)?.map(|key| key.days);
+            let rollup = first_key(self.rows(), DayKey::first_of(days).., Order::Ascending)?.map(|key| key.days);
             let found = block.into_iter().chain(rollup).min();
             dates.extend(found.map(date).transpose()?);
             next = found.map(|days| days + 1);
         }
-        visiting(
-            |visit| self.rows().scan(Table::Totals, Key::MIN..Key::MAX, Order::Ascending, visit),
-            |key, _| {
-                dates.insert(date(TotalKey::read(key)?.days)?);
-                Ok::<_, StoreError>(ControlFlow::Continue(()))
-            },
-        )?;
+        scan(self.rows(), .., |key: TotalKey, _| {
+            dates.insert(date(key.days)?);
+            Ok::<_, StoreError>(())
+        })?;
         Ok(dates)
     }
 
@@ -99,15 +79,9 @@ impl Snapshot {
         of: Option<Date>,
         mut visit: impl FnMut(&Event) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let (start, end) = blocks_of(of);
-        visiting(
-            |visit| self.rows().scan(Table::Blocks, start.key()..end.key(), Order::Ascending, visit),
-            |key, block| {
-                let BlockPrefix { location, kind } = BlockPrefix::of_block(BlockKey::read(key)?)?;
-                decode_events(location, kind, block)?.iter().try_for_each(&mut visit)?;
-                Ok(ControlFlow::Continue(()))
-            },
-        )
+        scan(self.rows(), blocks_of(of), |key, block| {
+            decode_events(BlockPrefix::of_block(key)?, block)?.iter().try_for_each(&mut visit)
+        })
     }
 
     /// Visits the events of up to `most_blocks` blocks from a position on: the events that are stored under a date, or those that
@@ -121,17 +95,13 @@ impl Snapshot {
         most_blocks: usize,
         mut visit: impl FnMut(&Event, bool) -> Result<(), StoreError>,
     ) -> Result<Option<EventCursor>, StoreError> {
-        let (_, end) = blocks_of(of);
         // If blocks have moved, the next event is in a block that begins before the position.
         let mut begins = from;
         let floor = Floor { first: BlockKey { lower: 0, ..from }.key(), last: from.key() };
-        visiting(
-            |visit| self.rows().floors(Table::Blocks, &[floor], visit),
-            |key, _| {
-                begins = BlockKey::read(key)?;
-                Ok::<_, StoreError>(ControlFlow::Continue(()))
-            },
-        )?;
+        floors(self.rows(), &[floor], |key, _| {
+            begins = key;
+            Ok::<_, StoreError>(())
+        })?;
         let mut visit_block = |key: BlockKey, events: Vec<Event>, next: Option<BlockKey>| {
             let behind = next.filter(|next| BlockKey { lower: 0, ..*next } == BlockKey { lower: 0, ..key });
             let ids = key.lower..behind.map_or(u64::MAX, |next| next.lower);
@@ -146,23 +116,18 @@ impl Snapshot {
         // A block is visited after the start of the next block is known.
         let mut block: Option<(BlockKey, Vec<Event>)> = None;
         let (mut blocks, mut goes_on_from) = (0, None);
-        visiting(
-            |visit| self.rows().scan(Table::Blocks, begins.key()..end.key(), Order::Ascending, visit),
-            |key, record| {
-                let key = BlockKey::read(key)?;
-                if let Some((before, events)) = block.take() {
-                    visit_block(before, events, Some(key))?;
-                }
-                if blocks == most_blocks {
-                    goes_on_from = Some(EventCursor(key));
-                    return Ok::<_, StoreError>(ControlFlow::Break(()));
-                }
-                blocks += 1;
-                let BlockPrefix { location, kind } = BlockPrefix::of_block(key)?;
-                block = Some((key, decode_events(location, kind, record)?));
-                Ok(ControlFlow::Continue(()))
-            },
-        )?;
+        scan_until(self.rows(), begins..blocks_of(of).end, |key, record| {
+            if let Some((before, events)) = block.take() {
+                visit_block(before, events, Some(key))?;
+            }
+            if blocks == most_blocks {
+                goes_on_from = Some(EventCursor(key));
+                return Ok::<_, StoreError>(ControlFlow::Break(()));
+            }
+            blocks += 1;
+            block = Some((key, decode_events(BlockPrefix::of_block(key)?, record)?));
+            Ok(ControlFlow::Continue(()))
+        })?;
         if let Some((key, events)) = block {
             visit_block(key, events, None)?;
         }
@@ -174,21 +139,16 @@ impl Snapshot {
     pub fn rollups_from(&self, date: Date, from: u64, most: usize) -> Result<(Rollups, Option<u64>), StoreError> {
         let mut rollups = Rollups::new();
         let (mut last, mut goes_on_from) = (from, None);
-        let Range { end, .. } = rollups_of(date);
-        let start = DayKey { choice: from, ..DayKey::first_of(date.days()) }.key();
-        visiting(
-            |visit| self.rows().scan(Table::Rollups, start..end, Order::Ascending, visit),
-            |key, row| {
-                let key = DayKey::read(key)?;
-                if rollups.len() >= most && key.choice != last {
-                    goes_on_from = Some(key.choice);
-                    return Ok::<_, StoreError>(ControlFlow::Break(()));
-                }
-                last = key.choice;
-                rollups.insert(rollup_key(date, key)?, decode_rollup(row));
-                Ok(ControlFlow::Continue(()))
-            },
-        )?;
+        let range = DayKey { choice: from, ..DayKey::first_of(date.days()) }..DayKey::first_of(date.days() + 1);
+        scan_until(self.rows(), range, |key, row| {
+            if rollups.len() >= most && key.choice != last {
+                goes_on_from = Some(key.choice);
+                return Ok::<_, StoreError>(ControlFlow::Break(()));
+            }
+            last = key.choice;
+            rollups.insert(rollup_key(date, key)?, decode_rollup(row));
+            Ok(ControlFlow::Continue(()))
+        })?;
         Ok((rollups, goes_on_from))
     }
 
@@ -196,18 +156,12 @@ impl Snapshot {
     pub fn totals_of(&self, date: Date) -> Result<Rollups, StoreError> {
         let mut rollups = Rollups::new();
         let mut metrics: Vec<_> = CATALOG.iter().map(|metrics| metrics.id).collect();
-        metrics.sort_unstable_by_key(|metrics| *metrics as u8);
-        let keys: Vec<_> =
-            metrics.iter().map(|metrics| TotalKey { metrics: *metrics as u8, days: date.days() }.key()).collect();
-        visiting(
-            |visit| self.rows().get(Table::Totals, &keys, visit),
-            |key, row| {
-                let place = keys.iter().position(|known| known.as_bytes() == key).expect("it is asked for");
-                let key = RollupKey { date, metrics: metrics[place], scope: RollupScope::All };
-                rollups.insert(key, decode_rollup(row));
-                Ok::<_, StoreError>(ControlFlow::Continue(()))
-            },
-        )?;
+        metrics.sort_unstable();
+        let key = |&metrics: &MetricsTypeId| TotalKey { metrics: metrics as u8, days: date.days() };
+        look_up(self.rows(), &metrics, key, |&metrics, row| {
+            rollups.extend(row.map(|row| (RollupKey { date, metrics, scope: RollupScope::All }, decode_rollup(row))));
+            Ok::<_, StoreError>(())
+        })?;
         Ok(rollups)
     }
 
@@ -222,34 +176,22 @@ impl Snapshot {
     pub fn forgettable(&self, kept: RetentionMarks) -> Result<Forgettable, StoreError> {
         let mut found = Forgettable::default();
         let (mut event_days, mut rollup_days) = (BTreeSet::new(), BTreeSet::new());
-        let events_end = BlockKey::first_of(kept.events_from.days()).max(BlockKey::first_of(0));
-        visiting(
-            |visit| self.rows().scan(Table::Blocks, Key::MIN..events_end.key(), Order::Ascending, visit),
-            |key, block| {
-                let BlockPrefix { location, kind } = BlockPrefix::of_block(BlockKey::read(key)?)?;
-                let events = decode_events(location, kind, block)?;
-                let is_old = |event: &&Event| event.ended().is_some_and(|ended| ended.date() < kept.events_from);
-                found.events += events.iter().filter(is_old).count() as u64;
-                event_days.extend(location.map(|(date, _)| date));
-                Ok::<_, StoreError>(ControlFlow::Continue(()))
-            },
-        )?;
-        let rollups_end = DayKey::first_of(kept.rollups_from.days()).key();
-        visiting(
-            |visit| self.rows().scan(Table::Rollups, Key::MIN..rollups_end, Order::Ascending, visit),
-            |key, _| {
-                rollup_days.insert(DayKey::read(key)?.days);
-                found.rollups += 1;
-                Ok::<_, StoreError>(ControlFlow::Continue(()))
-            },
-        )?;
-        visiting(
-            |visit| self.rows().scan(Table::Totals, Key::MIN..Key::MAX, Order::Ascending, visit),
-            |key, _| {
-                found.rollups += u64::from(TotalKey::read(key)?.days < kept.rollups_from.days());
-                Ok::<_, StoreError>(ControlFlow::Continue(()))
-            },
-        )?;
+        scan(self.rows(), ..BlockKey::first_of(kept.events_from.days()), |key, block| {
+            let prefix = BlockPrefix::of_block(key)?;
+            let is_old = |event: &&Event| event.ended().is_some_and(|ended| ended.date() < kept.events_from);
+            found.events += decode_events(prefix, block)?.iter().filter(is_old).count() as u64;
+            event_days.extend(prefix.location.map(|(date, _)| date));
+            Ok::<_, StoreError>(())
+        })?;
+        scan(self.rows(), ..DayKey::first_of(kept.rollups_from.days()), |key, _| {
+            rollup_days.insert(key.days);
+            found.rollups += 1;
+            Ok::<_, StoreError>(())
+        })?;
+        scan(self.rows(), .., |key: TotalKey, _| {
+            found.rollups += u64::from(key.days < kept.rollups_from.days());
+            Ok::<_, StoreError>(())
+        })?;
         found.event_days = event_days.len() as u64;
         found.rollup_days = rollup_days.len() as u64;
         Ok(found)
@@ -259,12 +201,11 @@ impl Snapshot {
     pub fn indexed(&self) -> Result<u64, StoreError> {
         let mut count = 0;
         let is_kept = |location: &Location| location.is_none_or(|(date, _)| date >= self.kept().events_from);
-        let scanned = self.rows().scan(Table::Index, Key::MIN..Key::MAX, Order::Ascending, &mut |_, page| {
+        scan(self.rows(), .., |_: PageKey, page| {
             let page = decode_index_page(page).unwrap_or_default();
             count += page.locations().filter(is_kept).count() as u64;
-            ControlFlow::Continue(())
-        });
-        scanned?;
+            Ok::<_, StoreError>(())
+        })?;
         Ok(count)
     }
 }
@@ -310,13 +251,10 @@ impl<'a> Index<'a> {
         let key = PageKey { page: id >> 8, kind: kind as u8 };
         if self.page.as_ref().is_none_or(|(read, _)| *read != key) {
             let mut page = IndexPage::default();
-            visiting(
-                |visit| self.snapshot.rows().get(Table::Index, &[key.key()], visit),
-                |_, found| {
-                    page = decode_index_page(found)?;
-                    Ok::<_, StoreError>(ControlFlow::Continue(()))
-                },
-            )?;
+            look_up(self.snapshot.rows(), &[key], PageKey::clone, |_, found| {
+                page = found.map_or(Ok(IndexPage::default()), decode_index_page)?;
+                Ok::<_, StoreError>(())
+            })?;
             self.page = Some((key, page));
         }
         let found = self.page.as_ref().and_then(|(_, page)| page.get(id.to_le_bytes()[0]));
@@ -343,7 +281,7 @@ pub enum Indexed {
 mod tests {
     use super::super::codec::Record;
     use super::super::index_pages::encode_index_page;
-    use super::super::rows::Changes;
+    use super::super::rows::{Changes, Table};
     use super::super::{OpenOptions, Store};
     use super::*;
     use crate::commands::check;

@@ -8,7 +8,7 @@
 
 use super::codec::{Corrupt, Reader, Record, open, take};
 use super::keys;
-use super::location::Location;
+use super::location::{BlockPrefix, Location};
 use crate::events::{Event, Ingest, Job, JobExecution, MAX_TASKS, Task};
 use crate::time::Timestamp;
 use crate::vocabulary::{ChoiceId, EventKind, ExecutionStatus, IngestStatus, JobStatus, MAX_ID, TaskType};
@@ -86,17 +86,16 @@ pub(super) fn count_and_last_id(sealed: &[u8]) -> Result<(usize, u64), Corrupt> 
     Ok((ids.len(), ids.last().copied().unwrap_or(0)))
 }
 
-/// Unpacks events of one kind that are stored at `location`.
-pub(super) fn decode_events(location: Location, kind: EventKind, sealed: &[u8]) -> Result<Vec<Event>, Corrupt> {
-    decode_events_within(MAX_TASKS, location, kind, sealed)
+/// Unpacks the events of a block with this prefix.
+pub(super) fn decode_events(prefix: BlockPrefix, sealed: &[u8]) -> Result<Vec<Event>, Corrupt> {
+    decode_events_within(MAX_TASKS, prefix, sealed)
 }
 
 /// Like [`decode_events`], with a limit for the tasks of a single event. Equal tasks take no bytes in the block, but they take
 /// memory and time.
 pub(super) fn decode_events_within(
     most_tasks: usize,
-    location: Location,
-    kind: EventKind,
+    BlockPrefix { location, kind }: BlockPrefix,
     sealed: &[u8],
 ) -> Result<Vec<Event>, Corrupt> {
     let mut read = Reader(open(FORM_BLOCK, sealed)?);
@@ -389,7 +388,7 @@ mod tests {
     }
 
     /// Returns events of one kind and location, ordered by id.
-    fn any_events() -> impl Strategy<Value = (Location, EventKind, Vec<Event>)> {
+    fn any_events() -> impl Strategy<Value = (BlockPrefix, Vec<Event>)> {
         let location = option::of((any_time().prop_map(Timestamp::date), any_choice()));
         (location, select(EventKind::ALL)).prop_flat_map(|(location, kind)| {
             let events = vec(any_event(kind), 1..MAX_EVENTS).prop_map(move |mut events| {
@@ -400,7 +399,7 @@ mod tests {
                 }
                 events
             });
-            (Just(location), Just(kind), events)
+            (Just(BlockPrefix { location, kind }), events)
         })
     }
 
@@ -416,36 +415,36 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_events_survive((location, kind, events) in any_events()) {
+        fn any_events_survive((prefix, events) in any_events()) {
             let mut record = Record::default();
-            let sealed = encode_events(&mut record, location, &events.iter().collect::<Vec<_>>());
+            let sealed = encode_events(&mut record, prefix.location, &events.iter().collect::<Vec<_>>());
             let last = events.last().map_or(0, |event| event.key().id);
             prop_assert_eq!(count_and_last_id(sealed), Ok((events.len(), last)));
-            prop_assert_eq!(decode_events(location, kind, sealed), Ok(events));
+            prop_assert_eq!(decode_events(prefix, sealed), Ok(events));
         }
 
         #[test]
         fn any_bytes_are_events_or_an_error(
             content in vec(any::<u8>(), 0..200),
             changes in btree_map(0..4000_usize, any::<u8>(), 1..4),
-            (location, kind, events) in any_events(),
+            (prefix, events) in any_events(),
         ) {
-            let _ = decode_events(location, kind, &content);
+            let _ = decode_events(prefix, &content);
             // The checksum is right, so that decoding reaches the damage.
-            let _ = decode_events(location, kind, &record_of(&content));
+            let _ = decode_events(prefix, &record_of(&content));
             let mut record = Record::default();
-            let sealed = encode_events(&mut record, location, &events.iter().collect::<Vec<_>>());
+            let sealed = encode_events(&mut record, prefix.location, &events.iter().collect::<Vec<_>>());
             let mut damaged = open(FORM_BLOCK, sealed).expect("just sealed").to_vec();
             for (place, byte) in changes {
                 let place = place % damaged.len();
                 damaged[place] = byte;
             }
-            let _ = decode_events(location, kind, &record_of(&damaged));
+            let _ = decode_events(prefix, &record_of(&damaged));
             let _ = count_and_last_id(&record_of(&damaged));
         }
 
         #[test]
-        fn cutting_keeps_every_event_in_order((_, _, events) in any_events(), at_the_end: bool, copies in 1..6_usize) {
+        fn cutting_keeps_every_event_in_order((_, events) in any_events(), at_the_end: bool, copies in 1..6_usize) {
             // The content of the events does not matter for cutting. The test needs more events than fit into a block.
             let events: Vec<_> = std::iter::repeat_n(&events, copies).flatten().collect();
             let blocks = cut_into_blocks(&events, at_the_end);
@@ -477,7 +476,8 @@ mod tests {
         ] {
             let mut record = Record::default();
             let sealed = encode_events(&mut record, None, &events.iter().collect::<Vec<_>>());
-            assert_eq!(decode_events(None, EventKind::JobExecution, sealed).is_ok(), may);
+            let prefix = BlockPrefix { location: None, kind: EventKind::JobExecution };
+            assert_eq!(decode_events(prefix, sealed).is_ok(), may);
             assert_eq!(cut_into_blocks(&events.iter().collect::<Vec<_>>(), false).len() == 1, may);
         }
     }
@@ -499,7 +499,8 @@ mod tests {
             let events: Vec<_> = ids.iter().map(|&id| job(id)).collect();
             let mut record = Record::default();
             let sealed = encode_events(&mut record, None, &events.iter().collect::<Vec<_>>());
-            assert_eq!(decode_events(None, EventKind::Job, sealed).is_ok(), may, "{ids:?}");
+            let prefix = BlockPrefix { location: None, kind: EventKind::Job };
+            assert_eq!(decode_events(prefix, sealed).is_ok(), may, "{ids:?}");
             assert_eq!(count_and_last_id(sealed).is_ok(), may, "{ids:?}");
         }
     }

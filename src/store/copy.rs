@@ -6,18 +6,16 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read as _, Seek as _, Write as _};
-use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::blocks::{count_and_last_id, decode_events};
 use super::codec::Corrupt;
 use super::error::StoreError;
-use super::keys::BlockKey;
+use super::keys::{BlockKey, TableKey as _};
 use super::location::BlockPrefix;
-use super::rows::{Key, Order, Table};
+use super::reads::scan;
 use super::snapshot::Snapshot;
-use super::visit::visiting;
 use crate::events::{Choices, Event};
 
 /// All definitions and events of one state.
@@ -40,20 +38,17 @@ impl Snapshot {
         };
         let mut out = BufWriter::with_capacity(1 << 20, file.map_err(failed)?);
         let (mut events, mut blocks) = (0, 0);
-        visiting(
-            |visit| self.rows().scan(Table::Blocks, Key::MIN..Key::MAX, Order::Ascending, visit),
-            |key, block| {
-                let prefix = BlockPrefix::of_block(BlockKey::read(key)?)?;
-                if prefix.location.is_none_or(|(date, _)| date >= self.kept().events_from) {
-                    events += count_and_last_id(block)?.0 as u64;
-                    blocks += 1;
-                    let length = u32::try_from(block.len()).map_err(|_| Corrupt("a block is too large"))?;
-                    let parts = [key, &length.to_le_bytes(), block];
-                    parts.iter().try_for_each(|part| out.write_all(part)).map_err(failed)?;
-                }
-                Ok::<_, StoreError>(ControlFlow::Continue(()))
-            },
-        )?;
+        scan(self.rows(), .., |key: BlockKey, block| {
+            let (bytes, location) = (key.key(), BlockPrefix::of_block(key)?.location);
+            if location.is_none_or(|(date, _)| date >= self.kept().events_from) {
+                events += count_and_last_id(block)?.0 as u64;
+                blocks += 1;
+                let length = u32::try_from(block.len()).map_err(|_| Corrupt("a block is too large"))?;
+                let parts = [bytes.as_bytes(), &length.to_le_bytes(), block];
+                parts.iter().try_for_each(|part| out.write_all(part)).map_err(failed)?;
+            }
+            Ok::<_, StoreError>(())
+        })?;
         let mut file = out.into_inner().map_err(|error| failed(error.into_error()))?;
         file.rewind().map_err(failed)?;
         let file = BufReader::with_capacity(1 << 18, file);
@@ -86,8 +81,7 @@ impl EventCopy {
             Ok(key)
         };
         let key = read().map_err(StoreError::Copy)?;
-        let BlockPrefix { location, kind } = BlockPrefix::of_block(BlockKey::read(&key)?)?;
-        Ok(Some(decode_events(location, kind, &block)?))
+        Ok(Some(decode_events(BlockPrefix::of_block(BlockKey::read(&key)?)?, &block)?))
     }
 
     fn take<const N: usize>(&mut self) -> io::Result<[u8; N]> {

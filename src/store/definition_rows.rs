@@ -3,13 +3,11 @@
 //! The fields of `events::choice` are written in their order, as the details endpoint shows them. If the API is to show others,
 //! the stored ones have to be declared here: the golden bytes in the tests must stay.
 
-use std::ops::ControlFlow;
-
 use super::codec::{Corrupt, Record, decode_definition, encode_definition};
 use super::error::StoreError;
-use super::keys::DefinitionKey;
-use super::rows::{Key, Order, Read, Table};
-use super::visit::visiting;
+use super::keys::{DefinitionKey, TableKey as _};
+use super::reads::scan;
+use super::rows::{Key, Read};
 use crate::events::{Choice, Choices};
 use crate::vocabulary::MetricsTypeId;
 
@@ -22,13 +20,10 @@ pub(super) fn definition_key(choice: &Choice) -> Key {
 /// Reads all definitions.
 pub(super) fn read_definitions(rows: &dyn Read) -> Result<Choices, StoreError> {
     let mut choices = Choices::default();
-    visiting(
-        |visit| rows.scan(Table::Definitions, Key::MIN..Key::MAX, Order::Ascending, visit),
-        |key, definition| {
-            choices.define(decode_choice(DefinitionKey::read(key)?.metrics, definition)?);
-            Ok::<_, StoreError>(ControlFlow::Continue(()))
-        },
-    )?;
+    scan(rows, .., |key: DefinitionKey, definition| {
+        choices.define(decode_choice(key.metrics, definition)?);
+        Ok::<_, StoreError>(())
+    })?;
     Ok(choices)
 }
 

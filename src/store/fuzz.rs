@@ -7,7 +7,7 @@ use super::blocks::{FORM_BLOCK, MAX_EVENTS, SHARED_TASKS, count_and_last_id, dec
 use super::codec::{CHECKSUM_BYTES, Corrupt, FORM_DEFINITION, Record};
 use super::definition_rows::{decode_choice, encode_choice};
 use super::index_pages::{FORM_INDEX_PAGE, decode_index_page, encode_index_page};
-use super::location::Location;
+use super::location::{BlockPrefix, Location};
 use super::rollup_rows::{FORM_ROLLUP, RollupRow, decode_rollup, encode_rollup};
 use crate::rollup::{Aggregate, Parts, Rollup};
 use crate::time::Date;
@@ -47,7 +47,7 @@ pub(crate) fn check_rollup(rollup: &Rollup) {
 fn check_block(location: Location, kind: EventKind, content: &[u8]) {
     // A single event may have 2^24 tasks, in a few bytes if these are equal. To unpack it takes a second and hundreds of
     // megabytes.
-    let decode = |sealed: &[u8]| decode_events_within(SHARED_TASKS, location, kind, sealed);
+    let decode = |sealed: &[u8]| decode_events_within(SHARED_TASKS, BlockPrefix { location, kind }, sealed);
     for sealed in [content, &with_checksum(FORM_BLOCK, content)] {
         let Ok(events) = decode(sealed) else { continue };
         assert_eq!(decode(&with_more(sealed)), Err(Corrupt("a record is too long")));

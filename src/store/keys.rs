@@ -19,7 +19,7 @@
 //! written in the same place. A key that began with the kind would separate them.
 
 use super::codec::Corrupt;
-use super::rows::Key;
+use super::rows::{Key, Table};
 use crate::time::Date;
 use crate::vocabulary::ChoiceId;
 
@@ -59,9 +59,21 @@ pub(super) const NUMBER_WAITING_ROLLUPS: &str = "waiting_rollups_days";
 /// The elapsed part of the grace period, in microseconds.
 pub(super) const NUMBER_WAITED: &str = "waiting_waited_us";
 
-/// Declares a key by its fields.
+/// A key of the rows of one table.
+pub(super) trait TableKey: Copy {
+    /// The table.
+    const TABLE: Table;
+
+    /// Returns the bytes of the key.
+    fn key(self) -> Key;
+
+    /// Reads a key from its bytes.
+    fn read(bytes: &[u8]) -> Result<Self, Corrupt>;
+}
+
+/// Declares the key of a table by its fields.
 macro_rules! key {
-    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $field:ident: $type:ty,)* }) => {
+    ($(#[$meta:meta])* $table:ident: $name:ident { $($(#[$doc:meta])* $field:ident: $type:ty,)* }) => {
         $(#[$meta])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
         pub(super) struct $name {
@@ -71,9 +83,12 @@ macro_rules! key {
         impl $name {
             /// The length of the key in bytes.
             pub(super) const BYTES: usize = 0 $(+ size_of::<$type>())*;
+        }
 
-            /// Returns the bytes of the key.
-            pub(super) fn key(self) -> Key {
+        impl TableKey for $name {
+            const TABLE: Table = Table::$table;
+
+            fn key(self) -> Key {
                 let mut bytes = [0; Self::BYTES];
                 let mut rest = bytes.as_mut_slice();
                 $(let (field, behind) = rest.split_at_mut(size_of::<$type>());
@@ -83,8 +98,7 @@ macro_rules! key {
                 Key::new(&bytes)
             }
 
-            /// Reads a key from its bytes.
-            pub(super) fn read(bytes: &[u8]) -> Result<Self, Corrupt> {
+            fn read(bytes: &[u8]) -> Result<Self, Corrupt> {
                 let rest = bytes;
                 $(let (field, rest) = rest.split_first_chunk().ok_or(Corrupt("a key is too short"))?;
                 let $field = <$type>::from_be_bytes(*field);)*
@@ -96,7 +110,7 @@ macro_rules! key {
 
 key! {
     /// The key of a definition.
-    DefinitionKey {
+    Definitions: DefinitionKey {
         metrics: u8,
         id: u64,
     }
@@ -105,7 +119,7 @@ key! {
 key! {
     /// The key of a block of events of one location. The block of an id is the one with the greatest lower bound that does not
     /// exceed the id.
-    BlockKey {
+    Blocks: BlockKey {
         /// Days since 1970. The events without a partition have 0 here, with choice 0.
         days: u32,
         choice: u64,
@@ -127,7 +141,7 @@ impl BlockKey {
 
 key! {
     /// The key of a page of the index.
-    PageKey {
+    Index: PageKey {
         /// The ids, divided by 256.
         page: u64,
         kind: u8,
@@ -136,7 +150,7 @@ key! {
 
 key! {
     /// The key of one day of a choice.
-    DayKey {
+    Rollups: DayKey {
         /// Days since 1970.
         days: u32,
         choice: u64,
@@ -153,7 +167,7 @@ impl DayKey {
 
 key! {
     /// The key of one day of all choices together.
-    TotalKey {
+    Totals: TotalKey {
         metrics: u8,
         /// Days since 1970.
         days: u32,

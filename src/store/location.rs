@@ -5,7 +5,7 @@
 //! location.
 
 use super::codec::Corrupt;
-use super::keys::{BlockKey, choice, date};
+use super::keys::{BlockKey, TableKey as _, choice, date};
 use super::rows::{Floor, Key};
 use crate::events::{Event, Partition};
 use crate::time::Date;

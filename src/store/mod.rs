@@ -10,7 +10,7 @@
 //! | `codec`, `blocks`, `index_pages`, `rollup_rows`, `definition_rows` | the bytes of every value |
 //! | `definitions` | the definitions of recent states, in memory |
 //! | `transaction` | writing |
-//! | `snapshot`, `observers`, `audit`, `copy`, `retention` | reading; `visit` for visitors that may fail |
+//! | `snapshot`, `observers`, `audit`, `copy`, `retention` | reading; `reads` by the keys of a table |
 //!
 //! Not here: which event replaces which, and what that does to a rollup (`ledger`).
 
@@ -27,12 +27,12 @@ mod index_pages;
 mod keys;
 mod location;
 mod observers;
+mod reads;
 mod retention;
 mod rollup_rows;
 pub mod rows;
 mod snapshot;
 mod transaction;
-mod visit;
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -8,17 +8,17 @@
 //!
 //! Not here: how the observers are used (`worker::extremes`).
 
-use std::ops::{ControlFlow, RangeInclusive};
+use std::ops::{Bound, ControlFlow, RangeInclusive};
 
 use super::blocks::decode_events;
 use super::error::StoreError;
 use super::keys::{BlockKey, DayKey, choice};
 use super::location::BlockPrefix;
+use super::reads::{floors, scan_until};
 use super::rollup_rows::RollupRow;
-use super::rows::{Order, Read, Table};
+use super::rows::Read;
 use super::snapshot::Snapshot;
 use super::transaction::Transaction;
-use super::visit::visiting;
 use crate::events::Partition;
 use crate::rollup::{Aggregate, Parts, Ranges, RollupKey, RollupScope, ranges_of};
 use crate::time::Date;
@@ -112,13 +112,12 @@ fn read_events(
     let mut read = ObserverRead { last, cost: 0 };
     let Some(kind) = observing_kind(partition.metrics) else { return Ok(read) };
     let prefix = BlockPrefix { location: Some((partition.date, partition.choice)), kind };
-    let mut visit_block = |key: &[u8], block: &[u8]| {
-        let lower = BlockKey::read(key)?.lower;
+    let mut visit_block = |BlockKey { lower, .. }: BlockKey, block: &[u8]| {
         if read.cost >= most_cost && lower > first {
             read.last = lower - 1;
             return Ok::<_, StoreError>(ControlFlow::Break(()));
         }
-        for event in decode_events(prefix.location, kind, block)? {
+        for event in decode_events(prefix, block)? {
             let id = event.key().id;
             if (first..=last).contains(&id) {
                 let contributions = event.contributions();
@@ -131,9 +130,8 @@ fn read_events(
         Ok(ControlFlow::Continue(()))
     };
     // The block of the first id may begin before that id.
-    visiting(|visit| rows.floors(Table::Blocks, &[prefix.floor(first)], visit), &mut visit_block)?;
-    let behind = prefix.key(first).successor()..prefix.key(last).successor();
-    visiting(|visit| rows.scan(Table::Blocks, behind, Order::Ascending, visit), visit_block)?;
+    floors(rows, &[prefix.floor(first)], |key, block| visit_block(key, block).map(|_| ()))?;
+    scan_until(rows, (Bound::Excluded(prefix.block(first)), Bound::Included(prefix.block(last))), visit_block)?;
     Ok(read)
 }
 
@@ -147,31 +145,27 @@ fn read_rollups(
 ) -> Result<ObserverRead, StoreError> {
     let (first, last) = ids.into_inner();
     let mut read = ObserverRead { last, cost: 0 };
-    let key = |choice, metrics| DayKey { days: date.days(), choice, metrics }.key();
+    let key = |choice, metrics| DayKey { days: date.days(), choice, metrics };
     let distributions = (0..DISTRIBUTIONS).map(Parts::distribution).fold(Parts::NONE, Parts::union);
     let mut aggregate = Aggregate::default();
-    let range = key(first, 0)..key(last, u8::MAX).successor();
-    visiting(
-        |visit| rows.scan(Table::Rollups, range, Order::Ascending, visit),
-        |key, row| {
-            let DayKey { choice: id, metrics: found, .. } = DayKey::read(key)?;
-            if found != metrics as u8 {
-                return Ok::<_, StoreError>(ControlFlow::Continue(()));
+    scan_until(rows, key(first, 0)..=key(last, u8::MAX), |key, row| {
+        if key.metrics != metrics as u8 {
+            return Ok::<_, StoreError>(ControlFlow::Continue(()));
+        }
+        let id = key.choice;
+        if read.cost >= most_cost {
+            read.last = id - 1;
+            return Ok(ControlFlow::Break(()));
+        }
+        choice(id)?;
+        let mut hours = RollupRow::open(row)?.hours()?;
+        for hour in 0..24 {
+            if hours.read(hour, distributions, &mut aggregate)? {
+                visit(id, hour, &aggregate.ranges());
             }
-            if read.cost >= most_cost {
-                read.last = id - 1;
-                return Ok(ControlFlow::Break(()));
-            }
-            choice(id)?;
-            let mut hours = RollupRow::open(row)?.hours()?;
-            for hour in 0..24 {
-                if hours.read(hour, distributions, &mut aggregate)? {
-                    visit(id, hour, &aggregate.ranges());
-                }
-            }
-            read.cost += ROW_COST;
-            Ok(ControlFlow::Continue(()))
-        },
-    )?;
+        }
+        read.cost += ROW_COST;
+        Ok(ControlFlow::Continue(()))
+    })?;
     Ok(read)
 }

@@ -10,13 +10,13 @@
 //!
 //! Not here: when a cut-off takes effect (`worker::retention`), how rows are removed (`transaction/expiry.rs`).
 
-use std::ops::{ControlFlow, Range};
 use std::time::Duration;
 
 use super::codec::Corrupt;
 use super::error::StoreError;
 use super::keys::{self, BlockKey, DayKey, TotalKey, date};
-use super::rows::{Key, Order, Table};
+use super::reads::first_key;
+use super::rows::Order;
 use super::snapshot::{RetentionMarks, Snapshot};
 use crate::catalog::CATALOG;
 use crate::time::{Date, Timestamp};
@@ -144,8 +144,9 @@ impl Snapshot {
 
     /// Whether there are neither events nor rollups.
     pub fn is_empty(&self) -> Result<bool, StoreError> {
-        let all = Key::MIN..Key::MAX;
-        Ok(self.last_key(Table::Blocks, all.clone())?.is_none() && self.last_key(Table::Totals, all)?.is_none())
+        let (event, total): (Option<BlockKey>, Option<TotalKey>) =
+            (first_key(self.rows(), .., Order::Ascending)?, first_key(self.rows(), .., Order::Ascending)?);
+        Ok(event.is_none() && total.is_none())
     }
 
     /// Returns the last day up to `not_after` that has stored data.
@@ -177,35 +178,23 @@ impl Snapshot {
 
     /// Returns the last day in a range that has stored events, in days since 1970.
     fn last_day_of_events(&self, start: u32, end: u32) -> Result<Option<u32>, StoreError> {
-        let last = self.last_key(Table::Blocks, BlockKey::first_of(start).key()..BlockKey::first_of(end).key())?;
-        Ok(last.map(|key| BlockKey::read(key.as_bytes())).transpose()?.map(|key| key.days))
+        let range = BlockKey::first_of(start)..BlockKey::first_of(end);
+        Ok(first_key(self.rows(), range, Order::Descending)?.map(|key| key.days))
     }
 
     /// Returns the last day in a range that has a rollup of a choice.
     fn last_day_of_rollups(&self, start: u32, end: u32) -> Result<Option<u32>, StoreError> {
-        let last = self.last_key(Table::Rollups, DayKey::first_of(start).key()..DayKey::first_of(end).key())?;
-        Ok(last.map(|key| DayKey::read(key.as_bytes())).transpose()?.map(|key| key.days))
+        let range = DayKey::first_of(start)..DayKey::first_of(end);
+        Ok(first_key(self.rows(), range, Order::Descending)?.map(|key| key.days))
     }
 
     /// Returns the last day in a range that has a rollup of all choices together.
     fn last_day_of_totals(&self, start: u32, end: u32) -> Result<Option<u32>, StoreError> {
         let mut last = None;
         for metrics in CATALOG.iter().map(|metrics| metrics.id as u8) {
-            let total = |days| TotalKey { metrics, days }.key();
-            let of_type = self.last_key(Table::Totals, total(start)..total(end))?;
-            last = last.max(of_type.map(|key| TotalKey::read(key.as_bytes())).transpose()?.map(|key| key.days));
+            let range = TotalKey { metrics, days: start }..TotalKey { metrics, days: end };
+            last = last.max(first_key(self.rows(), range, Order::Descending)?.map(|key| key.days));
         }
-        Ok(last)
-    }
-
-    /// Returns the last key of a table in a range.
-    fn last_key(&self, table: Table, range: Range<Key>) -> Result<Option<Key>, StoreError> {
-        let mut last = None;
-        let scanned = self.rows().scan(table, range, Order::Descending, &mut |key, _| {
-            last = Some(Key::new(key));
-            ControlFlow::Break(())
-        });
-        scanned?;
         Ok(last)
     }
 }

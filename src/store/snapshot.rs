@@ -1,6 +1,6 @@
 //! Reading: a snapshot is one state of the store, which concurrent writes do not affect.
 
-use std::ops::{ControlFlow, Range};
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::codec::Corrupt;
@@ -8,14 +8,14 @@ use super::definition_rows::read_definitions;
 use super::definitions::RecentDefinitions;
 use super::error::StoreError;
 use super::keys::{self, DayKey, TotalKey};
+use super::reads::{first_key, look_up, scan};
 use super::rollup_rows::RollupRow;
-use super::rows::{Database, Key, Order, Read, Table, View};
-use super::visit::visiting;
+use super::rows::{Database, Order, Read, View};
 use crate::events::Choices;
 use crate::events::request::Draft;
 use crate::rollup::{Aggregate, Parts, RollupScope};
 use crate::time::Date;
-use crate::vocabulary::MetricsTypeId;
+use crate::vocabulary::{ChoiceId, MetricsTypeId};
 
 /// One state of the store. While a snapshot exists, the database cannot reuse the pages that later changes free, so callers
 /// should drop it soon.
@@ -117,24 +117,16 @@ impl Snapshot {
 
     /// Returns the first and the last day with data of a metrics type.
     pub fn span(&self, metrics: MetricsTypeId) -> Result<Option<(Date, Date)>, StoreError> {
-        let end = |order| -> Result<Option<Date>, StoreError> {
-            let mut found = None;
-            let days = self.days_of(metrics, Date::MIN, Date::MAX);
-            visiting(
-                |visit| self.rows.scan(Table::Totals, days, order, visit),
-                |key, _| {
-                    found = Some(date_of_total(key)?);
-                    Ok::<_, StoreError>(ControlFlow::Break(()))
-                },
-            )?;
-            Ok(found)
-        };
-        Ok(end(Order::Ascending)?.zip(end(Order::Descending)?))
+        let days = || self.days_of(metrics, Date::MIN, Date::MAX);
+        let first = first_key(self.rows(), days(), Order::Ascending)?;
+        let last = first_key(self.rows(), days(), Order::Descending)?;
+        let dates = first.zip(last).map(|(first, last)| Ok((keys::date(first.days)?, keys::date(last.days)?)));
+        dates.transpose()
     }
 
     /// Returns the key range of the rollups of all choices together on these days, without the forgotten days.
-    fn days_of(&self, metrics: MetricsTypeId, first: Date, last: Date) -> Range<Key> {
-        let total = |days| TotalKey { metrics: metrics as u8, days }.key();
+    fn days_of(&self, metrics: MetricsTypeId, first: Date, last: Date) -> Range<TotalKey> {
+        let total = |days| TotalKey { metrics: metrics as u8, days };
         let end = last.days() + 1;
         total(first.max(self.state.kept.rollups_from).days().min(end))..total(end)
     }
@@ -185,19 +177,16 @@ impl Snapshot {
         // Choices can have data only on days on which all choices together have data.
         let mut dates = Vec::new();
         let are_totals = matches!(scopes, [RollupScope::All]);
-        visiting(
-            |visit| self.rows.scan(Table::Totals, self.days_of(metrics, first, last), Order::Ascending, visit),
-            |key, row| {
-                let date = date_of_total(key)?;
-                if are_totals {
-                    go_on()?;
-                    visit(date, RollupScope::All, row)?;
-                } else {
-                    dates.push(date);
-                }
-                Ok::<_, E>(ControlFlow::Continue(()))
-            },
-        )?;
+        scan(self.rows(), self.days_of(metrics, first, last), |key, row| {
+            let date = keys::date(key.days).map_err(StoreError::from)?;
+            if are_totals {
+                go_on()?;
+                visit(date, RollupScope::All, row)?;
+            } else {
+                dates.push(date);
+            }
+            Ok::<_, E>(())
+        })?;
         let (Some(&first), Some(&last)) = (dates.first(), dates.last()) else { return Ok(()) };
         let days = (last.days() - first.days() + 1) as usize;
         if scopes.len() * dates.len() * SCAN_PART >= self.definitions.len() * days {
@@ -217,25 +206,21 @@ impl Snapshot {
     ) -> Result<(), E> {
         let metrics = query.metrics as u8;
         let choices = query.scopes.iter().filter_map(|scope| match scope {
-            RollupScope::Choice(choice) => Some(choice.get()),
+            RollupScope::Choice(choice) => Some(*choice),
             RollupScope::All => None,
         });
         let choices: Vec<_> = choices.collect();
-        let mut keys = Vec::new();
+        let mut days = Vec::new();
         for dates in dates.chunks((KEYS_AT_ONCE / choices.len().max(1)).max(1)) {
             go_on()?;
-            keys.clear();
-            for days in dates.iter().map(|date| date.days()) {
-                keys.extend(choices.iter().map(|&choice| DayKey { days, choice, metrics }.key()));
+            days.clear();
+            for &date in dates {
+                days.extend(choices.iter().map(|&choice| (date, choice)));
             }
-            visiting(
-                |visit| self.rows.get(Table::Rollups, &keys, visit),
-                |key, row| {
-                    let (date, scope, _) = day_of_choice(key)?;
-                    visit(date, scope, row)?;
-                    Ok::<_, E>(ControlFlow::Continue(()))
-                },
-            )?;
+            let key = |&(date, choice): &(Date, ChoiceId)| DayKey { days: date.days(), choice: choice.get(), metrics };
+            look_up(self.rows(), &days, key, |&(date, choice), row| {
+                row.map_or(Ok(()), |row| visit(date, RollupScope::Choice(choice), row))
+            })?;
         }
         Ok(())
     }
@@ -248,24 +233,21 @@ impl Snapshot {
         go_on: &impl Fn() -> Result<(), E>,
         mut visit: impl FnMut(Date, RollupScope, &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
-        let range = DayKey::first_of(first.days()).key()..DayKey::first_of(last.days() + 1).key();
+        let range = DayKey::first_of(first.days())..DayKey::first_of(last.days() + 1);
         let mut date = None;
         let mut left = query.scopes.iter().peekable();
-        visiting(
-            |visit| self.rows.scan(Table::Rollups, range, Order::Ascending, visit),
-            |key, row| {
-                let (found, scope, metrics) = day_of_choice(key)?;
-                if date.replace(found) != Some(found) {
-                    go_on()?;
-                    left = query.scopes.iter().peekable();
-                }
-                while left.next_if(|&&wanted| wanted < scope).is_some() {}
-                if metrics == query.metrics as u8 && left.peek() == Some(&&scope) {
-                    visit(found, scope, row)?;
-                }
-                Ok(ControlFlow::Continue(()))
-            },
-        )
+        scan(self.rows(), range, |key, row| {
+            let (found, scope) = day_of_choice(key)?;
+            if date.replace(found) != Some(found) {
+                go_on()?;
+                left = query.scopes.iter().peekable();
+            }
+            while left.next_if(|&&wanted| wanted < scope).is_some() {}
+            if key.metrics == query.metrics as u8 && left.peek() == Some(&&scope) {
+                visit(found, scope, row)?;
+            }
+            Ok(())
+        })
     }
 }
 
@@ -316,13 +298,7 @@ fn read_day(row: &[u8], parts: Parts, into: &mut Aggregate) -> Result<(), StoreE
     Ok(RollupRow::open(row)?.day(parts, into)?)
 }
 
-/// Returns the date in the key of a rollup of all choices together.
-fn date_of_total(key: &[u8]) -> Result<Date, StoreError> {
-    Ok(keys::date(TotalKey::read(key)?.days)?)
-}
-
-/// Returns the date, the choice and the metrics type in the key of a rollup of a choice.
-fn day_of_choice(key: &[u8]) -> Result<(Date, RollupScope, u8), StoreError> {
-    let DayKey { days, choice, metrics } = DayKey::read(key)?;
-    Ok((keys::date(days)?, RollupScope::Choice(keys::choice(choice)?), metrics))
+/// Returns the date and the choice in the key of a rollup.
+fn day_of_choice(DayKey { days, choice, .. }: DayKey) -> Result<(Date, RollupScope), StoreError> {
+    Ok((keys::date(days)?, RollupScope::Choice(keys::choice(choice)?)))
 }

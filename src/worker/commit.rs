@@ -138,8 +138,7 @@ impl Folding<'_> {
         let partitions = deltas.partitions();
         let mut deltas = deltas.peekable();
         for partitions in partitions.chunks(ROLLUPS_AT_ONCE) {
-            let keys: Vec<_> = partitions.iter().map(|partition| partition.rollup()).collect();
-            let stored = transaction.rollups(&keys)?;
+            let stored = transaction.rollups(partitions)?;
             for (&partition, stored) in partitions.iter().zip(stored.iter()) {
                 let Some((_, delta)) = deltas.next_if(|(next, _)| *next == partition) else { continue };
                 let stored = stored?;

@@ -9,18 +9,16 @@
 //!
 //! Not here: what the bytes of a block mean (`blocks`), which of two contents of an event applies (`ledger`).
 
-use std::ops::ControlFlow;
-
 use super::Transaction;
 use crate::events::{Event, EventChange, EventKey};
 use crate::store::blocks::{MAX_EVENTS, TAIL_EVENTS, count_and_last_id, cut_into_blocks, decode_events, encode_events};
 use crate::store::codec::{Corrupt, Record};
 use crate::store::error::StoreError;
 use crate::store::index_pages::{IndexPage, decode_index_page, encode_index_page};
-use crate::store::keys::{BlockKey, PageKey};
+use crate::store::keys::{BlockKey, PageKey, TableKey as _};
 use crate::store::location::{BlockPrefix, Location, location_of};
-use crate::store::rows::{self, Changes, Floor, Key, Table};
-use crate::store::visit::visiting;
+use crate::store::reads::{self, look_up};
+use crate::store::rows::{Changes, Floor, Key, Read, Table};
 
 /// The largest number of index pages that are changed at once: some megabytes.
 const PAGES_AT_ONCE: usize = 4_096;
@@ -47,22 +45,19 @@ impl Transaction<'_> {
         let floors: Vec<_> = wanted.iter().map(|(prefix, id)| prefix.floor(*id)).collect();
         let mut events = Vec::with_capacity(wanted.len());
         let mut wanted = &wanted[..];
-        visiting(
-            |visit| self.rows.floors(Table::Blocks, &floors, visit),
-            |key, block| {
-                let prefix = BlockPrefix::of_block(BlockKey::read(key)?)?;
-                for event in decode_events(prefix.location, prefix.kind, block)? {
-                    match wanted.split_first() {
-                        Some((&first, rest)) if first == (prefix, event.key().id) => {
-                            events.push(event);
-                            wanted = rest;
-                        }
-                        Some(_) | None => {}
+        reads::floors(self.rows(), &floors, |key, block| {
+            let prefix = BlockPrefix::of_block(key)?;
+            for event in decode_events(prefix, block)? {
+                match wanted.split_first() {
+                    Some((&first, rest)) if first == (prefix, event.key().id) => {
+                        events.push(event);
+                        wanted = rest;
                     }
+                    Some(_) | None => {}
                 }
-                Ok::<_, StoreError>(ControlFlow::Continue(()))
-            },
-        )?;
+            }
+            Ok::<_, StoreError>(())
+        })?;
         if !wanted.is_empty() {
             return Err(Corrupt("the index names an event that is not there").into());
         }
@@ -73,22 +68,18 @@ impl Transaction<'_> {
     /// Returns the block prefixes and ids of those keys whose events are stored and not forgotten.
     fn find_in_index(&self, keys: &[EventKey]) -> Result<Vec<(BlockPrefix, u64)>, StoreError> {
         let mut of_pages: Vec<_> = keys.chunk_by(|a, b| page_key(*a) == page_key(*b)).collect();
-        of_pages.sort_unstable_by_key(|keys| page_key(keys[0]));
-        let pages: Vec<_> = of_pages.iter().map(|keys| page_key(keys[0]).key()).collect();
+        let key = |keys: &&[EventKey]| page_key(keys[0]);
+        of_pages.sort_unstable_by_key(key);
         let mut found = Vec::new();
-        let mut of_pages = of_pages.into_iter();
-        visiting(
-            |visit| self.rows.get(Table::Index, &pages, visit),
-            |key, page| {
-                let (key, page) = (PageKey::read(key)?, decode_index_page(page)?);
-                let keys = of_pages.find(|keys| page_key(keys[0]) == key).expect("each page is asked for once");
-                found.extend(keys.iter().filter_map(|key| {
-                    let location = page.get(low_byte(key.id)).filter(|location| !self.is_forgotten(*location))?;
-                    Some((BlockPrefix { location, kind: key.kind }, key.id))
-                }));
-                Ok::<_, StoreError>(ControlFlow::Continue(()))
-            },
-        )?;
+        look_up(self.rows(), &of_pages, key, |keys, page| {
+            let Some(page) = page else { return Ok::<_, StoreError>(()) };
+            let page = decode_index_page(page)?;
+            found.extend(keys.iter().filter_map(|key| {
+                let location = page.get(low_byte(key.id)).filter(|location| !self.is_forgotten(*location))?;
+                Some((BlockPrefix { location, kind: key.kind }, key.id))
+            }));
+            Ok(())
+        })?;
         Ok(found)
     }
 
@@ -129,29 +120,16 @@ impl Transaction<'_> {
     /// Changes the index entries of some events. Their keys must be ascending.
     pub(super) fn edit_index(&mut self, edits: &[(EventKey, IndexEdit)]) -> Result<(), StoreError> {
         let mut of_pages: Vec<_> = edits.chunk_by(|(a, _), (b, _)| page_key(*a) == page_key(*b)).collect();
-        of_pages.sort_unstable_by_key(|edits| page_key(edits[0].0));
+        let key = |edits: &&[(EventKey, IndexEdit)]| page_key(edits[0].0);
+        of_pages.sort_unstable_by_key(key);
         for of_pages in of_pages.chunks(PAGES_AT_ONCE) {
-            let keys: Vec<_> = of_pages.iter().map(|edits| page_key(edits[0].0).key()).collect();
             let mut changes = Changes::default();
-            let mut left = keys.iter().zip(of_pages);
             let record = &mut self.record;
-            visiting(
-                |visit| self.rows.get(Table::Index, &keys, visit),
-                |found, page| {
-                    let mut page = Some(decode_index_page(page)?);
-                    for (key, edits) in left.by_ref() {
-                        let is_found = key.as_bytes() == found;
-                        put_page(&mut changes, record, *key, page.take_if(|_| is_found), edits);
-                        if is_found {
-                            break;
-                        }
-                    }
-                    Ok::<_, StoreError>(ControlFlow::Continue(()))
-                },
-            )?;
-            for (key, edits) in left {
-                put_page(&mut changes, record, *key, None, edits);
-            }
+            look_up(&*self.rows, of_pages, key, |edits, page| {
+                let page = page.map(decode_index_page).transpose()?;
+                put_page(&mut changes, record, key(edits).key(), page, edits);
+                Ok::<_, StoreError>(())
+            })?;
             self.rows.write(&[(Table::Index, &changes)])?;
         }
         Ok(())
@@ -170,11 +148,11 @@ impl Transaction<'_> {
     /// Replaces the blocks of a day with bytes that are no events.
     #[cfg(test)]
     pub(crate) fn damage_blocks(&mut self, day: crate::time::Date) -> Result<(), StoreError> {
-        let range = BlockKey::first_of(day.days()).key()..BlockKey::first_of(day.days() + 1).key();
+        let range = BlockKey::first_of(day.days())..BlockKey::first_of(day.days() + 1);
         let mut changes = Changes::default();
-        self.rows.scan(Table::Blocks, range, rows::Order::Ascending, &mut |key, _| {
-            changes.replace(Key::new(key), b"no");
-            ControlFlow::Continue(())
+        reads::scan(self.rows(), range, |key, _| {
+            changes.replace(key.key(), b"no");
+            Ok::<_, StoreError>(())
         })?;
         Ok(self.rows.write(&[(Table::Blocks, &changes)])?)
     }
@@ -233,35 +211,31 @@ struct Unfinished<'a> {
 
 /// Edits the last block of each prefix, in which most events belong. Creates the first block of a prefix that has none.
 fn edit_last_blocks<'a>(
-    rows: &dyn rows::Transaction,
+    rows: &dyn Read,
     groups: &[&'a [Edit<'a>]],
     writer: &mut BlockWriter<'_>,
 ) -> Result<Vec<Unfinished<'a>>, StoreError> {
     let floors: Vec<_> = groups.iter().map(|edits| edits[0].prefix.floor(u64::MAX)).collect();
     let mut unfinished = Vec::new();
     let mut left = groups.iter();
-    visiting(
-        |visit| rows.floors(Table::Blocks, &floors, visit),
-        |key, record| {
-            let key = BlockKey::read(key)?;
-            let found = BlockPrefix::of_block(key)?;
-            for &edits in left.by_ref() {
-                let prefix = edits[0].prefix;
-                if prefix != found {
-                    writer.put_new(prefix, 0, edits);
-                    continue;
-                }
-                let (earlier, here) = edits.split_at(edits.partition_point(|edit| edit.id < key.lower));
-                let grown_tail = writer.edit_last(prefix, key.lower, record, here)?;
-                if grown_tail || !earlier.is_empty() {
-                    let tail = grown_tail.then(|| (Block { lower: key.lower, record: record.to_vec() }, here));
-                    unfinished.push(Unfinished { prefix, edits: earlier, tail });
-                }
-                break;
+    reads::floors(rows, &floors, |key: BlockKey, record| {
+        let found = BlockPrefix::of_block(key)?;
+        for &edits in left.by_ref() {
+            let prefix = edits[0].prefix;
+            if prefix != found {
+                writer.put_new(prefix, 0, edits);
+                continue;
             }
-            Ok::<_, StoreError>(ControlFlow::Continue(()))
-        },
-    )?;
+            let (earlier, here) = edits.split_at(edits.partition_point(|edit| edit.id < key.lower));
+            let grown_tail = writer.edit_last(prefix, key.lower, record, here)?;
+            if grown_tail || !earlier.is_empty() {
+                let tail = grown_tail.then(|| (Block { lower: key.lower, record: record.to_vec() }, here));
+                unfinished.push(Unfinished { prefix, edits: earlier, tail });
+            }
+            break;
+        }
+        Ok::<_, StoreError>(())
+    })?;
     for &edits in left {
         writer.put_new(edits[0].prefix, 0, edits);
     }
@@ -270,34 +244,29 @@ fn edit_last_blocks<'a>(
 
 /// Edits the blocks before the last ones.
 fn edit_earlier_blocks(
-    rows: &dyn rows::Transaction,
+    rows: &dyn Read,
     unfinished: Vec<Unfinished<'_>>,
     writer: &mut BlockWriter<'_>,
 ) -> Result<(), StoreError> {
     let floors: Vec<_> = unfinished.iter().flat_map(Unfinished::floors).collect();
     let mut unfinished = unfinished.into_iter().peekable();
     let mut block: Option<(BlockPrefix, Block)> = None;
-    visiting(
-        |visit| rows.floors(Table::Blocks, &floors, visit),
-        |key, record| {
-            let key = BlockKey::read(key)?;
-            let prefix = BlockPrefix::of_block(key)?;
-            let before = block.replace((prefix, Block { lower: key.lower, record: record.to_vec() }));
-            let mut before = before;
-            while let Some(of_prefix) = unfinished.next_if(|of_prefix| of_prefix.prefix != prefix) {
-                let own = before.take_if(|(before, _)| *before == of_prefix.prefix).map(|(_, block)| block);
-                writer.finish(of_prefix, own)?;
-            }
-            let of_prefix = unfinished.peek_mut().expect("a block is visited since it was asked for");
-            let (here, later) = of_prefix.edits.split_at(of_prefix.edits.partition_point(|edit| edit.id < key.lower));
-            of_prefix.edits = later;
-            match before {
-                Some((_, before)) => writer.edit(prefix, &before, here)?,
-                None => writer.put_new(prefix, 0, here),
-            }
-            Ok::<_, StoreError>(ControlFlow::Continue(()))
-        },
-    )?;
+    reads::floors(rows, &floors, |key: BlockKey, record| {
+        let prefix = BlockPrefix::of_block(key)?;
+        let mut before = block.replace((prefix, Block { lower: key.lower, record: record.to_vec() }));
+        while let Some(of_prefix) = unfinished.next_if(|of_prefix| of_prefix.prefix != prefix) {
+            let own = before.take_if(|(before, _)| *before == of_prefix.prefix).map(|(_, block)| block);
+            writer.finish(of_prefix, own)?;
+        }
+        let of_prefix = unfinished.peek_mut().expect("a block is visited since it was asked for");
+        let (here, later) = of_prefix.edits.split_at(of_prefix.edits.partition_point(|edit| edit.id < key.lower));
+        of_prefix.edits = later;
+        match before {
+            Some((_, before)) => writer.edit(prefix, &before, here)?,
+            None => writer.put_new(prefix, 0, here),
+        }
+        Ok::<_, StoreError>(())
+    })?;
     for of_prefix in unfinished {
         let own = block.take_if(|(block, _)| *block == of_prefix.prefix).map(|(_, block)| block);
         writer.finish(of_prefix, own)?;
@@ -360,10 +329,10 @@ impl BlockWriter<'_> {
             self.edit(prefix, &block, edits)?;
             return self.edit(prefix, &tail, of_tail);
         }
-        let events = decode_events(prefix.location, prefix.kind, &tail.record)?;
+        let events = decode_events(prefix, &tail.record)?;
         let moved = events.iter().map(|event| Edit { prefix, id: event.key().id, event: Some(event) });
         let edits: Vec<_> = edits.iter().copied().chain(moved).chain(of_tail.iter().copied()).collect();
-        let stored = decode_events(prefix.location, prefix.kind, &block.record)?;
+        let stored = decode_events(prefix, &block.record)?;
         let at_the_end = is_at_the_end(&stored, &edits);
         self.put(prefix, block.lower, Some(tail.lower), &merge(&stored, &edits), at_the_end);
         Ok(())
@@ -381,7 +350,7 @@ impl BlockWriter<'_> {
         record: &[u8],
         edits: &[Edit<'_>],
     ) -> Result<(), StoreError> {
-        let stored = decode_events(prefix.location, prefix.kind, record)?;
+        let stored = decode_events(prefix, record)?;
         let at_the_end = is_at_the_end(&stored, edits);
         let events = merge(&stored, edits);
         if events.is_empty() {

@@ -12,12 +12,12 @@ use crate::catalog::CATALOG;
 use crate::events::{Event, EventKey};
 use crate::store::blocks::{decode_events, encode_events};
 use crate::store::error::StoreError;
-use crate::store::keys::{self, BlockKey, DayKey, TotalKey};
+use crate::store::keys::{self, BlockKey, DayKey, TableKey, TotalKey};
 use crate::store::location::BlockPrefix;
+use crate::store::reads::scan_until;
 use crate::store::retention::RetentionRecord;
-use crate::store::rows::{Changes, Key, Order, Table};
+use crate::store::rows::{Changes, Table};
 use crate::store::snapshot::RetentionMarks;
-use crate::store::visit::visiting;
 use crate::time::Date;
 
 /// The position of a scan of the events without a partition.
@@ -60,7 +60,7 @@ impl Transaction<'_> {
     /// Deletes up to `most` blocks of forgotten events that ended before a date. Returns the number of deleted events.
     pub fn remove_events(&mut self, before: Date, most: usize) -> Result<u64, StoreError> {
         let end = before.min(self.kept.events_from);
-        let range = BlockKey::first_of(0).key()..BlockKey::first_of(end.days()).key();
+        let range = BlockKey::first_of(0)..BlockKey::first_of(end.days());
         Ok(self.remove_from_blocks(range, most, |_| true)?.0)
     }
 
@@ -74,25 +74,24 @@ impl Transaction<'_> {
         most: usize,
     ) -> Result<(u64, Option<UnendedCursor>), StoreError> {
         let is_old = |event: &Event| event.ended().is_some_and(|ended| ended.date() < before);
-        let range = from.0.key()..BlockKey::first_of(0).key();
+        let range = from.0..BlockKey::first_of(0);
         let (removed, next) = self.remove_from_blocks(range, most, is_old)?;
         Ok((removed, next.map(UnendedCursor)))
     }
 
     /// Deletes some of the events that are stored under a date. Returns the number of deleted events.
     pub fn remove_events_of(&mut self, date: Date, keys: &BTreeSet<EventKey>) -> Result<u64, StoreError> {
-        let range = BlockKey::first_of(date.days()).key()..BlockKey::first_of(date.days() + 1).key();
+        let range = BlockKey::first_of(date.days())..BlockKey::first_of(date.days() + 1);
         Ok(self.remove_from_blocks(range, usize::MAX, |event| keys.contains(&event.key()))?.0)
     }
 
     /// Deletes up to `most` forgotten rollups of days before a date. Returns the number of deleted rollups.
     pub fn remove_rollups(&mut self, before: Date, most: usize) -> Result<u64, StoreError> {
         let days = before.min(self.kept.rollups_from).days();
-        let mut removed =
-            self.remove_rows(Table::Rollups, DayKey::first_of(0).key()..DayKey::first_of(days).key(), most)?;
+        let mut removed = self.remove_rows(DayKey::first_of(0)..DayKey::first_of(days), most)?;
         for metrics in CATALOG.iter().map(|metrics| metrics.id as u8) {
-            let total = |days| TotalKey { metrics, days }.key();
-            removed += self.remove_rows(Table::Totals, total(0)..total(days), most.saturating_sub(removed))?;
+            let total = |days| TotalKey { metrics, days };
+            removed += self.remove_rows(total(0)..total(days), most.saturating_sub(removed))?;
         }
         Ok(removed as u64)
     }
@@ -101,35 +100,31 @@ impl Transaction<'_> {
     /// the key at which to continue, if there are more blocks.
     fn remove_from_blocks(
         &mut self,
-        range: Range<Key>,
+        range: Range<BlockKey>,
         most: usize,
         is_forgotten: impl Fn(&Event) -> bool,
     ) -> Result<(u64, Option<BlockKey>), StoreError> {
         let (mut changes, mut edits) = (Changes::default(), Vec::new());
         let (mut blocks, mut next) = (0, None);
         let record = &mut self.record;
-        visiting(
-            |visit| self.rows.scan(Table::Blocks, range, Order::Ascending, visit),
-            |key, block| {
-                let key = BlockKey::read(key)?;
-                if blocks == most {
-                    next = Some(key);
-                    return Ok::<_, StoreError>(ControlFlow::Break(()));
-                }
-                blocks += 1;
-                let BlockPrefix { location, kind } = BlockPrefix::of_block(key)?;
-                let (forgotten, kept): (Vec<_>, Vec<_>) =
-                    decode_events(location, kind, block)?.into_iter().partition(&is_forgotten);
-                if kept.is_empty() {
-                    changes.remove(key.key());
-                } else if !forgotten.is_empty() {
-                    let kept: Vec<_> = kept.iter().collect();
-                    changes.replace(key.key(), encode_events(record, location, &kept));
-                }
-                edits.extend(forgotten.iter().map(|event| (event.key(), IndexEdit::Remove(location))));
-                Ok(ControlFlow::Continue(()))
-            },
-        )?;
+        scan_until(&*self.rows, range, |key, block| {
+            if blocks == most {
+                next = Some(key);
+                return Ok::<_, StoreError>(ControlFlow::Break(()));
+            }
+            blocks += 1;
+            let prefix = BlockPrefix::of_block(key)?;
+            let (forgotten, kept): (Vec<_>, Vec<_>) =
+                decode_events(prefix, block)?.into_iter().partition(&is_forgotten);
+            if kept.is_empty() {
+                changes.remove(key.key());
+            } else if !forgotten.is_empty() {
+                let kept: Vec<_> = kept.iter().collect();
+                changes.replace(key.key(), encode_events(record, prefix.location, &kept));
+            }
+            edits.extend(forgotten.iter().map(|event| (event.key(), IndexEdit::Remove(prefix.location))));
+            Ok(ControlFlow::Continue(()))
+        })?;
         edits.sort_unstable_by_key(|(key, _)| *key);
         self.edit_index(&edits)?;
         self.rows.write(&[(Table::Blocks, &changes)])?;
@@ -137,15 +132,15 @@ impl Transaction<'_> {
     }
 
     /// Deletes up to `most` first rows of a range. Returns the number of deleted rows.
-    fn remove_rows(&mut self, table: Table, range: Range<Key>, most: usize) -> Result<usize, StoreError> {
+    fn remove_rows<K: TableKey>(&mut self, range: Range<K>, most: usize) -> Result<usize, StoreError> {
         let (mut changes, mut removed) = (Changes::default(), 0);
         if most > 0 {
-            self.rows.scan(table, range, Order::Ascending, &mut |key, _| {
-                changes.remove(Key::new(key));
+            scan_until(&*self.rows, range, |key: K, _| {
+                changes.remove(key.key());
                 removed += 1;
-                if removed < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+                Ok::<_, StoreError>(if removed < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
             })?;
-            self.rows.write(&[(table, &changes)])?;
+            self.rows.write(&[(K::TABLE, &changes)])?;
         }
         Ok(removed)
     }

@@ -2,12 +2,14 @@
 //!
 //! Not here: what the bytes of a row mean (`rollup_rows`), what a change does to a rollup (`ledger`).
 
-use std::ops::{ControlFlow, Range};
+use std::ops::Range;
 
 use super::Transaction;
+use crate::events::Partition;
 use crate::rollup::{Rollup, RollupKey, RollupScope};
 use crate::store::error::StoreError;
-use crate::store::keys::{DayKey, TotalKey};
+use crate::store::keys::{DayKey, TableKey, TotalKey};
+use crate::store::reads::look_up;
 use crate::store::rollup_rows::{decode_rollup, encode_rollup};
 use crate::store::rows::{Changes, Key, Table};
 use crate::time::Date;
@@ -29,32 +31,26 @@ impl StoredRollups {
 }
 
 impl Transaction<'_> {
-    /// Reads the rollups of choices on some days. The keys must be ascending by date, then choice, then metrics type.
-    pub fn rollups(&mut self, keys: &[RollupKey]) -> Result<StoredRollups, StoreError> {
-        self.write_rollups()?;
-        let keys: Vec<_> = keys.iter().map(|&key| row_key(key)).collect();
-        self.get_rollups(Table::Rollups, &keys)
+    /// Reads the rollups of partitions. These must be ascending by date, then choice, then metrics type.
+    pub fn rollups(&mut self, partitions: &[Partition]) -> Result<StoredRollups, StoreError> {
+        self.get_rollups(partitions, |&partition| day_key(partition))
     }
 
     /// Reads the rollups of all choices together on some days. The days must be ascending by metrics type, then date.
     pub fn totals(&mut self, days: &[(MetricsTypeId, Date)]) -> Result<StoredRollups, StoreError> {
-        self.write_rollups()?;
-        let keys: Vec<_> = days.iter().map(|&(metrics, date)| total_key(metrics, date)).collect();
-        self.get_rollups(Table::Totals, &keys)
+        self.get_rollups(days, |&(metrics, date)| total_key(metrics, date))
     }
 
-    fn get_rollups(&self, table: Table, keys: &[Key]) -> Result<StoredRollups, StoreError> {
-        let (mut bytes, mut rows) = (Vec::new(), Vec::with_capacity(keys.len()));
-        self.rows.get(table, keys, &mut |key, row| {
-            while keys[rows.len()].as_bytes() != key {
-                rows.push(None);
-            }
-            let start = bytes.len();
-            bytes.extend_from_slice(row);
-            rows.push(Some(start..bytes.len()));
-            ControlFlow::Continue(())
+    fn get_rollups<T, K: TableKey>(&mut self, items: &[T], key: fn(&T) -> K) -> Result<StoredRollups, StoreError> {
+        self.write_rollups()?;
+        let (mut bytes, mut rows) = (Vec::new(), Vec::with_capacity(items.len()));
+        look_up(self.rows(), items, key, |_, row| {
+            rows.push(row.map(|row| {
+                bytes.extend_from_slice(row);
+                bytes.len() - row.len()..bytes.len()
+            }));
+            Ok::<_, StoreError>(())
         })?;
-        rows.resize(keys.len(), None);
         Ok(StoredRollups { bytes, rows })
     }
 
@@ -106,11 +102,15 @@ impl Transaction<'_> {
 
 fn row_key(RollupKey { date, metrics, scope }: RollupKey) -> Key {
     match scope {
-        RollupScope::All => total_key(metrics, date),
-        RollupScope::Choice(choice) => DayKey { days: date.days(), choice: choice.get(), metrics: metrics as u8 }.key(),
+        RollupScope::All => total_key(metrics, date).key(),
+        RollupScope::Choice(choice) => day_key(Partition { date, metrics, choice }).key(),
     }
 }
 
-fn total_key(metrics: MetricsTypeId, date: Date) -> Key {
-    TotalKey { metrics: metrics as u8, days: date.days() }.key()
+fn day_key(Partition { date, metrics, choice }: Partition) -> DayKey {
+    DayKey { days: date.days(), choice: choice.get(), metrics: metrics as u8 }
+}
+
+fn total_key(metrics: MetricsTypeId, date: Date) -> TotalKey {
+    TotalKey { metrics: metrics as u8, days: date.days() }
 }
