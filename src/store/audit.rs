@@ -30,9 +30,10 @@ fn rollup_key(date: Date, DayKey { choice: id, metrics, .. }: DayKey) -> Result<
 /// Rollups by key. A damaged row is [`Corrupt`], and does not hide the others.
 type Rollups = BTreeMap<RollupKey, Result<Rollup, Corrupt>>;
 
-/// A position among the events of a date, in the order of their blocks.
+/// A position among the events that are stored under a date, or among those that are stored under none, in the order of their
+/// blocks.
 #[derive(Debug, Clone, Copy)]
-pub struct EventCursor(BlockKey);
+pub struct EventCursor(pub(super) BlockKey);
 
 impl EventCursor {
     /// Returns the position before all events that are stored under a date, or before those that are stored under none.

@@ -47,7 +47,7 @@ pub use retention::{Retention, RetentionRecord};
 pub use rows::redb::{OpenOptions, StorageBackend};
 pub use rows::{OpenProgress, RowsError};
 pub use snapshot::{RetentionMarks, RollupQuery, Snapshot};
-pub use transaction::{Transaction, UnendedCursor};
+pub use transaction::Transaction;
 
 use definitions::RecentDefinitions;
 use rows::Database;

@@ -10,6 +10,7 @@ use super::Transaction;
 use super::events::IndexEdit;
 use crate::catalog::CATALOG;
 use crate::events::{Event, EventKey};
+use crate::store::audit::EventCursor;
 use crate::store::blocks::{decode_events, encode_events};
 use crate::store::error::StoreError;
 use crate::store::keys::{self, BlockKey, DayKey, TableKey, TotalKey};
@@ -19,17 +20,6 @@ use crate::store::retention::RetentionRecord;
 use crate::store::rows::{Changes, Table};
 use crate::store::snapshot::RetentionMarks;
 use crate::time::Date;
-
-/// The position of a scan of the events without a partition.
-#[derive(Debug, Clone, Copy)]
-pub struct UnendedCursor(BlockKey);
-
-impl Default for UnendedCursor {
-    /// Returns the position at the beginning.
-    fn default() -> Self {
-        Self(BlockKey::UNPARTITIONED)
-    }
-}
 
 impl Transaction<'_> {
     /// Returns the first days that are kept.
@@ -69,14 +59,14 @@ impl Transaction<'_> {
     /// there are more blocks.
     pub fn remove_unpartitioned(
         &mut self,
-        from: UnendedCursor,
+        EventCursor(from): EventCursor,
         before: Date,
         most: usize,
-    ) -> Result<(u64, Option<UnendedCursor>), StoreError> {
+    ) -> Result<(u64, Option<EventCursor>), StoreError> {
         let is_old = |event: &Event| event.ended().is_some_and(|ended| ended.date() < before);
-        let range = from.0..BlockKey::first_of(0);
+        let range = from..BlockKey::first_of(0);
         let (removed, next) = self.remove_from_blocks(range, most, is_old)?;
-        Ok((removed, next.map(UnendedCursor)))
+        Ok((removed, next.map(EventCursor)))
     }
 
     /// Deletes some of the events that are stored under a date. Returns the number of deleted events.

@@ -6,8 +6,6 @@ mod rollups;
 
 use std::sync::Arc;
 
-pub use expiry::UnendedCursor;
-
 use super::codec::Record;
 use super::definition_rows::{definition_key, encode_choice, read_definitions};
 use super::definitions::RecentDefinitions;

@@ -15,7 +15,7 @@ mod guard;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::store::{RetentionMarks, Store, StoreError, UnendedCursor};
+use crate::store::{EventCursor, RetentionMarks, Store, StoreError};
 use crate::time::Date;
 
 pub use crate::store::Retention;
@@ -51,13 +51,13 @@ pub struct Expiry {
     /// The cut-offs of the last step.
     cut_offs: Option<RetentionMarks>,
     /// The cursor of the scan through the events without a partition; `None` when the scan is done.
-    unended: Option<UnendedCursor>,
+    unended: Option<EventCursor>,
 }
 
 impl Expiry {
     /// An expiry that deletes what the guard allows.
     pub fn new(guard: Arc<RetentionGuard>) -> Self {
-        Self { guard, due: Instant::now(), pending: true, cut_offs: None, unended: Some(UnendedCursor::default()) }
+        Self { guard, due: Instant::now(), pending: true, cut_offs: None, unended: Some(EventCursor::start(None)) }
     }
 
     /// The time until the next step.
@@ -109,7 +109,7 @@ impl Expiry {
         if self.cut_offs != Some(cut_offs) {
             self.cut_offs = Some(cut_offs);
             self.pending = true;
-            self.unended = Some(UnendedCursor::default());
+            self.unended = Some(EventCursor::start(None));
         }
         // A mark moves only to hide days whose events are stored, and it moves once for them.
         self.pending &= cut_offs.events_from > Date::MIN;
