@@ -40,24 +40,26 @@ pub(super) const NUMBER_EVENTS_FROM: &str = "events_from";
 /// The first day whose rollups are kept, in days since 1970.
 pub(super) const NUMBER_ROLLUPS_FROM: &str = "rollups_from";
 
-// The state of clock and periods that `retention.rs` records. Files of the first versions of this program have none of these.
-
-/// The latest trusted time, in microseconds since 1970.
-pub(super) const NUMBER_CLOCK_TRUSTED: &str = "clock_trusted_us";
-/// The time that the clock showed at that moment, in microseconds since 1970.
-pub(super) const NUMBER_CLOCK_SEEN: &str = "clock_seen_us";
-/// How long the clock had run undisturbed at that moment, in microseconds.
-pub(super) const NUMBER_CLOCK_STEADY: &str = "clock_steady_us";
-/// The retention of events that is in force, in days; 0 or absent means for ever.
-pub(super) const NUMBER_AGREED_EVENTS: &str = "agreed_events_days";
-/// The retention of rollups that is in force, in days; 0 or absent means for ever.
-pub(super) const NUMBER_AGREED_ROLLUPS: &str = "agreed_rollups_days";
-/// The retention of events that applies after the grace period, in days; absent if no change is waiting.
-pub(super) const NUMBER_WAITING_EVENTS: &str = "waiting_events_days";
-/// The retention of rollups that applies then, in days.
-pub(super) const NUMBER_WAITING_ROLLUPS: &str = "waiting_rollups_days";
-/// The elapsed part of the grace period, in microseconds.
-pub(super) const NUMBER_WAITED: &str = "waiting_waited_us";
+/// The names of the numbers that `retention.rs` records: the state of clock and periods. Files of the first versions of this
+/// program have none of these.
+pub(super) const NUMBERS_OF_RETENTION: [&str; 8] = [
+    // The latest trusted time, in microseconds since 1970.
+    "clock_trusted_us",
+    // The time that the clock showed at that moment, in microseconds since 1970.
+    "clock_seen_us",
+    // How long the clock had run undisturbed at that moment, in microseconds.
+    "clock_steady_us",
+    // The retention of events that is in force, in days; 0 or absent means for ever.
+    "agreed_events_days",
+    // The retention of rollups that is in force, in days; 0 or absent means for ever.
+    "agreed_rollups_days",
+    // The retention of events that applies after the grace period, in days; absent if no change is waiting.
+    "waiting_events_days",
+    // The retention of rollups that applies then, in days.
+    "waiting_rollups_days",
+    // The elapsed part of the grace period, in microseconds.
+    "waiting_waited_us",
+];
 
 /// A key of the rows of one table.
 pub(super) trait TableKey: Copy {

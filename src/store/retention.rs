@@ -78,29 +78,17 @@ pub struct RetentionRecord {
 }
 
 impl RetentionRecord {
-    /// The names of the numbers of a record. [`read`](Self::read) takes the numbers in this order.
-    const NUMBERS: [&str; 8] = [
-        keys::NUMBER_CLOCK_TRUSTED,
-        keys::NUMBER_CLOCK_SEEN,
-        keys::NUMBER_CLOCK_STEADY,
-        keys::NUMBER_AGREED_EVENTS,
-        keys::NUMBER_AGREED_ROLLUPS,
-        keys::NUMBER_WAITING_EVENTS,
-        keys::NUMBER_WAITING_ROLLUPS,
-        keys::NUMBER_WAITED,
-    ];
-
     /// Returns numbers that mean that nothing was recorded.
     #[cfg(test)]
     pub(super) fn nothing() -> impl Iterator<Item = (&'static str, Option<u64>)> {
-        Self::NUMBERS.into_iter().map(|name| (name, None))
+        keys::NUMBERS_OF_RETENTION.into_iter().map(|name| (name, None))
     }
 
     /// Returns the numbers of this record.
     pub(super) fn numbers(&self) -> impl Iterator<Item = (&'static str, Option<u64>)> {
         let us = |duration: Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
         let &Self { trusted, seen, steady, agreed, waiting } = self;
-        Self::NUMBERS.into_iter().zip([
+        keys::NUMBERS_OF_RETENTION.into_iter().zip([
             Some(trusted.micros()),
             Some(seen.micros()),
             Some(us(steady)),
@@ -112,7 +100,7 @@ impl RetentionRecord {
         ])
     }
 
-    /// Reads the numbers of [`Self::NUMBERS`]. Returns `None` if nothing was recorded.
+    /// Reads the numbers of [`keys::NUMBERS_OF_RETENTION`]. Returns `None` if nothing was recorded.
     fn read(numbers: &[Option<u64>]) -> Result<Option<Self>, Corrupt> {
         let &[trusted, seen, steady, events, rollups, waiting_events, waiting_rollups, waited] = numbers else {
             unreachable!("all eight are read")
@@ -139,7 +127,7 @@ impl RetentionRecord {
 impl Snapshot {
     /// Returns the agreed state; `None` if nothing was ever recorded.
     pub fn retention_record(&self) -> Result<Option<RetentionRecord>, StoreError> {
-        Ok(RetentionRecord::read(&self.rows().numbers(&RetentionRecord::NUMBERS)?)?)
+        Ok(RetentionRecord::read(&self.rows().numbers(&keys::NUMBERS_OF_RETENTION)?)?)
     }
 
     /// Whether there are neither events nor rollups.
