@@ -56,7 +56,7 @@ pub(super) fn decode_rollup(sealed: &[u8]) -> Result<Rollup, Corrupt> {
             rollup.set_hour(hour, aggregate);
         }
     }
-    hours.aggregates.read.end()?;
+    hours.aggregates.reader.end()?;
     Ok(rollup)
 }
 
@@ -75,19 +75,19 @@ impl<'a> RollupRow<'a> {
         let hour_bits = u32::from_le_bytes([read.byte()?, read.byte()?, read.byte()?, 0]);
         let unit = ROLLUP_UNITS.get(usize::from(read.byte()?)).copied();
         let unit = unit.ok_or(Corrupt("a rollup has an unknown unit"))?;
-        Ok(Self { hour_bits, front: Aggregates { read, unit, most: MOST }, rest })
+        Ok(Self { hour_bits, front: Aggregates { reader: read, unit, most: MOST }, rest })
     }
 
     /// Reads the `wanted` parts of the day's aggregate. The others are left empty.
     pub(super) fn day(mut self, wanted: Parts, into: &mut Aggregate) -> Result<(), Corrupt> {
-        self.front.last(wanted, into)
+        self.front.read(wanted, wanted, into)
     }
 
     /// Returns a reader of the hours. The aggregate of a single hour equals that of the day, and the row contains it once.
     pub(super) fn hours(self) -> Result<Hours<'a>, Corrupt> {
         let mut aggregates = self.front;
         if !self.hour_bits.is_power_of_two() {
-            aggregates.read = Reader(open_rest(self.rest)?);
+            aggregates.reader = Reader(open_rest(self.rest)?);
             aggregates.most = MOST_OF_HOUR;
         }
         Ok(Hours { bits: self.hour_bits, aggregates })
@@ -106,7 +106,7 @@ impl Hours<'_> {
     pub(super) fn read(&mut self, hour: u8, wanted: Parts, into: &mut Aggregate) -> Result<bool, Corrupt> {
         let exists = self.bits >> hour & 1 == 1;
         if exists {
-            self.aggregates.next(wanted, into)?;
+            self.aggregates.read(wanted, Parts::ALL, into)?;
             if into.is_empty() {
                 return Err(Corrupt("an hour without events"));
             }
@@ -117,26 +117,17 @@ impl Hours<'_> {
 
 /// Reads aggregates one after the other.
 struct Aggregates<'a> {
-    read: Reader<'a>,
+    reader: Reader<'a>,
     unit: u64,
     /// The limit of each count.
     most: u64,
 }
 
 impl Aggregates<'_> {
-    /// Reads the `wanted` parts of the next aggregate, and skips the others.
-    fn next(&mut self, wanted: Parts, into: &mut Aggregate) -> Result<(), Corrupt> {
-        self.read(wanted, Parts::ALL, into)
-    }
-
-    /// Reads the `wanted` parts of the last aggregate. Nothing can be read after it.
-    fn last(&mut self, wanted: Parts, into: &mut Aggregate) -> Result<(), Corrupt> {
-        self.read(wanted, wanted, into)
-    }
-
-    /// Reads the `wanted` parts, and stops after the last of the `needed` parts.
+    /// Reads the `wanted` parts of the next aggregate, and stops after the last of the `needed` parts. The aggregate behind it can
+    /// be read only if all parts are needed.
     fn read(&mut self, wanted: Parts, needed: Parts, into: &mut Aggregate) -> Result<(), Corrupt> {
-        let (read, most) = (&mut self.read, self.most);
+        let (read, most) = (&mut self.reader, self.most);
         let there = Parts::from_bits(read.varint()?);
         into.clear();
         into.events = take_count(read, most)?;
@@ -330,7 +321,7 @@ mod tests {
                 prop_assert_eq!(hours.read(hour, wanted, &mut read), Ok(true));
                 prop_assert_eq!(&read, &only(aggregate, wanted));
             }
-            prop_assert_eq!(hours.aggregates.read.end(), Ok(()));
+            prop_assert_eq!(hours.aggregates.reader.end(), Ok(()));
             prop_assert_eq!(RollupRow::open(sealed).and_then(|row| row.day(wanted, &mut read)), Ok(()));
             prop_assert_eq!(&read, &only(&rollup.day(), wanted));
         }
