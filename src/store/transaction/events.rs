@@ -200,6 +200,12 @@ struct Block {
     record: Vec<u8>,
 }
 
+impl Block {
+    fn parts(&self) -> (u64, &[u8]) {
+        (self.lower, &self.record)
+    }
+}
+
 /// The edits of a prefix that remain after its last block was handled.
 struct Unfinished<'a> {
     prefix: BlockPrefix,
@@ -223,7 +229,7 @@ fn edit_last_blocks<'a>(
         for &edits in left.by_ref() {
             let prefix = edits[0].prefix;
             if prefix != found {
-                writer.put_new(prefix, 0, edits);
+                writer.edit(prefix, None, edits)?;
                 continue;
             }
             let (earlier, here) = edits.split_at(edits.partition_point(|edit| edit.id < key.lower));
@@ -237,7 +243,7 @@ fn edit_last_blocks<'a>(
         Ok::<_, StoreError>(())
     })?;
     for &edits in left {
-        writer.put_new(edits[0].prefix, 0, edits);
+        writer.edit(edits[0].prefix, None, edits)?;
     }
     Ok(unfinished)
 }
@@ -255,21 +261,18 @@ fn edit_earlier_blocks(
         let prefix = BlockPrefix::of_block(key)?;
         let mut before = block.replace((prefix, Block { lower: key.lower, record: record.to_vec() }));
         while let Some(of_prefix) = unfinished.next_if(|of_prefix| of_prefix.prefix != prefix) {
-            let own = before.take_if(|(before, _)| *before == of_prefix.prefix).map(|(_, block)| block);
-            writer.finish(of_prefix, own)?;
+            let own = before.take_if(|(before, _)| *before == of_prefix.prefix);
+            writer.finish(of_prefix, own.map(|(_, block)| block).as_ref())?;
         }
         let of_prefix = unfinished.peek_mut().expect("a block is visited since it was asked for");
         let (here, later) = of_prefix.edits.split_at(of_prefix.edits.partition_point(|edit| edit.id < key.lower));
         of_prefix.edits = later;
-        match before {
-            Some((_, before)) => writer.edit(prefix, &before, here)?,
-            None => writer.put_new(prefix, 0, here),
-        }
+        writer.edit(prefix, before.as_ref().map(|(_, block)| block.parts()), here)?;
         Ok::<_, StoreError>(())
     })?;
     for of_prefix in unfinished {
-        let own = block.take_if(|(block, _)| *block == of_prefix.prefix).map(|(_, block)| block);
-        writer.finish(of_prefix, own)?;
+        let own = block.take_if(|(block, _)| *block == of_prefix.prefix);
+        writer.finish(of_prefix, own.map(|(_, block)| block).as_ref())?;
     }
     Ok(())
 }
@@ -309,85 +312,62 @@ impl BlockWriter<'_> {
                 return Ok(true);
             }
             if count > TAIL_EVENTS {
-                self.put_new(prefix, edits[0].id, edits);
+                self.put(prefix, edits[0].id, Vec::new(), &merge(&[], edits), true);
                 return Ok(false);
             }
         }
-        self.edit_record(prefix, lower, record, edits)?;
+        self.edit(prefix, Some((lower, record)), edits)?;
         Ok(false)
     }
 
     /// Finishes a prefix: edits the last of its earlier blocks, and merges the tail into it, if there is room.
-    fn finish(&mut self, unfinished: Unfinished<'_>, block: Option<Block>) -> Result<(), StoreError> {
+    fn finish(&mut self, unfinished: Unfinished<'_>, block: Option<&Block>) -> Result<(), StoreError> {
         let Unfinished { prefix, edits, tail } = unfinished;
-        let Some(block) = block else {
-            self.put_new(prefix, 0, edits);
-            return tail.map_or(Ok(()), |(tail, edits)| self.edit(prefix, &tail, edits));
-        };
-        let Some((tail, of_tail)) = tail else { return self.edit(prefix, &block, edits) };
-        if count_and_last_id(&block.record)?.0 >= MAX_EVENTS {
-            self.edit(prefix, &block, edits)?;
-            return self.edit(prefix, &tail, of_tail);
+        let Some((tail, of_tail)) = tail else { return self.edit(prefix, block.map(Block::parts), edits) };
+        if let Some(block) = block
+            && count_and_last_id(&block.record)?.0 < MAX_EVENTS
+        {
+            let events = decode_events(prefix, &tail.record)?;
+            let moved = events.iter().map(|event| Edit { prefix, id: event.key().id, event: Some(event) });
+            let edits: Vec<_> = edits.iter().copied().chain(moved).chain(of_tail.iter().copied()).collect();
+            let stored = decode_events(prefix, &block.record)?;
+            let at_the_end = is_at_the_end(&stored, &edits);
+            self.put(prefix, block.lower, vec![block.lower, tail.lower], &merge(&stored, &edits), at_the_end);
+            return Ok(());
         }
-        let events = decode_events(prefix, &tail.record)?;
-        let moved = events.iter().map(|event| Edit { prefix, id: event.key().id, event: Some(event) });
-        let edits: Vec<_> = edits.iter().copied().chain(moved).chain(of_tail.iter().copied()).collect();
-        let stored = decode_events(prefix, &block.record)?;
-        let at_the_end = is_at_the_end(&stored, &edits);
-        self.put(prefix, block.lower, Some(tail.lower), &merge(&stored, &edits), at_the_end);
-        Ok(())
+        self.edit(prefix, block.map(Block::parts), edits)?;
+        self.edit(prefix, Some(tail.parts()), of_tail)
     }
 
-    /// Edits a block, if any of its events change.
-    fn edit(&mut self, prefix: BlockPrefix, block: &Block, edits: &[Edit<'_>]) -> Result<(), StoreError> {
-        if edits.is_empty() { Ok(()) } else { self.edit_record(prefix, block.lower, &block.record, edits) }
-    }
-
-    fn edit_record(
-        &mut self,
-        prefix: BlockPrefix,
-        lower: u64,
-        record: &[u8],
-        edits: &[Edit<'_>],
-    ) -> Result<(), StoreError> {
-        let stored = decode_events(prefix, record)?;
+    /// Edits a block, if any of its events change. The block is its lower bound and its record, or `None` for the first block of
+    /// a prefix that has none.
+    fn edit(&mut self, prefix: BlockPrefix, block: Option<(u64, &[u8])>, edits: &[Edit<'_>]) -> Result<(), StoreError> {
+        if edits.is_empty() {
+            return Ok(());
+        }
+        let stored = block.map_or(Ok(Vec::new()), |(_, record)| decode_events(prefix, record))?;
         let at_the_end = is_at_the_end(&stored, edits);
-        let events = merge(&stored, edits);
-        if events.is_empty() {
-            self.changes.remove(prefix.key(lower));
-        } else {
-            self.put(prefix, lower, None, &events, at_the_end);
-        }
+        let replaced = block.iter().map(|(lower, _)| *lower).collect();
+        self.put(prefix, block.map_or(0, |(lower, _)| lower), replaced, &merge(&stored, edits), at_the_end);
         Ok(())
     }
 
-    /// Creates blocks where none is stored.
-    fn put_new(&mut self, prefix: BlockPrefix, lower: u64, edits: &[Edit<'_>]) {
-        let events = merge(&[], edits);
-        for (place, events) in cut_into_blocks(&events, true).into_iter().enumerate() {
-            if !events.is_empty() {
-                let lower = if place == 0 { lower } else { events[0].key().id };
-                self.changes.insert(prefix.key(lower), encode_events(self.record, prefix.location, events));
-            }
-        }
-    }
-
-    /// Replaces a block, and the tail behind it if there is one. Events that do not fit into one block go into new blocks.
-    fn put(&mut self, prefix: BlockPrefix, lower: u64, tail: Option<u64>, events: &[&Event], at_the_end: bool) {
-        let mut tail = tail;
-        for (place, events) in cut_into_blocks(events, at_the_end).into_iter().enumerate() {
+    /// Stores events in blocks, of which the first has the lower bound `lower`, in place of the stored blocks with the lower bounds
+    /// `replaced`.
+    fn put(&mut self, prefix: BlockPrefix, lower: u64, mut replaced: Vec<u64>, events: &[&Event], at_the_end: bool) {
+        let blocks = cut_into_blocks(events, at_the_end).into_iter().filter(|events| !events.is_empty());
+        for (place, events) in blocks.enumerate() {
+            let lower = if place == 0 { lower } else { events[0].key().id };
             let record = encode_events(self.record, prefix.location, events);
-            let first = events[0].key().id;
-            if place == 0 {
+            if let Some(place) = replaced.iter().position(|replaced| *replaced == lower) {
+                replaced.swap_remove(place);
                 self.changes.replace(prefix.key(lower), record);
-            } else if tail.take_if(|tail| *tail == first).is_some() {
-                self.changes.replace(prefix.key(first), record);
             } else {
-                self.changes.insert(prefix.key(first), record);
+                self.changes.insert(prefix.key(lower), record);
             }
         }
-        if let Some(tail) = tail {
-            self.changes.remove(prefix.key(tail));
+        for lower in replaced {
+            self.changes.remove(prefix.key(lower));
         }
     }
 }
