@@ -68,52 +68,34 @@ impl Displacement {
     }
 }
 
-/// Identifies a file or directory among all that exist.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Identity {
-    device: u64,
-    inode: u64,
-}
+/// The device and the inode of a file or directory, which identify it among all that exist.
+type Identity = (u64, u64);
 
-/// The properties of a file or directory that the check compares.
-#[derive(Debug, Clone, Copy)]
-struct FileStatus {
-    identity: Identity,
-    /// The length in bytes.
-    length: u64,
-}
+/// Returns the identity and the length of the file or directory at `path`.
+///
+/// Does not ask for times. If a program has read the modification time of a file on Linux (6.13 and later, on most file systems),
+/// the next write stores a new one, which made the commit of a single event a sixth slower.
+#[cfg(target_os = "linux")]
+fn status(path: &Path) -> io::Result<(Identity, u64)> {
+    use rustix::fs::{AtFlags, CWD, StatxFlags, makedev, statx};
 
-impl FileStatus {
-    /// Returns the status of the file or directory at `path`.
-    ///
-    /// Does not ask for times. If a program has read the modification time of a file on Linux (6.13 and later, on most file
-    /// systems), the next write stores a new one, which made the commit of a single event a sixth slower.
-    #[cfg(target_os = "linux")]
-    fn of(path: &Path) -> io::Result<Self> {
-        use rustix::fs::{AtFlags, CWD, StatxFlags, makedev, statx};
-
-        match statx(CWD, path, AtFlags::empty(), StatxFlags::INO | StatxFlags::SIZE) {
-            Ok(status) => {
-                let device = makedev(status.stx_dev_major, status.stx_dev_minor);
-                Ok(Self { identity: Identity { device, inode: status.stx_ino }, length: status.stx_size })
-            }
-            // Some sandboxes do not have this system call.
-            Err(rustix::io::Errno::NOSYS) => Self::with_times(path),
-            Err(error) => Err(error.into()),
+    match statx(CWD, path, AtFlags::empty(), StatxFlags::INO | StatxFlags::SIZE) {
+        Ok(status) => {
+            let device = makedev(status.stx_dev_major, status.stx_dev_minor);
+            Ok(((device, status.stx_ino), status.stx_size))
         }
+        // Some sandboxes do not have this system call.
+        Err(rustix::io::Errno::NOSYS) => status_with_times(path),
+        Err(error) => Err(error.into()),
     }
+}
 
-    /// Returns the status of the file or directory at `path`.
-    #[cfg(not(target_os = "linux"))]
-    fn of(path: &Path) -> io::Result<Self> {
-        Self::with_times(path)
-    }
+#[cfg(not(target_os = "linux"))]
+use status_with_times as status;
 
-    fn with_times(path: &Path) -> io::Result<Self> {
-        let metadata = fs::metadata(path)?;
-        let identity = Identity { device: metadata.dev(), inode: metadata.ino() };
-        Ok(Self { identity, length: metadata.len() })
-    }
+fn status_with_times(path: &Path) -> io::Result<(Identity, u64)> {
+    let metadata = fs::metadata(path)?;
+    Ok(((metadata.dev(), metadata.ino()), metadata.len()))
 }
 
 /// The path of the database, and the open file after it was opened.
@@ -122,8 +104,6 @@ pub(super) struct DatabaseFile {
     path: PathBuf,
     /// The file that was opened last. It stays here while the database is closed after a failure.
     opened: Mutex<Option<Arc<OpenedFile>>>,
-    /// Whether another program changed the content of the file that was opened last.
-    sealed: AtomicBool,
     progress: Arc<OpenProgress>,
 }
 
@@ -148,7 +128,7 @@ struct OpenedFile {
 impl DatabaseFile {
     /// Returns a file that is not opened yet.
     pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, opened: Mutex::default(), sealed: AtomicBool::new(false), progress: Arc::default() }
+        Self { path, opened: Mutex::default(), progress: Arc::default() }
     }
 
     /// Returns the progress of opening.
@@ -171,7 +151,6 @@ impl DatabaseFile {
         let database = builder.create_with_backend(Backend(Arc::clone(&opened))).map_err(failed)?;
         // Another process may have written to the file until it was locked.
         opened.learn().map_err(io_failed)?;
-        self.sealed.store(false, Ordering::Relaxed);
         Ok(database)
     }
 
@@ -184,14 +163,13 @@ impl DatabaseFile {
         let Some(displacement) = found else { return Ok(()) };
         if displacement.is_of_content() {
             opened.sealed.store(true, Ordering::Relaxed);
-            self.sealed.store(true, Ordering::Relaxed);
         }
         Err(self.displaced(displacement))
     }
 
-    /// Whether the last check found that another program changed the content.
+    /// Whether a check found that another program changed the content of the file that was opened last.
     pub(super) fn is_sealed(&self) -> bool {
-        self.sealed.load(Ordering::Relaxed)
+        self.opened.lock().as_ref().is_some_and(|opened| opened.sealed.load(Ordering::Relaxed))
     }
 
     /// Returns an error if [`is_sealed`](Self::is_sealed).
@@ -229,8 +207,8 @@ impl OpenedFile {
         progress.begin(metadata.len());
         Ok(Self {
             backend: FileBackend::new(file).map_err(io::Error::other)?,
-            identity: Identity { device: metadata.dev(), inode: metadata.ino() },
-            directory: FileStatus::of(directory)?.identity,
+            identity: (metadata.dev(), metadata.ino()),
+            directory: status(directory)?.0,
             _directory: File::open(directory).ok(),
             length: AtomicU64::new(0),
             header: Mutex::default(),
@@ -259,20 +237,20 @@ impl OpenedFile {
 
     /// Returns how the file differs from the one that was opened, if it does.
     fn displacement(&self, path: &Path) -> io::Result<Option<Displacement>> {
-        let (file, directory) = match (FileStatus::of(path), FileStatus::of(directory_of(path))) {
+        let ((file, found), (directory, _)) = match (status(path), status(directory_of(path))) {
             (Ok(file), Ok(directory)) => (file, directory),
             (Err(error), _) | (_, Err(error)) => {
                 let is_gone = matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
                 return if is_gone { Ok(Some(Displacement::Missing)) } else { Err(error) };
             }
         };
-        if file.identity != self.identity {
+        if file != self.identity {
             return Ok(Some(Displacement::Replaced));
         }
-        if directory.identity != self.directory {
+        if directory != self.directory {
             return Ok(Some(Displacement::OtherDirectory));
         }
-        let (known, found) = (self.length.load(Ordering::Relaxed), file.length);
+        let known = self.length.load(Ordering::Relaxed);
         if found < known {
             return Ok(Some(Displacement::Truncated { known, found }));
         }
