@@ -57,7 +57,7 @@ impl RollupDelta {
     }
 }
 
-/// What changes do to the rollup of each partition, in the order of date, choice and metrics type.
+/// What changes do to the rollup of each partition. Read once, in the order of [`Self::partitions`].
 #[derive(Debug)]
 pub struct Deltas<'c> {
     /// Nearly all contributions are to the partition in which their event is kept, and so in order already.
@@ -88,10 +88,12 @@ impl<'c> Deltas<'c> {
             }
         }
         elsewhere.sort_by_key(|moved| order(moved.contribution.partition));
-        Self { own: changes.iter().peekable(), elsewhere: elsewhere.into_iter().peekable() }
+        // Events without a partition come first, and count nowhere.
+        let own = &changes[changes.partition_point(|change| change.partition.is_none())..];
+        Self { own: own.iter().peekable(), elsewhere: elsewhere.into_iter().peekable() }
     }
 
-    /// The partitions of which something may change, in the same order.
+    /// The partitions of which something may change, in the order of date, choice and metrics type.
     pub fn partitions(&self) -> Vec<Partition> {
         let own = self.own.clone().filter_map(|change| change.partition);
         let elsewhere = self.elsewhere.clone().map(|moved| moved.contribution.partition);
@@ -101,43 +103,9 @@ impl<'c> Deltas<'c> {
         partitions.dedup();
         partitions
     }
-}
 
-/// A contribution to another partition than the one that its event is kept in from now on.
-#[derive(Debug, Clone, Copy)]
-struct Move {
-    contribution: Contribution,
-    /// The event's id.
-    id: u64,
-    is_added: bool,
-}
-
-/// Whether an event is kept in the same partition as before.
-fn is_kept_in_place(change: &EventChange<'_>) -> bool {
-    change.before.is_none_or(|before| before.partition() == change.partition)
-}
-
-impl Iterator for Deltas<'_> {
-    type Item = (Partition, RollupDelta);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            // Events without a partition count nowhere.
-            while self.own.next_if(|change| change.partition.is_none()).is_some() {}
-            let own = self.own.peek().and_then(|change| change.partition);
-            let elsewhere = self.elsewhere.peek().map(|moved| moved.contribution.partition);
-            let partition = own.into_iter().chain(elsewhere).min_by_key(|partition| order(*partition))?;
-            let delta = self.delta_of(partition);
-            if !delta.is_empty() {
-                return Some((partition, delta));
-            }
-        }
-    }
-}
-
-impl Deltas<'_> {
-    /// What the next changes do to a partition.
-    fn delta_of(&mut self, partition: Partition) -> RollupDelta {
+    /// What the changes do to the next partition; empty if that is nothing.
+    pub fn next_of(&mut self, partition: Partition) -> RollupDelta {
         let mut delta = RollupDelta::default();
         while let Some(change) = self.own.next_if(|change| change.partition == Some(partition)) {
             let before = change.before.filter(|_| is_kept_in_place(change));
@@ -160,6 +128,20 @@ impl Deltas<'_> {
         }
         delta
     }
+}
+
+/// A contribution to another partition than the one that its event is kept in from now on.
+#[derive(Debug, Clone, Copy)]
+struct Move {
+    contribution: Contribution,
+    /// The event's id.
+    id: u64,
+    is_added: bool,
+}
+
+/// Whether an event is kept in the same partition as before.
+fn is_kept_in_place(change: &EventChange<'_>) -> bool {
+    change.before.is_none_or(|before| before.partition() == change.partition)
 }
 
 /// A number that orders partitions by date, choice and metrics type.

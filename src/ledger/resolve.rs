@@ -51,16 +51,13 @@ enum Outcome {
     Stale,
 }
 
-/// The names of the outcomes, by their places.
-const OUTCOMES: [&str; 4] = ["created", "updated", "unchanged", "stale"];
-
 /// What became of the objects of some requests.
 #[derive(Debug)]
 pub struct Outcomes {
     /// For each request.
     pub receipts: Vec<Receipt>,
     /// For each kind of objects.
-    by_kind: [[u64; OUTCOMES.len()]; Kind::ALL.len()],
+    by_kind: [Receipt; Kind::ALL.len()],
 }
 
 impl Outcomes {
@@ -71,14 +68,16 @@ impl Outcomes {
 
     fn count(&mut self, request: usize, kind: Kind, outcome: Outcome) {
         self.receipts[request].count(outcome);
-        self.by_kind[kind as usize][outcome as usize] += 1;
+        self.by_kind[kind as usize].count(outcome);
     }
 
     /// How many objects of each kind had each outcome, without zeros.
     pub fn counts(&self) -> impl Iterator<Item = (Kind, &'static str, u64)> {
-        Kind::ALL.iter().zip(&self.by_kind).flat_map(|(&kind, outcomes)| {
-            let outcomes = OUTCOMES.iter().zip(outcomes).filter(|(_, number)| **number > 0);
-            outcomes.map(move |(outcome, &number)| (kind, *outcome, number))
+        Kind::ALL.iter().zip(&self.by_kind).flat_map(|(&kind, receipt)| {
+            let &Receipt { created, updated, unchanged, stale } = receipt;
+            let numbers = [("created", created), ("updated", updated), ("unchanged", unchanged), ("stale", stale)];
+            let numbers = numbers.into_iter().filter(|(_, number)| *number > 0);
+            numbers.map(move |(outcome, number)| (kind, outcome, number))
         })
     }
 }

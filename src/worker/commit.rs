@@ -134,13 +134,15 @@ impl Folding<'_> {
         changes: &[EventChange<'_>],
     ) -> Result<Totals, StoreError> {
         let mut totals = Totals::new();
-        let deltas = Deltas::new(changes);
+        let mut deltas = Deltas::new(changes);
         let partitions = deltas.partitions();
-        let mut deltas = deltas.peekable();
         for partitions in partitions.chunks(ROLLUPS_AT_ONCE) {
             let stored = transaction.rollups(partitions)?;
             for (&partition, stored) in partitions.iter().zip(stored.iter()) {
-                let Some((_, delta)) = deltas.next_if(|(next, _)| *next == partition) else { continue };
+                let delta = deltas.next_of(partition);
+                if delta.is_empty() {
+                    continue;
+                }
                 let stored = stored?;
                 totals.entry((partition.metrics, partition.date)).or_default().merge(&delta);
                 let observer = Observer::new(partition, stored.as_ref(), &delta, self.extremes);
