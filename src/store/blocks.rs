@@ -302,7 +302,7 @@ mod tests {
     use proptest::collection::{btree_map, vec};
     use proptest::option;
     use proptest::prelude::*;
-    use proptest::sample::select;
+    use proptest::sample::{Index, select};
 
     use super::*;
 
@@ -328,63 +328,44 @@ mod tests {
         prop_oneof![1..5_u64, 1..=MAX_ID].prop_map(|id| ChoiceId::new(id).expect("in range"))
     }
 
-    fn any_job(id: u64) -> impl Strategy<Value = Event> {
-        let times = (option::of(any_time()), option::of(any_time()));
-        (any_choice(), select(JobStatus::ALL), option::of(any_choice()), times).prop_map(
-            move |(job_type, status, error, (ended, last_modified))| {
-                Event::Job(Job { id, job_type, status, ended, error, last_modified })
-            },
-        )
-    }
-
-    fn any_execution(id: u64) -> impl Strategy<Value = Event> {
+    fn any_event(kind: EventKind) -> impl Strategy<Value = Event> {
+        let id = prop_oneof![1..500_u64, 1..=MAX_ID];
+        let times = [(); 5].map(|()| option::of(any_time()));
         let task = (select(TaskType::ALL), option::of(any_time()), option::of(any_time()))
             .prop_map(|(task_type, started, ended)| Task { task_type, started, ended });
-        let times = [(); 4].map(|()| option::of(any_time()));
-        (any_choice(), select(ExecutionStatus::ALL), option::of(any_choice()), times, vec(task, 0..6)).prop_map(
-            move |(job_type, status, error, [queued, started, ended, last_modified], tasks)| {
-                Event::JobExecution(JobExecution {
-                    id,
-                    job_type,
-                    status,
-                    queued,
-                    started,
-                    ended,
-                    error,
-                    tasks,
-                    last_modified,
-                })
+        let others = (option::of(any_choice()), option::of(any::<u64>()), vec(task, 0..6));
+        (id, any_choice(), any::<Index>(), times, others).prop_map(
+            move |(id, job_type, status, [first, second, started, ended, last_modified], (other, file_size, tasks))| {
+                match kind {
+                    EventKind::Job => {
+                        let status = *status.get(JobStatus::ALL);
+                        Event::Job(Job { id, job_type, status, ended, error: other, last_modified })
+                    }
+                    EventKind::JobExecution => Event::JobExecution(JobExecution {
+                        id,
+                        job_type,
+                        status: *status.get(ExecutionStatus::ALL),
+                        queued: first,
+                        started,
+                        ended,
+                        error: other,
+                        tasks,
+                        last_modified,
+                    }),
+                    EventKind::Ingest => Event::Ingest(Ingest {
+                        id,
+                        strike: other,
+                        status: *status.get(IngestStatus::ALL),
+                        file_size,
+                        transfer_started: first,
+                        transfer_ended: second,
+                        ingest_started: started,
+                        ingest_ended: ended,
+                        last_modified,
+                    }),
+                }
             },
         )
-    }
-
-    fn any_ingest(id: u64) -> impl Strategy<Value = Event> {
-        let times = [(); 5].map(|()| option::of(any_time()));
-        (option::of(any_choice()), select(IngestStatus::ALL), option::of(any::<u64>()), times).prop_map(
-            move |(strike, status, file_size, times)| {
-                let [transfer_started, transfer_ended, ingest_started, ingest_ended, last_modified] = times;
-                Event::Ingest(Ingest {
-                    id,
-                    strike,
-                    status,
-                    file_size,
-                    transfer_started,
-                    transfer_ended,
-                    ingest_started,
-                    ingest_ended,
-                    last_modified,
-                })
-            },
-        )
-    }
-
-    fn any_event(kind: EventKind) -> BoxedStrategy<Event> {
-        let id = prop_oneof![1..500_u64, 1..=MAX_ID];
-        match kind {
-            EventKind::Job => id.prop_flat_map(any_job).boxed(),
-            EventKind::JobExecution => id.prop_flat_map(any_execution).boxed(),
-            EventKind::Ingest => id.prop_flat_map(any_ingest).boxed(),
-        }
     }
 
     /// Returns events of one kind and location, ordered by id.
