@@ -9,60 +9,59 @@ use redb::{Database, Key, ReadableTable, TableDefinition, TableHandle, TypeName,
 
 use crate::store::rows::{Cause, RowsError, Table};
 
-/// Declares tables with keys of a fixed width.
-macro_rules! tables {
-    ($($table:ident: $definition:ident, $key:ident, $name:literal, $type_name:literal, $width:literal;)*) => {
-        $(
-            /// The type of the table's keys.
-            #[derive(Debug)]
-            pub(super) struct $key;
+/// The type of the keys of a table, which is given by its number.
+#[derive(Debug)]
+pub(super) struct RowKey<const TABLE: usize>;
 
-            impl Value for $key {
-                type SelfType<'a> = &'a [u8];
-                type AsBytes<'a> = &'a [u8];
+/// The names of these types, which begin with the name of the program, and the lengths of the keys in bytes.
+const KEY_TYPES: [(&str, usize); Table::ALL.len()] = [
+    ("scale-metrics DefinitionKey", 9),
+    ("scale-metrics BlockKey", 21),
+    ("scale-metrics PageKey", 9),
+    ("scale-metrics DayKey", 13),
+    ("scale-metrics TotalKey", 5),
+];
 
-                fn fixed_width() -> Option<usize> {
-                    Some($width)
-                }
+impl<const TABLE: usize> Value for RowKey<TABLE> {
+    type SelfType<'a> = &'a [u8];
+    type AsBytes<'a> = &'a [u8];
 
-                fn from_bytes<'a>(bytes: &'a [u8]) -> &'a [u8]
-                where
-                    Self: 'a,
-                {
-                    bytes
-                }
+    fn fixed_width() -> Option<usize> {
+        Some(KEY_TYPES[TABLE].1)
+    }
 
-                fn as_bytes<'a, 'b: 'a>(key: &'a &'b [u8]) -> &'a [u8]
-                where
-                    Self: 'b,
-                {
-                    key
-                }
+    fn from_bytes<'a>(bytes: &'a [u8]) -> &'a [u8]
+    where
+        Self: 'a,
+    {
+        bytes
+    }
 
-                fn type_name() -> TypeName {
-                    TypeName::new($type_name)
-                }
-            }
+    fn as_bytes<'a, 'b: 'a>(key: &'a &'b [u8]) -> &'a [u8]
+    where
+        Self: 'b,
+    {
+        key
+    }
 
-            impl Key for $key {
-                fn compare(one: &[u8], other: &[u8]) -> Ordering {
-                    one.cmp(other)
-                }
-            }
-
-            pub(super) const $definition: TableDefinition<'_, $key, &[u8]> = TableDefinition::new($name);
-        )*
-    };
+    fn type_name() -> TypeName {
+        TypeName::new(KEY_TYPES[TABLE].0)
+    }
 }
 
-// The names of key types begin with the name of the program.
-tables! {
-    Definitions: DEFINITIONS, DefinitionKey, "choices", "scale-metrics DefinitionKey", 9;
-    Blocks: BLOCKS, BlockKey, "blocks", "scale-metrics BlockKey", 21;
-    Index: INDEX, PageKey, "index", "scale-metrics PageKey", 9;
-    Rollups: ROLLUPS, DayKey, "rollups", "scale-metrics DayKey", 13;
-    Totals: TOTALS, TotalKey, "totals", "scale-metrics TotalKey", 5;
+impl<const TABLE: usize> Key for RowKey<TABLE> {
+    fn compare(one: &[u8], other: &[u8]) -> Ordering {
+        one.cmp(other)
+    }
 }
+
+type Rows<const TABLE: usize> = TableDefinition<'static, RowKey<TABLE>, &'static [u8]>;
+
+pub(super) const DEFINITIONS: Rows<{ Table::Definitions as usize }> = TableDefinition::new("choices");
+pub(super) const BLOCKS: Rows<{ Table::Blocks as usize }> = TableDefinition::new("blocks");
+pub(super) const INDEX: Rows<{ Table::Index as usize }> = TableDefinition::new("index");
+pub(super) const ROLLUPS: Rows<{ Table::Rollups as usize }> = TableDefinition::new("rollups");
+pub(super) const TOTALS: Rows<{ Table::Totals as usize }> = TableDefinition::new("totals");
 
 /// The table of named numbers.
 pub(super) const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");

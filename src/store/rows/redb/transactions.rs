@@ -8,7 +8,7 @@ use parking_lot::RwLockReadGuard;
 use redb::{Cursor, ReadTransaction, ReadableTable, Table as WritableTable, WriteTransaction};
 
 use super::panics::Guard;
-use super::tables::{NUMBERS, with_table};
+use super::tables::{NUMBERS, RowKey, with_table};
 use super::{OpenDatabase, RedbDatabase};
 use crate::store::rows::{
     Change, Changes, Floor, Key, Numbers, Order, Read, RowsError, Table, Transaction, View, Visitor,
@@ -101,10 +101,11 @@ impl Transaction for RedbTransaction<'_> {
     }
 }
 
-fn get<K>(rows: &impl ReadableTable<K, &'static [u8]>, keys: &[Key], visit: &mut Visitor<'_>) -> Result<(), RowsError>
-where
-    K: for<'k> redb::Key<SelfType<'k> = &'k [u8]> + 'static,
-{
+fn get<const TABLE: usize>(
+    rows: &impl ReadableTable<RowKey<TABLE>, &'static [u8]>,
+    keys: &[Key],
+    visit: &mut Visitor<'_>,
+) -> Result<(), RowsError> {
     debug_assert!(keys.is_sorted(), "keys are ascending");
     for key in keys {
         if let Some(value) = rows.get(key.as_bytes())?
@@ -117,15 +118,15 @@ where
 }
 
 /// The row that was visited last.
-struct VisitedRow<'a, K: redb::Key + 'static> {
+struct VisitedRow<'a, const TABLE: usize> {
     row: Key,
     /// The gap behind this row.
-    gap: Cursor<'a, K, &'static [u8]>,
+    gap: Cursor<'a, RowKey<TABLE>, &'static [u8]>,
     /// The key of the row behind the gap, after it was looked up.
     next: OnceCell<Option<Key>>,
 }
 
-impl<K: for<'k> redb::Key<SelfType<'k> = &'k [u8]> + 'static> VisitedRow<'_, K> {
+impl<const TABLE: usize> VisitedRow<'_, TABLE> {
     fn next(&mut self) -> Result<Option<Key>, RowsError> {
         if let Some(next) = self.next.get() {
             return Ok(*next);
@@ -135,18 +136,15 @@ impl<K: for<'k> redb::Key<SelfType<'k> = &'k [u8]> + 'static> VisitedRow<'_, K> 
     }
 }
 
-fn visit_floors<K>(
-    rows: &impl ReadableTable<K, &'static [u8]>,
+fn visit_floors<const TABLE: usize>(
+    rows: &impl ReadableTable<RowKey<TABLE>, &'static [u8]>,
     floors: &[Floor],
     visit: &mut Visitor<'_>,
-) -> Result<(), RowsError>
-where
-    K: for<'k> redb::Key<SelfType<'k> = &'k [u8]> + 'static,
-{
+) -> Result<(), RowsError> {
     debug_assert!(floors.is_sorted_by_key(|floor| (floor.first, floor.last)), "floors are ascending");
     // Events arrive in the order of time, so most floors are new: no row is stored at or behind them.
     let Some(last_row) = rows.last()?.map(|(key, _)| Key::new(key.value())) else { return Ok(()) };
-    let mut visited: Option<VisitedRow<'_, K>> = None;
+    let mut visited: Option<VisitedRow<'_, TABLE>> = None;
     for floor in floors {
         if floor.first > last_row {
             break;
@@ -173,15 +171,12 @@ where
     Ok(())
 }
 
-fn scan<K>(
-    rows: &impl ReadableTable<K, &'static [u8]>,
+fn scan<const TABLE: usize>(
+    rows: &impl ReadableTable<RowKey<TABLE>, &'static [u8]>,
     range: &Range<Key>,
     order: Order,
     visit: &mut Visitor<'_>,
-) -> Result<(), RowsError>
-where
-    K: for<'k> redb::Key<SelfType<'k> = &'k [u8]> + 'static,
-{
+) -> Result<(), RowsError> {
     if range.is_empty() {
         return Ok(());
     }
@@ -214,10 +209,10 @@ fn write_all(transaction: &WriteTransaction, changes: &[(Table, &Changes)]) -> R
 /// Writes changes to a table. Rows that are inserted one by one anywhere but at the end of a table leave its pages half empty. So
 /// new rows that are adjacent, with no stored row between them, are inserted through a cursor, which fills the pages and is
 /// faster.
-fn write<K>(rows: &mut WritableTable<'_, K, &'static [u8]>, changes: &Changes) -> Result<(), RowsError>
-where
-    K: for<'k> redb::Key<SelfType<'k> = &'k [u8]> + 'static,
-{
+fn write<const TABLE: usize>(
+    rows: &mut WritableTable<'_, RowKey<TABLE>, &'static [u8]>,
+    changes: &Changes,
+) -> Result<(), RowsError> {
     let mut left = &changes.rows[..];
     while !left.is_empty() {
         let (now, later) = left.split_at(new_rows_together(rows, left)?.max(1));
@@ -242,10 +237,10 @@ where
 }
 
 /// Returns how many of the first changes are adjacent new rows, with no stored row between them; 0 if they are few.
-fn new_rows_together<K>(rows: &WritableTable<'_, K, &'static [u8]>, changes: &[Change]) -> Result<usize, RowsError>
-where
-    K: for<'k> redb::Key<SelfType<'k> = &'k [u8]> + 'static,
-{
+fn new_rows_together<const TABLE: usize>(
+    rows: &WritableTable<'_, RowKey<TABLE>, &'static [u8]>,
+    changes: &[Change],
+) -> Result<usize, RowsError> {
     if changes.len() < FEW_ROWS || !changes[..FEW_ROWS].iter().all(|change| change.is_new) {
         return Ok(0);
     }
