@@ -218,7 +218,7 @@ impl Reader<'_> {
             self.0 = rest;
             return Some((*byte).into());
         }
-        let word = first_word(self.0);
+        let word = first_word(self.0, 0x80);
         let ends = ends(word);
         if ends == 0 {
             return None;
@@ -239,7 +239,7 @@ impl Reader<'_> {
             if self.0.is_empty() {
                 return Err(SHORT);
             }
-            let mut ends = ends(first_word(self.0));
+            let mut ends = ends(first_word(self.0, 0x80));
             let mut passed = 0;
             while ends > 0 && count > 0 {
                 passed = ends.trailing_zeros() / 8 + 1;
@@ -280,10 +280,10 @@ impl Reader<'_> {
     }
 }
 
-/// Returns the first eight bytes as a number. Missing bytes are filled with bytes that do not end a varint.
-fn first_word(bytes: &[u8]) -> u64 {
+/// Returns the first eight bytes as a number, with `fill` for missing ones; 0x80 does not end a varint.
+fn first_word(bytes: &[u8], fill: u8) -> u64 {
     let word = bytes.first_chunk().copied().unwrap_or_else(|| {
-        let mut word = [0x80; 8];
+        let mut word = [fill; 8];
         word[..bytes.len()].copy_from_slice(bytes);
         word
     });
@@ -444,12 +444,7 @@ impl BitReader<'_> {
     /// Reads the next number of `width` bits. All numbers have at most [`NARROW`] bits, or all have 64.
     fn take(&mut self, width: u32) -> u64 {
         let rest = &self.bytes[(self.bit / 8).min(self.bytes.len())..];
-        let word = rest.first_chunk().copied().unwrap_or_else(|| {
-            let mut word = [0; 8];
-            word[..rest.len()].copy_from_slice(rest);
-            word
-        });
-        let above = u64::from_le_bytes(word) >> (self.bit % 8);
+        let above = first_word(rest, 0) >> (self.bit % 8);
         self.bit += width as usize;
         if width == u64::BITS { above } else { above & ((1 << width) - 1) }
     }

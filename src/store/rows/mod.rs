@@ -43,7 +43,7 @@ impl Table {
 }
 
 /// The key of a row: up to [`Key::MAX_BYTES`] bytes, ordered as bytes are.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key {
     /// Zeros behind the end.
     bytes: [u8; Self::MAX_BYTES],
@@ -77,12 +77,6 @@ impl Key {
     pub fn successor(self) -> Self {
         assert!(usize::from(self.length) < Self::MAX_BYTES, "there is room for a byte");
         Self { length: self.length + 1, ..self }
-    }
-}
-
-impl fmt::Debug for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self.as_bytes(), f)
     }
 }
 
@@ -212,7 +206,8 @@ pub enum RowsError {
 }
 
 /// What failed, in words, and why.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
 pub struct Cause {
     message: String,
     source: Option<Box<dyn Error + Send + Sync>>,
@@ -227,18 +222,6 @@ impl Cause {
     /// A failure and the error that caused it.
     pub fn with_source(message: impl Into<String>, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { message: message.into(), source: Some(source.into()) }
-    }
-}
-
-impl fmt::Display for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl Error for Cause {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.source.as_deref().map(|source| source as _)
     }
 }
 
