@@ -36,6 +36,7 @@ mod retention;
 mod rows;
 mod settings;
 mod starting;
+mod store;
 mod supervision;
 mod support;
 mod tidy;
