@@ -16,7 +16,7 @@ use super::rollup_rows::decode_rollup;
 use super::rows::{Floor, Order};
 use super::snapshot::{RetentionMarks, Snapshot};
 use crate::catalog::CATALOG;
-use crate::events::{Event, EventKey};
+use crate::events::Event;
 use crate::rollup::{Rollup, RollupKey, RollupScope};
 use crate::time::Date;
 use crate::vocabulary::MetricsTypeId;
@@ -248,8 +248,7 @@ impl<'a> Index<'a> {
 
     /// Compares the location of an event in the index with the location where the event belongs.
     pub fn find(&mut self, event: &Event) -> Result<Indexed, StoreError> {
-        let EventKey { kind, id } = event.key();
-        let key = PageKey { page: id >> 8, kind: kind as u8 };
+        let key = PageKey::of(event.key());
         if self.page.as_ref().is_none_or(|(read, _)| *read != key) {
             let mut page = IndexPage::default();
             look_up(self.snapshot.rows(), &[key], PageKey::clone, |_, found| {
@@ -258,7 +257,7 @@ impl<'a> Index<'a> {
             })?;
             self.page = Some((key, page));
         }
-        let found = self.page.as_ref().and_then(|(_, page)| page.get(id.to_le_bytes()[0]));
+        let found = self.page.as_ref().and_then(|(_, page)| page.get(event.key().id));
         Ok(match found {
             Some(location) if location == location_of(event.partition()) => Indexed::Here,
             Some(_) => Indexed::Elsewhere,

@@ -21,13 +21,14 @@ impl IndexPage {
         self.0.iter().map(|&(_, location)| location)
     }
 
-    /// Returns the location of the event whose id has this lowest byte, if the page contains it.
-    pub(super) fn get(&self, low: u8) -> Option<Location> {
-        self.find(low).ok().map(|found| self.0[found].1)
+    /// Returns the location of an event, if the page contains it.
+    pub(super) fn get(&self, id: u64) -> Option<Location> {
+        self.find(low_byte(id)).ok().map(|found| self.0[found].1)
     }
 
     /// Sets the location of an event.
-    pub(super) fn set(&mut self, low: u8, location: Location) {
+    pub(super) fn set(&mut self, id: u64, location: Location) {
+        let low = low_byte(id);
         match self.find(low) {
             Ok(found) => self.0[found].1 = location,
             Err(gap) => self.0.insert(gap, (low, location)),
@@ -35,8 +36,8 @@ impl IndexPage {
     }
 
     /// Removes an event from the page.
-    pub(super) fn remove(&mut self, low: u8) {
-        if let Ok(found) = self.find(low) {
+    pub(super) fn remove(&mut self, id: u64) {
+        if let Ok(found) = self.find(low_byte(id)) {
             self.0.remove(found);
         }
     }
@@ -48,6 +49,10 @@ impl IndexPage {
             _ => Err(self.0.len()),
         }
     }
+}
+
+fn low_byte(id: u64) -> u8 {
+    id.to_le_bytes()[0]
 }
 
 /// Packs a page of the index.

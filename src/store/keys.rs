@@ -20,6 +20,7 @@
 
 use super::codec::Corrupt;
 use super::rows::{Key, Table};
+use crate::events::EventKey;
 use crate::time::Date;
 use crate::vocabulary::ChoiceId;
 
@@ -147,6 +148,13 @@ key! {
         /// The ids, divided by 256.
         page: u64,
         kind: u8,
+    }
+}
+
+impl PageKey {
+    /// Returns the key of the page that has the location of an event.
+    pub(super) fn of(EventKey { kind, id }: EventKey) -> Self {
+        Self { page: id >> 8, kind: kind as u8 }
     }
 }
 

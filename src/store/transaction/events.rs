@@ -18,7 +18,7 @@ use crate::store::index_pages::{IndexPage, decode_index_page, encode_index_page}
 use crate::store::keys::{BlockKey, PageKey, TableKey as _};
 use crate::store::location::{BlockPrefix, Location, location_of};
 use crate::store::reads::{self, look_up};
-use crate::store::rows::{Changes, Floor, Key, Read, Table};
+use crate::store::rows::{Changes, Floor, Read, Table};
 
 /// The largest number of index pages that are changed at once: some megabytes.
 const PAGES_AT_ONCE: usize = 4_096;
@@ -67,15 +67,15 @@ impl Transaction<'_> {
 
     /// Returns the block prefixes and ids of those keys whose events are stored and not forgotten.
     fn find_in_index(&self, keys: &[EventKey]) -> Result<Vec<(BlockPrefix, u64)>, StoreError> {
-        let mut of_pages: Vec<_> = keys.chunk_by(|a, b| page_key(*a) == page_key(*b)).collect();
-        let key = |keys: &&[EventKey]| page_key(keys[0]);
+        let mut of_pages: Vec<_> = keys.chunk_by(|a, b| PageKey::of(*a) == PageKey::of(*b)).collect();
+        let key = |keys: &&[EventKey]| PageKey::of(keys[0]);
         of_pages.sort_unstable_by_key(key);
         let mut found = Vec::new();
         look_up(self.rows(), &of_pages, key, |keys, page| {
             let Some(page) = page else { return Ok::<_, StoreError>(()) };
             let page = decode_index_page(page)?;
             found.extend(keys.iter().filter_map(|key| {
-                let location = page.get(low_byte(key.id)).filter(|location| !self.is_forgotten(*location))?;
+                let location = page.get(key.id).filter(|location| !self.is_forgotten(*location))?;
                 Some((BlockPrefix { location, kind: key.kind }, key.id))
             }));
             Ok(())
@@ -119,15 +119,28 @@ impl Transaction<'_> {
 
     /// Changes the index entries of some events. Their keys must be ascending.
     pub(super) fn edit_index(&mut self, edits: &[(EventKey, IndexEdit)]) -> Result<(), StoreError> {
-        let mut of_pages: Vec<_> = edits.chunk_by(|(a, _), (b, _)| page_key(*a) == page_key(*b)).collect();
-        let key = |edits: &&[(EventKey, IndexEdit)]| page_key(edits[0].0);
+        let mut of_pages: Vec<_> = edits.chunk_by(|(a, _), (b, _)| PageKey::of(*a) == PageKey::of(*b)).collect();
+        let key = |edits: &&[(EventKey, IndexEdit)]| PageKey::of(edits[0].0);
         of_pages.sort_unstable_by_key(key);
         for of_pages in of_pages.chunks(PAGES_AT_ONCE) {
             let mut changes = Changes::default();
             let record = &mut self.record;
-            look_up(&*self.rows, of_pages, key, |edits, page| {
-                let page = page.map(decode_index_page).transpose()?;
-                put_page(&mut changes, record, key(edits).key(), page, edits);
+            look_up(&*self.rows, of_pages, key, |edits, stored| {
+                let mut page = stored.map_or(Ok(IndexPage::default()), decode_index_page)?;
+                for (key, edit) in *edits {
+                    match *edit {
+                        IndexEdit::Set(location) => page.set(key.id, location),
+                        IndexEdit::Remove(location) if page.get(key.id) == Some(location) => page.remove(key.id),
+                        IndexEdit::Remove(_) => {}
+                    }
+                }
+                let key = key(edits).key();
+                match (stored, page.len()) {
+                    (None, 0) => {}
+                    (Some(_), 0) => changes.remove(key),
+                    (None, _) => changes.insert(key, encode_index_page(record, &page)),
+                    (Some(_), _) => changes.replace(key, encode_index_page(record, &page)),
+                }
                 Ok::<_, StoreError>(())
             })?;
             self.rows.write(&[(Table::Index, &changes)])?;
@@ -165,32 +178,6 @@ pub(super) enum IndexEdit {
     Set(Location),
     /// Removes the entry, unless the index already has another location.
     Remove(Location),
-}
-
-/// Stores a page of the index after some edits.
-fn put_page(
-    changes: &mut Changes,
-    record: &mut Record,
-    key: Key,
-    stored: Option<IndexPage>,
-    edits: &[(EventKey, IndexEdit)],
-) {
-    let is_new = stored.is_none();
-    let mut page = stored.unwrap_or_default();
-    for (key, edit) in edits {
-        let low = low_byte(key.id);
-        match *edit {
-            IndexEdit::Set(location) => page.set(low, location),
-            IndexEdit::Remove(location) if page.get(low) == Some(location) => page.remove(low),
-            IndexEdit::Remove(_) => {}
-        }
-    }
-    match (is_new, page.len()) {
-        (true, 0) => {}
-        (false, 0) => changes.remove(key),
-        (true, _) => changes.insert(key, encode_index_page(record, &page)),
-        (false, _) => changes.replace(key, encode_index_page(record, &page)),
-    }
 }
 
 /// A stored block.
@@ -412,12 +399,4 @@ fn merge<'a>(block: &'a [Event], edits: &[Edit<'a>]) -> Vec<&'a Event> {
     }
     merged.extend(edits.filter_map(|edit| edit.event));
     merged
-}
-
-fn page_key(key: EventKey) -> PageKey {
-    PageKey { page: key.id >> 8, kind: key.kind as u8 }
-}
-
-fn low_byte(id: u64) -> u8 {
-    id.to_le_bytes()[0]
 }
