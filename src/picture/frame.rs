@@ -89,9 +89,9 @@ impl Frame {
         })
     }
 
-    /// The index of the axis with these units.
-    pub(super) fn axis(&self, units: Units) -> usize {
-        self.axes.iter().position(|axis| axis.units == units).expect("each unit has an axis")
+    /// The axis with these units.
+    pub(super) fn axis(&self, units: Units) -> &ValueAxis {
+        self.axes.iter().find(|axis| axis.units == units).expect("each unit has an axis")
     }
 
     /// The baseline of the text in a line of the legend, from the top.

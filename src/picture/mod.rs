@@ -1,8 +1,8 @@
 //! Draws plot data as a picture in SVG.
 //!
 //! A [`Drawing`] says how the picture looks; [`draw`] takes the values of a plot and writes the whole document. It turns values
-//! into marks (`marks`), computes the layout (`frame`, `axes`), and lets plotters place the marks (`paths`). It writes texts
-//! itself, since there are no fonts to measure. The document has attributes only and no styles, so that a page with a strict
+//! into marks (`marks`), computes the layout (`frame`, `axes`), and writes marks (`paths`) and texts (`text`). No library draws:
+//! three shapes and a linear scale do not need one. The document has attributes only and no styles, so that a page with a strict
 //! policy may show it. The attributes `data-plot` and its siblings describe the plot to a script of the page.
 //!
 //! Not here: how a picture is asked for (`api::v6::plot_data`), where values come from (`plot`).
@@ -17,11 +17,8 @@ mod text;
 mod units;
 
 use std::fmt::Write as _;
+use std::iter;
 
-use plotters::coord::Shift;
-use plotters::coord::types::RangedCoordf64;
-use plotters::prelude::{Cartesian2d, Circle, DrawingArea, IntoDrawingArea as _, PathElement, RGBColor, Rectangle};
-use plotters::style::Color as _;
 use serde_json::{Value, json};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -29,7 +26,7 @@ use self::axes::{Span, Tick};
 use self::frame::{APART, BESIDE, Frame, SQUARE};
 use self::marks::{Bar, Cells, Point, Row};
 use self::palette::{Colour, Palette};
-use self::paths::{Paths, UNITS};
+use self::paths::Position;
 use self::series::Series;
 use self::text::{Anchor, escape};
 use crate::catalog::Units;
@@ -208,9 +205,7 @@ struct Picture<'a> {
     ticks: Vec<Tick>,
 }
 
-type Surface<'a> = DrawingArea<Paths<'a>, Shift>;
-
-/// Why writing and drawing cannot fail: a text and [`Paths`] accept everything.
+/// The reason why writing cannot fail.
 const TAKEN: &str = "a text takes all that is written to it";
 
 impl Picture<'_> {
@@ -256,30 +251,23 @@ impl Picture<'_> {
         if self.drawing.legend {
             write!(svg, r#"<rect width="{width}" height="{height}" fill="{}"/>"#, self.palette.surface).expect(TAKEN);
         }
-        let surface = Paths::new(svg, (width, height)).into_drawing_area();
-        for (y, _) in self.frame.steps().skip(1) {
-            fill(&surface, (self.frame.left, y), (self.frame.width, 1), self.palette.grid);
-        }
+        let Frame { left, width, .. } = self.frame;
+        let grid = self.frame.steps().skip(1).map(|(y, _)| [left, y, width, 1]);
+        paths::rectangles(svg, self.palette.grid, grid.map(tenths));
         match self.drawing.kind {
             Kind::Bar => {
                 let cells = self.cells(self.shown.len());
-                self.draw_bars(&surface, cells, &marks::bars(rows, cells));
+                self.write_bars(svg, cells, &marks::bars(rows, cells));
             }
             Kind::Stacked => {
                 let cells = self.cells(1);
-                self.draw_bars(&surface, cells, &marks::stacks(rows, cells));
+                self.write_bars(svg, cells, &marks::stacks(rows, cells));
             }
-            Kind::Line => {
-                let cells = self.cells(1);
-                self.draw_lines(&surface, &marks::lines(rows, cells));
-            }
+            Kind::Line => self.write_lines(svg, &marks::lines(rows, self.cells(1))),
         }
-        fill(&surface, (self.frame.left, self.frame.bottom()), (self.frame.width, 1), self.palette.base);
-        for tick in &self.ticks {
-            let x = self.frame.left + frame::nearest(tick.x);
-            fill(&surface, (x, self.frame.bottom() + 1), (1, 4), self.palette.base);
-        }
-        surface.present().expect(TAKEN);
+        let bottom = self.frame.bottom();
+        let ticks = self.ticks.iter().map(|tick| [left + frame::nearest(tick.x), bottom + 1, 1, 4]);
+        paths::rectangles(svg, self.palette.base, iter::once([left, bottom, width, 1]).chain(ticks).map(tenths));
     }
 
     /// The cells that have room for `side_by_side` marks next to each other.
@@ -288,55 +276,49 @@ impl Picture<'_> {
         Cells::new(self.span.buckets(), self.frame.width, count(side_by_side), count(self.shown.len()))
     }
 
-    fn draw_bars(&self, surface: &Surface<'_>, cells: Cells, bars: &[Vec<Bar>]) {
+    fn write_bars(&self, svg: &mut String, cells: Cells, bars: &[Vec<Bar>]) {
         let slots = if self.drawing.kind == Kind::Stacked { 1 } else { self.shown.len() };
+        let buckets = self.span.buckets();
+        let x = |bucket: u32| f64::from(self.frame.width) * f64::from(bucket) / f64::from(buckets);
         for (place, series) in self.shown.iter().enumerate() {
-            let plot = self.plot(surface, series);
-            let style = self.colour(series).filled();
             // Side by side, the bar of a value above 0 is at least one pixel high.
-            let least = plot.get_y_range().end / f64::from(self.frame.height);
-            for bar in &bars[series.number] {
-                let cell = cells.buckets(bar.cell, self.span.buckets());
-                let (left, right) = self.slot(cell, place % slots, slots);
+            let least = self.frame.axis(series.units).top() / f64::from(self.frame.height);
+            let rectangles = bars[series.number].iter().map(|bar| {
+                let (first, end) = cells.buckets(bar.cell, buckets);
+                let (left, right) = marks::slot(x(first), x(end), place % slots, slots);
                 let high = if self.drawing.kind == Kind::Bar { bar.high.max(least) } else { bar.high };
-                plot.draw(&Rectangle::new([(left, bar.low), (right, high)], style)).expect(TAKEN);
-            }
+                let ((left, bottom), (right, top)) =
+                    (self.position(series, left, bar.low), self.position(series, right, high));
+                [left, top, right - left, bottom - top]
+            });
+            paths::rectangles(svg, self.colour(series), rectangles);
         }
     }
 
-    /// The left and the right edge of one of `slots` bars over a cell, in whole pixels from the left edge of the plot.
-    fn slot(&self, (first, end): (u32, u32), slot: usize, slots: usize) -> (f64, f64) {
-        let x = |bucket: u32| f64::from(self.frame.width) * f64::from(bucket) / f64::from(self.span.buckets());
-        marks::slot(x(first), x(end), slot, slots)
-    }
-
-    fn draw_lines(&self, surface: &Surface<'_>, lines: &[Vec<Vec<Point>>]) {
+    fn write_lines(&self, svg: &mut String, lines: &[Vec<Vec<Point>>]) {
         let bucket = f64::from(self.frame.width) / f64::from(self.span.buckets());
-        let place = |&(number, value): &Point| ((f64::from(number) + 0.5) * bucket, value);
         for series in &self.shown {
-            let plot = self.plot(surface, series);
+            let place = |&(number, value): &Point| self.position(series, (f64::from(number) + 0.5) * bucket, value);
             let (dots, pieces): (Vec<_>, Vec<_>) = lines[series.number].iter().partition(|piece| piece.len() == 1);
-            for piece in pieces {
-                let path: Vec<_> = piece.iter().map(place).collect();
-                plot.draw(&PathElement::new(path, self.colour(series).stroke_width(LINE_WIDTH))).expect(TAKEN);
-            }
-            for dot in dots.into_iter().flatten() {
-                plot.draw(&Circle::new(place(dot), DOT_RADIUS, self.colour(series).filled())).expect(TAKEN);
-            }
+            paths::lines(svg, self.colour(series), pieces.into_iter().map(|piece| piece.iter().map(place)));
+            paths::dots(svg, self.colour(series), dots.into_iter().flatten().map(place));
         }
     }
 
-    /// The plot with the axis of a series. Its coordinates are pixels from the left edge, and values.
-    fn plot<'a>(&self, surface: &Surface<'a>, series: &Series) -> DrawingArea<Paths<'a>, Cartesian> {
-        let Frame { left, top, width, .. } = self.frame;
-        let axis = self.frame.axes[self.frame.axis(series.units)];
-        let units = |pixels: u32| pixels.cast_signed() * UNITS;
-        let places = (units(left)..units(self.frame.right()), units(self.frame.bottom())..units(top));
-        surface.apply_coord_spec(Cartesian::new(0.0..f64::from(width), 0.0..axis.top(), places))
+    /// The position of a value of a series, `x` pixels from the left edge of the plot.
+    fn position(&self, series: &Series, x: f64, value: f64) -> Position {
+        let Frame { left, width, height, .. } = self.frame;
+        // The thousandth makes up for errors of rounding, so that whole pixels stay whole.
+        let part =
+            |part: f64, pixels: u32| frame::nearest((f64::from(pixels * 10) * part + 1e-3).floor()).cast_signed();
+        let right = part(x / f64::from(width), width);
+        let up = part(value / self.frame.axis(series.units).top(), height);
+        let [left, bottom] = tenths([left, self.frame.bottom()]);
+        (left + right, bottom - up)
     }
 
-    fn colour(&self, series: &Series) -> RGBColor {
-        rgb(self.palette.series(series.number))
+    fn colour(&self, series: &Series) -> Colour {
+        self.palette.series(series.number)
     }
 
     /// Writes the title, the legend and the labels of the axes, and a note if there are no values.
@@ -387,19 +369,7 @@ impl Picture<'_> {
     }
 }
 
-type Cartesian = Cartesian2d<RangedCoordf64, RangedCoordf64>;
-
-/// Sizes in units of [`Paths`].
-const LINE_WIDTH: u32 = 18;
-const DOT_RADIUS: i32 = 22;
-
-/// Fills a rectangle. Its corner and its size are in pixels.
-fn fill(surface: &Surface<'_>, (left, top): (u32, u32), (width, height): (u32, u32), colour: Colour) {
-    let corner = |x: u32, y: u32| (x.cast_signed() * UNITS, y.cast_signed() * UNITS);
-    let corners = [corner(left, top), corner(left + width, top + height)];
-    surface.draw(&Rectangle::new(corners, rgb(colour).filled())).expect(TAKEN);
-}
-
-fn rgb(Colour(red, green, blue): Colour) -> RGBColor {
-    RGBColor(red, green, blue)
+/// Converts pixels into tenths of a pixel.
+fn tenths<const N: usize>(pixels: [u32; N]) -> [i32; N] {
+    pixels.map(|pixels| pixels.cast_signed() * 10)
 }

@@ -1,5 +1,4 @@
-//! Rules that the source keeps and no compiler checks: who may know redb, actix, bincode and plotters, and which layer may call
-//! which.
+//! Rules that the source keeps and no compiler checks: who may know redb, actix and bincode, and which layer may call which.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -71,12 +70,6 @@ fn routes_are_added_where_they_are_described_and_pages_by_the_dashboard() {
 #[test]
 fn bincode_is_used_by_the_codec_only() {
     assert_only_in("bincode::", &["src/store/codec.rs"]);
-}
-
-#[test]
-fn plotters_is_used_by_pictures_only() {
-    assert_only_in("plotters::", &["src/picture"]);
-    assert_only_in("plotters_backend::", &["src/picture/paths.rs"]);
 }
 
 /// The paths that a statement `use …;` names, groups taken apart: `a::{b, c::d}` is `a::b` and `a::c::d`.
