@@ -5,25 +5,25 @@
 
 use std::fmt;
 
-/// A colour of the screen.
+/// A colour of the screen: a byte each of red, green and blue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Colour(pub(super) u8, pub(super) u8, pub(super) u8);
+pub(super) struct Colour(pub(super) u32);
 
 impl fmt::Display for Colour {
     /// Writes the colour as `#0072b2`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "#{:02x}{:02x}{:02x}", self.0, self.1, self.2)
+        write!(f, "#{:06x}", self.0)
     }
 }
 
 impl Colour {
     /// Mixes this colour with `percent` percent of another one.
-    fn mixed(self, other: Self, percent: u16) -> Self {
-        let mix = |one: u8, other: u8| {
-            let sum = u16::from(one) * (100 - percent) + u16::from(other) * percent;
-            u8::try_from(sum / 100).expect("a mean of two bytes is a byte")
+    fn mixed(self, other: Self, percent: u32) -> Self {
+        let mix = |shift: u32| {
+            let [one, other] = [self, other].map(|colour| colour.0 >> shift & 0xff);
+            ((one * (100 - percent) + other * percent) / 100) << shift
         };
-        Self(mix(self.0, other.0), mix(self.1, other.1), mix(self.2, other.2))
+        Self(mix(16) | mix(8) | mix(0))
     }
 }
 
@@ -49,46 +49,28 @@ pub(super) struct Palette {
     /// The base line that the marks stand on.
     pub(super) base: Colour,
     /// The colours of the series, in their order.
-    series: [Colour; 8],
+    series: [u32; 8],
 }
 
-const WHITE: Colour = Colour(255, 255, 255);
-const BLACK: Colour = Colour(0, 0, 0);
+const WHITE: Colour = Colour(0xff_ff_ff);
+const BLACK: Colour = Colour(0);
 
 static LIGHT: Palette = Palette {
     surface: WHITE,
-    title: Colour(0x1b, 0x21, 0x2b),
-    text: Colour(0x4c, 0x55, 0x63),
-    grid: Colour(0xe4, 0xe7, 0xec),
-    base: Colour(0x9a, 0xa2, 0xae),
-    series: [
-        Colour(0x00, 0x72, 0xb2),
-        Colour(0xd5, 0x5e, 0x00),
-        Colour(0x8c, 0x93, 0x9c),
-        Colour(0x00, 0x9e, 0x73),
-        Colour(0xcc, 0x79, 0xa7),
-        Colour(0xc6, 0x9a, 0x00),
-        Colour(0x56, 0xb4, 0xe9),
-        Colour(0x5e, 0x3c, 0x25),
-    ],
+    title: Colour(0x1b_21_2b),
+    text: Colour(0x4c_55_63),
+    grid: Colour(0xe4_e7_ec),
+    base: Colour(0x9a_a2_ae),
+    series: [0x00_72_b2, 0xd5_5e_00, 0x8c_93_9c, 0x00_9e_73, 0xcc_79_a7, 0xc6_9a_00, 0x56_b4_e9, 0x5e_3c_25],
 };
 
 static DARK: Palette = Palette {
-    surface: Colour(0x16, 0x19, 0x1e),
-    title: Colour(0xee, 0xf1, 0xf5),
-    text: Colour(0xb4, 0xbc, 0xc8),
-    grid: Colour(0x2c, 0x32, 0x3b),
-    base: Colour(0x6b, 0x74, 0x82),
-    series: [
-        Colour(0x3b, 0x8f, 0xd9),
-        Colour(0xf2, 0x76, 0x2e),
-        Colour(0x9a, 0xa2, 0xad),
-        Colour(0x1f, 0xb8, 0x8c),
-        Colour(0xe0, 0x93, 0xbf),
-        Colour(0xe3, 0xc2, 0x3c),
-        Colour(0x8f, 0xd2, 0xff),
-        Colour(0xa3, 0x7c, 0x5e),
-    ],
+    surface: Colour(0x16_19_1e),
+    title: Colour(0xee_f1_f5),
+    text: Colour(0xb4_bc_c8),
+    grid: Colour(0x2c_32_3b),
+    base: Colour(0x6b_74_82),
+    series: [0x3b_8f_d9, 0xf2_76_2e, 0x9a_a2_ad, 0x1f_b8_8c, 0xe0_93_bf, 0xe3_c2_3c, 0x8f_d2_ff, 0xa3_7c_5e],
 };
 
 impl Theme {
@@ -104,7 +86,7 @@ impl Palette {
     /// The colour of a series by its number. From the ninth series on, the colours repeat in a paler shade, and then in a darker
     /// one.
     pub(super) fn series(&self, number: usize) -> Colour {
-        let colour = self.series[number % self.series.len()];
+        let colour = Colour(self.series[number % self.series.len()]);
         match number / self.series.len() {
             0 => colour,
             1 => colour.mixed(WHITE, 45),
@@ -120,11 +102,11 @@ mod tests {
 
     /// The relative luminance of WCAG 2.
     fn luminance(colour: Colour) -> f64 {
-        let linear = |byte: u8| {
-            let part = f64::from(byte) / 255.0;
+        let linear = |shift: u32| {
+            let part = f64::from(colour.0 >> shift & 0xff) / 255.0;
             if part <= 0.04045 { part / 12.92 } else { ((part + 0.055) / 1.055).powf(2.4) }
         };
-        0.2126 * linear(colour.0) + 0.7152 * linear(colour.1) + 0.0722 * linear(colour.2)
+        0.2126 * linear(16) + 0.7152 * linear(8) + 0.0722 * linear(0)
     }
 
     fn contrast(one: Colour, other: Colour) -> f64 {

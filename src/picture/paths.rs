@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn marks_of_one_look_are_one_path() {
-        let (mut svg, red) = (String::new(), Colour(255, 0, 0));
+        let (mut svg, red) = (String::new(), Colour(0xff_00_00));
         rectangles(&mut svg, red, [[0, 203, 40, 297], [105, 203, 40, 297]].into_iter());
         lines(&mut svg, red, iter::once([(0, 5), (10, 15), (20, 0)].into_iter()));
         dots(&mut svg, red, iter::empty());
