@@ -63,38 +63,14 @@ enum Step {
     Years(u32),
 }
 
-const STEPS: [Step; 24] = [
-    Step::Hours(1),
-    Step::Hours(2),
-    Step::Hours(3),
-    Step::Hours(6),
-    Step::Hours(12),
-    Step::Days(1),
-    Step::Days(2),
-    Step::Days(7),
-    Step::Days(14),
-    Step::Months(1),
-    Step::Months(2),
-    Step::Months(3),
-    Step::Months(6),
-    Step::Years(1),
-    Step::Years(2),
-    Step::Years(5),
-    Step::Years(10),
-    Step::Years(20),
-    Step::Years(50),
-    Step::Years(100),
-    Step::Years(200),
-    Step::Years(500),
-    Step::Years(1_000),
-    Step::Years(10_000),
-];
-
 /// The ticks of the time axis of a plot that is `width` pixels wide, with `left` and `right` pixels of room beside it. There are
 /// as many ticks as have room for their labels.
 pub(super) fn time_ticks(span: Span, width: f64, left: f64, right: f64) -> Vec<Tick> {
-    let possible =
-        STEPS.into_iter().filter(|step| !matches!(step, Step::Hours(_)) || span.resolution == Resolution::Hour);
+    let hours = [1, 2, 3, 6, 12].map(Step::Hours).into_iter().filter(|_| span.resolution == Resolution::Hour);
+    let days = [1, 2, 7, 14].map(Step::Days);
+    let months = [1, 2, 3, 6].map(Step::Months);
+    let years = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 10_000].map(Step::Years);
+    let possible = hours.chain(days).chain(months).chain(years);
     // Steps with more ticks than could ever have room are skipped, without computing their ticks.
     let few = possible.filter(|step| span.part(span.from + step.seconds()) * width >= GAP);
     let is_inside = |tick: &Tick| {

@@ -130,30 +130,19 @@ pub(super) fn bars(rows: impl Iterator<Item = Row>, cells: Cells) -> Vec<Vec<Bar
 /// The bars of each series, each on top of those of the previous series.
 pub(super) fn stacks(rows: impl Iterator<Item = Row>, cells: Cells) -> Vec<Vec<Bar>> {
     let mut bars: Vec<Vec<Bar>> = vec![Vec::new(); MOST_SERIES];
-    let mut stack = |row: &Row| {
+    let mut rows = rows.peekable();
+    while let Some(mut largest) = rows.next() {
+        let cell = cells.of(largest.bucket);
+        while let Some(row) = rows.next_if(|row| cells.of(row.bucket) == cell) {
+            if row.sum() > largest.sum() {
+                largest = row;
+            }
+        }
         let mut low = 0.0;
-        for (series, value) in row.values().filter(|&(_, value)| value > 0.0) {
-            bars[series].push(Bar { cell: cells.of(row.bucket), low, high: low + value });
+        for (series, value) in largest.values().filter(|&(_, value)| value > 0.0) {
+            bars[series].push(Bar { cell, low, high: low + value });
             low += value;
         }
-    };
-    let mut largest: Option<Row> = None;
-    for row in rows {
-        match &mut largest {
-            Some(largest) if cells.of(largest.bucket) == cells.of(row.bucket) => {
-                if row.sum() > largest.sum() {
-                    *largest = row;
-                }
-            }
-            _ => {
-                if let Some(done) = largest.replace(row) {
-                    stack(&done);
-                }
-            }
-        }
-    }
-    if let Some(last) = largest {
-        stack(&last);
     }
     bars
 }
@@ -163,63 +152,32 @@ pub(super) type Point = (u32, f64);
 
 /// The lines of each series, in pieces. Cells without a value separate the pieces.
 pub(super) fn lines(rows: impl Iterator<Item = Row>, cells: Cells) -> Vec<Vec<Vec<Point>>> {
-    let mut lines: Vec<Line> = Vec::new();
-    lines.resize_with(MOST_SERIES, Line::default);
+    // The smallest and the largest value of each cell.
+    let mut extremes: Vec<Vec<(Point, Point)>> = vec![Vec::new(); MOST_SERIES];
     for row in rows {
         for (series, value) in row.values() {
-            lines[series].add((row.bucket, value), cells);
-        }
-    }
-    lines.into_iter().map(Line::finish).collect()
-}
-
-/// A line under construction.
-#[derive(Default)]
-struct Line {
-    pieces: Vec<Vec<Point>>,
-    /// The smallest and the largest value of the last cell.
-    last: Option<(Point, Point)>,
-}
-
-impl Line {
-    fn add(&mut self, point: Point, cells: Cells) {
-        let cell = cells.of(point.0);
-        let Some((least, most)) = &mut self.last else {
-            self.pieces.push(Vec::new());
-            self.last = Some((point, point));
-            return;
-        };
-        let before = cells.of(least.0);
-        if before == cell {
-            if point.1 < least.1 {
-                *least = point;
-            }
-            if point.1 > most.1 {
-                *most = point;
-            }
-            return;
-        }
-        self.end_cell();
-        if before + 1 < cell {
-            self.pieces.push(Vec::new());
-        }
-        self.last = Some((point, point));
-    }
-
-    fn end_cell(&mut self) {
-        if let (Some((one, other)), Some(piece)) = (self.last.take(), self.pieces.last_mut()) {
-            let (first, second) = if one.0 <= other.0 { (one, other) } else { (other, one) };
-            piece.push(first);
-            if first != second {
-                piece.push(second);
+            let point = (row.bucket, value);
+            match extremes[series].last_mut() {
+                Some((least, most)) if cells.of(least.0) == cells.of(row.bucket) => {
+                    if value < least.1 {
+                        *least = point;
+                    }
+                    if value > most.1 {
+                        *most = point;
+                    }
+                }
+                _ => extremes[series].push((point, point)),
             }
         }
     }
-
-    fn finish(mut self) -> Vec<Vec<Point>> {
-        self.end_cell();
-        self.pieces
-    }
+    let points = |&(one, other): &(Point, Point)| {
+        let (first, second) = if one.0 <= other.0 { (one, other) } else { (other, one) };
+        iter::once(first).chain((first != second).then_some(second))
+    };
+    let is_next = |(one, _): &(Point, Point), (next, _): &(Point, Point)| cells.of(one.0) + 1 == cells.of(next.0);
+    let pieces =
+        |extremes: Vec<_>| extremes.chunk_by(is_next).map(|piece| piece.iter().flat_map(points).collect()).collect();
+    extremes.into_iter().map(pieces).collect()
 }
 
 #[cfg(test)]
