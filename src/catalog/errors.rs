@@ -1,18 +1,11 @@
 //! `errors`: the number of executions that ended with each built-in error.
 
-use super::{Group, Measure, MetricsType};
+use super::{Measure, MetricsType};
 use crate::vocabulary::MetricsTypeId;
 
 pub(super) fn metrics_type() -> MetricsType {
-    MetricsType::new(
-        MetricsTypeId::Errors,
-        "errors",
-        "Errors",
-        "Metrics for executions that ended with a built-in error, grouped by error.",
-    )
-    .filters(&["name", "category"])
-    .counts(
-        Group { name: "overview", title: "Overview", description: "Overall counts of errors." },
-        &[("total_count", "Total Count", "Number of executions that ended with the error.", Measure::BuiltinErrors)],
-    )
+    let description = "Metrics for executions that ended with a built-in error, grouped by error.";
+    MetricsType::new(MetricsTypeId::Errors, "errors", "Errors", description, &["name", "category"])
+        .group("overview", "Overview", "Overall counts of errors.")
+        .count("total_count", "Total Count", "Number of executions that ended with the error.", Measure::BuiltinErrors)
 }

@@ -1,66 +1,30 @@
 //! `ingests`: the outcomes of the ingests of each strike, the sizes of their files, and their durations.
 
-use super::{Group, Measure, MetricsType, Units};
-use crate::vocabulary::{IngestCount, IngestObservation, MetricsTypeId};
+use super::{Measure, MetricsType, Units};
+use crate::vocabulary::IngestCount::{Deferred, Duplicate, Errored, Ingested};
+use crate::vocabulary::IngestObservation::{FileSize, IngestTime, TransferTime};
+use crate::vocabulary::{IngestCount, MetricsTypeId};
 
 pub(super) fn metrics_type() -> MetricsType {
-    MetricsType::new(MetricsTypeId::Ingests, "ingests", "Ingests", "Metrics for ingested files grouped by strike.")
-        .filters(&["name"])
-        .counts(
-            Group { name: "overview", title: "Overview", description: "Overall counts based on ingest status." },
-            &[
-                (
-                    "deferred_count",
-                    "Deferred Count",
-                    "Number of deferred ingests.",
-                    Measure::Counter(IngestCount::Deferred as usize),
-                ),
-                (
-                    "ingested_count",
-                    "Ingested Count",
-                    "Number of successfully completed ingests.",
-                    Measure::Counter(IngestCount::Ingested as usize),
-                ),
-                (
-                    "errored_count",
-                    "Errored Count",
-                    "Number of ingests that ended in failure.",
-                    Measure::Counter(IngestCount::Errored as usize),
-                ),
-                (
-                    "duplicate_count",
-                    "Duplicate Count",
-                    "Number of ingests of files that were there already.",
-                    Measure::Counter(IngestCount::Duplicate as usize),
-                ),
-                (
-                    "total_count",
-                    "Total Count",
-                    "Number of ingests that ended: deferred, ingested, errored or duplicate.",
-                    Measure::Total,
-                ),
-            ],
+    let of = |count: IngestCount| Measure::Counter(count as usize);
+    let description = "Metrics for ingested files grouped by strike.";
+    let total = "Number of ingests that ended: deferred, ingested, errored or duplicate.";
+    MetricsType::new(MetricsTypeId::Ingests, "ingests", "Ingests", description, &["name"])
+        .group("overview", "Overview", "Overall counts based on ingest status.")
+        .count("deferred_count", "Deferred Count", "Number of deferred ingests.", of(Deferred))
+        .count("ingested_count", "Ingested Count", "Number of successfully completed ingests.", of(Ingested))
+        .count("errored_count", "Errored Count", "Number of ingests that ended in failure.", of(Errored))
+        .count(
+            "duplicate_count",
+            "Duplicate Count",
+            "Number of ingests of files that were there already.",
+            of(Duplicate),
         )
-        .distribution(
-            IngestObservation::FileSize as usize,
-            Units::Bytes,
-            Group { name: "file_size", title: "File Size", description: "How large the files were." },
-            "size of the files",
-        )
-        .distribution(
-            IngestObservation::TransferTime as usize,
-            Units::Seconds,
-            Group { name: "transfer_time", title: "Transfer Time", description: "How long the files took to arrive." },
-            "time spent transferring files",
-        )
-        .distribution(
-            IngestObservation::IngestTime as usize,
-            Units::Seconds,
-            Group {
-                name: "ingest_time",
-                title: "Ingest Time",
-                description: "How long arrived files took to be ingested.",
-            },
-            "time spent ingesting files",
-        )
+        .count("total_count", "Total Count", total, Measure::Total)
+        .group("file_size", "File Size", "How large the files were.")
+        .distribution(FileSize as usize, Units::Bytes, "size of the files")
+        .group("transfer_time", "Transfer Time", "How long the files took to arrive.")
+        .distribution(TransferTime as usize, Units::Seconds, "time spent transferring files")
+        .group("ingest_time", "Ingest Time", "How long arrived files took to be ingested.")
+        .distribution(IngestTime as usize, Units::Seconds, "time spent ingesting files")
 }

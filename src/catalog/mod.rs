@@ -14,7 +14,7 @@ use std::hash::{Hash, Hasher};
 use std::ptr;
 use std::sync::LazyLock;
 
-use crate::vocabulary::{ErrorCategory, MetricsTypeId};
+use crate::vocabulary::{ErrorCategory, MetricsTypeId, string_enum};
 
 /// One metrics type: an entry of the list that `GET /v6/metrics/` returns.
 #[derive(Debug)]
@@ -80,27 +80,19 @@ impl Hash for Column {
     }
 }
 
-/// The unit of a column's values.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Units {
-    /// A number of things.
-    Count,
-    /// Whole seconds; the observations are in microseconds.
-    Seconds,
-    /// Bytes.
-    Bytes,
+string_enum! {
+    /// The unit of a column's values.
+    pub Units {
+        /// A number of things.
+        Count = "count",
+        /// Whole seconds; the observations are in microseconds.
+        Seconds = "seconds",
+        /// Bytes.
+        Bytes = "bytes",
+    }
 }
 
 impl Units {
-    /// Returns the name used on the wire.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Count => "count",
-            Self::Seconds => "seconds",
-            Self::Bytes => "bytes",
-        }
-    }
-
     /// Returns the number of stored units that make one shown unit.
     pub fn scale(self) -> u64 {
         match self {
@@ -110,28 +102,17 @@ impl Units {
     }
 }
 
-/// The operation that computes one value from many; `aggregate` on the wire.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Statistic {
-    /// The sum.
-    Sum,
-    /// The smallest value.
-    Min,
-    /// The largest value.
-    Max,
-    /// The sum divided by the number of observations.
-    Avg,
-}
-
-impl Statistic {
-    /// Returns the name used on the wire.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Sum => "sum",
-            Self::Min => "min",
-            Self::Max => "max",
-            Self::Avg => "avg",
-        }
+string_enum! {
+    /// The operation that computes one value from many; `aggregate` on the wire.
+    pub Statistic {
+        /// The sum.
+        Sum = "sum",
+        /// The smallest value.
+        Min = "min",
+        /// The largest value.
+        Max = "max",
+        /// The sum divided by the number of observations.
+        Avg = "avg",
     }
 }
 
@@ -162,48 +143,49 @@ impl MetricsTypeId {
 }
 
 impl MetricsType {
-    fn new(id: MetricsTypeId, name: &'static str, title: &'static str, description: &'static str) -> Self {
-        Self { id, name, title, description, filters: &[], groups: Vec::new(), columns: Vec::new() }
+    fn new(
+        id: MetricsTypeId,
+        name: &'static str,
+        title: &'static str,
+        description: &'static str,
+        filters: &'static [&'static str],
+    ) -> Self {
+        Self { id, name, title, description, filters, groups: Vec::new(), columns: Vec::new() }
     }
 
-    fn filters(mut self, filters: &'static [&'static str]) -> Self {
-        self.filters = filters;
+    /// Adds a group. The counts that are added next belong to it.
+    fn group(mut self, name: &'static str, title: &'static str, description: &'static str) -> Self {
+        self.groups.push(Group { name, title, description });
         self
     }
 
-    /// Adds a group of counts: the name, title, description and measure of each.
-    fn counts(mut self, group: Group, counts: &[(&str, &str, &str, Measure)]) -> Self {
-        self.columns.extend(counts.iter().map(|&(name, title, description, measure)| Column {
-            name: name.to_owned(),
-            title: title.to_owned(),
-            description: description.to_owned(),
-            units: Units::Count,
-            group: group.name,
-            statistic: Statistic::Sum,
-            measure,
-        }));
-        self.groups.push(group);
+    fn count(mut self, name: &str, title: &str, description: &str, measure: Measure) -> Self {
+        let group = self.groups.last().expect("a count belongs to a group").name;
+        let [name, title, description] = [name, title, description].map(str::to_owned);
+        let (units, statistic) = (Units::Count, Statistic::Sum);
+        self.columns.push(Column { name, title, description, units, group, statistic, measure });
         self
     }
 
-    /// Adds a distribution: a group of its own with four columns. `observed` completes "Minimum …", "Total …".
-    fn distribution(mut self, place: usize, units: Units, group: Group, observed: &str) -> Self {
-        let statistics = [
+    /// Adds the four columns of a distribution to its group. `observed` completes "Minimum …", "Total …".
+    fn distribution(mut self, place: usize, units: Units, observed: &str) -> Self {
+        let Group { name: group, title, .. } = *self.groups.last().expect("a distribution has a group");
+        for (statistic, label, adjective) in [
             (Statistic::Sum, "Sum", "Total"),
             (Statistic::Min, "Min", "Minimum"),
             (Statistic::Max, "Max", "Maximum"),
             (Statistic::Avg, "Avg", "Average"),
-        ];
-        self.columns.extend(statistics.into_iter().map(|(statistic, label, adjective)| Column {
-            name: format!("{}_{}", group.name, statistic.name()),
-            title: format!("{} ({label})", group.title),
-            description: format!("{adjective} {observed}."),
-            units,
-            group: group.name,
-            statistic,
-            measure: Measure::Distribution(place),
-        }));
-        self.groups.push(group);
+        ] {
+            self.columns.push(Column {
+                name: format!("{group}_{}", statistic.name()),
+                title: format!("{title} ({label})"),
+                description: format!("{adjective} {observed}."),
+                units,
+                group,
+                statistic,
+                measure: Measure::Distribution(place),
+            });
+        }
         self
     }
 }
