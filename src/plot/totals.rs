@@ -5,7 +5,6 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
-use std::mem;
 
 use super::value;
 use crate::catalog::Column;
@@ -142,20 +141,13 @@ impl Quotient {
 }
 
 impl Ord for Quotient {
-    /// Compares the whole parts first. If they are equal, compares the fractions, by comparing their reciprocals in reverse
-    /// order.
+    /// Multiplies crosswise, in 256 bits.
     fn cmp(&self, other: &Self) -> Ordering {
-        let (mut one, mut other) = (*self, *other);
-        loop {
-            let whole = (one.dividend / one.divisor).cmp(&(other.dividend / other.divisor));
-            let (left, left_of_other) = (one.dividend % one.divisor, other.dividend % other.divisor);
-            if whole.is_ne() || left == 0 || left_of_other == 0 {
-                return whole.then(left.min(1).cmp(&left_of_other.min(1)));
-            }
-            one = Self { dividend: one.divisor, divisor: left };
-            other = Self { dividend: other.divisor, divisor: left_of_other };
-            mem::swap(&mut one, &mut other);
-        }
+        let product = |one: u128, other: u128| {
+            let (low, high) = one.carrying_mul(other, 0);
+            (high, low)
+        };
+        product(self.dividend, other.divisor).cmp(&product(other.dividend, self.divisor))
     }
 }
 
