@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime};
 
-use chrono::{DateTime, Months, NaiveDate};
+use chrono::{DateTime, Datelike, Months, NaiveDate};
 use parking_lot::Mutex;
 
 use text::Scanner;
@@ -90,15 +90,8 @@ impl FromStr for Timestamp {
     /// microsecond are cut off. A leap second becomes the last microsecond of its minute.
     fn from_str(text: &str) -> Result<Self, TimeError> {
         let mut scan = Scanner(text.as_bytes());
-        let written = (|| {
-            let (written, offset) = (scan.date_and_clock()?, scan.offset()?);
-            scan.0.is_empty().then_some((written, offset))
-        })();
-        let ((date, clock), offset) = written.ok_or(TimeError::Form)?;
-        let days = date.days().ok_or(TimeError::Impossible)?;
-        let local_us = clock.micros().ok_or(TimeError::Impossible)?;
-        let east_us = offset.micros().ok_or(TimeError::Impossible)?;
-        let us = days * DAY_US.cast_signed() + local_us.cast_signed() - east_us;
+        let written = scan.time().filter(|_| scan.0.is_empty()).ok_or(TimeError::Form)?;
+        let us = written.micros().ok_or(TimeError::Impossible)?;
         u64::try_from(us).ok().and_then(Self::from_micros).ok_or(TimeError::Range)
     }
 }
@@ -106,8 +99,27 @@ impl FromStr for Timestamp {
 impl fmt::Display for Timestamp {
     /// Writes `2015-01-01T00:00:00Z`, with six digits of fraction if there is a fraction.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (text, length) = text::write_timestamp(self.date().to_text(), self.micros() % DAY_US);
-        f.write_str(str::from_utf8(&text[..length]).expect("digits and signs"))
+        let (seconds, us) = (self.micros() % DAY_US / SECOND_US, self.micros() % SECOND_US);
+        let mut text = *b"0000-00-00T00:00:00.000000Z";
+        text[..10].copy_from_slice(&self.date().to_text());
+        for (places, number) in
+            [(11..13, seconds / 3_600), (14..16, seconds / 60 % 60), (17..19, seconds % 60), (20..26, us)]
+        {
+            write_digits(&mut text[places], number);
+        }
+        if us == 0 {
+            text[19] = b'Z';
+        }
+        let written = if us == 0 { &text[..20] } else { &text };
+        f.write_str(str::from_utf8(written).expect("digits and signs"))
+    }
+}
+
+/// Writes a number over as many zeros.
+fn write_digits(zeros: &mut [u8], mut number: u64) {
+    for digit in zeros.iter_mut().rev() {
+        *digit += u8::try_from(number % 10).expect("a digit");
+        number /= 10;
     }
 }
 
@@ -151,7 +163,11 @@ impl Date {
     pub fn to_text(self) -> [u8; 10] {
         let days = i32::try_from(self.0).expect("a date lies before the year 10000");
         let date = NaiveDate::from_epoch_days(days).expect("a date lies before the year 10000");
-        text::write_date(date)
+        let mut text = *b"0000-00-00";
+        for (places, number) in [(0..4, date.year().unsigned_abs()), (5..7, date.month()), (8..10, date.day())] {
+            write_digits(&mut text[places], number.into());
+        }
+        text
     }
 }
 
@@ -235,12 +251,9 @@ impl Duration {
         }
         Timestamp::at(u64::try_from(us - i128::from(self.us)).unwrap_or(0))
     }
-}
 
-impl Duration {
     /// Returns the length in microseconds, if it is a whole number of hours that does not depend on the start.
     pub fn whole_hours_us(self) -> Option<u64> {
-        const HOUR_US: u64 = 3_600_000_000;
         (self.months == 0 && self.part.is_none() && self.us > 0 && self.us.is_multiple_of(HOUR_US)).then_some(self.us)
     }
 }

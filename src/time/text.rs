@@ -1,100 +1,57 @@
-//! The text forms of times: a parser for ISO-8601, which reads a text part by part from the front.
+//! A parser for the text forms of ISO-8601, which reads a text part by part from the front.
 //!
 //! Parsing has two steps: whether the text has the right form, then whether that day or time exists.
 
-use chrono::{Datelike, NaiveDate};
+use chrono::NaiveDate;
 
 use super::{DAY_US, Duration, HOUR_US, SECOND_US};
 
-/// Writes `2015-01-01`. The date must be before the year 10000.
-pub(super) fn write_date(date: NaiveDate) -> [u8; 10] {
-    let mut text = *b"0000-00-00";
-    for (places, number) in [(0..4, date.year().unsigned_abs()), (5..7, date.month()), (8..10, date.day())] {
-        write_digits(&mut text[places], number.into());
-    }
-    text
-}
-
-/// Writes `2015-01-01T00:00:00Z`, with six digits of fraction if there is a fraction. Returns the bytes, and the length of the
-/// text.
-pub(super) fn write_timestamp(date: [u8; 10], us_of_day: u64) -> ([u8; 27], usize) {
-    let mut text = *b"0000-00-00T00:00:00.000000Z";
-    text[..10].copy_from_slice(&date);
-    let (seconds, us) = (us_of_day / SECOND_US, us_of_day % SECOND_US);
-    for (places, number) in
-        [(11..13, seconds / 3600), (14..16, seconds / 60 % 60), (17..19, seconds % 60), (20..26, us)]
-    {
-        write_digits(&mut text[places], number);
-    }
-    if us == 0 {
-        text[19] = b'Z';
-    }
-    (text, if us == 0 { 20 } else { 27 })
-}
-
-fn write_digits(places: &mut [u8], mut number: u64) {
-    for digit in places.iter_mut().rev() {
-        *digit += u8::try_from(number % 10).expect("a digit");
-        number /= 10;
-    }
-}
-
 /// Year, month and day as written.
-pub(super) struct WrittenDate {
-    year: u32,
-    month: u32,
-    day: u32,
-}
+#[derive(Clone, Copy)]
+pub(super) struct WrittenDate([u32; 3]);
 
 impl WrittenDate {
     /// Returns the date at the beginning of a text of the form [`DATE`].
     fn of(pairs: &[u8; 16]) -> Self {
         let [century, year, month, day] = [pairs[0], pairs[2], pairs[5], pairs[8]].map(u32::from);
-        Self { year: century * 100 + year, month, day }
+        Self([century * 100 + year, month, day])
     }
 
     /// Returns the days since 1970, negative before; `None` if the calendar has no such day.
-    pub(super) fn days(&self) -> Option<i64> {
-        let date = NaiveDate::from_ymd_opt(self.year.try_into().ok()?, self.month, self.day)?;
+    pub(super) fn days(self) -> Option<i64> {
+        let [year, month, day] = self.0;
+        let date = NaiveDate::from_ymd_opt(year.try_into().ok()?, month, day)?;
         Some(i64::from(date.to_epoch_days()))
     }
 }
 
-/// Hour, minute, second and microsecond as written.
-pub(super) struct WrittenClock {
+/// A date and a clock time as written, with its offset from UTC.
+pub(super) struct WrittenTime {
+    date: WrittenDate,
     hour: u32,
     minute: u32,
     second: u32,
     us: u32,
+    is_west: bool,
+    offset_hours: u32,
+    offset_minutes: u32,
 }
 
-impl WrittenClock {
-    /// Returns the microseconds since midnight; `None` if there is no such time.
-    pub(super) fn micros(&self) -> Option<u64> {
+impl WrittenTime {
+    /// Returns the microseconds since 1970, negative before; `None` if there is no such date, time or offset.
+    pub(super) fn micros(&self) -> Option<i64> {
+        let days = self.date.days()?;
         let minute_us = match self.second {
             0..60 => u64::from(self.second) * SECOND_US + u64::from(self.us),
             60 => 60 * SECOND_US - 1,
             _ => return None,
         };
-        let minutes = u64::from(self.hour * 60 + self.minute);
-        (self.hour < 24 && self.minute < 60).then_some(minutes * 60 * SECOND_US + minute_us)
-    }
-}
-
-/// An offset from UTC as written.
-pub(super) struct WrittenOffset {
-    is_west: bool,
-    hours: u32,
-    minutes: u32,
-}
-
-impl WrittenOffset {
-    const UTC: Self = Self { is_west: false, hours: 0, minutes: 0 };
-
-    /// Returns the microseconds east of UTC; `None` if there is no such offset.
-    pub(super) fn micros(&self) -> Option<i64> {
-        let us = i64::from(self.hours * 60 + self.minutes) * 60 * SECOND_US.cast_signed();
-        (self.hours < 24 && self.minutes < 60).then_some(if self.is_west { -us } else { us })
+        if self.hour >= 24 || self.minute >= 60 || self.offset_hours >= 24 || self.offset_minutes >= 60 {
+            return None;
+        }
+        let offset = i64::from(self.offset_hours * 60 + self.offset_minutes);
+        let minutes = i64::from(self.hour * 60 + self.minute) + if self.is_west { offset } else { -offset };
+        Some((days * 24 * 60 + minutes) * 60 * SECOND_US.cast_signed() + minute_us.cast_signed())
     }
 }
 
@@ -189,8 +146,9 @@ impl Scanner<'_> {
         self.form(DATE).map(|pairs| WrittenDate::of(&pairs))
     }
 
-    pub(super) fn date_and_clock(&mut self) -> Option<(WrittenDate, WrittenClock)> {
+    pub(super) fn time(&mut self) -> Option<WrittenTime> {
         let pairs = self.form(DATE_AND_MINUTE)?;
+        let (date, hour, minute) = (WrittenDate::of(&pairs), pairs[11].into(), pairs[14].into());
         let (mut second, mut us) = (0, 0);
         if self.eat(b':') {
             second = self.two_digits()?;
@@ -198,26 +156,22 @@ impl Scanner<'_> {
                 us = self.millionths()?;
             }
         }
-        let clock = WrittenClock { hour: pairs[11].into(), minute: pairs[14].into(), second, us };
-        Some((WrittenDate::of(&pairs), clock))
+        let (mut is_west, mut offset_hours, mut offset_minutes) = (false, 0, 0);
+        if !self.0.is_empty() && !self.eat(b'Z') {
+            is_west = self.eat(b'-');
+            if !is_west {
+                self.expect(b'+')?;
+            }
+            offset_hours = self.two_digits()?;
+            if self.eat(b':') || !self.0.is_empty() {
+                offset_minutes = self.two_digits()?;
+            }
+        }
+        Some(WrittenTime { date, hour, minute, second, us, is_west, offset_hours, offset_minutes })
     }
 
     fn two_digits(&mut self) -> Option<u32> {
         self.form(TWO_DIGITS).map(|pairs| pairs[0].into())
-    }
-
-    pub(super) fn offset(&mut self) -> Option<WrittenOffset> {
-        if self.0.is_empty() || self.eat(b'Z') {
-            return Some(WrittenOffset::UTC);
-        }
-        let is_west = self.eat(b'-');
-        if !is_west {
-            self.expect(b'+')?;
-        }
-        let hours = self.two_digits()?;
-        let has_minutes = self.eat(b':') || !self.0.is_empty();
-        let minutes = if has_minutes { self.two_digits()? } else { 0 };
-        Some(WrittenOffset { is_west, hours, minutes })
     }
 
     pub(super) fn duration(&mut self) -> Option<Duration> {
