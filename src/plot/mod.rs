@@ -213,37 +213,11 @@ impl Values {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::Statistic;
-
-    fn columns() -> impl Iterator<Item = &'static Column> {
-        MetricsTypeId::JobTypes.describe().columns.iter()
-    }
-
-    fn choice(id: u64) -> ChoiceId {
-        ChoiceId::new(id).expect("in range")
-    }
-
-    #[test]
-    fn a_query_has_a_value_for_each_column_scope_and_bucket_at_most() {
-        let time = |text: &str| text.parse().expect("it is a time");
-        let mut query = Query {
-            metrics: MetricsTypeId::JobTypes,
-            columns: columns().take(5).collect(),
-            selection: Selection::Choices(vec![choice(1), choice(2), choice(7)]),
-            resolution: Resolution::Hour,
-            range: TimeRange { started: time("2014-12-31T23:00:00Z"), ended: time("2015-01-03T00:00:00Z") },
-        };
-        assert_eq!(query.most_values(), 4 * 24 * 3 * 5);
-        query.resolution = Resolution::Day;
-        assert_eq!(query.most_values(), 4 * 3 * 5);
-        query.selection = Selection::All;
-        assert_eq!(query.most_values(), 4 * 5);
-    }
 
     #[test]
     fn values_stay_what_they_are_when_one_outgrows_64_bits() {
         let largest = u128::from(u64::MAX);
-        let column = columns().next().expect("there is one");
+        let column = &MetricsTypeId::JobTypes.describe().columns[0];
         let mut series = Series { column, buckets: Vec::new(), values: Values::default() };
         assert!(series.is_empty());
         assert_eq!(series.bounds_y(), None);
@@ -258,29 +232,5 @@ mod tests {
             assert_eq!(series.bounds_y(), bounds);
         }
         assert!(!series.is_empty());
-    }
-
-    #[test]
-    fn a_series_goes_from_its_first_value_to_its_last() {
-        let choices = Choices::default();
-        let averages: Vec<_> = columns().filter(|column| column.statistic == Statistic::Avg).collect();
-        let mut plot = Plot::new(&averages, &choices);
-        assert_eq!(plot.bounds_x(&plot.series()[0]), None);
-        let mut timed = Aggregate::default();
-        for distribution in &mut timed.distributions {
-            distribution.observe(7_000_000);
-        }
-        // No time was observed on the first day, the third one and the last one.
-        let days = [Aggregate::default(), timed.clone(), Aggregate::default(), timed, Aggregate::default()];
-        let dates = (16_436..).map(|days| Date::from_days(days).expect("in range"));
-        for (date, aggregate) in dates.zip(&days) {
-            plot.add(Bucket { date, hour: 0, scope: RollupScope::All }, aggregate);
-        }
-        for series in plot.series() {
-            let points: Vec<_> = plot.points(series).map(|(bucket, value)| (bucket.date.days(), value)).collect();
-            assert_eq!(points, [(16_437, 7), (16_439, 7)], "{}", series.column.name);
-            let bounds = plot.bounds_x(series).map(|(first, last)| (first.days(), last.days()));
-            assert_eq!(bounds, Some((16_437, 16_439)));
-        }
     }
 }
