@@ -141,14 +141,14 @@ impl App {
             write_guard,
             store: Arc::clone(&store),
             queue: Arc::clone(&queue),
-            responses: ResponseCache::new(
+            responses: Arc::new(ResponseCache::new(
                 config.api.answer_bytes,
                 config.api.answer_cache_bytes,
                 workers,
                 // The clock does not support an arbitrary number of seconds.
                 Duration::from_secs(config.api.answer_timeout_s.min(24 * 60 * 60)),
                 Arc::clone(&figures),
-            ),
+            )),
             readiness: Arc::clone(&readiness),
             figures: Arc::clone(&figures),
             clock,

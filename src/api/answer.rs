@@ -5,16 +5,15 @@
 
 use std::convert::Infallible;
 use std::io::Write;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use actix_web::body::{BodySize, MessageBody};
+use actix_web::body::SizedStream;
 use actix_web::http::header::{self, AcceptEncoding, ContentEncoding, Encoding, Header, HeaderValue, IfNoneMatch};
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use futures_util::stream;
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::memory::Lease;
@@ -54,18 +53,9 @@ impl Answer {
         Self { media_type, body: Bytes::from(body), hash, tag: tag(hash, ""), is_packed: false, lease }
     }
 
-    /// Returns the same answer, compressed. The lease has room for the plain body, which is more than enough.
-    pub(crate) fn packed(&self, lease: Option<Lease>) -> Self {
-        let Ok(packed) = self.packed_while(|| Ok::<_, Infallible>(()), lease);
-        packed
-    }
-
-    /// Like [`packed`](Self::packed), but calls `go_on` every few milliseconds, and stops if that fails.
-    pub(crate) fn packed_while<E>(
-        &self,
-        go_on: impl Fn() -> Result<(), E>,
-        mut lease: Option<Lease>,
-    ) -> Result<Self, E> {
+    /// Returns the same answer, compressed. The lease has room for the plain body, which is more than enough. Calls `go_on` every
+    /// few milliseconds, and stops if that fails.
+    pub(crate) fn packed<E>(&self, go_on: impl Fn() -> Result<(), E>, mut lease: Option<Lease>) -> Result<Self, E> {
         const WRITTEN: &str = "a vector takes all that is written to it";
         let mut encoder = GzEncoder::new(Vec::with_capacity(self.body.len() / 8), Compression::fast());
         for piece in self.body.chunks(PACKED_AT_ONCE) {
@@ -121,7 +111,13 @@ impl Answer {
         if self.is_packed {
             response.insert_header(ContentEncoding::Gzip);
         }
-        response.body(Pieces { sent: 0, answer: self })
+        let length = self.len();
+        // The pieces keep the answer, and so its lease, until the body is sent.
+        let pieces = (0..length).step_by(PIECE_BYTES).map(move |start| {
+            let end = length.min(start + PIECE_BYTES);
+            Ok::<_, Infallible>(self.body.slice(start..end))
+        });
+        response.body(SizedStream::new(length as u64, stream::iter(pieces)))
     }
 }
 
@@ -161,34 +157,13 @@ pub(crate) fn answer(request: &HttpRequest, content: Content) -> HttpResponse {
     if let Some(response) = plain.not_modified(request) {
         return response;
     }
-    Arc::new(if wants_gzip(request) { plain.packed(None) } else { plain }).respond()
+    if !wants_gzip(request) {
+        return Arc::new(plain).respond();
+    }
+    let Ok(packed) = plain.packed(|| Ok::<_, Infallible>(()), None);
+    Arc::new(packed).respond()
 }
 
 /// How many bytes of a body are handed to the connection at a time. The connection copies them: with a large body as a whole,
 /// memory would hold it once more for every client that is slow to read.
 const PIECE_BYTES: usize = 64 << 10;
-
-/// The body of an answer, in pieces. It keeps the answer, and so its lease, until the last piece is taken.
-struct Pieces {
-    answer: Arc<Answer>,
-    sent: usize,
-}
-
-impl MessageBody for Pieces {
-    type Error = std::convert::Infallible;
-
-    fn size(&self) -> BodySize {
-        BodySize::Sized(self.answer.len() as u64)
-    }
-
-    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
-        let rest = self.sent..self.answer.len();
-        if rest.is_empty() {
-            return Poll::Ready(None);
-        }
-        let end = rest.end.min(rest.start + PIECE_BYTES);
-        let piece = self.answer.body.slice(rest.start..end);
-        self.sent = end;
-        Poll::Ready(Some(Ok(piece)))
-    }
-}

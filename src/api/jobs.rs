@@ -11,7 +11,7 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -35,23 +35,34 @@ pub(crate) enum Size {
 pub(crate) struct Bounds {
     until: Instant,
     timeout: Duration,
+    progress: Arc<Progress>,
+}
+
+/// What a computation and the requests that wait for it tell each other.
+#[derive(Debug, Default)]
+struct Progress {
+    /// The version of the store that the computation reads; not set before it has begun.
+    version: OnceLock<u64>,
     /// Set when no request waits any more.
-    is_abandoned: Arc<AtomicBool>,
+    is_abandoned: AtomicBool,
+    abandoned: Notify,
 }
 
 impl Bounds {
     /// The bounds of a computation that begins now.
-    pub(super) fn new(timeout: Duration) -> Self {
-        Self::of(timeout, Arc::default())
+    fn new(timeout: Duration, progress: Arc<Progress>) -> Self {
+        Self { until: Instant::now() + timeout, timeout, progress }
     }
 
-    fn of(timeout: Duration, is_abandoned: Arc<AtomicBool>) -> Self {
-        Self { until: Instant::now() + timeout, timeout, is_abandoned }
+    /// Records the version of the store that the computation reads. A request that has seen a later version does not wait for it.
+    pub(super) fn reads(&self, version: u64) {
+        // A computation begins only once.
+        let _ = self.progress.version.set(version);
     }
 
     /// Returns an error if the computation has to stop.
     pub(crate) fn check(&self) -> Result<(), ApiError> {
-        if self.is_abandoned.load(Ordering::Relaxed) {
+        if self.progress.is_abandoned.load(Ordering::Relaxed) {
             return Err(ApiError::ClientGone);
         }
         if Instant::now() > self.until {
@@ -61,57 +72,49 @@ impl Bounds {
     }
 }
 
-/// The permits to compute, for each size of job.
-struct Permits {
+/// The jobs that run or wait for a permit.
+pub(super) struct Jobs<K> {
+    /// By the key of their answer. A job that cannot be upgraded is abandoned, and no request may join it.
+    running: Mutex<HashMap<K, Weak<Job>>>,
+    /// The permits to compute, for each size of job.
     short: Arc<Semaphore>,
     long: Arc<Semaphore>,
-}
-
-/// The jobs that run or wait for a permit, by the key of their answer.
-pub(super) struct Jobs<K> {
-    running: Mutex<HashMap<K, Arc<Job>>>,
-    permits: Permits,
     timeout: Duration,
 }
 
-/// A computation that runs, or that waits for a permit.
-pub(super) struct Job {
-    /// How many requests wait for the job. Changed only while the list of jobs is locked.
-    waiting: Mutex<usize>,
-    /// The version of the store that the job reads; not set before the job has begun.
-    version: OnceLock<u64>,
-    is_abandoned: Arc<AtomicBool>,
-    abandoned: Notify,
+/// A computation that runs, or that waits for a permit. The requests that wait for it own it; when the last one drops it, the
+/// computation stops.
+struct Job {
+    progress: Arc<Progress>,
     outcome: watch::Receiver<Option<Outcome>>,
 }
 
 /// The answer, or the error.
 type Outcome = Result<Arc<Answer>, Arc<ApiError>>;
 
-impl Job {
-    /// Records the version of the store that the job reads. A request that has seen a later version does not wait for this job.
-    pub(super) fn reads(&self, version: u64) {
-        // A job begins only once.
-        let _ = self.version.set(version);
+impl Drop for Job {
+    fn drop(&mut self) {
+        self.progress.is_abandoned.store(true, Ordering::Relaxed);
+        self.progress.abandoned.notify_one();
     }
 }
 
-/// A computation within bounds. It tells the job which version of the store it reads.
-pub(super) trait Compute: FnOnce(&Job, Bounds) -> Result<Arc<Answer>, ApiError> + Send + 'static {}
+/// A computation within bounds. It tells them which version of the store it reads.
+pub(super) trait Compute: FnOnce(Bounds) -> Result<Arc<Answer>, ApiError> + Send + 'static {}
 
-impl<F: FnOnce(&Job, Bounds) -> Result<Arc<Answer>, ApiError> + Send + 'static> Compute for F {}
+impl<F: FnOnce(Bounds) -> Result<Arc<Answer>, ApiError> + Send + 'static> Compute for F {}
 
 impl<K: Clone + Eq + Hash + Send + 'static> Jobs<K> {
     /// Creates a list of jobs. `at_once` jobs of each size run at a time. Each may wait for a permit for `timeout`, and then run
     /// as long.
     pub(super) fn new(at_once: usize, timeout: Duration) -> Self {
         let semaphore = || Arc::new(Semaphore::new(at_once));
-        Self { running: Mutex::default(), permits: Permits { short: semaphore(), long: semaphore() }, timeout }
+        Self { running: Mutex::default(), short: semaphore(), long: semaphore(), timeout }
     }
 
-    /// The time limit of a computation.
-    pub(super) fn timeout(&self) -> Duration {
-        self.timeout
+    /// The bounds of a computation that begins now and that is no job.
+    pub(super) fn bounds(&self) -> Bounds {
+        Bounds::new(self.timeout, Arc::default())
     }
 
     /// Returns the answer of the job that computes `key` from this version of the store or a later one; starts the job if there
@@ -124,26 +127,24 @@ impl<K: Clone + Eq + Hash + Send + 'static> Jobs<K> {
         found: impl Fn() -> Option<Arc<Answer>>,
         compute: impl Compute,
     ) -> Result<Arc<Answer>, ApiError> {
-        let waiting = {
+        let job = {
             let mut running = self.running.lock();
             if let Some(answer) = found() {
                 return Ok(answer);
             }
-            let current = running.get(key);
-            let is_new = |job: &&Arc<Job>| job.version.get().is_none_or(|&read| read >= version);
-            let job = if let Some(job) = current.filter(is_new) {
-                Arc::clone(job)
-            } else {
-                // An answer that is requested again and again while the store changes is computed by one job at a time.
-                let before = current.map(|job| job.outcome.clone());
-                let job = self.start(key.clone(), size, before, compute);
-                running.insert(key.clone(), Arc::clone(&job));
-                job
-            };
-            *job.waiting.lock() += 1;
-            Waiting { jobs: self, key, job }
+            let is_new = |job: &Arc<Job>| job.progress.version.get().is_none_or(|&read| read >= version);
+            match running.get(key).and_then(Weak::upgrade) {
+                Some(job) if is_new(&job) => job,
+                old => {
+                    // An answer that is requested again and again while the store changes is computed by one job at a time.
+                    let before = old.map(|job| job.outcome.clone());
+                    let job = self.start(key.clone(), size, before, compute);
+                    running.insert(key.clone(), Arc::downgrade(&job));
+                    job
+                }
+            }
         };
-        let mut outcome = waiting.job.outcome.clone();
+        let mut outcome = job.outcome.clone();
         // A job ends without an outcome only if its thread ends.
         let outcome = outcome.wait_for(Option::is_some).await.map_err(|_| ApiError::Internal)?.clone();
         outcome.expect("it was waited for").map_err(ApiError::from)
@@ -157,24 +158,31 @@ impl<K: Clone + Eq + Hash + Send + 'static> Jobs<K> {
         compute: impl Compute,
     ) -> Arc<Job> {
         let (tell, outcome) = watch::channel(None);
-        let job = Arc::new(Job {
-            waiting: Mutex::new(0),
-            version: OnceLock::new(),
-            is_abandoned: Arc::default(),
-            abandoned: Notify::new(),
-            outcome,
-        });
-        let (jobs, started) = (Arc::clone(self), Arc::clone(&job));
+        let progress = Arc::<Progress>::default();
+        let job = Arc::new(Job { progress: Arc::clone(&progress), outcome });
+        let (jobs, this) = (Arc::clone(self), Arc::downgrade(&job));
         actix_web::rt::spawn(async move {
             let result = tokio::select! {
                 biased;
-                () = started.abandoned.notified() => Err(ApiError::ClientGone),
+                () = progress.abandoned.notified() => Err(ApiError::ClientGone),
                 permit = jobs.permit(size, before) => match permit {
-                    Ok(permit) => jobs.run(permit, Arc::clone(&started), compute).await,
+                    Ok(permit) => {
+                        let bounds = Bounds::new(jobs.timeout, Arc::clone(&progress));
+                        let computed = off_thread(move || {
+                            let _permit = permit;
+                            compute(bounds)
+                        });
+                        computed.await.flatten()
+                    }
                     Err(error) => Err(error),
                 },
             };
-            jobs.remove(&key, &started);
+            let mut running = jobs.running.lock();
+            // Another job may have taken the place.
+            if running.get(&key).is_some_and(|listed| listed.ptr_eq(&this)) {
+                running.remove(&key);
+            }
+            drop(running);
             // It is no error if no request waits any more.
             let _ = tell.send(Some(result.map_err(Arc::new)));
         });
@@ -189,8 +197,8 @@ impl<K: Clone + Eq + Hash + Send + 'static> Jobs<K> {
         before: Option<watch::Receiver<Option<Outcome>>>,
     ) -> Result<OwnedSemaphorePermit, ApiError> {
         let permits = match size {
-            Size::Short => &self.permits.short,
-            Size::Long => &self.permits.long,
+            Size::Short => &self.short,
+            Size::Long => &self.long,
         };
         let permit = async {
             if let Some(mut before) = before {
@@ -205,51 +213,6 @@ impl<K: Clone + Eq + Hash + Send + 'static> Jobs<K> {
     /// Waits for a permit for something short.
     pub(super) async fn turn(&self) -> Result<OwnedSemaphorePermit, ApiError> {
         self.permit(Size::Short, None).await
-    }
-
-    async fn run(
-        &self,
-        permit: OwnedSemaphorePermit,
-        job: Arc<Job>,
-        compute: impl Compute,
-    ) -> Result<Arc<Answer>, ApiError> {
-        let bounds = Bounds::of(self.timeout, Arc::clone(&job.is_abandoned));
-        off_thread(move || {
-            let _permit = permit;
-            compute(&job, bounds)
-        })
-        .await?
-    }
-
-    /// Removes a job from the list, unless another job has its place.
-    fn remove(&self, key: &K, job: &Arc<Job>) {
-        let mut running = self.running.lock();
-        if running.get(key).is_some_and(|listed| Arc::ptr_eq(listed, job)) {
-            running.remove(key);
-        }
-    }
-}
-
-/// A request that waits for a job. When the last one is dropped, the job stops.
-struct Waiting<'a, K: Clone + Eq + Hash + Send + 'static> {
-    jobs: &'a Jobs<K>,
-    key: &'a K,
-    job: Arc<Job>,
-}
-
-impl<K: Clone + Eq + Hash + Send + 'static> Drop for Waiting<'_, K> {
-    fn drop(&mut self) {
-        let mut running = self.jobs.running.lock();
-        let mut waiting = self.job.waiting.lock();
-        *waiting -= 1;
-        if *waiting == 0 {
-            self.job.is_abandoned.store(true, Ordering::Relaxed);
-            self.job.abandoned.notify_one();
-            // From now on, no request may join the job.
-            if running.get(self.key).is_some_and(|listed| Arc::ptr_eq(listed, &self.job)) {
-                running.remove(self.key);
-            }
-        }
     }
 }
 
@@ -276,8 +239,8 @@ mod tests {
 
     /// Computes until it has to stop; reports that it began, and why it stopped.
     fn endless(began: mpsc::Sender<()>, stopped: mpsc::Sender<ApiError>) -> impl Compute {
-        move |job: &Job, bounds: Bounds| {
-            job.reads(1);
+        move |bounds: Bounds| {
+            bounds.reads(1);
             began.send(()).unwrap();
             loop {
                 if let Err(error) = bounds.check() {
@@ -291,8 +254,8 @@ mod tests {
 
     /// Computes when the test tells it to.
     fn held(begin: mpsc::Receiver<()>, read: u64, text: &'static str) -> impl Compute {
-        move |job: &Job, _: Bounds| {
-            job.reads(read);
+        move |bounds: Bounds| {
+            bounds.reads(read);
             begin.recv().unwrap();
             Ok(answer(text))
         }
@@ -304,13 +267,13 @@ mod tests {
         let busy = jobs.clone();
         let busy =
             actix_web::rt::spawn(async move { busy.wait(&1, 1, Size::Long, || None, held(held_by, 1, "a")).await });
-        while jobs.permits.long.available_permits() > 0 {
+        while jobs.long.available_permits() > 0 {
             tokio::task::yield_now().await;
         }
         (begin, busy)
     }
 
-    fn never(_: &Job, _: Bounds) -> Result<Arc<Answer>, ApiError> {
+    fn never(_: Bounds) -> Result<Arc<Answer>, ApiError> {
         panic!("it is computed already")
     }
 
@@ -335,7 +298,8 @@ mod tests {
         let (old, held_too) = (jobs.clone(), mpsc::channel());
         let old =
             actix_web::rt::spawn(async move { old.wait(&7, 1, Size::Long, || None, held(held_by, 1, "old")).await });
-        while jobs.running.lock().get(&7).is_none_or(|job| job.version.get().is_none()) {
+        let begun = || jobs.running.lock().get(&7)?.upgrade()?.progress.version.get().copied();
+        while begun().is_none() {
             tokio::task::yield_now().await;
         }
         let new = jobs.wait(&7, 2, Size::Long, || None, held(held_too.1, 2, "newer"));
@@ -357,7 +321,7 @@ mod tests {
             tokio::task::yield_now().await;
         }
         let second = wait(jobs.clone(), endless(began, stopped));
-        while *jobs.running.lock()[&7].waiting.lock() < 2 {
+        while jobs.running.lock()[&7].strong_count() < 2 {
             tokio::task::yield_now().await;
         }
         first.abort();
@@ -367,7 +331,7 @@ mod tests {
         assert!(second.await.unwrap_err().is_cancelled());
         assert!(matches!(has_stopped.recv().unwrap(), ApiError::ClientGone));
         // The permit is free again, and so is the place on the list.
-        let next = jobs.wait(&7, 1, Size::Long, || None, |_: &Job, _: Bounds| Ok(answer("next")));
+        let next = jobs.wait(&7, 1, Size::Long, || None, |_: Bounds| Ok(answer("next")));
         assert_eq!(next.await.unwrap().len(), 4);
     }
 
@@ -377,7 +341,7 @@ mod tests {
         let (begin, busy) = busy(&jobs).await;
         assert!(jobs.wait(&2, 1, Size::Long, || None, never).now_or_never().is_none());
         // Other long jobs wait, short ones do not.
-        let short = jobs.wait(&3, 1, Size::Short, || None, |_: &Job, _: Bounds| Ok(answer("short")));
+        let short = jobs.wait(&3, 1, Size::Short, || None, |_: Bounds| Ok(answer("short")));
         assert_eq!(short.await.unwrap().len(), 5);
         begin.send(()).unwrap();
         busy.await.unwrap().unwrap();
@@ -399,13 +363,13 @@ mod tests {
     #[actix_web::test]
     async fn a_job_that_panics_is_an_error_for_all_who_wait() {
         let jobs = jobs(1, LONG);
-        let panicked = jobs.wait(&1, 1, Size::Long, || None, |_: &Job, _: Bounds| panic!("on purpose"));
+        let panicked = jobs.wait(&1, 1, Size::Long, || None, |_: Bounds| panic!("on purpose"));
         let other = jobs.wait(&1, 1, Size::Long, || None, never);
         let (panicked, other) = tokio::join!(panicked, other);
         for error in [panicked.unwrap_err(), other.unwrap_err()] {
             assert!(matches!(error, ApiError::Shared(error) if matches!(*error, ApiError::Internal)));
         }
-        let next = jobs.wait(&1, 1, Size::Long, || None, |_: &Job, _: Bounds| Ok(answer("next")));
+        let next = jobs.wait(&1, 1, Size::Long, || None, |_: Bounds| Ok(answer("next")));
         assert_eq!(next.await.unwrap().len(), 4);
     }
 }

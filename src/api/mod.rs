@@ -77,7 +77,7 @@ pub(crate) struct State {
     pub(crate) write_guard: WriteGuard,
     pub(crate) store: Arc<Store>,
     pub(crate) queue: Arc<Queue>,
-    pub(crate) responses: ResponseCache<ReadQuery>,
+    pub(crate) responses: Arc<ResponseCache>,
     pub(crate) readiness: Arc<Readiness>,
     pub(crate) figures: Arc<ServerMetrics>,
     pub(crate) clock: Clock,
@@ -172,32 +172,22 @@ const ENDPOINTS: &[Endpoint] = &[
     Endpoint {
         path: "/v6/metrics/{name}/",
         describe: openapi::details,
-        serve: |path| {
-            each_type(path, |path, metrics| readable(path, move |request, state| v6::details(metrics, request, state)))
-        },
+        serve: |path| each_type(path, |request| Ok(ReadQuery::details(request))),
     },
     Endpoint {
         path: "/v6/metrics/{name}/plot-data/",
         describe: openapi::plot_data,
-        serve: |path| {
-            each_type(path, |path, metrics| {
-                readable(path, move |request, state| v6::plot_data(metrics, request, state))
-            })
-        },
+        serve: |path| each_type(path, ReadQuery::plot_data),
     },
     Endpoint {
         path: "/v6/metrics/{name}/plot.svg",
         describe: openapi::plot_svg,
-        serve: |path| {
-            each_type(path, |path, metrics| readable(path, move |request, state| v6::plot_svg(metrics, request, state)))
-        },
+        serve: |path| each_type(path, ReadQuery::plot_svg),
     },
     Endpoint {
         path: "/v6/metrics/{name}/totals/",
         describe: openapi::totals,
-        serve: |path| {
-            each_type(path, |path, metrics| readable(path, move |request, state| v6::totals(metrics, request, state)))
-        },
+        serve: |path| each_type(path, ReadQuery::totals),
     },
     Endpoint {
         path: EVENTS,
@@ -243,10 +233,14 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
     config.default_service(web::to(not_found));
 }
 
-/// Returns a resource for each metrics type. All types are known, and comparing a pattern takes longer than sending a small
-/// answer.
-fn each_type(path: &str, serve: fn(&str, &'static MetricsType) -> Resource) -> Vec<Resource> {
-    CATALOG.iter().map(|metrics| serve(&path.replace("{name}", metrics.name), metrics)).collect()
+/// Returns a resource for each metrics type, whose requests `parse` turns into queries. All types are known, and comparing a
+/// pattern takes longer than sending a small answer.
+fn each_type(path: &str, parse: v6::Parse) -> Vec<Resource> {
+    let serve = |metrics: &'static MetricsType| {
+        let respond = move |request, state| v6::respond(metrics, parse, request, state);
+        readable(&path.replace("{name}", metrics.name), respond)
+    };
+    CATALOG.iter().map(serve).collect()
 }
 
 /// The paths of the web pages, which `dashboard` serves.

@@ -1,30 +1,27 @@
 //! A cache of computed answers.
 //!
-//! An answer is found by the query that it answers ([`CachedQuery`]), and is valid while the version of the store is the one
-//! that it was computed from. Every request reads the store's version first, and no answer of an earlier version is sent. If
-//! several requests ask for the same at the same time, it is computed once, off the async threads unless it is small
-//! ([`super::jobs`]).
+//! An answer is found by the query that it answers ([`ReadQuery`]), and is valid while the version of the store is the one that
+//! it was computed from. Every request reads the store's version first, and no answer of an earlier version is sent. A small
+//! answer is computed on the async thread that asks for it. Others are computed off the async threads, and once if several
+//! requests ask for the same at the same time ([`super::jobs`]).
 //!
 //! All answers share one budget of memory: those that are being computed, cached, or sent to slow clients.
 //!
 //! Not here: which queries there are (`v6`).
 
-use std::hash::Hash;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse};
-use futures_util::FutureExt as _;
-use quick_cache::sync::{Cache, EntryAction, EntryResult};
+use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::ApiError;
 use super::answer::{Answer, wants_gzip};
 use super::compute_budget::ComputeBudget;
 use super::connection::Phase;
-use super::jobs::{Bounds, Job, Jobs, Size};
+use super::jobs::{Bounds, Jobs, Size};
+use super::v6::ReadQuery;
 use crate::memory::Budget;
 use crate::store::{Snapshot, Store};
 use crate::telemetry::server_metrics::ServerMetrics;
@@ -38,26 +35,15 @@ const LONG_BYTES: usize = 16 << 20;
 /// An answer may take at most this part of what all of them may take together.
 const LARGEST_PART: usize = 2;
 
-/// A query whose answer can be cached: equal queries have equal answers as long as nothing changes in the store.
-pub(crate) trait CachedQuery: Clone + Eq + Hash + Send + Sync + 'static {
-    /// How much memory it takes, in bytes, about.
-    fn memory(&self) -> usize;
-
-    /// Whether answering takes so little time that an async thread may do it.
-    fn is_small(&self) -> bool;
-
-    /// How much there is to do if it is not small.
-    fn size(&self, snapshot: &Snapshot) -> Result<Size, ApiError>;
-
-    /// Computes the answer.
-    fn answer(&self, snapshot: &Snapshot, budget: ComputeBudget) -> Result<Answer, ApiError>;
-}
+/// The version of an answer that depends on no store.
+const ANY_VERSION: u64 = 0;
 
 /// The answers of this server.
-pub(crate) struct ResponseCache<Q> {
-    cached: Arc<Cache<Key<Q>, Cached, Weight>>,
-    jobs: Arc<Jobs<Key<Q>>>,
-    budget: Budget,
+pub(crate) struct ResponseCache {
+    cached: Cache<Key, Cached, Weight>,
+    pub(super) jobs: Arc<Jobs<Key>>,
+    /// The memory of all answers.
+    pub(super) budget: Budget,
     /// The most memory that the making of one may take, in bytes.
     limit: usize,
     figures: Arc<ServerMetrics>,
@@ -65,16 +51,16 @@ pub(crate) struct ResponseCache<Q> {
 
 /// What an answer is found by.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Key<Q> {
+pub(super) enum Key {
     /// The query that it answers.
-    Query(Q),
+    Query(ReadQuery),
     /// The hash of a plain body, for the same body compressed.
     Packed(u128),
 }
 
 #[derive(Debug, Clone)]
 struct Cached {
-    /// The version of the store that it was computed from; [`ALWAYS`] if it depends on no store.
+    /// The version of the store that it was computed from; [`ANY_VERSION`] if it depends on no store.
     version: u64,
     answer: Arc<Answer>,
 }
@@ -82,18 +68,14 @@ struct Cached {
 #[derive(Debug, Clone)]
 struct Weight;
 
-impl<Q: CachedQuery> Weighter<Key<Q>, Cached> for Weight {
-    fn weight(&self, key: &Key<Q>, cached: &Cached) -> u64 {
-        let key = if let Key::Query(query) = key { query.memory() } else { size_of::<Key<Q>>() };
+impl Weighter<Key, Cached> for Weight {
+    fn weight(&self, key: &Key, cached: &Cached) -> u64 {
+        let key = if let Key::Query(query) = key { query.memory() } else { size_of::<Key>() };
         (key + size_of::<Answer>() + cached.answer.len()) as u64
     }
 }
 
-/// The right, and the duty, to compute an answer that others wait for.
-type Turn<'a, Q> = quick_cache::sync::PlaceholderGuard<'a, Key<Q>, Cached, Weight, DefaultHashBuilder, Lifecycle<Q>>;
-type Lifecycle<Q> = quick_cache::sync::DefaultLifecycle<Key<Q>, Cached>;
-
-impl<Q: CachedQuery> ResponseCache<Q> {
+impl ResponseCache {
     /// Answers that may take `answer_bytes` together, `cache_bytes` of them for those that are cached, but at most so many that
     /// the largest one still finds room. So many are computed `at_once`; each may wait as long as `timeout` for its turn, and
     /// then take as long.
@@ -113,19 +95,9 @@ impl<Q: CachedQuery> ResponseCache<Q> {
             .shards(1)
             .build()
             .expect("capacity and number of items are given");
-        let cached = Cache::with_options(options, Weight, DefaultHashBuilder::default(), Lifecycle::default());
+        let cached = Cache::with_options(options, Weight, DefaultHashBuilder::default(), DefaultLifecycle::default());
         let jobs = Arc::new(Jobs::new(at_once, timeout));
-        Self { cached: Arc::new(cached), jobs, budget: Budget::new(answer_bytes), limit, figures }
-    }
-
-    /// How much memory answers hold.
-    pub(crate) fn bytes(&self) -> usize {
-        self.budget.used()
-    }
-
-    /// How much they may hold.
-    pub(crate) fn limit_bytes(&self) -> usize {
-        self.budget.limit()
+        Self { cached, jobs, budget: Budget::new(answer_bytes), limit, figures }
     }
 
     /// How many are cached.
@@ -133,105 +105,56 @@ impl<Q: CachedQuery> ResponseCache<Q> {
         self.cached.len()
     }
 
-    /// Waits for the turn to do something that takes milliseconds off the async threads, as long as the permit lives.
-    pub(crate) async fn turn(&self) -> Result<OwnedSemaphorePermit, ApiError> {
-        self.jobs.turn().await
-    }
-
-    /// The answer to what `ask` finds out, with a new snapshot each time that it is called. It is computed if none is cached
-    /// that is as new as that. When the client of a long computation closes its connection, it is an error.
+    /// The answer to a query, at least as new as the snapshot that the query was parsed with. It is computed if none is cached.
+    /// When the client of a long computation closes its connection, it is an error.
     pub(crate) async fn answer(
-        &self,
-        store: &Arc<Store>,
-        client: Option<&Phase>,
-        ask: impl AsyncFn() -> Result<(Q, Snapshot), ApiError>,
-    ) -> Result<Arc<Answer>, ApiError> {
-        let mut turn = None;
-        loop {
-            let (query, snapshot) = ask().await?;
-            let version = snapshot.version();
-            if !query.is_small() {
-                return self.compute_apart(query, snapshot, store, client).await;
-            }
-            let key = Key::Query(query.clone());
-            let turn = match turn.take() {
-                Some((asked, turn)) if asked == key => turn,
-                _ => {
-                    let mut find = pin!(self.find(&key, version));
-                    match find.as_mut().now_or_never() {
-                        Some(Ok(answer)) => {
-                            self.figures.answers_kept.inc();
-                            return Ok(answer);
-                        }
-                        Some(Err(turn)) => turn,
-                        None => {
-                            // Somebody is computing it. Whatever comes of that: by then this snapshot is old.
-                            drop(snapshot);
-                            match find.await {
-                                Ok(answer) => {
-                                    self.figures.answers_kept.inc();
-                                    return Ok(answer);
-                                }
-                                Err(it) => turn = Some((key.clone(), it)),
-                            }
-                            continue;
-                        }
-                    }
-                }
-            };
-            let answer = query.answer(&snapshot, self.budget_within(Bounds::new(self.jobs.timeout())))?;
-            self.figures.answers_computed.inc();
-            return Ok(insert(turn, version, answer));
-        }
-    }
-
-    /// The answer to a query that takes a while, computed off the async threads unless it is cached. The snapshot only says
-    /// which version the client may expect; it is given back before anybody waits.
-    async fn compute_apart(
-        &self,
-        query: Q,
+        self: &Arc<Self>,
+        query: ReadQuery,
         snapshot: Snapshot,
         store: &Arc<Store>,
         client: Option<&Phase>,
     ) -> Result<Arc<Answer>, ApiError> {
-        let key = Key::Query(query.clone());
-        let version = snapshot.version();
-        let found = || self.cached.get(&key).filter(|cached| cached.version >= version).map(|cached| cached.answer);
+        let (key, version) = (Key::Query(query.clone()), snapshot.version());
+        let found = || self.find(&key, version);
         if let Some(answer) = found() {
             self.figures.answers_kept.inc();
             return Ok(answer);
         }
+        if query.is_small() {
+            return self.compute(query, &snapshot, self.jobs.bounds());
+        }
         let size = query.size(&snapshot)?;
+        // The snapshot only says which version the client may expect; it is given back before anybody waits.
         drop(snapshot);
-        let (cache, figures, store) = (Arc::clone(&self.cached), Arc::clone(&self.figures), Arc::clone(store));
-        let (budget, limit, place) = (self.budget.clone(), self.limit, key.clone());
-        let compute = move |job: &Job, bounds: Bounds| {
+        let (cache, store) = (Arc::clone(self), Arc::clone(store));
+        let compute = move |bounds: Bounds| {
             let snapshot = store.snapshot()?;
-            let version = snapshot.version();
-            job.reads(version);
-            let budget = ComputeBudget::new(budget.lease(), limit, bounds);
-            let answer = query.answer(&snapshot, budget).inspect_err(|error| {
+            bounds.reads(snapshot.version());
+            cache.compute(query, &snapshot, bounds).inspect_err(|error| {
                 if matches!(error, ApiError::ClientGone | ApiError::AnswerTimeout(_)) {
-                    figures.answers_stopped.inc();
+                    cache.figures.answers_stopped.inc();
                 }
-            });
-            let answer = Arc::new(answer?);
-            figures.answers_computed.inc();
-            cache.insert(place, Cached { version, answer: Arc::clone(&answer) });
-            Ok(answer)
+            })
         };
         // A client that closes only its half of the connection may well wait for what takes milliseconds.
         let client = client.filter(|_| size == Size::Long);
         unless_gone(client, self.jobs.wait(&key, version, size, found, compute)).await
     }
 
-    /// What an answer may take that is computed within these bounds.
-    fn budget_within(&self, bounds: Bounds) -> ComputeBudget {
-        ComputeBudget::new(self.budget.lease(), self.limit, bounds)
+    /// Computes an answer within these bounds.
+    fn compute(&self, query: ReadQuery, snapshot: &Snapshot, bounds: Bounds) -> Result<Arc<Answer>, ApiError> {
+        let budget = ComputeBudget::new(self.budget.lease(), self.limit, bounds);
+        let answer = query.answer(snapshot, budget)?;
+        self.figures.answers_computed.inc();
+        Ok(self.insert(Key::Query(query), snapshot.version(), answer))
     }
 
     /// The response that sends an answer, compressed if the client asked for that.
-    pub(crate) async fn send(&self, request: &HttpRequest, plain: Arc<Answer>) -> Result<HttpResponse, ApiError> {
+    pub(crate) async fn send(
+        self: &Arc<Self>,
+        request: &HttpRequest,
+        plain: Arc<Answer>,
+    ) -> Result<HttpResponse, ApiError> {
         if let Some(response) = plain.not_modified(request) {
             return Ok(response);
         }
@@ -239,54 +162,37 @@ impl<Q: CachedQuery> ResponseCache<Q> {
             return Ok(plain.respond());
         }
         let key = Key::Packed(plain.hash());
-        if plain.len() > SMALL_BYTES {
-            let client = request.conn_data::<Phase>().filter(|_| plain.len() > LONG_BYTES);
-            let packed = unless_gone(client, self.pack_apart(key, plain)).await?;
-            return Ok(packed.respond());
-        }
-        let packed = match self.find(&key, 0).await {
-            Ok(packed) => packed,
-            Err(turn) => {
-                let mut lease = self.budget.lease();
-                lease.hold(plain.len())?;
-                insert(turn, ALWAYS, plain.packed(Some(lease)))
+        let found = || self.find(&key, ANY_VERSION);
+        let packed = match found() {
+            Some(packed) => packed,
+            None if plain.len() <= SMALL_BYTES => self.pack(&plain, || Ok(()))?,
+            None => {
+                let client = request.conn_data::<Phase>().filter(|_| plain.len() > LONG_BYTES);
+                let cache = Arc::clone(self);
+                let compute = move |bounds: Bounds| cache.pack(&plain, || bounds.check());
+                unless_gone(client, self.jobs.wait(&key, ANY_VERSION, Size::Short, found, compute)).await?
             }
         };
         Ok(packed.respond())
     }
 
-    /// A large answer, compressed off the async threads unless it is cached.
-    async fn pack_apart(&self, key: Key<Q>, plain: Arc<Answer>) -> Result<Arc<Answer>, ApiError> {
-        let found = || self.cached.get(&key).map(|cached| cached.answer);
-        if let Some(packed) = found() {
-            return Ok(packed);
-        }
-        let (cache, budget, place) = (Arc::clone(&self.cached), self.budget.clone(), key.clone());
-        let compute = move |_: &Job, bounds: Bounds| {
-            let mut lease = budget.lease();
-            lease.hold(plain.len())?;
-            let packed = Arc::new(plain.packed_while(|| bounds.check(), Some(lease))?);
-            cache.insert(place, Cached { version: ALWAYS, answer: Arc::clone(&packed) });
-            Ok(packed)
-        };
-        self.jobs.wait(&key, 0, Size::Short, found, compute).await
+    /// Compresses an answer as long as `go_on` allows it.
+    fn pack(&self, plain: &Answer, go_on: impl Fn() -> Result<(), ApiError>) -> Result<Arc<Answer>, ApiError> {
+        let mut lease = self.budget.lease();
+        lease.hold(plain.len())?;
+        let packed = plain.packed(go_on, Some(lease))?;
+        Ok(self.insert(Key::Packed(plain.hash()), ANY_VERSION, packed))
     }
 
-    /// The cached answer, if it is of that version or a later one; or the turn to compute it. Waits while another request
-    /// has the turn.
-    async fn find(&self, key: &Key<Q>, version: u64) -> Result<Arc<Answer>, Turn<'_, Q>> {
-        let is_new = |cached: &Cached| cached.version >= version;
-        if let Some(cached) = self.cached.get(key).filter(is_new) {
-            return Ok(cached.answer);
-        }
-        let choose = |_: &Key<Q>, cached: &mut Cached| {
-            if is_new(cached) { EntryAction::Retain(Arc::clone(&cached.answer)) } else { EntryAction::ReplaceWithGuard }
-        };
-        match self.cached.entry_async(key, choose).await {
-            EntryResult::Retained(answer) => Ok(answer),
-            EntryResult::Vacant(turn) | EntryResult::Replaced(turn, _) => Err(turn),
-            EntryResult::Removed(..) | EntryResult::Timeout => unreachable!("nobody asks for that"),
-        }
+    /// The cached answer, if it is of that version or a later one.
+    fn find(&self, key: &Key, version: u64) -> Option<Arc<Answer>> {
+        self.cached.get(key).filter(|cached| cached.version >= version).map(|cached| cached.answer)
+    }
+
+    fn insert(&self, key: Key, version: u64, answer: Answer) -> Arc<Answer> {
+        let answer = Arc::new(answer);
+        self.cached.insert(key, Cached { version, answer: Arc::clone(&answer) });
+        answer
     }
 }
 
@@ -301,15 +207,4 @@ async fn unless_gone<T>(
         outcome = computed => outcome,
         () = client.gone() => Err(ApiError::ClientGone),
     }
-}
-
-/// The version of what depends on no store.
-const ALWAYS: u64 = u64::MAX;
-
-/// Caches an answer, and gives it to the requests that wait for it.
-fn insert<Q: CachedQuery>(turn: Turn<'_, Q>, version: u64, answer: Answer) -> Arc<Answer> {
-    let answer = Arc::new(answer);
-    // Nobody else can have taken the turn away; if the answer is too large to be cached, it is not.
-    let _ = turn.insert(Cached { version, answer: Arc::clone(&answer) });
-    answer
 }

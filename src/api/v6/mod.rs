@@ -4,6 +4,7 @@ mod details;
 mod list;
 mod plot_data;
 mod read;
+mod read_query;
 mod request;
 mod selection;
 mod totals;
@@ -14,7 +15,8 @@ pub(super) use plot_data::parse;
 pub(super) use plot_data::{
     HEIGHTS, KINDS, LEGENDS, RESOLUTIONS, STANDARD_HEIGHT, STANDARD_WIDTH, SeriesHead, THEMES, WIDTHS,
 };
-pub(super) use read::{ReadQuery, details, plot_data, plot_svg, totals};
+pub(super) use read::{Parse, respond};
+pub(super) use read_query::ReadQuery;
 pub(super) use selection::FORMATS;
 pub(super) use totals::PeriodView;
 
@@ -90,12 +92,6 @@ pub(super) struct MetricsTypeView {
     columns: Vec<ColumnView>,
 }
 
-impl From<&'static Group> for GroupView {
-    fn from(group: &'static Group) -> Self {
-        Self { name: group.name, title: group.title, description: group.description }
-    }
-}
-
 impl From<&'static Column> for ColumnView {
     fn from(column: &'static Column) -> Self {
         Self {
@@ -111,12 +107,13 @@ impl From<&'static Column> for ColumnView {
 
 impl From<&'static MetricsType> for MetricsTypeView {
     fn from(metrics: &'static MetricsType) -> Self {
+        let group = |&Group { name, title, description }: &Group| GroupView { name, title, description };
         Self {
             name: metrics.name,
             title: metrics.title,
             description: metrics.description,
             filters: metrics.filters.iter().map(|&param| FilterView { param, r#type: FilterType::STRING }).collect(),
-            groups: metrics.groups.iter().map(GroupView::from).collect(),
+            groups: metrics.groups.iter().map(group).collect(),
             columns: metrics.columns.iter().map(ColumnView::from).collect(),
         }
     }

@@ -8,8 +8,7 @@ use crate::store::{Snapshot, StoreError};
 use crate::time::{Date, Timestamp};
 use crate::vocabulary::MetricsTypeId;
 
-/// A request about a metrics type, and the state of the store that it is answered from.
-pub(super) struct ReadRequest<'a> {
+pub(in crate::api) struct ReadRequest<'a> {
     pub(super) metrics: &'static MetricsType,
     pub(super) params: &'a Params<'a>,
     pub(super) snapshot: &'a Snapshot,
