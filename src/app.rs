@@ -26,7 +26,7 @@ use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::access::Access;
-use crate::api::{self, Connection, Exports, Rebuilds, ResponseCache, State, WriteGuard};
+use crate::api::{self, Connection, Exports, ResponseCache, State, WriteGuard};
 use crate::config::{Config, RetentionConfig, WebOrigin};
 use crate::dashboard;
 use crate::descriptors;
@@ -159,7 +159,7 @@ impl App {
             body_least_bytes_s: config.server.body_least_bytes_s,
             readers: Semaphore::new(workers),
             exports: Exports::default(),
-            rebuilds: Rebuilds::default(),
+            rebuilds: Semaphore::new(1),
         });
         let (tell, events) = unbounded_channel();
         let watch = Watch { readiness: Arc::clone(&readiness), queue: Arc::clone(&queue), tell };

@@ -6,7 +6,7 @@
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 use utoipa::ToSchema;
 
 use super::openapi::names::TypeName;
@@ -19,16 +19,6 @@ use crate::worker::{RebuildCommand, WriteFailed};
 
 /// The largest number of differences that an answer lists.
 const MOST_DIFFERENCES: usize = 100;
-
-/// The permit to rebuild: one rebuild runs at a time.
-#[derive(Debug)]
-pub(crate) struct Rebuilds(Semaphore);
-
-impl Default for Rebuilds {
-    fn default() -> Self {
-        Self(Semaphore::new(1))
-    }
-}
 
 /// What a rebuild did.
 #[derive(Debug, Default, Serialize, ToSchema)]
@@ -75,7 +65,7 @@ impl Difference {
 pub(super) async fn rebuild(request: HttpRequest, state: Data<State>) -> Result<HttpResponse, ApiError> {
     state.allow_writing(&request, access::Scope::Admin)?;
     let range = super::parameters(&request)?.time_range(state.clock.now())?;
-    let _permit = state.rebuilds.0.try_acquire().map_err(|_| ApiError::RebuildRuns)?;
+    let _permit = state.rebuilds.try_acquire().map_err(|_| ApiError::RebuildRuns)?;
     let (first, last) = range.dates();
     let (dates, kept) = super::read_off_thread(&state, move |state| {
         let snapshot = state.store.snapshot()?;

@@ -14,7 +14,7 @@ use flate2::write::GzEncoder;
 use super::page::{self, Links, PageRequest};
 use super::params::{Known, Params, ignored};
 use super::post_events::{Form, UNPACK_STEP};
-use super::{ApiError, known_at, v6};
+use super::{ApiError, known_at_endpoint, v6};
 use crate::catalog::{CATALOG, MetricsType};
 use crate::config::Dialect;
 use crate::events::request::Draft;
@@ -73,7 +73,7 @@ pub(crate) fn check_query(bytes: &[u8]) {
     // The server refuses an invalid URL earlier.
     let Ok(address) = Uri::try_from(address) else { return };
     let request = TestRequest::with_uri(&address.to_string()).to_http_request();
-    let known = known_at(request.path());
+    let known = known_at_endpoint(&request);
     let ignored = ignored(request.query_string(), known);
     assert!(ignored.is_none_or(|names| names.len() < 1_400 && names.to_str().is_ok()));
     let Some(params) = params(request.query_string(), known) else { return };
@@ -122,15 +122,21 @@ fn meaning(metrics: &'static MetricsType, params: &Params<'_>) -> Option<Query> 
 }
 
 static CHOICES: LazyLock<Choices> = LazyLock::new(|| {
-    const DEFINITIONS: &[u8] = br#"[
+    choices(
+        br#"[
         {"kind": "job_type", "id": 1, "name": "a", "version": "1"},
         {"kind": "job_type", "id": 2, "name": "a", "version": "2"},
         {"kind": "strike", "id": 1, "name": "a"},
         {"kind": "error", "id": 1, "name": "a", "category": "DATA", "is_builtin": true},
         {"kind": "error", "id": 2, "name": "b", "category": "SYSTEM"}
-    ]"#;
+    ]"#,
+    )
+});
+
+/// Returns the choices that a JSON array defines.
+pub(super) fn choices(definitions: &[u8]) -> Choices {
     let mut draft = Draft::default();
-    draft.read_json(DEFINITIONS).expect("it is JSON");
+    draft.read_json(definitions).expect("it is JSON");
     let mut choices = Choices::default();
     for object in draft.finish().expect("it is valid") {
         if let Object::Choice(choice) = object {
@@ -138,4 +144,4 @@ static CHOICES: LazyLock<Choices> = LazyLock::new(|| {
         }
     }
     choices
-});
+}

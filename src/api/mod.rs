@@ -50,7 +50,6 @@ use crate::time::Clock;
 use crate::worker::retention::RetentionGuard;
 use crate::worker::{Queue, Readiness};
 
-pub(crate) use admin::Rebuilds;
 pub(crate) use answer::{Content, answer};
 pub(crate) use connection::Connection;
 pub(crate) use cors::cors;
@@ -93,7 +92,8 @@ pub(crate) struct State {
     pub(crate) readers: Semaphore,
     /// Permits for exports.
     pub(crate) exports: Exports,
-    pub(crate) rebuilds: Rebuilds,
+    /// The permit to rebuild: one rebuild runs at a time.
+    pub(crate) rebuilds: Semaphore,
 }
 
 impl State {
@@ -116,26 +116,20 @@ impl State {
         if !found.as_ref().is_err_and(ApiError::may_pass) {
             return found;
         }
-        if self.wait_until_usable().await { read().await } else { found }
+        if self.wait_until(|| self.store.is_usable()).await { read().await } else { found }
     }
 
     /// Waits until the server has started, for [`REOPEN_PATIENCE`] at most. Fails at once while the server stops.
     async fn wait_until_open(&self) -> Result<(), ApiError> {
-        let began = Instant::now();
-        while self.readiness.is_opening() {
-            if began.elapsed() > REOPEN_PATIENCE || self.readiness.is_stopping() {
-                return Err(StoreError::from(RowsError::Closed).into());
-            }
-            sleep(REOPEN_LOOK).await;
-        }
-        Ok(())
+        let is_open = self.wait_until(|| !self.readiness.is_opening()).await;
+        if is_open { Ok(()) } else { Err(StoreError::from(RowsError::Closed).into()) }
     }
 
-    /// Waits until the database is open again, for [`REOPEN_PATIENCE`] at most; does not wait while the server stops. Returns
-    /// whether the database is open.
-    async fn wait_until_usable(&self) -> bool {
+    /// Waits until something is done, for [`REOPEN_PATIENCE`] at most; does not wait while the server stops. Returns whether it
+    /// is done.
+    async fn wait_until(&self, is_done: impl Fn() -> bool) -> bool {
         let began = Instant::now();
-        while !self.store.is_usable() {
+        while !is_done() {
             if began.elapsed() > REOPEN_PATIENCE || self.readiness.is_stopping() {
                 return false;
             }
@@ -168,57 +162,31 @@ struct Endpoint {
 /// All endpoints of the interface. A new endpoint is added here only: the routes and the OpenAPI document are both made from this
 /// list.
 const ENDPOINTS: &[Endpoint] = &[
-    Endpoint { path: "/v6/metrics/", describe: openapi::types, serve: |path| vec![readable(path, v6::list)] },
-    Endpoint {
-        path: "/v6/metrics/{name}/",
-        describe: openapi::details,
-        serve: |path| each_type(path, |request| Ok(ReadQuery::details(request))),
-    },
-    Endpoint {
-        path: "/v6/metrics/{name}/plot-data/",
-        describe: openapi::plot_data,
-        serve: |path| each_type(path, ReadQuery::plot_data),
-    },
-    Endpoint {
-        path: "/v6/metrics/{name}/plot.svg",
-        describe: openapi::plot_svg,
-        serve: |path| each_type(path, ReadQuery::plot_svg),
-    },
-    Endpoint {
-        path: "/v6/metrics/{name}/totals/",
-        describe: openapi::totals,
-        serve: |path| each_type(path, ReadQuery::totals),
-    },
-    Endpoint {
-        path: EVENTS,
-        describe: openapi::post,
-        // A `POST` without the slash is served as well: a redirect would make the client send the body twice, and some clients do
-        // not follow it at all.
-        serve: |path| {
-            let slashless =
-                web::resource(path.trim_end_matches('/')).route(web::post().to(post_events::post)).to(add_slash);
-            vec![writable(path, post_events::post), slashless]
-        },
-    },
-    Endpoint { path: "/v6/export/", describe: openapi::export, serve: |path| vec![readable(path, get_export::export)] },
-    Endpoint {
-        path: "/v6/admin/rebuild/",
-        describe: openapi::rebuild,
-        serve: |path| vec![writable(path, admin::rebuild)],
-    },
-    Endpoint {
-        path: "/metrics",
-        describe: openapi::figures,
-        serve: |path| vec![readable(path, server_metrics::metrics)],
-    },
-    Endpoint { path: "/healthz", describe: openapi::alive, serve: |path| vec![readable(path, probes::alive)] },
-    Endpoint { path: "/readyz", describe: openapi::ready, serve: |path| vec![readable(path, probes::ready)] },
-    Endpoint {
-        path: "/v6/openapi.json",
-        describe: openapi::document,
-        serve: |path| vec![readable(path, openapi::get)],
-    },
+    endpoint("/v6/metrics/", openapi::types, |path| vec![readable(path, v6::list)]),
+    endpoint("/v6/metrics/{name}/", openapi::details, |path| {
+        each_type(path, |request| Ok(ReadQuery::details(request)))
+    }),
+    endpoint("/v6/metrics/{name}/plot-data/", openapi::plot_data, |path| each_type(path, ReadQuery::plot_data)),
+    endpoint("/v6/metrics/{name}/plot.svg", openapi::plot_svg, |path| each_type(path, ReadQuery::plot_svg)),
+    endpoint("/v6/metrics/{name}/totals/", openapi::totals, |path| each_type(path, ReadQuery::totals)),
+    // A `POST` without the slash is served as well: a redirect would make the client send the body twice, and some clients do
+    // not follow it at all.
+    endpoint(EVENTS, openapi::post, |path| {
+        let slashless =
+            web::resource(path.trim_end_matches('/')).route(web::post().to(post_events::post)).to(add_slash);
+        vec![writable(path, post_events::post), slashless]
+    }),
+    endpoint("/v6/export/", openapi::export, |path| vec![readable(path, get_export::export)]),
+    endpoint("/v6/admin/rebuild/", openapi::rebuild, |path| vec![writable(path, admin::rebuild)]),
+    endpoint("/metrics", openapi::figures, |path| vec![readable(path, server_metrics::metrics)]),
+    endpoint("/healthz", openapi::alive, |path| vec![readable(path, probes::alive)]),
+    endpoint("/readyz", openapi::ready, |path| vec![readable(path, probes::ready)]),
+    endpoint("/v6/openapi.json", openapi::document, |path| vec![readable(path, openapi::get)]),
 ];
+
+const fn endpoint(path: &'static str, describe: fn() -> PathItem, serve: fn(&str) -> Vec<Resource>) -> Endpoint {
+    Endpoint { path, describe, serve }
+}
 
 /// Adds all routes of the interface.
 pub(crate) fn routes(config: &mut ServiceConfig) {
@@ -291,12 +259,6 @@ fn parameters(request: &HttpRequest) -> Result<Params<'_>, ApiError> {
 /// The query parameters that the endpoint of a request knows. There has to be an endpoint.
 fn known_at_endpoint(request: &HttpRequest) -> &'static Known {
     known_parameters(request).expect("every endpoint has a description")
-}
-
-/// The query parameters that an endpoint knows, by its path.
-#[cfg(any(test, feature = "fuzzing"))]
-fn known_at(path: &str) -> &'static Known {
-    ROUTES.get(path).and_then(Option::as_ref).expect("it is the path of an endpoint")
 }
 
 /// A resource that clients read with `GET` or `HEAD`.

@@ -37,29 +37,26 @@ pub(in crate::api) fn parse(
 
 #[cfg(test)]
 mod tests {
+    use actix_web::test::TestRequest;
+
     use super::*;
-    use crate::api::known_at;
-    use crate::events::Object;
-    use crate::events::request::Draft;
+    use crate::api::fuzz::choices;
+    use crate::api::known_at_endpoint;
     use crate::vocabulary::MetricsTypeId;
 
     /// Parses a query string at noon of 2015-01-31; choices 1 and 2 are called `a`, 3 is called `b`.
     fn meaning(query: &str) -> Query {
-        let mut choices = Choices::default();
-        let mut draft = Draft::default();
-        for (id, name) in [(1, "a"), (2, "a"), (3, "b")] {
-            let line = format!(r#"{{"kind": "job_type", "id": {id}, "name": "{name}", "version": "1"}}"#);
-            draft.read_ndjson(line.as_bytes()).expect("it is JSON");
-        }
-        for object in draft.finish().expect("it is valid") {
-            if let Object::Choice(choice) = object {
-                choices.define(*choice);
-            }
-        }
+        let choices = choices(
+            br#"[
+            {"kind": "job_type", "id": 1, "name": "a", "version": "1"},
+            {"kind": "job_type", "id": 2, "name": "a", "version": "1"},
+            {"kind": "job_type", "id": 3, "name": "b", "version": "1"}
+        ]"#,
+        );
         let now = "2015-01-31T12:00:00Z".parse().expect("it is a time");
         let metrics = MetricsTypeId::JobTypes.describe();
-        let params =
-            Params::parse(query, known_at("/v6/metrics/job-types/plot-data/")).expect("no name is nearly right");
+        let request = TestRequest::with_uri("/v6/metrics/job-types/plot-data/").to_http_request();
+        let params = Params::parse(query, known_at_endpoint(&request)).expect("no name is nearly right");
         parse(metrics, &params, &choices, Dialect::Documented, now).expect("it is a good query")
     }
 
