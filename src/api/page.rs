@@ -22,14 +22,6 @@ pub(crate) struct PageRequest {
     pub(super) size: usize,
 }
 
-/// One page of results.
-#[derive(Serialize)]
-pub(crate) struct Page<T> {
-    #[serde(flatten)]
-    head: Head,
-    results: Vec<T>,
-}
-
 /// A page of results: how many there are, and where the others stand.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Page)]
@@ -67,11 +59,6 @@ impl PageRequest {
             return Err(ApiError::InvalidPage);
         }
         Ok(&all[start..all.len().min(start.saturating_add(self.size))])
-    }
-
-    /// Returns the page with these results. `count` is the number of results on all pages.
-    pub(crate) fn wrap<T>(self, results: Vec<T>, count: usize, links: impl FnOnce() -> Links) -> Page<T> {
-        Page { head: self.head(count, links), results }
     }
 
     /// Returns the JSON of a page up to its first result. The caller has to close the list and the page.

@@ -2,19 +2,27 @@
 
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
+use serde::Serialize;
 
 use super::MetricsTypeView;
 use crate::access::Scope;
-use crate::api::page::{Links, PageRequest, address};
+use crate::api::page::{Head, Links, PageRequest, address};
 use crate::api::{ApiError, Content, State, answer, parameters};
 use crate::catalog::CATALOG;
+
+/// A page of metrics types.
+#[derive(Serialize)]
+struct TypesView {
+    #[serde(flatten)]
+    head: Head,
+    results: Vec<MetricsTypeView>,
+}
 
 pub(in crate::api) async fn list(request: HttpRequest, state: Data<State>) -> Result<HttpResponse, ApiError> {
     state.allow(&request, Scope::Read)?;
     let params = parameters(&request)?;
     let page = PageRequest::parse(&params)?;
-    let types = page.slice(&CATALOG)?.iter().map(MetricsTypeView::from).collect();
-    let links = || Links::new(address(&request, state.address), &params);
-    let body = page.wrap(types, CATALOG.len(), links);
-    Ok(answer(&request, Content::json(&body)))
+    let results = page.slice(&CATALOG)?.iter().map(MetricsTypeView::from).collect();
+    let head = page.head(CATALOG.len(), || Links::new(address(&request, state.address), &params));
+    Ok(answer(&request, Content::json(&TypesView { head, results })))
 }

@@ -6,6 +6,7 @@
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BTreeSet;
+use std::iter;
 
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
@@ -16,7 +17,7 @@ use super::selection::{FORMATS, columns, selection};
 use crate::api::ApiError;
 use crate::api::answer::{Answer, Content};
 use crate::api::compute_budget::ComputeBudget;
-use crate::api::page::{Links, PageRequest};
+use crate::api::page::{Head, Links, PageRequest};
 use crate::api::params::Params;
 use crate::catalog::Column;
 use crate::events::choice::Selectable;
@@ -40,15 +41,8 @@ pub(crate) struct TotalsQuery {
     before: Option<Period>,
     order: Order,
     is_descending: bool,
-    format: Format,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Format {
-    /// A page of the choices.
-    Json { page: PageRequest, links: Links },
-    /// All choices.
-    Csv,
+    /// A page of the choices, as JSON; `None` for all of them, as CSV.
+    page: Option<(PageRequest, Links)>,
 }
 
 /// The key by which the choices are ordered. A column is given as its index among the selected columns.
@@ -71,14 +65,14 @@ impl TotalsQuery {
         let period = Period::of(params.time_range(request.now())?);
         let before = against(params, period)?;
         let (order, is_descending) = order(params, &columns)?;
-        let format = if is_csv { Format::Csv } else { Format::Json { page, links: request.links() } };
-        Ok(Self { metrics: metrics.id, columns, selection, period, before, order, is_descending, format })
+        let page = (!is_csv).then(|| (page, request.links()));
+        Ok(Self { metrics: metrics.id, columns, selection, period, before, order, is_descending, page })
     }
 
     /// The approximate memory of the query, in bytes.
     pub(super) fn memory(&self) -> usize {
         let choices = if let Selection::Choices(ids) = &self.selection { ids.len() } else { 0 };
-        let links = if let Format::Json { links, .. } = &self.format { links.memory() } else { 0 };
+        let links = self.page.as_ref().map_or(0, |(_, links)| links.memory());
         size_of::<Self>() + (self.columns.len() + choices) * size_of::<u64>() + links
     }
 
@@ -114,62 +108,51 @@ impl TotalsQuery {
         let before = self.before.map(|before| self.read(before, &scopes, snapshot, now.memory(), &mut budget));
         let before = before.transpose()?;
         let found: BTreeSet<_> = now.choices().chain(before.iter().flat_map(Totals::choices)).collect();
-        let values = |totals: &Totals, choice| totals.of(choice, &self.columns, choices);
+        let total = |values: &dyn Fn(&Totals) -> Vec<Option<u128>>| {
+            let named = |totals| Values { columns: &self.columns, values: values(totals).into() };
+            TotalView { values: named(&now), before: before.as_ref().map(named) }
+        };
         let rows = found.into_iter().filter_map(|id| {
             let choice = choices.selectable(self.metrics, id)?;
-            Some(Row { id, choice, values: values(&now, id), before: before.as_ref().map(|before| values(before, id)) })
+            Some(Row { id, choice, total: total(&|totals| totals.of(id, &self.columns, choices)) })
         });
         let mut rows: Vec<_> = rows.collect();
         self.sort(&mut rows);
         budget.bounds().check()?;
-        let named = |values| Values { columns: &self.columns, values };
-        let all = |totals: &Totals| named(totals.of_all(&self.columns, choices));
-        let (page, links) = match &self.format {
-            Format::Json { page, links } => (page, links),
-            Format::Csv => {
-                let all = (all(&now).values, before.as_ref().map(|before| all(before).values));
-                let body =
-                    self.csv(&all, &rows, now.memory() + before.as_ref().map_or(0, Totals::memory), &mut budget)?;
-                return budget.keep(Content { media_type: "text/csv; charset=utf-8", body });
-            }
+        let all = total(&|totals| totals.of_all(&self.columns, choices));
+        let Some((page, links)) = &self.page else {
+            let held = now.memory() + before.as_ref().map_or(0, Totals::memory);
+            let body = self.csv(&all, &rows, held, &mut budget)?;
+            return budget.keep(Content { media_type: "text/csv; charset=utf-8", body });
         };
-        let shown = page.slice(&rows)?;
         let answer = TotalsView {
             page: page.head(rows.len(), || links.clone()),
-            started: self.period.started().to_string(),
-            ended: self.period.ended().to_string(),
-            before: self
-                .before
-                .map(|before| PeriodView { started: before.started().to_string(), ended: before.ended().to_string() }),
-            all: TotalView { values: all(&now), before: before.as_ref().map(all) },
-            results: shown
-                .iter()
-                .map(|row| ChoiceTotalView {
-                    id: row.id,
-                    choice: row.choice.clone(),
-                    values: named(row.values.clone()),
-                    before: row.before.clone().map(named),
-                })
-                .collect(),
+            period: self.period.into(),
+            before: self.before.map(PeriodView::from),
+            all,
+            results: page.slice(&rows)?,
         };
         budget.keep(Content::json(&answer))
     }
 
     /// Returns all values as CSV lines, `column,id,value,before`. For each column, the value of all choices together comes first,
     /// without an id, then the values of the choices. No value needs quotes. `held` is the memory of other data in this budget.
-    fn csv(&self, all: &Pair, rows: &[Row], held: usize, budget: &mut ComputeBudget) -> Result<Vec<u8>, ApiError> {
+    fn csv(
+        &self,
+        all: &TotalView<'_>,
+        rows: &[Row<'_>],
+        held: usize,
+        budget: &mut ComputeBudget,
+    ) -> Result<Vec<u8>, ApiError> {
+        let text = |value: Option<u128>| value.map(|value| value.to_string()).unwrap_or_default();
         let mut lines = b"column,id,value,before\n".to_vec();
         for (place, column) in self.columns.iter().enumerate() {
-            let mut write = |id: Option<ChoiceId>, values: &[Option<u128>], before: Option<&Vec<Option<u128>>>| {
-                let text = |value: Option<u128>| value.map(|value| value.to_string()).unwrap_or_default();
-                let (id, value) = (text(id.map(|id| id.get().into())), text(values[place]));
-                let before = text(before.and_then(|before| before[place]));
+            let of_all = (String::new(), all);
+            for (id, total) in iter::once(of_all).chain(rows.iter().map(|row| (row.id.get().to_string(), &row.total))) {
+                let value = text(total.values.values[place]);
+                let before = text(total.before.as_ref().and_then(|before| before.values[place]));
                 lines.extend_from_slice(format!("{},{id},{value},{before}\n", column.name).as_bytes());
-                budget.hold(held + lines.capacity())
-            };
-            write(None, &all.0, all.1.as_ref())?;
-            for row in rows {
-                write(Some(row.id), &row.values, row.before.as_ref())?;
+                budget.hold(held + lines.capacity())?;
             }
         }
         lines.shrink_to_fit();
@@ -209,17 +192,17 @@ impl TotalsQuery {
     }
 
     /// Sorts the choices. Choices without a value to sort by come last; ties are sorted by id.
-    fn sort(&self, rows: &mut [Row]) {
+    fn sort(&self, rows: &mut [Row<'_>]) {
         let direction = |order: Ordering| if self.is_descending { order.reverse() } else { order };
         match self.order {
             Order::Id => rows.sort_by(|a, b| direction(a.id.cmp(&b.id))),
             Order::Title => {
-                let title = |row: &Row| row.choice.title().to_lowercase();
+                let title = |row: &Row<'_>| row.choice.title().to_lowercase();
                 rows.sort_by(|a, b| direction(title(a).cmp(&title(b))));
             }
-            Order::Column(place) => rows.sort_by(|a, b| last_without(a.values[place], b.values[place], direction)),
+            Order::Column(place) => rows.sort_by(|a, b| last_without(a.value(place), b.value(place), direction)),
             Order::Quotient(dividend, divisor) => {
-                let quotient = |row: &Row| Quotient::new(row.values[dividend]?, row.values[divisor]?);
+                let quotient = |row: &Row<'_>| Quotient::new(row.value(dividend)?, row.value(divisor)?);
                 rows.sort_by(|a, b| last_without(quotient(a), quotient(b), direction));
             }
         }
@@ -271,26 +254,16 @@ fn order(params: &Params<'_>, columns: &[&'static Column]) -> Result<(Order, boo
     Ok((order, is_descending))
 }
 
-/// The values of the columns over the period, and over the one before.
-type Pair = (Vec<Option<u128>>, Option<Vec<Option<u128>>>);
-
-struct Row {
-    id: ChoiceId,
-    choice: Selectable,
-    values: Vec<Option<u128>>,
-    before: Option<Vec<Option<u128>>>,
-}
-
 /// The answer but for its schema, which `api::openapi` puts together.
 #[derive(Serialize)]
 struct TotalsView<'a> {
     #[serde(flatten)]
-    page: crate::api::page::Head,
-    started: String,
-    ended: String,
+    page: Head,
+    #[serde(flatten)]
+    period: PeriodView,
     before: Option<PeriodView>,
     all: TotalView<'a>,
-    results: Vec<ChoiceTotalView<'a>>,
+    results: &'a [Row<'a>],
 }
 
 /// A period of whole hours.
@@ -305,6 +278,12 @@ pub(in crate::api) struct PeriodView {
     ended: String,
 }
 
+impl From<Period> for PeriodView {
+    fn from(period: Period) -> Self {
+        Self { started: period.started().to_string(), ended: period.ended().to_string() }
+    }
+}
+
 /// The columns over the period and over the one before.
 #[derive(Serialize)]
 struct TotalView<'a> {
@@ -312,18 +291,26 @@ struct TotalView<'a> {
     before: Option<Values<'a>>,
 }
 
+/// A choice and its totals.
 #[derive(Serialize)]
-struct ChoiceTotalView<'a> {
+struct Row<'a> {
     id: ChoiceId,
     choice: Selectable,
-    values: Values<'a>,
-    before: Option<Values<'a>>,
+    #[serde(flatten)]
+    total: TotalView<'a>,
 }
 
-/// Values by the names of their columns.
+impl Row<'_> {
+    /// The value of a column over the period.
+    fn value(&self, place: usize) -> Option<u128> {
+        self.total.values.values[place]
+    }
+}
+
+/// Values by the names of their columns. Every choice has one or two of these, so they are small.
 struct Values<'a> {
-    columns: &'a [&'static Column],
-    values: Vec<Option<u128>>,
+    columns: &'a Vec<&'static Column>,
+    values: Box<[Option<u128>]>,
 }
 
 impl Serialize for Values<'_> {
