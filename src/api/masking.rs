@@ -7,6 +7,8 @@
 
 use std::borrow::Cow;
 
+use percent_encoding::percent_decode;
+
 use super::ROUTES;
 use crate::access::{Access, MASK, SECRET_DIGITS};
 
@@ -85,22 +87,16 @@ pub(super) fn masked<'a>(text: &'a str, access: &Access) -> Cow<'a, str> {
 /// Whether a text is a token, contains one, or contains something that looks like one, escaped or not.
 pub(super) fn may_be_token(text: &str, access: &Access) -> bool {
     let mut bytes = Cow::Borrowed(text.as_bytes());
-    let mut rounds = 0;
-    loop {
+    for _ in 0..=UNESCAPES {
         // A plus sign may stand for itself or for a blank.
-        if has_token(&bytes, access) || bytes.contains(&b'+') && has_token(&with_blanks(&bytes), access) {
+        let with_blanks = || bytes.iter().map(|&byte| if byte == b'+' { b' ' } else { byte }).collect::<Vec<_>>();
+        if has_token(&bytes, access) || bytes.contains(&b'+') && has_token(&with_blanks(), access) {
             return true;
         }
-        let unescaped = if rounds < UNESCAPES { unescape(&bytes) } else { None };
-        let Some(unescaped) = unescaped else { return false };
+        let Cow::Owned(unescaped) = Cow::from(percent_decode(&bytes)) else { return false };
         bytes = Cow::Owned(unescaped);
-        rounds += 1;
     }
-}
-
-/// Returns the bytes with blanks in place of plus signs.
-fn with_blanks(bytes: &[u8]) -> Vec<u8> {
-    bytes.iter().map(|&byte| if byte == b'+' { b' ' } else { byte }).collect()
+    false
 }
 
 fn has_token(bytes: &[u8], access: &Access) -> bool {
@@ -117,28 +113,6 @@ fn has_token(bytes: &[u8], access: &Access) -> bool {
     let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(byte);
     let mut words = bytes.split(|byte| !is_part(byte)).filter(|word| !word.is_empty() && word.len() < bytes.len());
     words.any(|word| access.knows(word))
-}
-
-/// Returns the bytes with each `%` and its two digits replaced by the byte that they encode; `None` if there is no `%`.
-fn unescape(bytes: &[u8]) -> Option<Vec<u8>> {
-    if !bytes.contains(&b'%') {
-        return None;
-    }
-    let digit = |byte: Option<&u8>| char::from(*byte?).to_digit(16);
-    let mut unescaped = Vec::with_capacity(bytes.len());
-    let mut place = 0;
-    while let Some(&byte) = bytes.get(place) {
-        let pair = digit(bytes.get(place + 1)).zip(digit(bytes.get(place + 2)));
-        match (byte, pair) {
-            (b'%', Some((high, low))) => {
-                unescaped.push(u8::try_from(16 * high + low).expect("two digits make a byte"));
-                place += 2;
-            }
-            _ => unescaped.push(byte),
-        }
-        place += 1;
-    }
-    Some(unescaped)
 }
 
 /// Whether a parameter of this name may hold a token or another secret. No endpoint knows such a parameter, and no name of a
