@@ -20,24 +20,23 @@ pub(super) fn columns(metrics: &'static MetricsType, params: &Params<'_>) -> Res
             selected.push(column);
         }
     };
-    let mut asked = false;
+    let unknown = |parameter: &str, name: &str, names: Vec<&str>| {
+        ApiError::parameter(parameter, name, format!("{} has: {}", metrics.name, names.join(", ")))
+    };
     for name in params.distinct("column") {
-        asked = true;
         let column = metrics.columns.iter().find(|column| column.name == name);
-        select(column.ok_or_else(|| {
-            let names: Vec<_> = metrics.columns.iter().map(|column| column.name.as_str()).collect();
-            ApiError::parameter("column", name, format!("{} has: {}", metrics.name, names.join(", ")))
-        })?);
+        let names = || metrics.columns.iter().map(|column| column.name.as_str()).collect();
+        select(column.ok_or_else(|| unknown("column", name, names()))?);
     }
     for name in params.distinct("group") {
-        asked = true;
         if !metrics.groups.iter().any(|group| group.name == name) {
-            let names: Vec<_> = metrics.groups.iter().map(|group| group.name).collect();
-            return Err(ApiError::parameter("group", name, format!("{} has: {}", metrics.name, names.join(", "))));
+            let names = metrics.groups.iter().map(|group| group.name).collect();
+            return Err(unknown("group", name, names));
         }
         metrics.columns.iter().filter(|column| column.group == name).for_each(&mut select);
     }
-    Ok(if asked { selected } else { metrics.columns.iter().collect() })
+    // Every group has columns.
+    Ok(if selected.is_empty() { metrics.columns.iter().collect() } else { selected })
 }
 
 /// Returns the choices that `choice_id` and the filters of the type select together.
@@ -52,7 +51,10 @@ pub(super) fn selection(
     Ok(match (asked, found) {
         (None, None) => Selection::All,
         (Some(ids), None) | (None, Some(ids)) => Selection::Choices(ids),
-        (Some(asked), Some(found)) => Selection::Choices(intersection(&asked, &found)),
+        (Some(mut asked), Some(found)) => {
+            keep_common(&mut asked, &found);
+            Selection::Choices(asked)
+        }
     })
 }
 
@@ -119,21 +121,16 @@ pub(super) fn filtered(metrics: &MetricsType, params: &Params<'_>, choices: &Cho
             let found = values.iter().flat_map(|value| choices.found_by(metrics.id, filter, value));
             let mut found: Vec<_> = found.collect();
             found.sort_unstable();
-            passed = Some(match passed {
-                Some(passed) => intersection(&passed, &found),
-                None => found,
-            });
+            match &mut passed {
+                Some(passed) => keep_common(passed, &found),
+                None => passed = Some(found),
+            }
         }
     }
     passed
 }
 
-/// Returns the ids that are in both of two ordered lists.
-pub(super) fn intersection(one: &[ChoiceId], other: &[ChoiceId]) -> Vec<ChoiceId> {
-    let mut other = other.iter().peekable();
-    let stands_there = |id: &&ChoiceId| {
-        while other.next_if(|next| next < id).is_some() {}
-        other.peek() == Some(id)
-    };
-    one.iter().filter(stands_there).copied().collect()
+/// Removes the ids that are not in the other list, which is ordered.
+fn keep_common(ids: &mut Vec<ChoiceId>, others: &[ChoiceId]) {
+    ids.retain(|id| others.binary_search(id).is_ok());
 }

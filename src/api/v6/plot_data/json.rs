@@ -1,6 +1,6 @@
 //! Plot data as JSON, written straight into the body, since a year by the hour has a quarter of a million values.
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::items::{Form, ID_DIGITS, Items, most_digits};
@@ -14,11 +14,11 @@ use crate::time::Date;
 pub(in crate::api) struct SeriesHead {
     column: ColumnView,
     /// The date of the first value; `null` if there is none.
-    #[serde(serialize_with = "as_text")]
-    min_x: Option<Date>,
+    #[schema(value_type = Option<Date>)]
+    min_x: Option<String>,
     /// The date of the last value; `null` if there is none.
-    #[serde(serialize_with = "as_text")]
-    max_x: Option<Date>,
+    #[schema(value_type = Option<Date>)]
+    max_x: Option<String>,
     /// The smallest value; `null` if there is none.
     min_y: Option<u128>,
     /// The largest value; `null` if there is none.
@@ -30,19 +30,11 @@ impl SeriesHead {
         let (x, y) = (plot.bounds_x(series), series.bounds_y());
         Self {
             column: series.column.into(),
-            min_x: x.map(|(min, _)| min),
-            max_x: x.map(|(_, max)| max),
+            min_x: x.map(|(min, _)| min.to_string()),
+            max_x: x.map(|(_, max)| max.to_string()),
             min_y: y.map(|(min, _)| min),
             max_y: y.map(|(_, max)| max),
         }
-    }
-}
-
-#[expect(clippy::ref_option, clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
-fn as_text<S: Serializer>(date: &Option<Date>, serializer: S) -> Result<S::Ok, S::Error> {
-    match date {
-        Some(date) => serializer.collect_str(date),
-        None => serializer.serialize_none(),
     }
 }
 
@@ -60,17 +52,9 @@ pub(super) fn most_bytes(plot: &Plot<'_>) -> usize {
 pub(super) fn write(opening: &[u8], plot: &Plot<'_>, with_ids: bool) -> Vec<u8> {
     let mut body = Vec::with_capacity(opening.len() + most_bytes(plot));
     body.extend_from_slice(opening);
-    let form = if with_ids {
-        Form {
-            before: br#"{"id":"#,
-            behind_id: Some(br#","datetime":""#),
-            before_value: br#"","value":"#,
-            behind: *b"},",
-        }
-    } else {
-        Form { before: br#"{"datetime":""#, behind_id: None, before_value: br#"","value":"#, behind: *b"}," }
-    };
-    let mut items = Items::new(form);
+    let (before, behind_id): (&[u8], Option<&[u8]>) =
+        if with_ids { (br#"{"id":"#, Some(br#","datetime":""#)) } else { (br#"{"datetime":""#, None) };
+    let mut items = Items::new(Form { before, behind_id, before_value: br#"","value":"#, behind: *b"}," });
     for series in plot.series() {
         serde_json::to_writer(&mut body, &SeriesHead::of(plot, series)).expect("a head is plain texts and numbers");
         // The values come after the other fields.

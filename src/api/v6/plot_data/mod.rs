@@ -93,8 +93,7 @@ impl PlotDataQuery {
     }
 
     /// Computes the answer from the rollups.
-    pub(super) fn answer(&self, snapshot: &Snapshot, budget: ComputeBudget) -> Result<Answer, ApiError> {
-        let mut budget = budget;
+    pub(super) fn answer(&self, snapshot: &Snapshot, mut budget: ComputeBudget) -> Result<Answer, ApiError> {
         let plot = read(&self.query, snapshot, &mut budget)?;
         let content = match &self.format {
             Format::Json { opening } => {
