@@ -2,15 +2,17 @@
 
 use actix_web::http::StatusCode;
 use serde_json::{Value, json};
-use utoipa::openapi::path::{ParameterBuilder, ParameterIn};
+use utoipa::openapi::path::ParameterIn;
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::schema::{AdditionalProperties, AllOfBuilder, AnyOfBuilder, ArrayItems, Discriminator};
-use utoipa::openapi::{HttpMethod, Object, ObjectBuilder, OneOfBuilder, PathItem, RefOr, Required, Schema, Type};
+use utoipa::openapi::{
+    Content, HttpMethod, Object, ObjectBuilder, OneOfBuilder, PathItem, RefOr, Required, Schema, Type,
+};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::names::one_of;
 use super::parts::{
-    answer, content, list, named, needs, nullable, object, operation, optional, or_null, reference, refused, text,
+    answer, list, named, needs, nullable, object, operation, optional, or_null, parameter, reference, refused, text,
     words,
 };
 use crate::access::Scope;
@@ -26,12 +28,13 @@ const POSTED_TASK: &str = "PostedTask";
 
 /// What is posted: an object of each kind, and any of them.
 pub(super) fn schemas() -> impl Iterator<Item = (String, RefOr<Schema>)> {
-    let kinds = Kind::ALL.iter().map(|&kind| (name(kind), schema(kind)));
-    let names = || Kind::ALL.iter().map(|&kind| (kind.name(), format!("#/components/schemas/{}", name(kind))));
-    let any = Kind::ALL.iter().fold(OneOfBuilder::new(), |any, &kind| any.item(named(&name(kind))));
-    let any = any.discriminator(Some(Discriminator::with_mapping("kind", names())));
+    let kinds: Vec<_> = Kind::ALL.iter().map(|&kind| schema(kind)).collect();
+    let places = kinds.iter().map(|(name, _)| format!("#/components/schemas/{name}"));
+    let places = Kind::ALL.iter().map(|kind| kind.name()).zip(places);
+    let any = kinds.iter().fold(OneOfBuilder::new(), |any, (name, _)| any.item(named(name)));
+    let any = any.discriminator(Some(Discriminator::with_mapping("kind", places)));
     let more = [("Posted".to_owned(), any.build().into()), (POSTED_TASK.to_owned(), posted::<Task>(None).into())];
-    kinds.chain(more).map(|(name, schema)| (name, schema.into()))
+    kinds.into_iter().chain(more).map(|(name, schema)| (name, schema.into()))
 }
 
 /// `POST /v6/events/`
@@ -47,20 +50,21 @@ pub(in crate::api) fn post() -> PathItem {
          all, post again.",
     );
     let wait = optional("wait", "Whether to answer only when everything shows; it does so either way.", words(WAITS));
-    let encoding = ParameterBuilder::new()
-        .name("Content-Encoding")
-        .parameter_in(ParameterIn::Header)
-        .description(Some("How the body is packed; by default, and if it is empty, not at all."))
-        .schema(Some(one_of(["gzip", "x-gzip", "identity", ""])));
+    let encoding = parameter(
+        "Content-Encoding",
+        ParameterIn::Header,
+        "How the body is packed; by default, and if it is empty, not at all.",
+        one_of(["gzip", "x-gzip", "identity", ""]),
+    );
     let objects = OneOfBuilder::new().item(named("Posted")).item(list(named("Posted"))).build();
-    let mut json = content(Schema::from(objects));
+    let mut json = Content::new(Some(Schema::from(objects)));
     json.example = Some(example());
     let mut lines = text();
     lines.description = Some("An object a line, each as for application/json; blank lines are skipped.".to_owned());
     let body = RequestBodyBuilder::new()
         .required(Some(Required::True))
         .content("application/json", json)
-        .content("application/x-ndjson", content(lines))
+        .content("application/x-ndjson", Content::new(Some(lines)))
         .build();
     let accepted = answer("All is stored.", [("application/json", reference::<Accepted>())]);
     let why = OneOfBuilder::new().item(reference::<Refusal>()).item(reference::<InvalidEvents<'_>>()).build();
@@ -84,36 +88,41 @@ pub(in crate::api) fn post() -> PathItem {
     PathItem::new(HttpMethod::Post, refused(needs(operation, Scope::Write), &refusals))
 }
 
-fn name(kind: Kind) -> String {
-    let own = match kind {
-        Kind::JobType => JobType::name(),
-        Kind::Strike => Strike::name(),
-        Kind::Error => ErrorDefinition::name(),
-        Kind::Job => Job::name(),
-        Kind::JobExecution => JobExecution::name(),
-        Kind::Ingest => Ingest::name(),
-    };
-    format!("Posted{own}")
-}
-
-fn schema(kind: Kind) -> Schema {
+/// The objects of a kind, by the name of their schema.
+fn schema(kind: Kind) -> (String, Schema) {
     match kind {
-        Kind::JobType => posted::<JobType>(Some(kind)).into(),
-        Kind::Strike => posted::<Strike>(Some(kind)).into(),
-        Kind::Error => posted::<ErrorDefinition>(Some(kind)).into(),
-        Kind::Job => {
-            let open = JobStatus::ALL.iter().filter(|status| !status.is_final()).map(|status| status.name());
-            ending(posted::<Job>(Some(kind)), open, "ended")
-        }
+        Kind::JobType => definition::<JobType>(kind),
+        Kind::Strike => definition::<Strike>(kind),
+        Kind::Error => definition::<ErrorDefinition>(kind),
+        Kind::Job => event::<Job, _>(kind, "ended", JobStatus::ALL, JobStatus::is_final, JobStatus::name),
         Kind::JobExecution => {
-            let open = ExecutionStatus::ALL.iter().filter(|status| !status.is_final()).map(|status| status.name());
-            ending(posted::<JobExecution>(Some(kind)), open, "ended")
+            let (is_final, name) = (ExecutionStatus::is_final, ExecutionStatus::name);
+            event::<JobExecution, _>(kind, "ended", ExecutionStatus::ALL, is_final, name)
         }
         Kind::Ingest => {
-            let open = IngestStatus::ALL.iter().filter(|status| !status.is_final()).map(|status| status.name());
-            ending(posted::<Ingest>(Some(kind)), open, "ingest_ended")
+            event::<Ingest, _>(kind, "ingest_ended", IngestStatus::ALL, IngestStatus::is_final, IngestStatus::name)
         }
     }
+}
+
+fn definition<T: ToSchema>(kind: Kind) -> (String, Schema) {
+    (format!("Posted{}", T::name()), posted::<T>(Some(kind)).into())
+}
+
+/// An event has to say when it `ended`, unless its status is not final.
+fn event<T: ToSchema, S: Copy>(
+    kind: Kind,
+    ended: &str,
+    statuses: &[S],
+    is_final: fn(S) -> bool,
+    name: fn(S) -> &'static str,
+) -> (String, Schema) {
+    let (schema_name, posted) = definition::<T>(kind);
+    let open = statuses.iter().copied().filter(|&status| !is_final(status)).map(name);
+    let open = ObjectBuilder::new().property("status", one_of(open)).required("status");
+    let ended = ObjectBuilder::new().property(ended, reference::<Timestamp>()).required(ended);
+    let either = AnyOfBuilder::new().item(open).item(ended);
+    (schema_name, AllOfBuilder::new().item(posted).item(Schema::from(either.build())).build().into())
 }
 
 /// An object as it is posted. What may be `null` or has a default may be left out, `null` or not; a name that is not
@@ -145,14 +154,6 @@ fn posted<T: PartialSchema>(kind: Option<Kind>) -> Object {
     let unknown = AdditionalProperties::RefOr(Object::with_type(Type::Null).into());
     posted.additional_properties = Some(Box::new(unknown));
     posted
-}
-
-/// An object that has to say when it ended, unless its status is one of those that are `open`.
-fn ending<'a>(posted: Object, open: impl Iterator<Item = &'a str>, ended: &str) -> Schema {
-    let open = ObjectBuilder::new().property("status", one_of(open)).required("status");
-    let ended = ObjectBuilder::new().property(ended, reference::<Timestamp>()).required(ended);
-    let either = AnyOfBuilder::new().item(open).item(ended);
-    AllOfBuilder::new().item(posted).item(Schema::from(either.build())).build().into()
 }
 
 fn example() -> Value {

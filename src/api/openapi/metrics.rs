@@ -3,14 +3,14 @@
 use std::ops::RangeInclusive;
 
 use actix_web::http::StatusCode;
-use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::path::{Parameter, ParameterIn};
 use utoipa::openapi::schema::{AdditionalProperties, AnyOfBuilder};
 use utoipa::openapi::{HttpMethod, Object, ObjectBuilder, OneOfBuilder, PathItem, RefOr, Required, Schema, Type};
 
 use super::names::{self, BucketStart, ColumnName, GroupName, TypeName};
 use super::parts::{
-    answer, kept, list, named, needs, nullable, object, operation, optional, reference, refused, repeated, text, with,
-    words,
+    answer, kept, list, named, needs, nullable, object, operation, optional, parameter, reference, refused, repeated,
+    text, with, words,
 };
 use crate::access::Scope;
 use crate::api::page::{DEFAULT_SIZE, Head, MAX_SIZE};
@@ -37,14 +37,13 @@ pub(super) fn schemas() -> impl Iterator<Item = (String, RefOr<Schema>)> {
         .description(Some("The value of a bucket; with the id of its choice exactly when more than one is selected."))
         .property("id", reference::<ChoiceId>())
         .property("datetime", reference::<BucketStart>())
-        .property("value", ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)))
+        .property("value", names::count())
         .required("datetime")
         .required("value")
         .additional_properties(Some(AdditionalProperties::<Schema>::FreeForm(false)));
-    let value = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)).build();
     let values = ObjectBuilder::new()
         .description(Some("The selected columns, each with its value; `null` where there is none to give."))
-        .additional_properties(Some(Schema::from(nullable(value))));
+        .additional_properties(Some(Schema::from(nullable(names::count()))));
     let total = || with(with(Object::new(), "values", named("Values")), "before", or_nothing(named("Values")));
     let totals = with(page(named("ChoiceTotal")), "started", reference::<Timestamp>());
     let totals = with(totals, "ended", reference::<Timestamp>());
@@ -80,11 +79,9 @@ pub(in crate::api) fn types() -> PathItem {
         "All metrics types",
         "What can be asked for: each metrics type with its filters, groups and columns.",
     );
-    let operation = operation.parameters(Some(paging()));
-    let operation =
-        kept(operation, answer("A page of metrics types.", [("application/json", named("MetricsTypePage"))]));
-    let operation = refused(needs(operation, Scope::Read), &[StatusCode::BAD_REQUEST, StatusCode::NOT_FOUND]);
-    PathItem::new(HttpMethod::Get, operation)
+    let response = answer("A page of metrics types.", [("application/json", named("MetricsTypePage"))]);
+    let operation = needs(kept(operation.parameters(Some(paging())), response), Scope::Read);
+    PathItem::new(HttpMethod::Get, refused(operation, &[StatusCode::BAD_REQUEST, StatusCode::NOT_FOUND]))
 }
 
 /// `GET /v6/metrics/{name}/`
@@ -118,7 +115,6 @@ pub(super) fn time_range() -> [Parameter; 2] {
 
 /// `GET /v6/metrics/{name}/plot-data/`
 pub(in crate::api) fn plot_data() -> PathItem {
-    let format = words(FORMATS);
     let operation = operation(
         TAG,
         "getPlotData",
@@ -130,7 +126,7 @@ pub(in crate::api) fn plot_data() -> PathItem {
     )
     .parameters(Some(selection()))
     .parameter(resolution())
-    .parameter(optional("format", "CSV has all columns, and no pages.", format))
+    .parameter(optional("format", "CSV has all columns, and no pages.", words(FORMATS)))
     .parameters(Some(paging()));
     let response = answer(
         "A page of series; or, as CSV, `column,id,datetime,value` with a header.",
@@ -192,7 +188,7 @@ pub(in crate::api) fn totals() -> PathItem {
         "against",
         "How much earlier the other period is: a duration of whole hours, days or weeks. By default it ends where the \
          period begins. Without `started`, or before 1970, there is none, and `before` is `null`.",
-        nullable_duration(),
+        Schema::from(AnyOfBuilder::new().item(reference::<Duration>()).item(nullable(names::one_of([""]))).build()),
     ))
     .parameter(optional("format", "CSV has all choices, and no pages.", words(FORMATS)))
     .parameter(optional(
@@ -216,10 +212,6 @@ fn order() -> Object {
     order.pattern = Some("^-?(id|title|[a-z_]+(/[a-z_]+)?)$".to_owned());
     order.default = Some("id".into());
     order
-}
-
-fn nullable_duration() -> Schema {
-    AnyOfBuilder::new().item(reference::<Duration>()).item(nullable(names::one_of([""]))).build().into()
 }
 
 /// How a question about numbers is refused.
@@ -261,13 +253,8 @@ fn pixels(allowed: &RangeInclusive<u32>, standard: u32) -> Object {
 
 /// The part of the path that names the metrics type.
 fn name() -> Parameter {
-    ParameterBuilder::new()
-        .name("name")
-        .parameter_in(ParameterIn::Path)
-        .required(Required::True)
-        .description(Some("Which metrics type."))
-        .schema(Some(reference::<TypeName>()))
-        .build()
+    let name = parameter("name", ParameterIn::Path, "Which metrics type.", reference::<TypeName>());
+    name.required(Required::True).build()
 }
 
 fn paging() -> [Parameter; 2] {

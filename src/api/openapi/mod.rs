@@ -102,11 +102,15 @@ fn components() -> ComponentsBuilder {
     add::<NotReady>(&mut schemas);
     schemas.extend(metrics::schemas());
     schemas.extend(events::schemas());
+    let token = ApiKeyValue::with_description(
+        "Authorization",
+        "The same token, as Scale's clients send it: `Token` and a space before it.",
+    );
     ComponentsBuilder::new()
         .schemas_from_iter(schemas.into_iter().map(|(name, schema)| (name, complete(schema))))
         .responses_from_iter(parts::refusals())
         .security_scheme(BEARER, SecurityScheme::Http(bearer()))
-        .security_scheme(TOKEN, SecurityScheme::ApiKey(ApiKey::Header(token())))
+        .security_scheme(TOKEN, SecurityScheme::ApiKey(ApiKey::Header(token)))
 }
 
 /// Adds the schema of a type, and those that it refers to.
@@ -141,11 +145,4 @@ fn bearer() -> Http {
             scopes.join(", ")
         )))
         .build()
-}
-
-fn token() -> ApiKeyValue {
-    ApiKeyValue::with_description(
-        "Authorization",
-        "The same token, as Scale's clients send it: `Token` and a space before it.",
-    )
 }

@@ -123,6 +123,11 @@ pub(super) fn integer(min: u64, max: u64) -> Object {
     ObjectBuilder::new().schema_type(Type::Integer).minimum(limit(min)).maximum(limit(max)).build()
 }
 
+/// A number of things.
+pub(super) fn count() -> Object {
+    ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)).build()
+}
+
 fn matching(pattern: &str, example: &str) -> Object {
     let pattern = Some(format!("^{pattern}$"));
     ObjectBuilder::new().schema_type(Type::String).pattern(pattern).examples([Value::from(example)]).build()

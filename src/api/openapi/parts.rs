@@ -5,8 +5,7 @@ use serde_json::Value;
 use utoipa::openapi::path::{OperationBuilder, Parameter, ParameterBuilder, ParameterIn, ParameterStyle};
 use utoipa::openapi::schema::{ArrayBuilder, SchemaType};
 use utoipa::openapi::{
-    Content, Header, Object, ObjectBuilder, Ref, RefOr, Required, Response, ResponseBuilder, Schema,
-    SecurityRequirement, Type,
+    Content, Header, Object, Ref, RefOr, Response, ResponseBuilder, Schema, SecurityRequirement, Type,
 };
 use utoipa::{PartialSchema, ToSchema};
 
@@ -39,10 +38,10 @@ pub(super) fn refusals() -> impl Iterator<Item = (&'static str, Response)> {
             response = response.header("WWW-Authenticate", header("How to send a token.", text()));
         }
         if status == StatusCode::SERVICE_UNAVAILABLE {
-            let seconds = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)).build();
-            response = response.header("Retry-After", header("After how many seconds to try again.", seconds));
+            let header = header("After how many seconds to try again.", names::count());
+            response = response.header("Retry-After", header);
         }
-        (name, response.content("application/json", content(reference::<Refusal>())).build())
+        (name, response.content("application/json", Content::new(Some(reference::<Refusal>()))).build())
     })
 }
 
@@ -70,11 +69,7 @@ pub(super) fn refused(mut operation: OperationBuilder, statuses: &[StatusCode]) 
 /// Adds the answer to who asks for something that can be kept: with a tag, and `304` for those who know that.
 pub(super) fn kept(operation: OperationBuilder, response: ResponseBuilder) -> OperationBuilder {
     let tag = || header("Names this very body, in this encoding.", text());
-    let known = ParameterBuilder::new()
-        .name("If-None-Match")
-        .parameter_in(ParameterIn::Header)
-        .description(Some("The tags of answers that are there already."))
-        .schema(Some(text()));
+    let known = parameter("If-None-Match", ParameterIn::Header, "The tags of answers that are there already.", text());
     let not_modified = ResponseBuilder::new().description("The answer is the one that is there already.");
     operation
         .parameter(known)
@@ -85,36 +80,34 @@ pub(super) fn kept(operation: OperationBuilder, response: ResponseBuilder) -> Op
 /// An answer of these media types, each with what its body is.
 pub(super) fn answer<const N: usize>(description: &str, bodies: [(&str, RefOr<Schema>); N]) -> ResponseBuilder {
     let response = ResponseBuilder::new().description(description);
-    bodies.into_iter().fold(response, |response, (media, schema)| response.content(media, content(schema)))
+    bodies.into_iter().fold(response, |response, (media, schema)| response.content(media, Content::new(Some(schema))))
 }
 
 /// A parameter of the query that may be left out, or be empty or `null`, which is the same.
 pub(super) fn optional(name: &str, description: &str, schema: impl Into<RefOr<Schema>>) -> Parameter {
-    query(name, description).schema(Some(schema)).build()
+    parameter(name, ParameterIn::Query, description, schema).build()
 }
 
 /// A parameter of the query that may stand there several times.
 pub(super) fn repeated(name: &str, description: &str, each: impl Into<RefOr<Schema>>) -> Parameter {
-    let values = ArrayBuilder::new().items(each.into()).build();
-    query(name, description).schema(Some(values)).style(Some(ParameterStyle::Form)).explode(Some(true)).build()
+    let parameter = parameter(name, ParameterIn::Query, description, list(each));
+    parameter.style(Some(ParameterStyle::Form)).explode(Some(true)).build()
 }
 
-fn query(name: &str, description: &str) -> ParameterBuilder {
-    ParameterBuilder::new()
-        .name(name)
-        .parameter_in(ParameterIn::Query)
-        .required(Required::False)
-        .description(Some(description))
+/// A parameter that is not required.
+pub(super) fn parameter(
+    name: &str,
+    place: ParameterIn,
+    description: &str,
+    schema: impl Into<RefOr<Schema>>,
+) -> ParameterBuilder {
+    ParameterBuilder::new().name(name).parameter_in(place).description(Some(description)).schema(Some(schema))
 }
 
 pub(super) fn header(description: &str, schema: Object) -> Header {
     let mut header = Header::new(schema);
     header.description = Some(description.to_owned());
     header
-}
-
-pub(super) fn content(schema: impl Into<RefOr<Schema>>) -> Content {
-    Content::new(Some(schema))
 }
 
 pub(super) fn text() -> Object {

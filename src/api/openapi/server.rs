@@ -1,9 +1,10 @@
 //! The descriptions of what the server says of itself, and of what administrators ask of it.
 
 use actix_web::http::StatusCode;
-use utoipa::openapi::{HttpMethod, Object, ObjectBuilder, PathItem, Schema, Type};
+use utoipa::openapi::{HttpMethod, Object, PathItem, Schema, Type};
 
 use super::metrics::time_range;
+use super::names::count;
 use super::parts::{answer, header, kept, needs, operation, reference, refused, text};
 use crate::access::Scope;
 use crate::api::admin::Rebuilt;
@@ -41,9 +42,8 @@ pub(in crate::api) fn export() -> PathItem {
     let description = "All definitions, then all events, an object a line, as `POST /v6/events/` takes them: one state, \
                        whatever is written meanwhile.";
     let operation = operation(TAG, "exportEvents", "Everything that was posted", description);
-    let count = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)).build();
     let ok = answer("The objects.", [("application/x-ndjson", Schema::from(text()).into())])
-        .header("X-Total-Count", header("How many objects, and so lines, there are.", count));
+        .header("X-Total-Count", header("How many objects, and so lines, there are.", count()));
     let statuses = [StatusCode::INTERNAL_SERVER_ERROR, StatusCode::SERVICE_UNAVAILABLE];
     PathItem::new(HttpMethod::Get, refused(needs(operation.response("200", ok), Scope::Admin), &statuses))
 }
