@@ -8,13 +8,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
+use actix_web::Error;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::{ConnectionType, Method, StatusCode, Uri, Version};
 use actix_web::middleware::Next;
 use actix_web::web::{Bytes, Data};
-use actix_web::{Error, HttpRequest};
 
 use super::connection::Phase;
 use super::params::{IGNORED_PARAMETERS, ignored};
@@ -54,7 +54,8 @@ pub(crate) async fn observe(
         BodySize::Stream if line.method != Method::HEAD => u64::MAX,
         BodySize::Sized(_) | BodySize::Stream | BodySize::None => 0,
     };
-    let ignored = ignored_parameters(response.request());
+    let request = response.request();
+    let ignored = request.uri().query().and_then(|query| ignored(query, known_parameters(request)?));
     let is_stream = response.response().body().size() == BodySize::Stream;
     let head = response.response_mut().head_mut();
     if is_stream && line.version < Version::HTTP_11 {
@@ -76,12 +77,6 @@ pub(crate) async fn observe(
         headers.insert(header::CONTENT_SECURITY_POLICY, POLICY);
     }
     Ok(response.map_body(|_, body| Observed { body, line }))
-}
-
-/// The value of the header that names the unknown parameters of a request.
-fn ignored_parameters(request: &HttpRequest) -> Option<HeaderValue> {
-    let query = request.uri().query()?;
-    ignored(query, known_parameters(request)?)
 }
 
 /// The method if it is a usual one, else `other`. So clients cannot add figures without limit.
@@ -144,9 +139,8 @@ impl Line {
 
 /// Whether a request has a body.
 fn has_body(headers: &HeaderMap) -> bool {
-    let is_empty = |length: &HeaderValue| length.as_bytes() == b"0";
     headers.contains_key(header::TRANSFER_ENCODING)
-        || headers.get(header::CONTENT_LENGTH).is_some_and(|length| !is_empty(length))
+        || headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0")
 }
 
 /// Whether a request may have this id. The id is logged, so it must not be a token.

@@ -49,12 +49,8 @@ enum Line {
     Empty,
     /// The line begins with this many bytes of the name of a header.
     Name(&'static Field, usize),
-    /// In the value of the header, between two options.
-    Between(&'static Field),
-    /// In the value, after this many bytes of the option.
-    Option(&'static Field, usize),
-    /// In the value, within another option.
-    Other(&'static Field),
+    /// In the value of the header, after this many bytes of the option; `None` within another option.
+    Value(&'static Field, Option<usize>),
     /// The line is not one of these headers.
     Passed,
 }
@@ -80,12 +76,12 @@ impl Heads {
                 self.line = Line::Empty;
             } else {
                 self.line = self.line.behind(*byte);
-                if let Line::Option(field, seen) = self.line
+                if let Line::Value(field, Some(seen)) = self.line
                     && seen == field.option.len()
                 {
                     *byte = REPLACEMENT;
                     self.expects_continue |= *field == EXPECT;
-                    self.line = Line::Other(field);
+                    self.line = Line::Value(field, None);
                 }
             }
         }
@@ -111,20 +107,14 @@ impl Line {
                 _ => Self::Passed,
             },
             Self::Name(field, seen) if letter == field.name[seen] => {
-                if seen + 1 == field.name.len() {
-                    Self::Between(field)
-                } else {
-                    Self::Name(field, seen + 1)
-                }
+                let is_whole = seen + 1 == field.name.len();
+                if is_whole { Self::Value(field, Some(0)) } else { Self::Name(field, seen + 1) }
             }
             Self::Name(..) | Self::Passed => Self::Passed,
-            Self::Between(field) | Self::Option(field, _) | Self::Other(field) if letter == b',' => {
-                Self::Between(field)
-            }
-            Self::Between(field) if letter == b' ' || letter == b'\t' => Self::Between(field),
-            Self::Between(field) if letter == field.option[0] => Self::Option(field, 1),
-            Self::Option(field, seen) if letter == field.option[seen] => Self::Option(field, seen + 1),
-            Self::Between(field) | Self::Option(field, _) | Self::Other(field) => Self::Other(field),
+            Self::Value(field, _) if letter == b',' => Self::Value(field, Some(0)),
+            Self::Value(_, Some(0)) if letter == b' ' || letter == b'\t' => self,
+            Self::Value(field, Some(seen)) if letter == field.option[seen] => Self::Value(field, Some(seen + 1)),
+            Self::Value(field, _) => Self::Value(field, None),
         }
     }
 }

@@ -11,6 +11,7 @@
 //! ```
 
 use memchr::memmem;
+use serde_json::json;
 
 /// The beginning of every such refusal: a client error.
 const START: &[u8] = b"HTTP/1.1 4";
@@ -51,19 +52,14 @@ impl Refusal {
                  to be percent-encoded"
             }
         };
-        let body = serde_json::to_vec(&Body { detail }).expect("a text cannot fail");
+        let body = json!({ "detail": detail }).to_string();
         let length = body.len();
         let headers =
             format!("\r\ncontent-length: {length}\r\ncontent-type: application/json\r\nx-request-id: {id}\r\n");
         let place = memmem::find(head, NO_BODY)?;
-        let bytes = [&head[..place], headers.as_bytes(), &head[place + NO_BODY.len()..], &body].concat();
+        let bytes = [&head[..place], headers.as_bytes(), &head[place + NO_BODY.len()..], body.as_bytes()].concat();
         Some(Self { status, detail, bytes })
     }
-}
-
-#[derive(serde::Serialize)]
-struct Body {
-    detail: &'static str,
 }
 
 #[cfg(test)]
