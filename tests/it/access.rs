@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use scale_metrics::access::{Scope, Token};
+use scale_metrics::access::{Access, Denied, NoToken, Scope, Token};
 use scale_metrics::config::WebOrigin;
 use tempfile::TempDir;
 
@@ -377,5 +377,71 @@ fn bad_tokens_stop_the_start() {
     for arguments in [["token", "a:b", "--scope", "read"], ["token", "a", "--scope", "everything"]] {
         let output = program(directory.path(), &arguments).output().unwrap();
         assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_token_is_read_as_it_is_written() {
+    let (secret, token) = Token::make("grafana", &[Scope::Read, Scope::Admin]).unwrap();
+    assert_eq!(secret.len(), 64);
+    assert!(!token.to_string().contains(&secret));
+    assert_eq!(token.masked(), "grafana:read+admin:***");
+    assert_eq!(token.masked().parse::<Token>(), Err(NoToken::Masked));
+    assert_eq!(token.to_string().parse(), Ok(token.clone()));
+    assert_ne!(Token::make("grafana", &[Scope::Read]).unwrap().0, secret);
+    for name in ["", "a:b", "a b", "a,b"] {
+        assert_eq!(Token::make(name, &[Scope::Read]), None, "{name:?}");
+    }
+    assert_eq!(Token::make("nothing", &[]), None);
+}
+
+#[test]
+fn the_hash_is_the_sha_256_of_the_secret() {
+    // From the examples of the standard.
+    let token: Token = "abc:read:BA7816BF8F01CFEA414140DE5DAE2223B00361A396177A9CB410FF61F20015AD".parse().unwrap();
+    let access = Access::new(vec![token], false);
+    assert_eq!(access.check(Some(b"abc"), Scope::Read), Ok(()));
+    assert_eq!(access.check(Some(b"abd"), Scope::Read), Err(Denied::NoToken));
+}
+
+#[test]
+fn a_token_that_is_listed_several_times_has_all_its_scopes() {
+    let (secret, write) = Token::make("a", &[Scope::Write]).unwrap();
+    let read: Token = write.to_string().replace("a:write", "b:read").parse().unwrap();
+    let (_, other) = Token::make("c", &[Scope::Admin]).unwrap();
+    for tokens in [[&write, &read, &other], [&other, &read, &write], [&read, &other, &write]] {
+        let access = Access::new(tokens.map(Clone::clone).to_vec(), false);
+        for (scope, expected) in
+            [(Scope::Read, Ok(())), (Scope::Write, Ok(())), (Scope::Admin, Err(Denied::NoScope(Scope::Admin)))]
+        {
+            assert_eq!(access.check(Some(secret.as_bytes()), scope), expected);
+        }
+        assert!(access.knows(secret.as_bytes()) && !access.knows(&secret.as_bytes()[1..]));
+    }
+    assert!(!Access::default().knows(b""));
+}
+
+#[test]
+fn what_is_no_token_is_refused() {
+    let digits = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    for good in [format!("a:read:{digits}"), format!(" a:write+read:{digits} ")] {
+        assert!(good.parse::<Token>().is_ok(), "{good}");
+    }
+    for bad in [
+        String::new(),
+        digits.to_owned(),
+        format!("read:{digits}"),
+        format!(":read:{digits}"),
+        format!("a::{digits}"),
+        format!("a:read+:{digits}"),
+        format!("a:READ:{digits}"),
+        format!("a:all:{digits}"),
+        format!("a:read:{}", &digits[1..]),
+        format!("a:read:{digits}0"),
+        format!("a:read:{}+f", &digits[2..]),
+        format!("a:read:{}é", &digits[2..]),
+        format!("a:read:{digits}:"),
+    ] {
+        assert_eq!(bad.parse::<Token>(), Err(NoToken::Malformed), "{bad}");
     }
 }

@@ -18,6 +18,7 @@ mod framing;
 mod hostile;
 mod http_rules;
 mod kept_answers;
+mod memory;
 mod metrics_list;
 mod observability;
 mod openapi;
