@@ -32,9 +32,6 @@ pub mod config;
 mod dashboard;
 mod descriptors;
 pub mod events;
-#[cfg(any(test, feature = "fuzzing"))]
-#[doc(hidden)]
-pub mod fuzz;
 mod gunzip;
 pub mod ledger;
 pub mod memory;
@@ -47,3 +44,11 @@ pub mod telemetry;
 pub mod time;
 pub mod vocabulary;
 pub mod worker;
+
+/// Promises about private items, for `tests/it/promises` and the fuzz targets that include it.
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzz {
+    pub use crate::api::fuzz::{check_gzip, check_query};
+    pub use crate::store::fuzz::{check_rollup, check_stored};
+}

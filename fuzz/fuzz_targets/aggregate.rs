@@ -1,3 +1,6 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| scale_metrics::fuzz::aggregate(bytes));
+#[path = "../../tests/it/promises/aggregates.rs"]
+mod aggregates;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| aggregates::check(bytes));

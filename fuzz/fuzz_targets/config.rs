@@ -1,3 +1,6 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| scale_metrics::fuzz::config(bytes));
+#[path = "../../tests/it/promises/config.rs"]
+mod config;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| config::check(bytes));

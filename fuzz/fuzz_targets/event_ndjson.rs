@@ -1,3 +1,6 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| scale_metrics::fuzz::event_ndjson(bytes));
+#[path = "../../tests/it/promises/events.rs"]
+mod events;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| events::check_ndjson(bytes));

@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| scale_metrics::fuzz::query(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| scale_metrics::fuzz::check_query(bytes));

@@ -1,3 +1,6 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| scale_metrics::fuzz::time(bytes));
+#[path = "../../tests/it/promises/times.rs"]
+mod times;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| times::check(bytes));

@@ -1,4 +1,4 @@
-//! Fuzz targets for packed bodies and query strings: unpacking never takes more memory than allowed, and page links lead to the
+//! Promises about packed bodies and query strings: unpacking never takes more memory than allowed, and page links lead to the
 //! page that they name.
 
 use std::io::{Read, Write};
@@ -26,7 +26,8 @@ use crate::time::Timestamp;
 /// The largest body that is accepted, in bytes.
 const LIMIT: usize = 100_000;
 
-pub(crate) fn check_gzip(bytes: &[u8]) {
+/// Unpacks the bytes as the body of a request with `Content-Encoding: gzip`, and unpacks them again after packing them.
+pub fn check_gzip(bytes: &[u8]) {
     // Zeros after the end are accepted, but it is not known which of them belong to the packed data.
     let end = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
     let unpadded = (end..=bytes.len().min(end + 16)).map(|end| read(MultiGzDecoder::new(&bytes[..end])));
@@ -66,7 +67,8 @@ fn read(packed: impl Read) -> std::io::Result<Vec<u8>> {
 /// The address that the server listens on.
 const ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 
-pub(crate) fn check_query(bytes: &[u8]) {
+/// Takes the first byte as the index of a metrics type, and the others as the query string of a request for its plot data.
+pub fn check_query(bytes: &[u8]) {
     let Some((&place, query)) = bytes.split_first() else { return };
     let metrics = &CATALOG[usize::from(place) % CATALOG.len()];
     let address = [format!("/v6/metrics/{}/plot-data/?", metrics.name).as_bytes(), query].concat();

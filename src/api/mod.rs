@@ -12,7 +12,7 @@ mod compute_budget;
 mod connection;
 mod cors;
 mod error;
-#[cfg(any(test, feature = "fuzzing"))]
+#[cfg(feature = "fuzzing")]
 pub(crate) mod fuzz;
 mod get_export;
 mod jobs;

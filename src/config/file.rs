@@ -16,7 +16,7 @@ struct File<'a> {
 
 impl Settings {
     /// Applies the settings of the file.
-    pub(super) fn read(&mut self, path: &Path, bytes: &[u8]) -> Result<(), ConfigError> {
+    pub fn read(&mut self, path: &Path, bytes: &[u8]) -> Result<(), ConfigError> {
         let file = File { path, bytes };
         let text = file.text()?;
         for (section, values) in file.parse(text)?.get_ref() {

@@ -1,12 +1,11 @@
 //! Loads the settings from all sources.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
 use super::value::{Problem, Written};
-use super::{Config, ConfigError, Key, Origin, Overrides, Settings};
+use super::{ConfigError, Key, Origin, Overrides, Settings};
 
 /// The settings file that is read if it exists and no other file is named.
 const DEFAULT_FILE: &str = "config.toml";
@@ -14,7 +13,7 @@ const DEFAULT_FILE: &str = "config.toml";
 impl Settings {
     /// Loads the settings that are in force.
     pub fn load(overrides: &Overrides) -> Result<Self, ConfigError> {
-        let mut settings = Self { config: Config::default(), origins: BTreeMap::new() };
+        let mut settings = Self::default();
         let (path, named_by) = match &overrides.file {
             Some((path, origin)) => (path.as_path(), origin.clone()),
             None => (Path::new(DEFAULT_FILE), Origin::Default),
@@ -30,7 +29,7 @@ impl Settings {
 
     /// Like `load`, but without a file.
     pub fn without_file(overrides: &Overrides) -> Result<Self, ConfigError> {
-        let mut settings = Self { config: Config::default(), origins: BTreeMap::new() };
+        let mut settings = Self::default();
         settings.override_with(overrides)?;
         Ok(settings)
     }

@@ -8,8 +8,6 @@
 //! names its origin.
 
 mod file;
-#[cfg(any(test, feature = "fuzzing"))]
-pub(crate) mod fuzz;
 mod keys;
 mod load;
 mod overrides;
@@ -29,7 +27,7 @@ pub use overrides::Overrides;
 pub use types::{Dialect, LogFormat, LogLevel, WebOrigin};
 
 /// The settings that are in force, and the origin of each value. They are shown as a file with the same content.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Settings {
     /// The values.
     pub config: Config,

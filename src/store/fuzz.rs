@@ -1,4 +1,4 @@
-//! Checks of stored bytes for fuzzing: reading returns a value or `Corrupt`, and a value that was read can be written and read
+//! Promises about stored bytes: reading returns a value or `Corrupt`, and a value that was read can be written and read
 //! again.
 
 use std::fmt::Debug;
@@ -15,7 +15,7 @@ use crate::vocabulary::{ChoiceId, EventKind, MetricsTypeId};
 
 /// Reads the bytes behind the first byte as a record; the first byte chooses the type of the record. The content is tried twice:
 /// as it is, which seldom has the right checksum, and with the right checksum.
-pub(crate) fn check(bytes: &[u8]) {
+pub fn check_stored(bytes: &[u8]) {
     let Some((&sort, content)) = bytes.split_first() else { return };
     let location = Date::from_days(16_436).zip(ChoiceId::new(3));
     match sort {
@@ -35,7 +35,7 @@ pub(crate) fn check(bytes: &[u8]) {
 }
 
 /// Packs and unpacks a rollup; also unpacks its day alone.
-pub(crate) fn check_rollup(rollup: &Rollup) {
+pub fn check_rollup(rollup: &Rollup) {
     let mut record = Record::default();
     let sealed = encode_rollup(&mut record, rollup);
     assert_eq!(decode_rollup(sealed).as_ref(), Ok(rollup));

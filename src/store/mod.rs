@@ -21,7 +21,7 @@ mod copy;
 mod definition_rows;
 mod definitions;
 mod error;
-#[cfg(any(test, feature = "fuzzing"))]
+#[cfg(feature = "fuzzing")]
 pub(crate) mod fuzz;
 mod index_pages;
 mod keys;

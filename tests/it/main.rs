@@ -31,6 +31,7 @@ mod pictures;
 mod pipelining;
 mod plot_data;
 mod plots;
+mod promises;
 mod random_streams;
 mod readme;
 mod rebuild;

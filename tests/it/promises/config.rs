@@ -1,13 +1,12 @@
-//! Fuzz target for settings: an accepted setting prints as it was read, and the error of a rejected one names it.
+//! Settings: an accepted setting prints as it was read, and the error of a rejected one names it.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::LazyLock;
 
+use clap::{Args as _, Command, FromArgMatches as _};
+use scale_metrics::config::{ConfigError, KEYS, Key, Origin, Overrides, Settings};
 use toml::de::{DeTable, DeValue};
-
-use super::value::Written;
-use super::{Config, ConfigError, KEYS, Key, Origin, Settings};
 
 /// Takes the first byte as the index of a key and the other bytes as its value. If there is no such key, the other bytes are a
 /// file.
@@ -20,16 +19,19 @@ pub(crate) fn check(bytes: &[u8]) {
     }
 }
 
-fn check_text(key: &'static Key, text: &str) {
+fn check_text(key: &Key, text: &str) {
+    static COMMAND: LazyLock<Command> =
+        LazyLock::new(|| Overrides::augment_args(Command::new("fuzz").no_binary_name(true)));
+
     if (key.section, key.name) == ("server", "listen") && is_looked_up(text) {
         return;
     }
-    let mut settings = defaults();
-    let origin = Origin::Flag(key.flag);
-    match settings.set(key, origin.clone(), Written::Text(text)) {
-        Ok(()) => check_printed(&settings),
-        Err(problem) => {
-            let message = problem.refuse(key, origin, &format!("{text:?}")).to_string();
+    let matches = COMMAND.clone().try_get_matches_from([format!("{}={text}", key.flag)]);
+    let overrides = matches.and_then(|matches| Overrides::from_arg_matches(&matches));
+    match Settings::without_file(&overrides.expect("a flag takes any text")) {
+        Ok(settings) => check_printed(&settings),
+        Err(error) => {
+            let message = error.to_string();
             assert!(message.starts_with(&format!("flag {}: {key} ", key.flag)), "{message}");
             assert!(message.lines().count() == 1, "{message:?}");
         }
@@ -40,7 +42,7 @@ fn check_file(bytes: &[u8]) {
     if names_a_host(bytes) {
         return;
     }
-    let mut settings = defaults();
+    let mut settings = Settings::default();
     match settings.read(file(), bytes) {
         Ok(()) => check_printed(&settings),
         Err(error) => {
@@ -56,15 +58,11 @@ fn check_file(bytes: &[u8]) {
 fn check_printed(settings: &Settings) {
     // Masked tokens do not read back as the same tokens.
     if settings.config.access.tokens.is_empty() {
-        let mut again = defaults();
+        let mut again = Settings::default();
         let printed = settings.to_string();
         again.read(file(), printed.as_bytes()).unwrap_or_else(|error| panic!("{error} in {printed}"));
         assert_eq!(again.config, settings.config, "{printed}");
     }
-}
-
-fn defaults() -> Settings {
-    Settings { config: Config::default(), origins: BTreeMap::new() }
 }
 
 fn file() -> &'static Path {

@@ -1,18 +1,17 @@
-//! Checks of request bodies for fuzzing: an accepted body is JSON and has the expected number of objects. A written object must
+//! Request bodies: an accepted body is JSON and has the expected number of objects. A written object must
 //! read as the same object.
 
+use scale_metrics::events::wire::{self, NotJson, Read, write_choices, write_event};
+use scale_metrics::events::{Choices, Object};
+use scale_metrics::vocabulary::MAX_ID;
 use serde_json::Value;
-
-use crate::events::wire::{self, NotJson, Read, write_choices, write_event};
-use crate::events::{Choices, Object};
-use crate::vocabulary::MAX_ID;
 
 /// Returns a body without the byte order mark that it may begin with.
 fn unmarked(body: &[u8]) -> &[u8] {
     body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body)
 }
 
-pub(super) fn check_json(body: &[u8]) {
+pub(crate) fn check_json(body: &[u8]) {
     let mut objects = Vec::new();
     let read = wire::read_json(body, |object| objects.push(object));
     let plain = serde_json::from_slice(unmarked(body))
@@ -20,7 +19,7 @@ pub(super) fn check_json(body: &[u8]) {
     check(&read, &objects, plain.ok());
 }
 
-pub(super) fn check_ndjson(body: &[u8]) {
+pub(crate) fn check_ndjson(body: &[u8]) {
     let mut objects = Vec::new();
     let read = wire::read_ndjson(body, |object| objects.push(object));
     let lines = unmarked(body).split(|&byte| byte == b'\n').filter(|line| !line.trim_ascii().is_empty());

@@ -1,13 +1,13 @@
-//! Checks of rollups for fuzzing: any split of the same contributions merges to the same rollup, and merged parts can be removed
+//! Contributions of 12 bytes each: any split of the same contributions merges to the same rollup, and merged parts can be removed
 //! again.
 
-use crate::events::{Contribution, Partition};
-use crate::rollup::{Aggregate, Distribution, LostExtremes, Rollup};
-use crate::store;
-use crate::time::Date;
-use crate::vocabulary::{COUNTERS, ChoiceId, DISTRIBUTIONS, MetricsTypeId};
+use scale_metrics::events::{Contribution, Partition};
+use scale_metrics::fuzz::check_rollup;
+use scale_metrics::rollup::{Aggregate, Distribution, LostExtremes, Rollup};
+use scale_metrics::time::Date;
+use scale_metrics::vocabulary::{COUNTERS, ChoiceId, DISTRIBUTIONS, MetricsTypeId};
 
-pub(super) fn check(bytes: &[u8]) {
+pub(crate) fn check(bytes: &[u8]) {
     let mut lots = [const { Vec::new() }; 3];
     for chunk in bytes.as_chunks().0 {
         let (lot, contribution) = contribution(chunk);
@@ -19,7 +19,7 @@ pub(super) fn check(bytes: &[u8]) {
     let all = merged(&[&a, &b, &c]);
     assert_eq!(rollup(&lots.concat()), all);
     check_replaced(&a, &b, &c);
-    store::fuzz::check_rollup(&all);
+    check_rollup(&all);
 }
 
 /// Reads a contribution, and the index of the lot that it belongs to.

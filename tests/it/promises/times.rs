@@ -1,12 +1,11 @@
-//! Checks of times for fuzzing: a time that was read can be written and read again, and means the same as for other parsers.
+//! Date-times, dates and durations: a time that was read can be written and read again, and means the same as for other parsers.
 
 use chrono::{DateTime, NaiveDate};
-
-use crate::time::{Date, Duration, Timestamp};
+use scale_metrics::time::{Date, Duration, Timestamp};
 
 const SECOND_US: u128 = 1_000_000;
 
-pub(super) fn check(bytes: &[u8]) {
+pub(crate) fn check(bytes: &[u8]) {
     let Ok(text) = str::from_utf8(bytes) else { return };
     check_timestamp(text);
     check_date(text);
