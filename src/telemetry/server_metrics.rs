@@ -13,47 +13,31 @@ use prometheus::{
     Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry, TextEncoder,
 };
 
+use crate::vocabulary::string_enum;
+
 /// The content type of the text format.
 pub const MEDIA_TYPE: &str = prometheus::TEXT_FORMAT;
 
 /// The bounds of the histograms, in seconds: from half a millisecond to ten seconds.
 const SECONDS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
-/// The operations of the database that can fail, beside a commit of requests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StorageOperation {
-    /// Deleting data that is too old.
-    Expiry,
-    /// Checking whether the file is still there.
-    File,
-    /// Reading for the parked requests.
-    Read,
-    /// Computing the rollups of a day anew.
-    Rebuild,
-    /// Opening the database again and trying to write, after a failure.
-    Recovery,
-    /// Checking for room beside the database.
-    Room,
-    /// Making a checkpoint, so that the file opens at once after a crash.
-    Settle,
-}
-
-impl StorageOperation {
-    /// All operations.
-    pub const ALL: [Self; 7] =
-        [Self::Expiry, Self::File, Self::Read, Self::Rebuild, Self::Recovery, Self::Room, Self::Settle];
-
-    /// The name of the operation as a label.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Expiry => "expiry",
-            Self::File => "file",
-            Self::Read => "read",
-            Self::Rebuild => "rebuild",
-            Self::Recovery => "recovery",
-            Self::Room => "room",
-            Self::Settle => "settle",
-        }
+string_enum! {
+    /// The operations of the database that can fail, beside a commit of requests. The names are labels.
+    pub StorageOperation {
+        /// Deleting data that is too old.
+        Expiry = "expiry",
+        /// Checking whether the file is still there.
+        File = "file",
+        /// Reading for the parked requests.
+        Read = "read",
+        /// Computing the rollups of a day anew.
+        Rebuild = "rebuild",
+        /// Opening the database again and trying to write, after a failure.
+        Recovery = "recovery",
+        /// Checking for room beside the database.
+        Room = "room",
+        /// Making a checkpoint, so that the file opens at once after a crash.
+        Settle = "settle",
     }
 }
 
