@@ -237,7 +237,7 @@ fn execute(cli: Cli, has_url_flag: bool) -> anyhow::Result<()> {
     }
     let (settings, ignored) = match Settings::load(&cli.overrides) {
         // The file may belong to another program, and this command needs nothing from it.
-        Err(error) if !needs_file(&cli, has_url_flag) => (Settings::without_file(&cli.overrides)?, Some(error)),
+        Err(error) if !needs_file(&cli, has_url_flag) => (Settings::default().overridden_by(&cli.overrides)?, Some(error)),
         loaded => (loaded?, None),
     };
     log::start(&settings.config.log, REQUESTS_OF_FRAMEWORK);

@@ -97,7 +97,7 @@ macro_rules! settings {
                     let value: $Type = written.read()?;
                     $(
                         if value < $least {
-                            return Err(Problem::new(concat!("must be at least ", $least)));
+                            return Err(concat!("must be at least ", $least).into());
                         }
                     )?
                     config.$section.$name = value;

@@ -23,28 +23,20 @@ impl Settings {
             Err(error) if error.kind() == ErrorKind::NotFound && named_by == Origin::Default => {}
             Err(source) => return Err(ConfigError::Unreadable { path: path.to_owned(), named_by, source }),
         }
-        settings.override_with(overrides)?;
-        Ok(settings)
-    }
-
-    /// Like `load`, but without a file.
-    pub fn without_file(overrides: &Overrides) -> Result<Self, ConfigError> {
-        let mut settings = Self::default();
-        settings.override_with(overrides)?;
-        Ok(settings)
+        settings.overridden_by(overrides)
     }
 
     /// Applies the settings of flags and variables.
-    fn override_with(&mut self, overrides: &Overrides) -> Result<(), ConfigError> {
+    pub fn overridden_by(mut self, overrides: &Overrides) -> Result<Self, ConfigError> {
         for (key, text, origin) in &overrides.settings {
             let result = match text.to_str() {
                 Some(text) => self.set(key, origin.clone(), Written::Text(text)),
-                None => Err(Problem::new("must be UTF-8")),
+                None => Err("must be UTF-8".into()),
             };
             let shown = format!("{:?}", text.to_string_lossy());
             result.map_err(|problem| problem.refuse(key, origin.clone(), &shown))?;
         }
-        Ok(())
+        Ok(self)
     }
 
     /// Sets a value and records its origin.

@@ -108,11 +108,6 @@ impl StorageConfig {
 }
 
 impl Config {
-    /// Loads the settings that are in force.
-    pub fn load(overrides: &Overrides) -> Result<Self, ConfigError> {
-        Settings::load(overrides).map(|settings| settings.config)
-    }
-
     /// Rejects settings that keep events longer than their rollups.
     pub fn refuse_short_rollups(&self) -> Result<(), ConfigError> {
         let RetentionConfig { events_days, rollups_days, .. } = self.retention;

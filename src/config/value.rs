@@ -65,15 +65,9 @@ pub(super) struct Problem {
     pub(super) at: Option<usize>,
 }
 
-impl Problem {
-    pub(super) fn new(must: impl Into<String>) -> Self {
-        Self { must: must.into(), at: None }
-    }
-}
-
 impl<T: Into<String>> From<T> for Problem {
     fn from(must: T) -> Self {
-        Self::new(must)
+        Self { must: must.into(), at: None }
     }
 }
 
@@ -168,18 +162,7 @@ impl Setting for PathBuf {
     }
 }
 
-/// The type of one element of a setting that may have several.
-pub(super) trait Item: Sized {
-    const SECRET: bool;
-
-    /// Parses one element. The error says what it must be.
-    fn from_text(text: &str) -> Result<Self, String>;
-
-    /// The element as it is written in a file, masked if it is a secret.
-    fn show(&self) -> String;
-}
-
-impl<T: Item> Setting for Vec<T> {
+impl<T: Setting> Setting for Vec<T> {
     const SECRET: bool = T::SECRET;
 
     /// The flag may be given several times, each time with one or more values.
@@ -201,30 +184,28 @@ impl<T: Item> Setting for Vec<T> {
     }
 
     fn show(&self) -> toml::Value {
-        self.iter().map(T::show).collect::<Vec<_>>().into()
+        toml::Value::Array(self.iter().map(T::show).collect())
     }
 }
 
-impl Item for Token {
+impl Setting for Token {
     const SECRET: bool = true;
 
     fn from_text(text: &str) -> Result<Self, String> {
         text.parse().map_err(|error| format!("cannot be used: {error}"))
     }
 
-    fn show(&self) -> String {
-        self.masked()
+    fn show(&self) -> toml::Value {
+        self.masked().into()
     }
 }
 
-impl Item for WebOrigin {
-    const SECRET: bool = false;
-
+impl Setting for WebOrigin {
     fn from_text(text: &str) -> Result<Self, String> {
         Self::new(text).ok_or_else(|| "must be origins such as https://example.org, or *".to_owned())
     }
 
-    fn show(&self) -> String {
-        self.as_str().to_owned()
+    fn show(&self) -> toml::Value {
+        self.as_str().into()
     }
 }

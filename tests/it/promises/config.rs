@@ -28,7 +28,7 @@ fn check_text(key: &Key, text: &str) {
     }
     let matches = COMMAND.clone().try_get_matches_from([format!("{}={text}", key.flag)]);
     let overrides = matches.and_then(|matches| Overrides::from_arg_matches(&matches));
-    match Settings::without_file(&overrides.expect("a flag takes any text")) {
+    match Settings::default().overridden_by(&overrides.expect("a flag takes any text")) {
         Ok(settings) => check_printed(&settings),
         Err(error) => {
             let message = error.to_string();
