@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::CannotStart;
 use super::directory::open_store;
 use super::output::{complain, print};
 use super::progress::{Progress, Unit};
@@ -12,39 +13,6 @@ use crate::store::{Forgettable, Snapshot};
 use crate::time::{Clock, Date, Timestamp};
 use crate::worker::reopen::{self, Reopening};
 use crate::worker::retention::{Expiry, Retention};
-
-/// The clock is not trusted.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error(
-    "the clock says {now}, far after the last run ({last_run}) and the newest event ({newest}): nothing was deleted (hint: if \
-     the clock is right, confirm with --confirm {cut_off}; --dry-run lists what goes)"
-)]
-pub(super) struct DoubtfulClock {
-    now: Timestamp,
-    last_run: String,
-    newest: String,
-    cut_off: Date,
-}
-
-/// The confirmed day is not the day before which events would be deleted.
-#[derive(Debug, thiserror::Error)]
-#[error("--confirm {confirmed} is not the day before which events would go, which is {cut_off}: nothing was deleted")]
-pub(super) struct OtherDay {
-    confirmed: Date,
-    cut_off: Date,
-}
-
-/// Reopening the days would lose their numbers.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "{days} of these days, from {first} to {last}, have numbers of events that are gone: nothing was opened (hint: open from a \
-     later day on, or add --drop-numbers, which makes their numbers those of the events that are left)"
-)]
-pub(super) struct LossyDays {
-    days: usize,
-    first: Date,
-    last: Date,
-}
 
 /// The longest time after the last run or the newest event for which `expire` trusts the clock.
 const MAX_IDLE: Duration = Duration::from_hours(7 * 24);
@@ -60,11 +28,19 @@ pub(super) fn run_expire(config: &Config, dry_run: bool, confirmed: Option<Date>
     let cut_off = cut_offs.events_from;
     let Forgettable { events, event_days, rollups, rollup_days } = snapshot.forgettable(cut_offs)?;
     let is_on = guard.settings() != Retention::default();
-    let doubt = if is_on { doubt_clock(&snapshot, now, cut_off)? } else { None };
-    match (confirmed, &doubt) {
-        (Some(confirmed), _) if confirmed != cut_off => return Err(OtherDay { confirmed, cut_off }.into()),
-        (None, Some(doubt)) if !dry_run => return Err(doubt.clone().into()),
-        _ => {}
+    let doubt = if is_on { doubt_clock(&snapshot, now)? } else { None };
+    let refusal = match (confirmed, &doubt) {
+        (Some(confirmed), _) if confirmed != cut_off => Some(format!(
+            "--confirm {confirmed} is not the day before which events would go, which is {cut_off}: nothing was deleted"
+        )),
+        (None, Some(doubt)) if !dry_run => Some(format!(
+            "{doubt}: nothing was deleted (hint: if the clock is right, confirm with --confirm {cut_off}; --dry-run lists what \
+             goes)"
+        )),
+        _ => None,
+    };
+    if let Some(refusal) = refusal {
+        return Err(CannotStart(refusal).into());
     }
     let waiting = guard.preview(&snapshot)?;
     drop(snapshot);
@@ -84,11 +60,8 @@ pub(super) fn run_expire(config: &Config, dry_run: bool, confirmed: Option<Date>
     print(&format!("{goes}: {events} events of {event_days} days before {cut_off}"))?;
     print(&format!("{goes}: {rollups} rollups of {rollup_days} days before {}", cut_offs.rollups_from))?;
     if dry_run && is_on {
-        if let Some(DoubtfulClock { now, last_run, newest, .. }) = doubt {
-            complain(&format!(
-                "note: the clock says {now}, far after the last run ({last_run}) and the newest event ({newest}): `expire` needs \
-                 --confirm {cut_off}"
-            ));
+        if let Some(doubt) = doubt {
+            complain(&format!("note: {doubt}: `expire` needs --confirm {cut_off}"));
         }
         if !waiting.is_zero() {
             let hours = waiting.as_secs().div_ceil(60 * 60);
@@ -101,7 +74,7 @@ pub(super) fn run_expire(config: &Config, dry_run: bool, confirmed: Option<Date>
 }
 
 /// Returns why the clock is not trusted, if so: it is far ahead both of the last run and of the newest event.
-fn doubt_clock(snapshot: &Snapshot, now: Timestamp, cut_off: Date) -> anyhow::Result<Option<DoubtfulClock>> {
+fn doubt_clock(snapshot: &Snapshot, now: Timestamp) -> anyhow::Result<Option<String>> {
     if snapshot.is_empty()? {
         return Ok(None);
     }
@@ -113,7 +86,7 @@ fn doubt_clock(snapshot: &Snapshot, now: Timestamp, cut_off: Date) -> anyhow::Re
     }
     let last_run = last_run.map_or("unknown".to_owned(), |time| time.to_string());
     let newest = newest.map_or("none".to_owned(), |day| day.to_string());
-    Ok(Some(DoubtfulClock { now, last_run, newest, cut_off }))
+    Ok(Some(format!("the clock says {now}, far after the last run ({last_run}) and the newest event ({newest})")))
 }
 
 /// Reopens forgotten days.
@@ -121,7 +94,12 @@ pub(super) fn run_reopen(config: &Config, from: Date, dry_run: bool, drop_number
     let store = open_store(config)?;
     let Reopening { events, event_days, lossy_days, rollup_days } = reopen::examine(&store, from)?;
     if let (Some(&first), Some(&last), false, false) = (lossy_days.first(), lossy_days.last(), dry_run, drop_numbers) {
-        return Err(LossyDays { days: lossy_days.len(), first, last }.into());
+        return Err(CannotStart(format!(
+            "{} of these days, from {first} to {last}, have numbers of events that are gone: nothing was opened (hint: open from \
+             a later day on, or add --drop-numbers, which makes their numbers those of the events that are left)",
+            lossy_days.len()
+        ))
+        .into());
     }
     if !dry_run {
         reopen::reopen(&store, from)?;

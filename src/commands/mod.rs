@@ -46,14 +46,11 @@ use crate::telemetry::chain;
 use crate::telemetry::log;
 use crate::time::{Clock, ClockError, Date};
 use client::PATIENCE;
-use directory::NoDatabase;
-use expire::{DoubtfulClock, LossyDays, OtherDay};
 use export::ExportError;
 use import::ImportError;
 use output::{NotPrinted, complain, is_broken_pipe, print};
 use stop_signals::StopSignals;
-use target::{NoTarget, Target, TargetFlags, TwoTargets, server_url, target};
-use token::BadName;
+use target::{Target, TargetFlags, server_url, target};
 
 #[derive(Parser)]
 #[command(name = "scale-metrics", version, about, disable_help_subcommand = true)]
@@ -204,17 +201,22 @@ fn usage_error(error: &clap::Error) -> String {
     }
 }
 
+/// A command cannot start for a reason that only a person can remove. The text says which one.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct CannotStart(String);
+
+impl CannotStart {
+    fn new(why: impl Into<String>) -> Self {
+        Self(why.into())
+    }
+}
+
 fn cannot_start(error: &anyhow::Error) -> bool {
-    error.is::<ConfigError>()
-        || error.is::<BadName>()
-        || error.is::<TwoTargets>()
-        || error.is::<NoTarget>()
-        || error.is::<NoDatabase>()
+    error.is::<CannotStart>()
+        || error.is::<ConfigError>()
         || error.is::<StartError>()
         || error.is::<ClockError>()
-        || error.is::<DoubtfulClock>()
-        || error.is::<OtherDay>()
-        || error.is::<LossyDays>()
         || matches!(error.downcast_ref(), Some(ImportError::Open(_)))
         || matches!(
             error.downcast_ref(),
@@ -268,7 +270,11 @@ fn execute(cli: Cli, has_url_flag: bool) -> anyhow::Result<()> {
                 && !has_directory
                 && !Store::exists(path).map_err(StartError::Store)?
             {
-                return Err(NoTarget.into());
+                return Err(CannotStart::new(
+                    "nothing says where the events go (hint: --url http://HOST:PORT names a running server, --data DIR a \
+                     directory)",
+                )
+                .into());
             }
             Ok(import::run(&files, &target, config.server.max_body_bytes, Duration::from_secs(patience))?)
         }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::CannotStart;
 use crate::config::Config;
 use crate::store::OpenOptions;
 
@@ -23,18 +24,6 @@ pub(super) enum Target {
         options: OpenOptions,
     },
 }
-
-/// The command line names both a server and a directory.
-#[derive(Debug, thiserror::Error)]
-#[error("--url names a server and --data a directory: one of them is enough")]
-pub(super) struct TwoTargets;
-
-/// The command line names no destination, and the default directory has no database.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "nothing says where the events go (hint: --url http://HOST:PORT names a running server, --data DIR a directory)"
-)]
-pub(super) struct NoTarget;
 
 /// Parses the address of a server, and removes slashes at its end.
 pub(super) fn server_url(text: &str) -> Result<String, String> {
@@ -63,9 +52,11 @@ pub(super) fn target(
     flags: TargetFlags,
     url: Option<String>,
     token: Option<String>,
-) -> Result<Target, TwoTargets> {
+) -> Result<Target, CannotStart> {
     match url {
-        Some(_) if flags.url && flags.data => Err(TwoTargets),
+        Some(_) if flags.url && flags.data => {
+            Err(CannotStart::new("--url names a server and --data a directory: one of them is enough"))
+        }
         Some(url) if flags.url || !flags.data => Ok(Target::Server { url, token }),
         _ => Ok(Target::Directory { path: config.storage.data.clone(), options: config.storage.open_options() }),
     }
