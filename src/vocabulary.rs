@@ -106,6 +106,8 @@ impl From<EventKind> for Kind {
 
 string_enum! {
     /// Where a job is in its life.
+    #[derive(Serialize)]
+    #[serde(rename_all = "UPPERCASE")]
     pub JobStatus {
         /// Not ready yet.
         Pending = "PENDING",
@@ -133,6 +135,8 @@ impl JobStatus {
 
 string_enum! {
     /// Where an execution is in its life.
+    #[derive(Serialize)]
+    #[serde(rename_all = "UPPERCASE")]
     pub ExecutionStatus {
         /// Waits for resources.
         Queued = "QUEUED",
@@ -156,6 +160,8 @@ impl ExecutionStatus {
 
 string_enum! {
     /// Where an ingest is in its life.
+    #[derive(Serialize)]
+    #[serde(rename_all = "UPPERCASE")]
     pub IngestStatus {
         /// The file is arriving.
         Transferring = "TRANSFERRING",
@@ -185,6 +191,8 @@ impl IngestStatus {
 
 string_enum! {
     /// What a task of an execution does.
+    #[derive(Serialize)]
+    #[serde(rename_all = "lowercase")]
     pub TaskType {
         /// Fetches the image that the job runs in.
         Pull = "pull",

@@ -13,6 +13,7 @@ pub mod request;
 pub mod shared_map;
 pub mod wire;
 
+use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::time::{Date, Timestamp};
@@ -74,7 +75,8 @@ pub struct EventKey {
 }
 
 /// The state of one job, execution or ingest.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Event {
     /// A job.
     Job(Job),
@@ -124,7 +126,7 @@ impl<'a> EventChange<'a> {
 }
 
 /// The state of a job.
-#[derive(Debug, Clone, PartialEq, Eq, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Job {
     /// What identifies it within its kind.
     #[schema(value_type = ChoiceId)]
@@ -134,15 +136,18 @@ pub struct Job {
     /// Where it is in its life.
     pub status: JobStatus,
     /// When it ended; there with every final status.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub ended: Option<Timestamp>,
     /// What went wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<ChoiceId>,
     /// When its source last changed it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub last_modified: Option<Timestamp>,
 }
 
 /// The state of a job execution.
-#[derive(Debug, Clone, PartialEq, Eq, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct JobExecution {
     /// What identifies it within its kind.
     #[schema(value_type = ChoiceId)]
@@ -152,52 +157,67 @@ pub struct JobExecution {
     /// Where it is in its life.
     pub status: ExecutionStatus,
     /// When it was put into the queue.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub queued: Option<Timestamp>,
     /// When it left the queue.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub started: Option<Timestamp>,
     /// When it ended; there with every final status.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub ended: Option<Timestamp>,
     /// What went wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<ChoiceId>,
     /// Its tasks, in the order that they were given.
     #[schema(default = json!([]))]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tasks: Vec<Task>,
     /// When its source last changed it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub last_modified: Option<Timestamp>,
 }
 
 /// One task of an execution.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Task {
     /// What it does.
-    #[schema(rename = "type")]
+    #[serde(rename = "type")]
     pub task_type: TaskType,
     /// When it started.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub started: Option<Timestamp>,
     /// When it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub ended: Option<Timestamp>,
 }
 
 /// The state of an ingest.
-#[derive(Debug, Clone, PartialEq, Eq, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Ingest {
     /// What identifies it within its kind.
     #[schema(value_type = ChoiceId)]
     pub id: u64,
     /// The strike that watches for such files.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub strike: Option<ChoiceId>,
     /// Where it is in its life.
     pub status: IngestStatus,
     /// Bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub file_size: Option<u64>,
     /// When the file began to arrive.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub transfer_started: Option<Timestamp>,
     /// When the file had arrived.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub transfer_ended: Option<Timestamp>,
     /// When the ingest began.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub ingest_started: Option<Timestamp>,
     /// When the ingest ended; there with every final status.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub ingest_ended: Option<Timestamp>,
     /// When its source last changed it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub last_modified: Option<Timestamp>,
 }

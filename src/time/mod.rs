@@ -18,6 +18,7 @@ use std::time::{Instant, SystemTime};
 
 use chrono::{DateTime, Datelike, Months, NaiveDate};
 use parking_lot::Mutex;
+use serde::{Serialize, Serializer};
 
 use text::Scanner;
 
@@ -120,6 +121,13 @@ fn write_digits(zeros: &mut [u8], mut number: u64) {
     for digit in zeros.iter_mut().rev() {
         *digit += u8::try_from(number % 10).expect("a digit");
         number /= 10;
+    }
+}
+
+/// As the text that it is displayed as.
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

@@ -2,157 +2,36 @@
 //!
 //! Fields of an event that have no value are omitted.
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
+use crate::events::Event;
 use crate::events::choice::{Choices, ErrorDefinition, JobType, Strike};
-use crate::events::{Event, Ingest, Job, JobExecution, Task};
-use crate::time::Timestamp;
-use crate::vocabulary::ChoiceId;
 
 #[derive(Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-enum Line<'a> {
+enum Definition<'a> {
     JobType(&'a JobType),
     Strike(&'a Strike),
     Error(&'a ErrorDefinition),
-    Job(JobView),
-    JobExecution(ExecutionView<'a>),
-    Ingest(IngestView),
-}
-
-#[derive(Serialize)]
-struct JobView {
-    id: u64,
-    job_type: u64,
-    status: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ended: Option<Time>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    last_modified: Option<Time>,
-}
-
-#[derive(Serialize)]
-struct ExecutionView<'a> {
-    id: u64,
-    job_type: u64,
-    status: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    queued: Option<Time>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    started: Option<Time>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ended: Option<Time>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<u64>,
-    #[serde(skip_serializing_if = "<[Task]>::is_empty", serialize_with = "tasks")]
-    tasks: &'a [Task],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    last_modified: Option<Time>,
-}
-
-#[derive(Serialize)]
-struct TaskView {
-    r#type: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    started: Option<Time>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ended: Option<Time>,
-}
-
-#[derive(Serialize)]
-struct IngestView {
-    id: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    strike: Option<u64>,
-    status: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    file_size: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    transfer_started: Option<Time>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    transfer_ended: Option<Time>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ingest_started: Option<Time>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ingest_ended: Option<Time>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    last_modified: Option<Time>,
-}
-
-/// A time that is written as text.
-struct Time(Timestamp);
-
-impl Serialize for Time {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
-    }
-}
-
-fn tasks<S: Serializer>(tasks: &&[Task], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(tasks.iter().map(|task| TaskView {
-        r#type: task.task_type.name(),
-        started: task.started.map(Time),
-        ended: task.ended.map(Time),
-    }))
 }
 
 /// Appends a line for each definition, and returns the number of lines.
 pub fn write_choices(out: &mut Vec<u8>, choices: &Choices) -> u64 {
     let Choices { job_types, strikes, errors, .. } = choices;
-    let job_types_out = job_types.values().map(|job_type| Line::JobType(job_type));
-    let strikes_out = strikes.values().map(|strike| Line::Strike(strike));
-    for line in job_types_out.chain(strikes_out).chain(errors.values().map(|error| Line::Error(error))) {
-        write(out, &line);
+    let job_types = job_types.values().map(|job_type| Definition::JobType(job_type));
+    let strikes = strikes.values().map(|strike| Definition::Strike(strike));
+    for definition in job_types.chain(strikes).chain(errors.values().map(|error| Definition::Error(error))) {
+        write(out, &definition);
     }
-    (job_types.len() + strikes.len() + errors.len()) as u64
+    choices.len() as u64
 }
 
 /// Appends the line of an event.
 pub fn write_event(out: &mut Vec<u8>, event: &Event) {
-    let line = match event {
-        Event::Job(Job { id, job_type, status, ended, error, last_modified }) => Line::Job(JobView {
-            id: *id,
-            job_type: job_type.get(),
-            status: status.name(),
-            ended: ended.map(Time),
-            error: error.map(ChoiceId::get),
-            last_modified: last_modified.map(Time),
-        }),
-        Event::JobExecution(it) => {
-            let JobExecution { id, job_type, status, queued, started, ended, error, tasks, last_modified } = it;
-            Line::JobExecution(ExecutionView {
-                id: *id,
-                job_type: job_type.get(),
-                status: status.name(),
-                queued: queued.map(Time),
-                started: started.map(Time),
-                ended: ended.map(Time),
-                error: error.map(ChoiceId::get),
-                tasks,
-                last_modified: last_modified.map(Time),
-            })
-        }
-        Event::Ingest(it) => {
-            let Ingest { id, strike, status, file_size, transfer_started, transfer_ended, .. } = it;
-            Line::Ingest(IngestView {
-                id: *id,
-                strike: strike.map(ChoiceId::get),
-                status: status.name(),
-                file_size: *file_size,
-                transfer_started: transfer_started.map(Time),
-                transfer_ended: transfer_ended.map(Time),
-                ingest_started: it.ingest_started.map(Time),
-                ingest_ended: it.ingest_ended.map(Time),
-                last_modified: it.last_modified.map(Time),
-            })
-        }
-    };
-    write(out, &line);
+    write(out, event);
 }
 
-fn write(out: &mut Vec<u8>, line: &Line<'_>) {
+fn write(out: &mut Vec<u8>, line: &impl Serialize) {
     serde_json::to_writer(&mut *out, line).expect("lines have texts for keys, and a vector takes all that is written");
     out.push(b'\n');
 }
