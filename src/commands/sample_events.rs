@@ -3,9 +3,10 @@
 
 use anyhow::Context;
 use fastrand::Rng;
+use serde_json::json;
 use tokio::sync::oneshot;
 
-use crate::events::{Choice, ErrorDefinition, Event, Ingest, Job, JobExecution, JobType, Object, Strike, Task};
+use crate::events::{Event, Ingest, Job, JobExecution, Object, Task, wire};
 use crate::time::Timestamp;
 use crate::vocabulary::{ChoiceId, ErrorCategory, ExecutionStatus, IngestStatus, JobStatus, TaskType};
 use crate::worker::{Queue, Request};
@@ -99,44 +100,25 @@ impl Samples {
 
     fn define_choices(&mut self) {
         let job_types = JOB_TYPES.iter().enumerate().map(|(place, &(name, title, ..))| {
-            Choice::JobType(JobType {
-                id: id_of(place),
-                name: name.to_owned(),
-                version: "1.0".to_owned(),
-                title: title.to_owned(),
-                description: None,
-                category: Some(if name == "archive-cleanup" { "system" } else { "imagery" }.to_owned()),
-                author_name: None,
-                author_url: None,
-                is_system: name == "archive-cleanup",
-                is_long_running: false,
-                is_active: true,
-                is_operational: true,
-                is_paused: false,
-                icon_code: None,
+            let is_system = name == "archive-cleanup";
+            let category = if is_system { "system" } else { "imagery" };
+            json!({
+                "kind": "job_type", "id": id_of(place), "name": name, "version": "1.0", "title": title,
+                "category": category, "is_system": is_system,
             })
         });
-        let strikes = STRIKES.iter().enumerate().map(|(place, &(name, title, ..))| {
-            Choice::Strike(Strike {
-                id: id_of(place),
-                name: name.to_owned(),
-                title: title.to_owned(),
-                description: None,
-            })
-        });
+        let strikes = STRIKES.iter().enumerate().map(
+            |(place, &(name, title, ..))| json!({ "kind": "strike", "id": id_of(place), "name": name, "title": title }),
+        );
         let errors = ERRORS.iter().enumerate().map(|(place, &(name, title, category, is_builtin))| {
-            Choice::Error(ErrorDefinition {
-                id: id_of(place),
-                name: name.to_owned(),
-                title: title.to_owned(),
-                description: None,
-                job_type_name: None,
-                category,
-                is_builtin,
-                should_be_retried: category == ErrorCategory::System,
+            json!({
+                "kind": "error", "id": id_of(place), "name": name, "title": title, "category": category,
+                "is_builtin": is_builtin, "should_be_retried": category == ErrorCategory::System,
             })
         });
-        self.objects.extend(job_types.chain(strikes).chain(errors).map(Object::choice));
+        let definitions: serde_json::Value = job_types.chain(strikes).chain(errors).collect();
+        let take = |read: wire::Read| self.objects.push(read.expect("the definitions are valid"));
+        wire::read_json(definitions.to_string().as_bytes(), take).expect("a value is JSON");
     }
 
     /// A random time of the day that starts at `day_start`, more often in working hours.
