@@ -12,6 +12,7 @@ use scale_metrics::events::{Choices, Event, EventChange, Object};
 use scale_metrics::rollup::Rollup;
 use scale_metrics::store::{OpenOptions, RowsError, Store};
 use scale_metrics::time::Date;
+use scale_metrics::vocabulary::MetricsTypeId;
 use scale_metrics::worker::commit;
 use tempfile::TempDir;
 
@@ -45,7 +46,7 @@ fn choices() -> Arc<Choices> {
     let mut choices = Choices::default();
     for object in definitions() {
         if let Object::Choice(choice) = object {
-            choices.define(*choice);
+            choices.define(choice);
         }
     }
     Arc::new(choices)
@@ -154,6 +155,6 @@ fn define_one_of_ten_thousand(bencher: Bencher<'_, '_>) {
     bencher.bench_local(|| {
         id += 1;
         write(&store, define(id));
-        store.snapshot().expect("it is read").definitions().job_types.len()
+        store.snapshot().expect("it is read").definitions().count(MetricsTypeId::JobTypes)
     });
 }

@@ -142,7 +142,7 @@ pub(super) fn choices(definitions: &[u8]) -> Choices {
     let mut choices = Choices::default();
     for object in draft.finish().expect("it is valid") {
         if let Object::Choice(choice) = object {
-            choices.define(*choice);
+            choices.define(choice);
         }
     }
     choices

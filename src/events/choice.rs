@@ -12,15 +12,16 @@ use utoipa::ToSchema;
 use super::shared_map::SharedMap;
 use crate::vocabulary::{ChoiceId, ErrorCategory, Kind, MetricsTypeId};
 
-/// A definition of a choice.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A definition of a choice, which clones share. On the wire, it has the fields of its model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
 pub enum Choice {
     /// A choice of `job-types`.
-    JobType(JobType),
+    JobType(Arc<JobType>),
     /// A choice of `ingests`.
-    Strike(Strike),
+    Strike(Arc<Strike>),
     /// A choice of `errors`, if it is built in.
-    Error(ErrorDefinition),
+    Error(Arc<ErrorDefinition>),
 }
 
 /// A kind of job.
@@ -130,42 +131,58 @@ impl Choice {
             Self::Error(error) => (MetricsTypeId::Errors, error.id),
         }
     }
+
+    /// The name shown to people.
+    pub fn title(&self) -> &str {
+        match self {
+            Self::JobType(job_type) => &job_type.title,
+            Self::Strike(strike) => &strike.title,
+            Self::Error(error) => &error.title,
+        }
+    }
+
+    /// Whether queries can select it: an error only if it is built in.
+    fn is_selectable(&self) -> bool {
+        match self {
+            Self::JobType(_) | Self::Strike(_) => true,
+            Self::Error(error) => error.is_builtin,
+        }
+    }
+
+    /// The value of the field that a filter of its metrics type names.
+    pub fn filter_value(&self, filter: &str) -> Option<&str> {
+        match (self, filter) {
+            (Self::JobType(job_type), "name") => Some(&job_type.name),
+            (Self::JobType(job_type), "version") => Some(&job_type.version),
+            (Self::Strike(strike), "name") => Some(&strike.name),
+            (Self::Error(error), "name") => Some(&error.name),
+            (Self::Error(error), "category") => Some(error.category.name()),
+            _ => None,
+        }
+    }
 }
 
 /// All choices as they are defined at one moment. A clone shares the definitions, and a definition after that costs the same for
 /// any number of choices.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Choices {
-    /// The job types, by id.
-    pub job_types: SharedMap<ChoiceId, Arc<JobType>>,
-    /// The strikes, by id.
-    pub strikes: SharedMap<ChoiceId, Arc<Strike>>,
-    /// The errors, built in or not, by id.
-    pub errors: SharedMap<ChoiceId, Arc<ErrorDefinition>>,
+    /// The choices of each metrics type, by id, errors built in or not. The metrics types are in the order of their numbers.
+    by_id: [SharedMap<ChoiceId, Choice>; 3],
     /// The index of the filters. A key has the metrics type, the filter, the value of the filtered field, and the id of the
     /// choice.
     by_value: SharedMap<(MetricsTypeId, &'static str, Arc<str>, ChoiceId), ()>,
 }
 
 impl Choices {
-    /// The current definition of the same choice, if there is one.
-    pub fn defined(&self, choice: &Choice) -> Option<Choice> {
-        match choice {
-            Choice::JobType(new) => self.job_types.get(&new.id).map(|old| Choice::JobType(old.as_ref().clone())),
-            Choice::Strike(new) => self.strikes.get(&new.id).map(|old| Choice::Strike(old.as_ref().clone())),
-            Choice::Error(new) => self.errors.get(&new.id).map(|old| Choice::Error(old.as_ref().clone())),
-        }
+    fn by_id(&self, metrics: MetricsTypeId) -> &SharedMap<ChoiceId, Choice> {
+        &self.by_id[metrics as usize - 1]
     }
 
     /// Adds a definition. It replaces an earlier definition of the same choice.
     pub fn define(&mut self, choice: Choice) {
         let (metrics, id) = choice.key();
         let before = self.filter_values(metrics, id);
-        match choice {
-            Choice::JobType(job_type) => _ = self.job_types.insert(job_type.id, Arc::new(job_type)),
-            Choice::Strike(strike) => _ = self.strikes.insert(strike.id, Arc::new(strike)),
-            Choice::Error(error) => _ = self.errors.insert(error.id, Arc::new(error)),
-        }
+        self.by_id[metrics as usize - 1].insert(id, choice);
         let after = self.filter_values(metrics, id);
         if before != after {
             for (filter, value) in before {
@@ -184,44 +201,34 @@ impl Choices {
         metrics.describe().filters.iter().filter_map(value).collect()
     }
 
-    /// Whether a choice with this id is defined. For `errors`, this includes errors that are not built in.
-    pub fn contains(&self, metrics: MetricsTypeId, id: ChoiceId) -> bool {
-        match metrics {
-            MetricsTypeId::JobTypes => self.job_types.contains_key(&id),
-            MetricsTypeId::Ingests => self.strikes.contains_key(&id),
-            MetricsTypeId::Errors => self.errors.contains_key(&id),
-        }
+    /// The choice with this key. For `errors`, this includes errors that are not built in.
+    pub fn get(&self, metrics: MetricsTypeId, id: ChoiceId) -> Option<&Choice> {
+        self.by_id(metrics).get(&id)
+    }
+
+    /// The error with this id, built in or not.
+    pub fn error(&self, id: ChoiceId) -> Option<&ErrorDefinition> {
+        if let Choice::Error(error) = self.get(MetricsTypeId::Errors, id)? { Some(error) } else { None }
     }
 
     /// The number of defined choices of a metrics type. For `errors`, this includes errors that are not built in.
     pub fn count(&self, metrics: MetricsTypeId) -> usize {
-        match metrics {
-            MetricsTypeId::JobTypes => self.job_types.len(),
-            MetricsTypeId::Ingests => self.strikes.len(),
-            MetricsTypeId::Errors => self.errors.len(),
-        }
+        self.by_id(metrics).len()
     }
 
-    /// The number of defined choices.
-    pub fn len(&self) -> usize {
-        self.job_types.len() + self.strikes.len() + self.errors.len()
+    /// The number of all defined choices.
+    pub fn total(&self) -> usize {
+        self.by_id.iter().map(SharedMap::len).sum()
     }
 
-    /// Whether no choice is defined.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+    /// All choices, ordered by metrics type and id.
+    pub fn iter(&self) -> impl Iterator<Item = &Choice> {
+        self.by_id.iter().flat_map(SharedMap::iter).map(|(_, choice)| choice)
     }
 
-    /// The choice of a metrics type that has this id.
-    pub fn selectable(&self, metrics: MetricsTypeId, id: ChoiceId) -> Option<Selectable> {
-        match metrics {
-            MetricsTypeId::JobTypes => self.job_types.get(&id).cloned().map(Selectable::JobType),
-            MetricsTypeId::Ingests => self.strikes.get(&id).cloned().map(Selectable::Strike),
-            MetricsTypeId::Errors => {
-                let builtin = self.errors.get(&id).filter(|error| error.is_builtin);
-                builtin.cloned().map(Selectable::Error)
-            }
-        }
+    /// The choice of a metrics type that has this id, if queries can select it.
+    pub fn selectable(&self, metrics: MetricsTypeId, id: ChoiceId) -> Option<&Choice> {
+        self.get(metrics, id).filter(|choice| choice.is_selectable())
     }
 
     /// The choices of a metrics type for which the field of this filter has this value.
@@ -238,70 +245,8 @@ impl Choices {
         entries.map(|(key, ())| key).take_while(move |key| found(key).is_eq()).map(|key| key.3)
     }
 
-    /// The ids of the choices of a metrics type, in order.
+    /// The ids of the choices of a metrics type that queries can select, in order.
     pub fn ids(&self, metrics: MetricsTypeId) -> Vec<ChoiceId> {
-        match metrics {
-            MetricsTypeId::JobTypes => self.job_types.keys().copied().collect(),
-            MetricsTypeId::Ingests => self.strikes.keys().copied().collect(),
-            MetricsTypeId::Errors => {
-                self.errors.iter().filter(|(_, error)| error.is_builtin).map(|(&id, _)| id).collect()
-            }
-        }
-    }
-
-    /// The choices of a metrics type, ordered by id.
-    pub fn of(&self, metrics: MetricsTypeId) -> Vec<Selectable> {
-        match metrics {
-            MetricsTypeId::JobTypes => self.job_types.values().cloned().map(Selectable::JobType).collect(),
-            MetricsTypeId::Ingests => self.strikes.values().cloned().map(Selectable::Strike).collect(),
-            MetricsTypeId::Errors => {
-                let builtin = self.errors.values().filter(|error| error.is_builtin);
-                builtin.cloned().map(Selectable::Error).collect()
-            }
-        }
-    }
-}
-
-/// A choice of a metrics type; on the wire, the fields of its model.
-#[derive(Debug, Clone, Serialize)]
-#[serde(untagged)]
-pub enum Selectable {
-    /// Of `job-types`.
-    JobType(Arc<JobType>),
-    /// Of `ingests`.
-    Strike(Arc<Strike>),
-    /// Of `errors`.
-    Error(Arc<ErrorDefinition>),
-}
-
-impl Selectable {
-    /// The id of the choice.
-    pub fn id(&self) -> ChoiceId {
-        match self {
-            Self::JobType(job_type) => job_type.id,
-            Self::Strike(strike) => strike.id,
-            Self::Error(error) => error.id,
-        }
-    }
-
-    /// The name shown to people.
-    pub fn title(&self) -> &str {
-        match self {
-            Self::JobType(job_type) => &job_type.title,
-            Self::Strike(strike) => &strike.title,
-            Self::Error(error) => &error.title,
-        }
-    }
-
-    /// The value of the field that a filter of its metrics type names.
-    pub fn filter_value(&self, filter: &str) -> Option<&str> {
-        match (self, filter) {
-            (Self::JobType(job_type), "name") => Some(&job_type.name),
-            (Self::JobType(job_type), "version") => Some(&job_type.version),
-            (Self::Strike(strike), "name") => Some(&strike.name),
-            (Self::Error(error), "name") => Some(&error.name),
-            (Self::Error(error), "category") => Some(error.category.name()),
-            _ => None,
-        }
+        self.by_id(metrics).iter().filter(|(_, choice)| choice.is_selectable()).map(|(&id, _)| id).collect()
     }
 }

@@ -27,18 +27,13 @@ pub const MAX_TASKS: usize = 1 << 24;
 /// One object of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Object {
-    /// Defines a choice, or replaces its definition. Boxed, since events are more numerous and smaller.
-    Choice(Box<Choice>),
+    /// Defines a choice, or replaces its definition.
+    Choice(Choice),
     /// The state of a job, execution or ingest.
     Event(Event),
 }
 
 impl Object {
-    /// An object that defines a choice.
-    pub fn choice(choice: Choice) -> Self {
-        Self::Choice(Box::new(choice))
-    }
-
     /// The kind of the object.
     pub fn kind(&self) -> Kind {
         match self {
@@ -57,7 +52,7 @@ impl Object {
     /// commit looks it up and sorts it.
     pub fn memory(&self) -> usize {
         let beyond = match self {
-            Self::Choice(choice) => size_of::<Choice>() + choice.text_bytes(),
+            Self::Choice(choice) => size_of::<JobType>() + choice.text_bytes(),
             Self::Event(Event::JobExecution(execution)) => size_of_val(&execution.tasks[..]),
             Self::Event(Event::Job(_) | Event::Ingest(_)) => 0,
         };

@@ -113,7 +113,7 @@ impl Draft {
         };
         let error = error.map(|error| ("error", MetricsTypeId::Errors, error));
         let is_unknown = |&(_, metrics, id): &(&str, MetricsTypeId, ChoiceId)| {
-            !self.stored.contains(metrics, id) && !self.defined.contains(&(metrics, id))
+            self.stored.get(metrics, id).is_none() && !self.defined.contains(&(metrics, id))
         };
         let problem = |(field, _, id): (&str, MetricsTypeId, ChoiceId)| Problem {
             field: Some(field.to_owned()),

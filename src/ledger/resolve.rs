@@ -104,7 +104,7 @@ impl<'a> Posted<'a> {
         for (request, objects) in requests.iter().enumerate() {
             for object in objects {
                 match object {
-                    Object::Choice(choice) => definitions.push((request, choice.as_ref())),
+                    Object::Choice(choice) => definitions.push((request, choice)),
                     Object::Event(event) => events.push(PostedEvent { key: event.key(), request, event }),
                 }
             }
@@ -123,8 +123,9 @@ impl<'a> Posted<'a> {
     pub fn resolve_definitions(&self, stored: &Choices, outcomes: &mut Outcomes) -> Vec<&'a Choice> {
         let (mut changed, mut latest) = (Vec::new(), Choices::default());
         for &(request, choice) in &self.definitions {
-            let outcome = match latest.defined(choice).or_else(|| stored.defined(choice)) {
-                Some(present) if present == *choice => Outcome::Unchanged,
+            let (metrics, id) = choice.key();
+            let outcome = match latest.get(metrics, id).or_else(|| stored.get(metrics, id)) {
+                Some(present) if present == choice => Outcome::Unchanged,
                 Some(_) => Outcome::Updated,
                 None => Outcome::Created,
             };

@@ -2,8 +2,7 @@
 
 use super::text::{clean, shorten};
 use crate::catalog::{Column, Units};
-use crate::events::Choices;
-use crate::events::choice::Selectable;
+use crate::events::{Choice, Choices};
 use crate::plot::Query;
 use crate::rollup::RollupScope;
 
@@ -102,9 +101,9 @@ fn choice(query: &Query, choices: &Choices, scope: RollupScope) -> Option<String
     let RollupScope::Choice(id) = scope else { return None };
     let begin = |text: &str| shorten(text, TITLE_LETTERS);
     let name = match choices.selectable(query.metrics, id)? {
-        Selectable::JobType(it) => format!("{} {}", begin(&it.title), begin(&it.version)),
-        Selectable::Strike(it) => begin(&it.title),
-        Selectable::Error(it) => begin(&it.title),
+        Choice::JobType(it) => format!("{} {}", begin(&it.title), begin(&it.version)),
+        Choice::Strike(it) => begin(&it.title),
+        Choice::Error(it) => begin(&it.title),
     };
     Some(clean(&name).trim().to_owned())
 }

@@ -22,10 +22,10 @@ pub(super) fn of(column: &Column, aggregate: &Aggregate, choices: &Choices) -> O
         Measure::Counter(place) => Some(aggregate.counters[place].into()),
         Measure::Total => Some(aggregate.counters.iter().map(|&counter| u128::from(counter)).sum()),
         Measure::ErrorsOf(category) => {
-            Some(count(aggregate, |error| choices.errors.get(&error).is_some_and(|error| error.category == category)))
+            Some(count(aggregate, |error| choices.error(error).is_some_and(|error| error.category == category)))
         }
         Measure::BuiltinErrors => {
-            let count = count(aggregate, |error| choices.errors.get(&error).is_some_and(|error| error.is_builtin));
+            let count = count(aggregate, |error| choices.error(error).is_some_and(|error| error.is_builtin));
             (count > 0).then_some(count)
         }
         Measure::Distribution(place) => {

@@ -3,6 +3,8 @@
 //! The fields of `events::choice` are written in their order, as the details endpoint shows them. If the API is to show others,
 //! the stored ones have to be declared here: the golden bytes in the tests must stay.
 
+use std::sync::Arc;
+
 use super::codec::{Corrupt, Record, decode_definition, encode_definition};
 use super::error::StoreError;
 use super::keys::{DefinitionKey, TableKey as _};
@@ -42,9 +44,9 @@ pub(super) fn decode_choice(metrics: u8, sealed: &[u8]) -> Result<Choice, Corrup
     const STRIKES: u8 = MetricsTypeId::Ingests as u8;
     const ERRORS: u8 = MetricsTypeId::Errors as u8;
     match metrics {
-        JOB_TYPES => decode_definition(sealed).map(Choice::JobType),
-        STRIKES => decode_definition(sealed).map(Choice::Strike),
-        ERRORS => decode_definition(sealed).map(Choice::Error),
+        JOB_TYPES => decode_definition(sealed).map(|it| Choice::JobType(Arc::new(it))),
+        STRIKES => decode_definition(sealed).map(|it| Choice::Strike(Arc::new(it))),
+        ERRORS => decode_definition(sealed).map(|it| Choice::Error(Arc::new(it))),
         _ => Err(Corrupt("a choice has an unknown type")),
     }
 }
@@ -89,9 +91,9 @@ mod tests {
             should_be_retried: false,
         };
         for (choice, golden) in [
-            (Choice::JobType(job_type), GOLDEN_JOB_TYPE),
-            (Choice::Strike(strike), GOLDEN_STRIKE),
-            (Choice::Error(error), GOLDEN_ERROR),
+            (Choice::JobType(Arc::new(job_type)), GOLDEN_JOB_TYPE),
+            (Choice::Strike(Arc::new(strike)), GOLDEN_STRIKE),
+            (Choice::Error(Arc::new(error)), GOLDEN_ERROR),
         ] {
             let mut record = Record::default();
             let bytes = encode_choice(&mut record, &choice);

@@ -80,11 +80,11 @@ mod tests {
     use super::super::{OpenOptions, RowsError, Store};
     use super::*;
     use crate::events::{Choice, Strike};
-    use crate::vocabulary::ChoiceId;
+    use crate::vocabulary::{ChoiceId, MetricsTypeId};
 
     fn strike(id: u64) -> Choice {
         let id = ChoiceId::new(id).expect("an id");
-        Choice::Strike(Strike { id, name: "a".to_owned(), title: "A".to_owned(), description: None })
+        Choice::Strike(Arc::new(Strike { id, name: "a".to_owned(), title: "A".to_owned(), description: None }))
     }
 
     #[test]
@@ -102,7 +102,7 @@ mod tests {
             snapshots.push(store.snapshot().expect("it is read"));
         }
         for (snapshot, count) in snapshots.iter().zip(1..) {
-            assert_eq!(snapshot.definitions().strikes.len(), count, "a snapshot keeps its definitions");
+            assert_eq!(snapshot.definitions().count(MetricsTypeId::Ingests), count, "a snapshot keeps its definitions");
         }
         assert_eq!(store.definitions.reads(), 1);
         store.reopen().expect("it opens again");

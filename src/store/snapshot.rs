@@ -189,7 +189,7 @@ impl Snapshot {
         })?;
         let (Some(&first), Some(&last)) = (dates.first(), dates.last()) else { return Ok(()) };
         let days = (last.days() - first.days() + 1) as usize;
-        if scopes.len() * dates.len() * SCAN_PART >= self.definitions.len() * days {
+        if scopes.len() * dates.len() * SCAN_PART >= self.definitions.total() * days {
             self.scan_rows(query, (first, last), go_on, visit)
         } else {
             self.look_up_rows(query, &dates, go_on, visit)

@@ -74,7 +74,7 @@ fn numbers(store: &Store) -> Result<String, StoreError> {
     let choices = snapshot.definitions();
     let mut all = format!("{choices:?}\n");
     for metrics in CATALOG.iter().map(|metrics| metrics.id) {
-        let ids: Vec<_> = choices.of(metrics).iter().map(|choice| RollupScope::Choice(choice.id())).collect();
+        let ids: Vec<_> = choices.ids(metrics).into_iter().map(RollupScope::Choice).collect();
         for scopes in [&[RollupScope::All][..], &ids[..ids.len().min(1)], &ids[..]] {
             let dates = (Date::from_days(0).unwrap(), Date::from_days(40_000).unwrap());
             let wanted = RollupQuery { metrics, scopes, dates, parts: Parts::ALL };

@@ -13,10 +13,7 @@ use scale_metrics::worker::Receipt;
 type Definitions = BTreeMap<(MetricsTypeId, ChoiceId), Choice>;
 
 fn definitions(choices: &Choices) -> Definitions {
-    let job_types = choices.job_types.values().map(|it| Choice::JobType((**it).clone()));
-    let strikes = choices.strikes.values().map(|it| Choice::Strike((**it).clone()));
-    let errors = choices.errors.values().map(|it| Choice::Error((**it).clone()));
-    job_types.chain(strikes).chain(errors).map(|choice| (choice.key(), choice)).collect()
+    choices.iter().map(|choice| (choice.key(), choice.clone())).collect()
 }
 
 /// Everything that is acknowledged, or may be stored.
@@ -49,8 +46,8 @@ impl Model {
         let mut receipt = Receipt::default();
         for object in objects {
             match object {
-                Object::Choice(choice) => match self.choices.insert(choice.key(), (**choice).clone()) {
-                    Some(there) if there == **choice => receipt.unchanged += 1,
+                Object::Choice(choice) => match self.choices.insert(choice.key(), choice.clone()) {
+                    Some(there) if there == *choice => receipt.unchanged += 1,
                     Some(_) => receipt.updated += 1,
                     None => receipt.created += 1,
                 },

@@ -20,7 +20,7 @@ use crate::api::compute_budget::ComputeBudget;
 use crate::api::page::{Head, Links, PageRequest};
 use crate::api::params::Params;
 use crate::catalog::Column;
-use crate::events::choice::Selectable;
+use crate::events::Choice;
 use crate::plot::totals::{Period, Quotient, Totals};
 use crate::plot::{self, Selection};
 use crate::rollup;
@@ -113,7 +113,7 @@ impl TotalsQuery {
             TotalView { values: named(&now), before: before.as_ref().map(named) }
         };
         let rows = found.into_iter().filter_map(|id| {
-            let choice = choices.selectable(self.metrics, id)?;
+            let choice = choices.selectable(self.metrics, id)?.clone();
             Some(Row { id, choice, total: total(&|totals| totals.of(id, &self.columns, choices)) })
         });
         let mut rows: Vec<_> = rows.collect();
@@ -295,7 +295,7 @@ struct TotalView<'a> {
 #[derive(Serialize)]
 struct Row<'a> {
     id: ChoiceId,
-    choice: Selectable,
+    choice: Choice,
     #[serde(flatten)]
     total: TotalView<'a>,
 }

@@ -1,14 +1,16 @@
 //! Reads one object. Its fields are collected by name, then the kind takes the fields that it has.
 
+use std::sync::Arc;
+
 use serde::de::MapAccess;
 
 use super::field::{Field, Key, bit};
 use super::tasks::Tasks;
-use super::types::{EventId, FromValue};
+use super::types::FromValue;
 use super::value::Value;
 use super::{MAX_PROBLEMS, Problem, Read};
 use crate::events::{Choice, ErrorDefinition, Event, Ingest, Job, JobExecution, JobType, Object, Strike};
-use crate::vocabulary::{ExecutionStatus, IngestStatus, JobStatus, Kind};
+use crate::vocabulary::{ChoiceId, ExecutionStatus, IngestStatus, JobStatus, Kind};
 
 /// How the keys and values of an object are read.
 pub(super) trait FieldValue<'de> {
@@ -139,9 +141,9 @@ impl Fields<'_> {
     fn object(&mut self) -> Option<Object> {
         let kind = self.required(Field::Kind);
         let object = kind.and_then(|kind| match kind {
-            Kind::JobType => self.job_type().map(|job_type| Object::choice(Choice::JobType(job_type))),
-            Kind::Strike => self.strike().map(|strike| Object::choice(Choice::Strike(strike))),
-            Kind::Error => self.error().map(|error| Object::choice(Choice::Error(error))),
+            Kind::JobType => self.job_type().map(|job_type| Object::Choice(Choice::JobType(Arc::new(job_type)))),
+            Kind::Strike => self.strike().map(|strike| Object::Choice(Choice::Strike(Arc::new(strike)))),
+            Kind::Error => self.error().map(|error| Object::Choice(Choice::Error(Arc::new(error)))),
             Kind::Job => self.job().map(|job| Object::Event(Event::Job(job))),
             Kind::JobExecution => self.execution().map(|execution| Object::Event(Event::JobExecution(execution))),
             Kind::Ingest => self.ingest().map(|ingest| Object::Event(Event::Ingest(ingest))),
@@ -221,17 +223,17 @@ impl Fields<'_> {
     }
 
     fn job(&mut self) -> Option<Job> {
-        let id = self.required::<EventId>(Field::Id);
+        let id = self.required::<ChoiceId>(Field::Id);
         let job_type = self.required(Field::JobType);
         let status: Option<JobStatus> = self.required(Field::Status);
         let ended = self.required_if(status.is_some_and(JobStatus::is_final), Field::Ended);
         let error = self.optional(Field::Error);
         let last_modified = self.optional(Field::LastModified);
-        Some(Job { id: id?.0, job_type: job_type?, status: status?, ended, error, last_modified })
+        Some(Job { id: id?.get(), job_type: job_type?, status: status?, ended, error, last_modified })
     }
 
     fn execution(&mut self) -> Option<JobExecution> {
-        let id = self.required::<EventId>(Field::Id);
+        let id = self.required::<ChoiceId>(Field::Id);
         let job_type = self.required(Field::JobType);
         let status: Option<ExecutionStatus> = self.required(Field::Status);
         let queued = self.optional(Field::Queued);
@@ -240,12 +242,12 @@ impl Fields<'_> {
         let error = self.optional(Field::Error);
         let tasks = self.optional(Field::Tasks).unwrap_or_default();
         let last_modified = self.optional(Field::LastModified);
-        let (id, job_type, status) = (id?.0, job_type?, status?);
+        let (id, job_type, status) = (id?.get(), job_type?, status?);
         Some(JobExecution { id, job_type, status, queued, started, ended, error, tasks, last_modified })
     }
 
     fn ingest(&mut self) -> Option<Ingest> {
-        let id = self.required::<EventId>(Field::Id);
+        let id = self.required::<ChoiceId>(Field::Id);
         let strike = self.optional(Field::Strike);
         let status: Option<IngestStatus> = self.required(Field::Status);
         let file_size = self.optional(Field::FileSize);
@@ -255,7 +257,7 @@ impl Fields<'_> {
         let ingest_ended = self.required_if(status.is_some_and(IngestStatus::is_final), Field::IngestEnded);
         let last_modified = self.optional(Field::LastModified);
         Some(Ingest {
-            id: id?.0,
+            id: id?.get(),
             strike,
             status: status?,
             file_size,

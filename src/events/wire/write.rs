@@ -4,26 +4,19 @@
 
 use serde::Serialize;
 
-use crate::events::Event;
-use crate::events::choice::{Choices, ErrorDefinition, JobType, Strike};
+use crate::events::{Choice, Choices, Event};
 
 #[derive(Serialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-enum Definition<'a> {
-    JobType(&'a JobType),
-    Strike(&'a Strike),
-    Error(&'a ErrorDefinition),
+struct Definition<'a> {
+    kind: &'static str,
+    #[serde(flatten)]
+    choice: &'a Choice,
 }
 
 /// Appends a line for each definition, and returns the number of lines.
 pub fn write_choices(out: &mut Vec<u8>, choices: &Choices) -> u64 {
-    let Choices { job_types, strikes, errors, .. } = choices;
-    let job_types = job_types.values().map(|job_type| Definition::JobType(job_type));
-    let strikes = strikes.values().map(|strike| Definition::Strike(strike));
-    for definition in job_types.chain(strikes).chain(errors.values().map(|error| Definition::Error(error))) {
-        write(out, &definition);
-    }
-    choices.len() as u64
+    let definitions = choices.iter().map(|choice| Definition { kind: choice.kind().name(), choice });
+    definitions.map(|definition| write(out, &definition)).count() as u64
 }
 
 /// Appends the line of an event.
@@ -66,7 +59,7 @@ mod tests {
         let (mut choices, mut events) = (Choices::default(), Vec::new());
         for object in &objects {
             match object {
-                Object::Choice(choice) => choices.define(choice.as_ref().clone()),
+                Object::Choice(choice) => choices.define(choice.clone()),
                 Object::Event(event) => write_event(&mut events, event),
             }
         }

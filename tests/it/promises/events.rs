@@ -53,7 +53,7 @@ fn check_written(object: &Object) {
     match object {
         Object::Choice(choice) => {
             let mut choices = Choices::default();
-            choices.define(choice.as_ref().clone());
+            choices.define(choice.clone());
             assert_eq!(write_choices(&mut line, &choices), 1);
         }
         Object::Event(event) => {
