@@ -34,19 +34,11 @@ impl FromValue for u64 {
     }
 }
 
+/// The ids of events have the same range.
 impl FromValue for ChoiceId {
     fn from_value(value: Value<'_>) -> Result<Self, String> {
         let id = if let Value::Integer(id) = value { Self::new(id) } else { None };
         id.ok_or_else(|| format!("must be an integer from 1 to {MAX_ID}, {}", value.found()))
-    }
-}
-
-/// The id of an event.
-pub(super) struct EventId(pub(super) u64);
-
-impl FromValue for EventId {
-    fn from_value(value: Value<'_>) -> Result<Self, String> {
-        ChoiceId::from_value(value).map(|id| Self(id.get()))
     }
 }
 
