@@ -45,3 +45,4 @@ mod support;
 mod tidy;
 mod times;
 mod totals;
+mod wire;
