@@ -147,28 +147,6 @@ impl Transaction<'_> {
         }
         Ok(())
     }
-
-    /// Replaces the first pages of the index with bytes that are no page.
-    #[cfg(test)]
-    pub(crate) fn damage_index(&mut self) -> Result<(), StoreError> {
-        let mut changes = Changes::default();
-        for kind in [crate::vocabulary::EventKind::Job, crate::vocabulary::EventKind::JobExecution] {
-            changes.replace(PageKey { page: 0, kind: kind as u8 }.key(), b"no");
-        }
-        Ok(self.rows.write(&[(Table::Index, &changes)])?)
-    }
-
-    /// Replaces the blocks of a day with bytes that are no events.
-    #[cfg(test)]
-    pub(crate) fn damage_blocks(&mut self, day: crate::time::Date) -> Result<(), StoreError> {
-        let range = BlockKey::first_of(day.days())..BlockKey::first_of(day.days() + 1);
-        let mut changes = Changes::default();
-        reads::scan(self.rows(), range, |key, _| {
-            changes.replace(key.key(), b"no");
-            Ok::<_, StoreError>(())
-        })?;
-        Ok(self.rows.write(&[(Table::Blocks, &changes)])?)
-    }
 }
 
 /// A change of the index entry of an event.

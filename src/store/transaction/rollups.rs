@@ -91,13 +91,6 @@ impl Transaction<'_> {
         }
         Ok(())
     }
-
-    /// Stores bytes that are no rollup.
-    #[cfg(test)]
-    pub(crate) fn put_damaged_rollup(&mut self, key: RollupKey) {
-        let changes = if key.scope == RollupScope::All { &mut self.totals } else { &mut self.rollups };
-        changes.replace(row_key(key), b"no");
-    }
 }
 
 fn row_key(RollupKey { date, metrics, scope }: RollupKey) -> Key {
