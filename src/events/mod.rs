@@ -10,7 +10,7 @@ pub mod choice;
 pub mod contribution;
 pub mod future;
 pub mod request;
-pub mod shared_map;
+mod shared_map;
 pub mod wire;
 
 use serde::Serialize;

@@ -19,7 +19,7 @@ use std::sync::Arc;
 const CHUNK: usize = 64;
 
 /// A map ordered by key; a clone shares its entries.
-pub struct SharedMap<K, V> {
+pub(super) struct SharedMap<K, V> {
     /// No chunk is empty.
     chunks: Arc<Vec<Chunk<K, V>>>,
     len: usize,
@@ -56,32 +56,17 @@ impl<K: Eq, V: Eq> Eq for SharedMap<K, V> {}
 
 impl<K, V> SharedMap<K, V> {
     /// The number of entries.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether there are no entries.
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
     /// The entries, in order.
-    pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         self.chunks.iter().flat_map(|chunk| chunk.iter()).map(|(key, value)| (key, value))
     }
 
-    /// The keys, in order.
-    pub fn keys(&self) -> impl Iterator<Item = &K> {
-        self.iter().map(|(key, _)| key)
-    }
-
-    /// The values, in the order of their keys.
-    pub fn values(&self) -> impl Iterator<Item = &V> {
-        self.iter().map(|(_, value)| value)
-    }
-
     /// The entries after those for which `is_before` holds. `is_before` must hold for the first entries only.
-    pub fn from(&self, is_before: impl Fn(&K) -> bool) -> impl Iterator<Item = (&K, &V)> {
+    pub(super) fn from(&self, is_before: impl Fn(&K) -> bool) -> impl Iterator<Item = (&K, &V)> {
         let place = self.chunks.partition_point(|chunk| is_before(&chunk[chunk.len() - 1].0));
         let skipped = self.chunks.get(place).map_or(0, |chunk| chunk.partition_point(|(key, _)| is_before(key)));
         let entries = self.chunks[place..].iter().flat_map(|chunk| chunk.iter()).skip(skipped);
@@ -91,15 +76,10 @@ impl<K, V> SharedMap<K, V> {
 
 impl<K: Ord, V> SharedMap<K, V> {
     /// The value of a key.
-    pub fn get(&self, key: &K) -> Option<&V> {
+    pub(super) fn get(&self, key: &K) -> Option<&V> {
         let chunk = self.chunks.get(self.chunk_of(key))?;
         let place = chunk.binary_search_by(|(other, _)| other.cmp(key)).ok()?;
         Some(&chunk[place].1)
-    }
-
-    /// Whether the key has a value.
-    pub fn contains_key(&self, key: &K) -> bool {
-        self.get(key).is_some()
     }
 
     /// The index of the chunk for a key: the first chunk that does not end before the key. No chunk has this index if the key is
@@ -111,7 +91,7 @@ impl<K: Ord, V> SharedMap<K, V> {
 
 impl<K: Ord + Clone, V: Clone> SharedMap<K, V> {
     /// Inserts a value. Returns the value that it replaces.
-    pub fn insert(&mut self, key: K, value: V) -> Option<V> {
+    pub(super) fn insert(&mut self, key: K, value: V) -> Option<V> {
         let place = self.chunk_of(&key);
         let chunks = Arc::make_mut(&mut self.chunks);
         let is_last = place == chunks.len();
@@ -136,7 +116,7 @@ impl<K: Ord + Clone, V: Clone> SharedMap<K, V> {
     }
 
     /// Removes the value of a key, and returns it.
-    pub fn remove(&mut self, key: &K) -> Option<V> {
+    pub(super) fn remove(&mut self, key: &K) -> Option<V> {
         let place = self.chunk_of(key);
         let entry = self.chunks.get(place)?.binary_search_by(|(other, _)| other.cmp(key)).ok()?;
         let chunks = Arc::make_mut(&mut self.chunks);
