@@ -10,65 +10,50 @@ use flate2::bufread::GzDecoder;
 /// The first byte of each member.
 const MAGIC: u8 = 0x1f;
 
-/// A reader of the decompressed bytes.
-pub(crate) struct Gunzip<R>(Place<R>);
-
-enum Place<R> {
-    Member(GzDecoder<R>),
-    /// In the zeros after the last member, or at the end.
-    Padding(R),
-    /// After an error.
-    Lost,
-}
+/// A reader of the decompressed bytes. It has the member that is being read; `None` at the end.
+pub(crate) struct Gunzip<R>(Option<GzDecoder<R>>);
 
 impl<R: BufRead> Gunzip<R> {
     /// Decompresses the bytes of a reader.
     pub(crate) fn new(packed: R) -> Self {
-        Self(Place::Member(GzDecoder::new(packed)))
+        Self(Some(GzDecoder::new(packed)))
     }
 }
 
 impl<R: BufRead> Read for Gunzip<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if buffer.is_empty() {
-            return Ok(0);
-        }
-        loop {
-            match std::mem::replace(&mut self.0, Place::Lost) {
-                Place::Member(mut member) => {
-                    let read = member.read(buffer)?;
-                    if read > 0 {
-                        self.0 = Place::Member(member);
-                        return Ok(read);
-                    }
-                    if member.header().is_none() {
-                        return Err(io::ErrorKind::UnexpectedEof.into());
-                    }
-                    let mut behind = member.into_inner();
-                    let next = behind.fill_buf()?.first().copied();
-                    self.0 = match next {
-                        Some(MAGIC) => Place::Member(GzDecoder::new(behind)),
-                        Some(_) | None => Place::Padding(behind),
-                    };
-                }
-                Place::Padding(mut packed) => loop {
-                    let padding = packed.fill_buf()?;
-                    let length = padding.len();
-                    if length == 0 {
-                        self.0 = Place::Padding(packed);
-                        return Ok(0);
-                    }
-                    if padding.iter().any(|&byte| byte != 0) {
-                        return Err(io::Error::new(
-                            io::ErrorKind::InvalidData,
-                            "other bytes than zeros behind the end",
-                        ));
-                    }
-                    packed.consume(length);
-                },
-                Place::Lost => return Err(io::Error::other("unpacking failed before")),
+        while let Some(member) = &mut self.0 {
+            let read = member.read(buffer)?;
+            if read > 0 || buffer.is_empty() {
+                return Ok(read);
+            }
+            if member.header().is_none() {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            let behind = member.get_mut();
+            if behind.fill_buf()?.first() == Some(&MAGIC) {
+                self.0 = self.0.take().map(|member| GzDecoder::new(member.into_inner()));
+            } else {
+                skip_zeros(behind)?;
+                self.0 = None;
             }
         }
+        Ok(0)
+    }
+}
+
+/// Reads to the end, where only zeros may come.
+fn skip_zeros(padding: &mut impl BufRead) -> io::Result<()> {
+    loop {
+        let zeros = padding.fill_buf()?;
+        if zeros.iter().any(|&byte| byte != 0) {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "other bytes than zeros behind the end"));
+        }
+        let length = zeros.len();
+        if length == 0 {
+            return Ok(());
+        }
+        padding.consume(length);
     }
 }
 
