@@ -155,7 +155,6 @@ pub fn flush() {
     let mut waiting = log.waiting.lock();
     let until = Instant::now() + LAST_WAIT;
     while !waiting.lines.is_empty() || waiting.is_writing {
-        waiting.hurry = true;
         log.added.notify_one();
         if log.written.wait_until(&mut waiting, until).timed_out() {
             return;
@@ -183,8 +182,6 @@ struct Waiting {
     /// The number of lines that found no room.
     lost: u64,
     is_writing: bool,
-    /// A caller of [`flush`] waits for the lines to be written.
-    hurry: bool,
 }
 
 impl Log {
@@ -209,9 +206,7 @@ impl Log {
                 self.written.notify_all();
                 self.added.wait(&mut waiting);
             }
-            if !waiting.hurry {
-                self.added.wait_for(&mut waiting, GATHER);
-            }
+            self.added.wait_for(&mut waiting, GATHER);
             mem::swap(&mut lines, &mut waiting.lines);
             let lost = mem::take(&mut waiting.lost);
             waiting.is_writing = true;
@@ -224,7 +219,6 @@ impl Log {
             }
             waiting = self.waiting.lock();
             waiting.is_writing = false;
-            waiting.hurry = false;
         }
     }
 }
