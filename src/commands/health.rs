@@ -3,31 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use anyhow::{Context as _, ensure};
+
 /// The timeout for the answer of the server.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Why a server is not healthy.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum HealthError {
-    /// It does not answer.
-    #[error("{address}")]
-    Unreachable {
-        /// The address of the request.
-        address: String,
-        /// What is wrong.
-        source: ureq::Error,
-    },
-    /// The server answers that it is not ready, or another server answers.
-    #[error("{address} answers {status}: {said}")]
-    NotReady {
-        /// The address of the request.
-        address: String,
-        /// The status of its answer.
-        status: u16,
-        /// Its answer.
-        said: String,
-    },
-}
 
 /// The URL at which this machine reaches the server that listens at `listen`.
 pub(super) fn url_of(listen: SocketAddr) -> String {
@@ -40,7 +19,7 @@ pub(super) fn url_of(listen: SocketAddr) -> String {
 }
 
 /// Asks the server at `url` whether it is ready.
-pub(super) fn check(url: &str) -> Result<(), HealthError> {
+pub(super) fn check(url: &str) -> anyhow::Result<()> {
     let address = format!("{url}/readyz");
     let agent = super::client::config(url).timeout_global(Some(PATIENCE)).build();
     let agent: ureq::Agent = agent.into();
@@ -48,9 +27,8 @@ pub(super) fn check(url: &str) -> Result<(), HealthError> {
         let said = answer.body_mut().read_to_string()?;
         Ok((answer.status().as_u16(), said))
     });
-    match answer {
-        Ok((200, said)) if said == r#"{"status":"ready"}"# => Ok(()),
-        Ok((status, said)) => Err(HealthError::NotReady { address, status, said }),
-        Err(source) => Err(HealthError::Unreachable { address, source }),
-    }
+    let (status, said) = answer.with_context(|| address.clone())?;
+    // Another server may answer, too.
+    ensure!(status == 200 && said == r#"{"status":"ready"}"#, "{address} answers {status}: {said}");
+    Ok(())
 }
