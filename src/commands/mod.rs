@@ -50,7 +50,7 @@ use export::ExportError;
 use import::ImportError;
 use output::{NotPrinted, complain, is_broken_pipe, print};
 use stop_signals::StopSignals;
-use target::{Target, TargetFlags, server_url, target};
+use target::{Target, server_url, target};
 
 #[derive(Parser)]
 #[command(name = "scale-metrics", version, about, disable_help_subcommand = true)]
@@ -239,7 +239,9 @@ fn execute(cli: Cli, has_url_flag: bool) -> anyhow::Result<()> {
     }
     let (settings, ignored) = match Settings::load(&cli.overrides) {
         // The file may belong to another program, and this command needs nothing from it.
-        Err(error) if !needs_file(&cli, has_url_flag) => (Settings::default().overridden_by(&cli.overrides)?, Some(error)),
+        Err(error) if !needs_file(&cli, has_url_flag) => {
+            (Settings::default().overridden_by(&cli.overrides)?, Some(error))
+        }
         loaded => (loaded?, None),
     };
     log::start(&settings.config.log, REQUESTS_OF_FRAMEWORK);
@@ -251,9 +253,7 @@ fn execute(cli: Cli, has_url_flag: bool) -> anyhow::Result<()> {
     if cli.print_config {
         return Ok(write!(io::stdout(), "{settings}").map_err(NotPrinted)?);
     }
-    let flags = TargetFlags { url: has_url_flag, data: settings.is_flag("--data") };
-    let has_directory = settings.says("--data");
-    let config = settings.config;
+    let config = &settings.config;
     match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => {
             config.refuse_open_writes()?;
@@ -261,13 +261,13 @@ fn execute(cli: Cli, has_url_flag: bool) -> anyhow::Result<()> {
             Clock::System.read()?;
             let stop = StopSignals::listen()?;
             let delay = Duration::from_secs(config.server.stop_delay_s);
-            stop.serve(App::begin(config, Clock::System)?, delay)
+            stop.serve(App::begin(settings.config, Clock::System)?, delay)
         }
-        Command::Demo => demo::run_demo(config),
+        Command::Demo => demo::run_demo(settings.config),
         Command::Import { files, url, token, patience } => {
-            let target = target(&config, flags, url, token)?;
+            let target = target(&settings, has_url_flag, url, token)?;
             if let Target::Directory { path, .. } = &target
-                && !has_directory
+                && !settings.says("--data")
                 && !Store::exists(path).map_err(StartError::Store)?
             {
                 return Err(CannotStart::new(
@@ -279,21 +279,18 @@ fn execute(cli: Cli, has_url_flag: bool) -> anyhow::Result<()> {
             Ok(import::run(&files, &target, config.server.max_body_bytes, Duration::from_secs(patience))?)
         }
         Command::Export { url, token, output } => {
-            Ok(export::run(&target(&config, flags, url, token)?, output.as_deref())?)
+            Ok(export::run(&target(&settings, has_url_flag, url, token)?, output.as_deref())?)
         }
         Command::Health { url } => {
             health::check(&url.unwrap_or_else(|| health::url_of(config.server.listen)))?;
             print("ready")
         }
-        Command::Check { repair } => check::run_check(&config, repair),
+        Command::Check { repair } => check::run_check(config, repair),
         Command::Expire { dry_run, reopen: Some(from), drop_numbers, .. } => {
-            expire::run_reopen(&config, from, dry_run, drop_numbers)
+            expire::run_reopen(config, from, dry_run, drop_numbers)
         }
-        Command::Expire { dry_run, confirm, .. } => expire::run_expire(&config, dry_run, confirm),
-        Command::Openapi => {
-            print(DOCUMENT.trim_end())?;
-            Ok(())
-        }
+        Command::Expire { dry_run, confirm, .. } => expire::run_expire(config, dry_run, confirm),
+        Command::Openapi => print(DOCUMENT.trim_end()),
         Command::Token { name, scopes } => token::run(&name, &scopes),
         Command::Completions { shell } => print_completions(shell),
     }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::CannotStart;
-use crate::config::Config;
+use crate::config::Settings;
 use crate::store::OpenOptions;
 
 /// The destination of an import, or the source of an export.
@@ -39,25 +39,19 @@ pub(super) fn server_url(text: &str) -> Result<String, String> {
     }
 }
 
-/// Which destinations or sources the command line names.
-#[derive(Clone, Copy)]
-pub(super) struct TargetFlags {
-    pub(super) url: bool,
-    pub(super) data: bool,
-}
-
 /// The server at `url`, or else the data directory. A flag overrides a variable here, too.
 pub(super) fn target(
-    config: &Config,
-    flags: TargetFlags,
+    settings: &Settings,
+    has_url_flag: bool,
     url: Option<String>,
     token: Option<String>,
 ) -> Result<Target, CannotStart> {
+    let (storage, has_data_flag) = (&settings.config.storage, settings.is_flag("--data"));
     match url {
-        Some(_) if flags.url && flags.data => {
+        Some(_) if has_url_flag && has_data_flag => {
             Err(CannotStart::new("--url names a server and --data a directory: one of them is enough"))
         }
-        Some(url) if flags.url || !flags.data => Ok(Target::Server { url, token }),
-        _ => Ok(Target::Directory { path: config.storage.data.clone(), options: config.storage.open_options() }),
+        Some(url) if has_url_flag || !has_data_flag => Ok(Target::Server { url, token }),
+        _ => Ok(Target::Directory { path: storage.data.clone(), options: storage.open_options() }),
     }
 }
