@@ -1,12 +1,12 @@
 //! The choices that metrics are grouped by: job types, strikes and errors, as they are defined now.
 //!
-//! Each struct has its fields in the order in which the details endpoint shows them and the store writes them.
+//! Each struct has its fields in the order in which the details endpoint shows them.
 //!
 //! Not here: which of them a query selects (`api::v6::selection`), how they are stored (`store`).
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::shared_map::SharedMap;
@@ -25,7 +25,7 @@ pub enum Choice {
 }
 
 /// A kind of job.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[expect(clippy::struct_excessive_bools, reason = "the fields of the specification's example")]
 pub struct JobType {
     /// Its id.
@@ -64,7 +64,7 @@ pub struct JobType {
 }
 
 /// A place that is watched for files.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Strike {
     /// Its id.
     pub id: ChoiceId,
@@ -77,7 +77,7 @@ pub struct Strike {
 }
 
 /// A reason why something fails.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ErrorDefinition {
     /// Its id.
     pub id: ChoiceId,

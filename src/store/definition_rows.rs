@@ -1,17 +1,19 @@
 //! The rows of definitions: their keys and their values.
 //!
-//! The fields of `events::choice` are written in their order, as the details endpoint shows them. If the API is to show others,
-//! the stored ones have to be declared here: the golden bytes in the tests must stay.
+//! Only this module declares the stored fields, in the order in which they are written. So the API may change its view of a
+//! definition without a change of the stored form.
 
 use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 use super::codec::{Corrupt, Record, decode_definition, encode_definition};
 use super::error::StoreError;
 use super::keys::{DefinitionKey, TableKey as _};
 use super::reads::scan;
 use super::rows::{Key, Read};
-use crate::events::{Choice, Choices};
-use crate::vocabulary::MetricsTypeId;
+use crate::events::{Choice, Choices, ErrorDefinition, JobType, Strike};
+use crate::vocabulary::{ChoiceId, ErrorCategory, MetricsTypeId};
 
 /// Returns the key of a definition's row.
 pub(super) fn definition_key(choice: &Choice) -> Key {
@@ -29,13 +31,74 @@ pub(super) fn read_definitions(rows: &dyn Read) -> Result<Choices, StoreError> {
     Ok(choices)
 }
 
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "JobType")]
+#[expect(clippy::struct_excessive_bools, reason = "the fields of the specification's example")]
+struct StoredJobType {
+    id: ChoiceId,
+    name: String,
+    version: String,
+    title: String,
+    description: Option<String>,
+    category: Option<String>,
+    author_name: Option<String>,
+    author_url: Option<String>,
+    is_system: bool,
+    is_long_running: bool,
+    is_active: bool,
+    is_operational: bool,
+    is_paused: bool,
+    icon_code: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Strike")]
+struct StoredStrike {
+    id: ChoiceId,
+    name: String,
+    title: String,
+    description: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "ErrorDefinition")]
+struct StoredError {
+    id: ChoiceId,
+    name: String,
+    title: String,
+    description: Option<String>,
+    job_type_name: Option<String>,
+    category: ErrorCategory,
+    is_builtin: bool,
+    should_be_retried: bool,
+}
+
+/// A definition that is written as its stored fields.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Written<'a> {
+    JobType(#[serde(serialize_with = "StoredJobType::serialize")] &'a JobType),
+    Strike(#[serde(serialize_with = "StoredStrike::serialize")] &'a Strike),
+    Error(#[serde(serialize_with = "StoredError::serialize")] &'a ErrorDefinition),
+}
+
+#[derive(Deserialize)]
+struct ReadJobType(#[serde(with = "StoredJobType")] JobType);
+
+#[derive(Deserialize)]
+struct ReadStrike(#[serde(with = "StoredStrike")] Strike);
+
+#[derive(Deserialize)]
+struct ReadError(#[serde(with = "StoredError")] ErrorDefinition);
+
 /// Packs a definition into a record.
 pub(super) fn encode_choice<'r>(record: &'r mut Record, choice: &Choice) -> &'r [u8] {
-    match choice {
-        Choice::JobType(job_type) => encode_definition(record, job_type),
-        Choice::Strike(strike) => encode_definition(record, strike),
-        Choice::Error(error) => encode_definition(record, error),
-    }
+    let written = match choice {
+        Choice::JobType(job_type) => Written::JobType(job_type),
+        Choice::Strike(strike) => Written::Strike(strike),
+        Choice::Error(error) => Written::Error(error),
+    };
+    encode_definition(record, &written)
 }
 
 /// Unpacks a definition of a choice of a metrics type.
@@ -44,9 +107,9 @@ pub(super) fn decode_choice(metrics: u8, sealed: &[u8]) -> Result<Choice, Corrup
     const STRIKES: u8 = MetricsTypeId::Ingests as u8;
     const ERRORS: u8 = MetricsTypeId::Errors as u8;
     match metrics {
-        JOB_TYPES => decode_definition(sealed).map(|it| Choice::JobType(Arc::new(it))),
-        STRIKES => decode_definition(sealed).map(|it| Choice::Strike(Arc::new(it))),
-        ERRORS => decode_definition(sealed).map(|it| Choice::Error(Arc::new(it))),
+        JOB_TYPES => decode_definition(sealed).map(|ReadJobType(job_type)| Choice::JobType(Arc::new(job_type))),
+        STRIKES => decode_definition(sealed).map(|ReadStrike(strike)| Choice::Strike(Arc::new(strike))),
+        ERRORS => decode_definition(sealed).map(|ReadError(error)| Choice::Error(Arc::new(error))),
         _ => Err(Corrupt("a choice has an unknown type")),
     }
 }
@@ -54,8 +117,6 @@ pub(super) fn decode_choice(metrics: u8, sealed: &[u8]) -> Result<Choice, Corrup
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::events::{ErrorDefinition, JobType, Strike};
-    use crate::vocabulary::{ChoiceId, ErrorCategory};
 
     /// The bytes of definitions in the first format. If this test fails, the program can no longer read stored databases: the
     /// change needs a new format.

@@ -5,7 +5,6 @@ use std::ops::ControlFlow;
 
 use scale_metrics::commands::check::{Problem, run};
 use scale_metrics::events::request::Draft;
-use scale_metrics::events::{Choices, wire};
 use scale_metrics::rollup::{Rollup, RollupKey, RollupScope};
 use scale_metrics::store::rows::redb::RedbDatabase;
 use scale_metrics::store::rows::{Changes, Database as _, Key, Order, Table};
@@ -102,9 +101,8 @@ fn open(directory: &TempDir) -> Store {
 fn store() -> (TempDir, Store) {
     let directory = TempDir::new().unwrap();
     let store = open(&directory);
-    let nothing = Choices::default();
-    let mut draft = Draft::new(&nothing);
-    wire::read_ndjson(EVENTS.trim().replace(",\n", ", ").as_bytes(), |object| draft.take(object)).unwrap();
+    let mut draft = Draft::default();
+    draft.read_ndjson(EVENTS.trim().replace(",\n", ", ").as_bytes()).unwrap();
     let objects = draft.finish().unwrap();
     store.write(|transaction| commit::apply(transaction, &[objects])).unwrap();
     (directory, store)

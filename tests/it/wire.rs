@@ -161,9 +161,8 @@ const FULL: &str = r#"
 "#;
 
 fn read(lines: &[u8]) -> Vec<Object> {
-    let nothing = Choices::default();
-    let mut draft = Draft::new(&nothing);
-    read_ndjson(lines, |object| draft.take(object)).unwrap();
+    let mut draft = Draft::default();
+    draft.read_ndjson(lines).unwrap();
     draft.finish().unwrap()
 }
 
