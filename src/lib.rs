@@ -45,8 +45,7 @@ pub mod time;
 pub mod vocabulary;
 pub mod worker;
 
-/// Promises about private items, for `tests/it/promises` and the fuzz targets that include it.
-#[cfg(feature = "fuzzing")]
+/// Promises about private items, for `tests/it/promises` and the targets in `fuzz/`. The program calls none of them.
 #[doc(hidden)]
 pub mod fuzz {
     pub use crate::api::fuzz::{check_gzip, check_query};

@@ -12,7 +12,6 @@ mod compute_budget;
 mod connection;
 mod cors;
 mod error;
-#[cfg(feature = "fuzzing")]
 pub(crate) mod fuzz;
 mod get_export;
 mod jobs;

@@ -21,7 +21,6 @@ mod copy;
 mod definition_rows;
 mod definitions;
 mod error;
-#[cfg(feature = "fuzzing")]
 pub(crate) mod fuzz;
 mod index_pages;
 mod keys;

@@ -10,7 +10,6 @@ mod selection;
 mod totals;
 
 pub(super) use list::list;
-#[cfg(feature = "fuzzing")]
 pub(super) use plot_data::parse;
 pub(super) use plot_data::{
     HEIGHTS, KINDS, LEGENDS, RESOLUTIONS, STANDARD_HEIGHT, STANDARD_WIDTH, SeriesHead, THEMES, WIDTHS,

@@ -2,8 +2,8 @@
 //! broken.
 //!
 //! The tests here run the functions on the corpora in `fuzz/`, on the inputs that failed once, and on mutations of both. The
-//! targets in `fuzz/` include the same files, and run them under libFuzzer. Promises about private items are beside these items,
-//! behind the feature `fuzzing`: `api::fuzz`, `store::fuzz`.
+//! targets in `fuzz/` include the same files, and run them under libFuzzer. Promises about private items are beside these items:
+//! `api::fuzz`, `store::fuzz`.
 
 mod aggregates;
 mod config;

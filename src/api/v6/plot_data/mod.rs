@@ -11,7 +11,6 @@ mod query;
 pub(in crate::api) use json::SeriesHead;
 pub(in crate::api) use picture::{HEIGHTS, KINDS, LEGENDS, STANDARD_HEIGHT, STANDARD_WIDTH, THEMES, WIDTHS};
 pub(in crate::api) use query::RESOLUTIONS;
-#[cfg(feature = "fuzzing")]
 pub(in crate::api) use query::parse;
 
 use crate::api::ApiError;
