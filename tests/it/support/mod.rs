@@ -13,6 +13,7 @@ use std::future;
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::ops::Deref;
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
@@ -67,10 +68,17 @@ impl TestServer {
 
     /// Stops the server in order and starts it again over the same directory, on another port.
     pub(crate) fn restart(&mut self) {
+        self.restart_after(|_| ());
+    }
+
+    /// Restarts, and looks at the data directory while nothing runs on it.
+    pub(crate) fn restart_after<T>(&mut self, look: impl FnOnce(&Path) -> T) -> T {
         stop(self.app.take().unwrap()).unwrap();
+        let seen = look(&self.config.storage.data);
         let app = App::start(self.config.clone(), self.clock.clone()).unwrap();
         self.client = Client::from(app.address());
         self.app = Some(app);
+        seen
     }
 
     /// Lets time pass until `now`, or sets the clock back to it.
