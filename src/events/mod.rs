@@ -17,7 +17,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::time::{Date, Timestamp};
-use crate::vocabulary::{ChoiceId, EventKind, ExecutionStatus, IngestStatus, JobStatus, Kind, TaskType};
+use crate::vocabulary::{ChoiceId, EventKind, ExecutionStatus, IngestStatus, JobStatus, Kind, MAX_ID, TaskType};
 pub use choice::{Choice, Choices, ErrorDefinition, JobType, Strike};
 pub use contribution::{Contribution, Partition};
 
@@ -65,8 +65,15 @@ impl Object {
 pub struct EventKey {
     /// The kind of the event.
     pub kind: EventKind,
-    /// The id of the event, from 1 to [`crate::vocabulary::MAX_ID`].
+    /// The id of the event, from 1 to [`MAX_ID`].
     pub id: u64,
+}
+
+impl EventKey {
+    /// A number with the same order as the keys. Sorting by it is faster.
+    pub fn order(self) -> u64 {
+        (self.kind as u64) << MAX_ID.count_ones() | self.id
+    }
 }
 
 /// The state of one job, execution or ingest.

@@ -110,7 +110,7 @@ impl<'a> Posted<'a> {
             }
         }
         // Events of different keys have nothing to do with each other; those of one key stay in their order.
-        events.sort_by_key(|posted| posted.key);
+        radsort::sort_by_key(&mut events, |posted| posted.key.order());
         Self { definitions, events }
     }
 

@@ -42,6 +42,12 @@ impl BlockPrefix {
         Ok(Self { location, kind })
     }
 
+    /// A number that orders as prefixes do, which is faster to sort by.
+    pub(super) fn order(self) -> u128 {
+        let BlockKey { days, choice, kind, .. } = self.block(0);
+        u128::from(days) << 96 | u128::from(choice) << 32 | u128::from(kind)
+    }
+
     /// The key of the block with that lower bound.
     pub(super) fn block(self, lower: u64) -> BlockKey {
         let (days, choice) = self.location.map_or((0, 0), |(date, choice)| (date.days(), choice.get()));

@@ -93,7 +93,7 @@ impl Transaction<'_> {
         debug_assert!(changes.is_sorted_by(|a, b| a.after.key() < b.after.key()), "neighbouring ids share pages");
         let edits = changes.iter().map(|change| (change.after.key(), IndexEdit::Set(prefix_of(change).location)));
         self.edit_index(&edits.collect::<Vec<_>>())?;
-        changes.sort_by_key(prefix_of);
+        radsort::sort_by_key(changes, |change| prefix_of(change).order());
         let edits = edits_of(changes);
         let groups: Vec<_> = edits.chunk_by(|a, b| a.prefix == b.prefix).collect();
         let mut writer = BlockWriter { record: &mut self.record, changes: Changes::default() };
@@ -357,7 +357,7 @@ fn edits_of<'a>(changes: &[EventChange<'a>]) -> Vec<Edit<'a>> {
     let mut edits = Vec::with_capacity(changes.len());
     edits.extend(changes.iter().map(put));
     edits.extend(changes.iter().filter_map(take));
-    edits.sort_by_key(|edit| (edit.prefix, edit.id));
+    edits.sort_by_key(|edit| (edit.prefix.order(), edit.id));
     edits
 }
 
