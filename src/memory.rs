@@ -22,7 +22,7 @@ use tokio::time::timeout;
 /// How long a request waits for room, in all: as long as a body may take to arrive by default, so that the request with the
 /// overdraft is done by then.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// A lease is small if it is no larger than this part of its budget.
+/// A lease is small up to 1/`SMALL_PART` of its budget.
 const SMALL_PART: usize = 64;
 /// How often a waiting request looks for room.
 const LOOK: Duration = Duration::from_millis(10);

@@ -1,6 +1,6 @@
 //! Words that several layers share: ids, kinds, statuses, categories, and the places of measures in an aggregate.
 //!
-//! This is the ground floor: nothing here knows any other module. The places of variants and the numbers of metrics types are
+//! The lowest layer: it imports no other module. The places of variants and the numbers of metrics types are
 //! part of the stored format.
 
 use std::num::NonZeroU64;
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// The largest id: 2^53 - 1, the last integer that every JSON client can tell apart.
 pub const MAX_ID: u64 = (1 << 53) - 1;
 
-/// Declares an enum whose variants have a name on the wire. The store writes the place of a variant.
+/// Declares an enum whose variants have a name on the wire. The store writes the index of the variant.
 macro_rules! string_enum {
     ($(#[$meta:meta])* $vis:vis $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal,)* }) => {
         $(#[$meta])*

@@ -1,6 +1,7 @@
 //! `POST /v6/events/`: reads, unpacks and parses a body, and hands the request to the rollup task.
 //!
-//! A body has three bounds: its size as it arrives, its unpacked size, and the time that the server waits for the client. All
+//! A body has four bounds: its size as it arrives, its unpacked size, the time that the server waits for the client, and the
+//! minimum transfer rate. All
 //! requests together are bounded by the memory that they hold, from the first byte on; if there is no room, a request waits for
 //! it. If a body is refused while the client still sends, the server reads on for a while and discards the bytes, so that the
 //! client gets to see the answer.

@@ -32,7 +32,7 @@ const SMALL_BYTES: usize = 64 << 10;
 /// Compressing a larger body is long: some hundred milliseconds.
 const LONG_BYTES: usize = 16 << 20;
 
-/// An answer may take at most this part of what all of them may take together.
+/// One answer may take at most 1/`LARGEST_PART` of the budget.
 const LARGEST_PART: usize = 2;
 
 /// The version of an answer that depends on no store.
@@ -49,7 +49,7 @@ pub(crate) struct ResponseCache {
     figures: Arc<ServerMetrics>,
 }
 
-/// What an answer is found by.
+/// The key of a cached answer.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Key {
     /// The query that it answers.
@@ -76,9 +76,8 @@ impl Weighter<Key, Cached> for Weight {
 }
 
 impl ResponseCache {
-    /// Answers that may take `answer_bytes` together, `cache_bytes` of them for those that are cached, but at most so many that
-    /// the largest one still finds room. So many are computed `at_once`; each may wait as long as `timeout` for its turn, and
-    /// then take as long.
+    /// A cache of at most `cache_bytes`, less if the largest answer would not fit beside it, within a budget of `answer_bytes` for
+    /// all answers. `at_once` answers of each size are computed at a time; each may wait for `timeout`, and then run as long.
     pub(crate) fn new(
         answer_bytes: usize,
         cache_bytes: usize,

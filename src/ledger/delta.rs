@@ -14,7 +14,7 @@ pub struct RollupDelta {
     pub removed: Rollup,
     /// The sum of the contributions that are added.
     pub added: Rollup,
-    /// The id of an event that something was taken out with: what remains near it is likely to have the same extremes.
+    /// The id of a removed event. Observations of events with neighbouring ids are likely to have the same extremes.
     pub near: u64,
 }
 
@@ -33,15 +33,14 @@ impl RollupDelta {
         self.removed.is_empty() && self.added.is_empty()
     }
 
-    /// Adds what another delta takes out and adds.
+    /// Adds another delta of the same rollup.
     pub fn merge(&mut self, other: &Self) {
         self.removed.merge(&other.removed);
         self.added.merge(&other.added);
         self.near = self.near.max(other.near);
     }
 
-    /// The rollup after this, and the hours in which extremes may have gone: their aggregates are wrong until these are found
-    /// again.
+    /// Returns the changed rollup and the hours that may have lost extremes. The caller has to find these again.
     pub fn apply_to(self, stored: Option<Rollup>) -> (Rollup, Vec<(u8, LostExtremes)>) {
         if stored.is_none() && self.removed.is_empty() {
             return (self.added, Vec::new());

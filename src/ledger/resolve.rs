@@ -4,7 +4,7 @@
 use crate::events::{Choice, Choices, Event, EventChange, EventKey, Object};
 use crate::vocabulary::Kind;
 
-/// What became of the objects of a request.
+/// The outcomes of the objects of one request, counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Receipt {
     /// New.
@@ -85,7 +85,7 @@ impl Outcomes {
 /// The objects of some requests: definitions as they came, events by key.
 pub struct Posted<'a> {
     definitions: Vec<(usize, &'a Choice)>,
-    /// Those of one key in the order in which they came.
+    /// Ordered by key, then by arrival.
     events: Vec<PostedEvent<'a>>,
 }
 
@@ -119,7 +119,7 @@ impl<'a> Posted<'a> {
         self.events.chunk_by(|a, b| a.key == b.key).map(|events| events[0].key).collect()
     }
 
-    /// The definitions that differ from those that are stored and from each other, in their order.
+    /// Returns the posted definitions that change something, in order.
     pub fn resolve_definitions(&self, stored: &Choices, outcomes: &mut Outcomes) -> Vec<&'a Choice> {
         let (mut changed, mut latest) = (Vec::new(), Choices::default());
         for &(request, choice) in &self.definitions {
@@ -138,7 +138,7 @@ impl<'a> Posted<'a> {
         changed
     }
 
-    /// How the stored events, ordered by key, differ from what they are when all posted events have been applied.
+    /// Returns the changes from the stored events, ordered by key, to the state after all posted events.
     pub fn resolve_events<'s: 'a>(&self, stored: &'s [Event], outcomes: &mut Outcomes) -> Vec<EventChange<'a>> {
         let mut stored = stored.iter().peekable();
         let mut changes = Vec::with_capacity(self.events.len());
@@ -167,7 +167,7 @@ impl<'a> Posted<'a> {
 }
 
 impl Outcome {
-    /// What becomes of an event where another content, if any, is present.
+    /// Returns the outcome of posting an event over the stored one, if any.
     fn of(event: &Event, present: Option<&Event>) -> Self {
         match present {
             None => Self::Created,
@@ -178,7 +178,7 @@ impl Outcome {
     }
 }
 
-/// Whether both say when they were changed, and the new one earlier.
+/// Whether both have `last_modified` and that of the new event is earlier.
 fn is_stale(new: &Event, present: &Event) -> bool {
     matches!((new.last_modified(), present.last_modified()), (Some(new), Some(present)) if new < present)
 }

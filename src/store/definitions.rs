@@ -3,8 +3,8 @@
 //! A transaction that commits new definitions has them in memory. It adds them before the commit, under the version that the
 //! commit will set, so they are in the cache before any reader can see that version. A reader with a snapshot of an earlier state
 //! finds its definitions among the recent ones. The table is read when the database is opened. Later, a
-//! reader reads it only if the definitions of its snapshot have left the cache, after more than [`RECENT`] later changes. All
-//! others wait meanwhile.
+//! reader reads it only if the definitions of its snapshot have left the cache, after more than [`RECENT`] later changes. Other
+//! readers and commits of definitions wait while it reads.
 //!
 //! Not here: what definitions mean (`events::choice`).
 

@@ -1,4 +1,4 @@
-//! Why the store cannot do what it is asked to.
+//! The errors of the store.
 
 use std::io;
 use std::path::PathBuf;
@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use super::codec::Corrupt;
 use super::rows::RowsError;
 
-/// Why the store cannot do what it is asked to.
+/// An error of the store.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The database failed.
     #[error(transparent)]
     Rows(#[from] RowsError),
-    /// A later version of this program wrote the database.
+    /// The database has a format that this program cannot read, mostly since a later version wrote it.
     #[error("the database has format {found}, this program reads up to format {known}")]
     NewerFormat {
         /// The format of the database.

@@ -24,7 +24,8 @@ use crate::events::EventKey;
 use crate::time::Date;
 use crate::vocabulary::ChoiceId;
 
-/// The format that this program writes. A start refuses every other number; no earlier one exists.
+/// The format that this program writes. A start refuses every other number; no earlier one exists. Files of the first versions of
+/// this program have the same format, but lack some of the numbers below.
 ///
 /// Raise it with every change after which an earlier program could not read the file, such as a new form byte or a new table.
 /// `Store::read_first` then has to accept the earlier numbers, and to migrate what cannot be read as it is.
@@ -41,8 +42,8 @@ pub(super) const NUMBER_EVENTS_FROM: &str = "events_from";
 /// The first day whose rollups are kept, in days since 1970.
 pub(super) const NUMBER_ROLLUPS_FROM: &str = "rollups_from";
 
-/// The names of the numbers that `retention.rs` records: the state of clock and periods. Files of the first versions of this
-/// program have none of these.
+/// The names of the numbers that `retention.rs` records: the state of clock and periods. Files of the first versions have
+/// none of these.
 pub(super) const NUMBERS_OF_RETENTION: [&str; 8] = [
     // The latest trusted time, in microseconds since 1970.
     "clock_trusted_us",

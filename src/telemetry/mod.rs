@@ -1,4 +1,4 @@
-//! What the server says of itself, for those who run it: its log, its own counters and histograms, and the text of an error.
+//! Telemetry for operators: the log, counters and histograms of the server itself, and the text of errors.
 //!
 //! Not here: the metrics that the server is for (`rollup`, `plot`); the HTTP answer of `GET /metrics` (`api::server_metrics`).
 

@@ -37,7 +37,7 @@ string_enum! {
         /// Checking for room beside the database.
         Room = "room",
         /// Making a checkpoint, so that the file opens at once after a crash.
-        Settle = "settle",
+        Checkpoint = "settle",
     }
 }
 

@@ -1,4 +1,4 @@
-//! Whether the server can take writes, and why not: what the threads report, and `/readyz` tells.
+//! Readiness: whether the server can take writes, and if not, why. Threads report it, `/readyz` shows it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

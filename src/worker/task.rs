@@ -1,11 +1,11 @@
-//! The rollup task itself: takes what waits in the queue, commits it and answers; does its other work in slices and pauses.
+//! The rollup task itself: commits queued requests and answers them. Long work runs in slices between commits.
 //!
 //! It makes one synced commit of all waiting requests ([`commit`]). A request that cannot be stored does not make the others fail.
 //! When no requests come, the task makes a checkpoint of the file, so that it opens at once even after a crash.
 //!
 //! After a disk failure of its own, the task closes the database and opens it again at once, so that the stored data can be read.
-//! It notices a failure of a reader before its next commit, or when it is idle, about a second later. Then it tries once a second
-//! whether the database can be written. Until that succeeds, requests get an error that says so.
+//! It notices a failure of a reader before its next commit, or when it is idle, about a second later. While writing fails, it tries
+//! once a second. Until that succeeds, requests get an error that says so.
 
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
@@ -59,9 +59,9 @@ pub struct RollupTask {
     /// Whether the last slice belonged to the rebuild.
     rebuilt: bool,
     /// When the task last tried to write after a failure; `None` while there is no failure.
-    tried: Option<Instant>,
+    last_attempt: Option<Instant>,
     /// Whether something was written since the last checkpoint.
-    unsettled: bool,
+    needs_checkpoint: bool,
     /// When there last was room beside the database; `None` if no check has succeeded yet.
     found_room: Option<Instant>,
 }
@@ -86,8 +86,8 @@ impl RollupTask {
             commands: VecDeque::new(),
             rebuild: None,
             rebuilt: false,
-            tried: None,
-            unsettled: true,
+            last_attempt: None,
+            needs_checkpoint: true,
             found_room: None,
         }
     }
@@ -113,7 +113,7 @@ impl RollupTask {
     /// Works until the queue is closed and empty.
     pub fn run(mut self) {
         while self.step() == Progress::Worked {}
-        if self.tried.is_none()
+        if self.last_attempt.is_none()
             && let Err(error) = self.expiry.record(&self.store)
         {
             // The next start finds a record that is up to an hour old.
@@ -126,10 +126,10 @@ impl RollupTask {
     /// checkpoint, so that the file opens at once after any crash. After a failure, it tries once a second to write again,
     /// whether requests come or not.
     pub fn step(&mut self) -> Progress {
-        if self.tried.is_some_and(|tried| tried.elapsed() >= PAUSE) {
+        if self.last_attempt.is_some_and(|attempt| attempt.elapsed() >= PAUSE) {
             self.pause();
         }
-        let until_expiry = self.tried.is_none().then(|| self.expiry.wait());
+        let until_expiry = self.last_attempt.is_none().then(|| self.expiry.wait());
         if until_expiry == Some(Duration::ZERO) {
             self.expire();
         }
@@ -150,9 +150,9 @@ impl RollupTask {
     }
 
     /// Does one slice of the long work. It either reads for the parked requests and commits those that need nothing more, or
-    /// continues a rebuild. The two take turns.
+    /// continues a rebuild. The two take turns. While the database cannot be written, all of it is answered with an error instead.
     pub fn slice(&mut self) {
-        if self.tried.is_some() {
+        if self.last_attempt.is_some() {
             while let Some(pending) = self.parked.take_first() {
                 answer(vec![pending.request], vec![Err(WriteFailed::Unavailable)]);
             }
@@ -219,7 +219,7 @@ impl RollupTask {
     /// reading. A panic fails this step, but not the server: its unfinished changes are not committed, and requests need none of
     /// them.
     pub fn expire(&mut self) {
-        if self.tried.is_some() {
+        if self.last_attempt.is_some() {
             return;
         }
         let step = || self.expiry.step(&self.store).and_then(|taken| Ok((taken, self.store.snapshot()?.kept())));
@@ -232,7 +232,7 @@ impl RollupTask {
         };
         match stepped {
             Ok((taken, kept)) => {
-                self.unsettled |= taken != Removed::default();
+                self.needs_checkpoint |= taken != Removed::default();
                 // Expiry is the only deletion that does not report each event and rollup to the cache.
                 self.extremes.forget_before(kept.events_from);
                 self.figures.expired_events.inc_by(taken.events);
@@ -261,7 +261,7 @@ impl RollupTask {
                 return;
             }
             Ok(Ok(Some(examined))) => {
-                self.unsettled |= !examined.wrong.is_empty();
+                self.needs_checkpoint |= !examined.wrong.is_empty();
                 Ok(examined)
             }
             Ok(Err(StoreError::Corrupt(damage))) => {
@@ -291,10 +291,10 @@ impl RollupTask {
         if let Err(error) = self.store.check() {
             return self.failed(StorageOperation::File, &error);
         }
-        if std::mem::take(&mut self.unsettled)
+        if std::mem::take(&mut self.needs_checkpoint)
             && let Err(error) = self.store.checkpoint()
         {
-            return self.failed(StorageOperation::Settle, &error);
+            return self.failed(StorageOperation::Checkpoint, &error);
         }
         self.find_room();
     }
@@ -302,20 +302,20 @@ impl RollupTask {
     /// After a failure, also one of a reader: opens the database again, and checks whether it can be written.
     fn recover(&mut self) -> Result<(), StoreError> {
         let is_usable = self.store.is_usable();
-        if is_usable && self.tried.is_none() {
+        if is_usable && self.last_attempt.is_none() {
             return Ok(());
         }
         if !is_usable {
-            if self.tried.is_none() {
+            if self.last_attempt.is_none() {
                 self.unready("the database failed while it was read");
             }
             self.store.reopen()?;
         }
         self.store.probe()?;
         tracing::info!("the database can be written again");
-        self.tried = None;
+        self.last_attempt = None;
         self.found_room = Some(Instant::now());
-        self.unsettled = true;
+        self.needs_checkpoint = true;
         self.readiness.end_trouble();
         Ok(())
     }
@@ -373,7 +373,7 @@ impl RollupTask {
         requests: &[Vec<Object>],
         mut allowance: ReadAllowance,
     ) -> Result<ControlFlow<Causes, Vec<Receipt>>, WriteFailed> {
-        if self.tried.is_some() {
+        if self.last_attempt.is_some() {
             return Err(WriteFailed::Unavailable);
         }
         let mut is_overtaken = false;
@@ -403,12 +403,12 @@ impl RollupTask {
                 }
             }
             Ok(Ok(ControlFlow::Break(_))) => self.extremes.undo(),
-            Ok(Err(_)) | Err(_) => self.doubt(),
+            Ok(Err(_)) | Err(_) => self.discard_caches(),
         }
         match written {
             Ok(Ok(ControlFlow::Continue(applied))) => {
                 self.figures.count_commit(began.elapsed());
-                self.unsettled = true;
+                self.needs_checkpoint = true;
                 Ok(ControlFlow::Continue(self.count(applied)))
             }
             Ok(Ok(ControlFlow::Break(_))) if is_overtaken => Err(WriteFailed::Overtaken),
@@ -438,8 +438,8 @@ impl RollupTask {
     }
 
     /// Discards the cached extremes after a failed commit. The commit may have taken effect, so the cached state is not reliable
-    /// any more. A rebuild begins anew.
-    fn doubt(&mut self) {
+    /// any more. The rebuild that is under way begins anew.
+    fn discard_caches(&mut self) {
         self.extremes.clear();
         if let Some((_, command)) = self.rebuild.take() {
             self.commands.push_front(command);
@@ -459,7 +459,7 @@ impl RollupTask {
         if is_open && let Err(error) = self.store.reopen() {
             self.unready(&chain(&error));
         }
-        self.tried = Some(Instant::now());
+        self.last_attempt = Some(Instant::now());
     }
 
     /// Records why nothing can be written at the moment, and logs each reason once.

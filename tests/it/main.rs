@@ -1,4 +1,5 @@
-//! Integration tests: the real program on a real port, asked over HTTP, one module for each endpoint or promise.
+//! Integration tests, one module for each endpoint or promise: most ask the real program on a real port over HTTP, some call the
+//! library.
 
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 

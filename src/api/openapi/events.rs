@@ -26,7 +26,7 @@ use crate::vocabulary::{ExecutionStatus, IngestStatus, JobStatus, Kind};
 const TITLE: &str = "title";
 const POSTED_TASK: &str = "PostedTask";
 
-/// What is posted: an object of each kind, and any of them.
+/// The schemas of posted objects: one for each kind, and their union.
 pub(super) fn schemas() -> impl Iterator<Item = (String, RefOr<Schema>)> {
     let kinds: Vec<_> = Kind::ALL.iter().map(|&kind| schema(kind)).collect();
     let places = kinds.iter().map(|(name, _)| format!("#/components/schemas/{name}"));

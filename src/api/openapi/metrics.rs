@@ -26,7 +26,7 @@ use crate::vocabulary::ChoiceId;
 
 const TAG: &str = "metrics";
 
-/// What the answers are made of that are put together by hand.
+/// Schemas of responses that are not one serialized struct.
 pub(super) fn schemas() -> impl Iterator<Item = (String, RefOr<Schema>)> {
     let choice = OneOfBuilder::new()
         .item(reference::<JobType>())
@@ -206,7 +206,7 @@ pub(in crate::api) fn totals() -> PathItem {
     PathItem::new(HttpMethod::Get, refused(needs(kept(operation, response), Scope::Read), &REFUSALS))
 }
 
-/// What `order` may look like; which columns are selected is another matter.
+/// The pattern of `order`. It does not check that the columns are selected.
 fn order() -> Object {
     let mut order = text();
     order.pattern = Some("^-?(id|title|[a-z_]+(/[a-z_]+)?)$".to_owned());
@@ -214,7 +214,7 @@ fn order() -> Object {
     order
 }
 
-/// How a question about numbers is refused.
+/// The error statuses of the read endpoints.
 const REFUSALS: [StatusCode; 4] = [
     StatusCode::BAD_REQUEST,
     StatusCode::NOT_FOUND,
@@ -222,7 +222,7 @@ const REFUSALS: [StatusCode; 4] = [
     StatusCode::SERVICE_UNAVAILABLE,
 ];
 
-/// The parameters that say of what and of when.
+/// The parameters that select columns, choices and the time range.
 fn selection() -> Vec<Parameter> {
     let mut parameters = vec![
         name(),

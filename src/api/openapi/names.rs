@@ -103,7 +103,7 @@ fn of_catalogue(names: impl Fn(&'static MetricsType) -> Vec<&'static str>) -> Ob
     one_of(catalogue_names(names))
 }
 
-/// All names of that sort that metrics types have, in the order of the catalogue, none twice.
+/// The distinct names of this sort in all metrics types, in the order of the catalogue.
 pub(super) fn catalogue_names(names: impl Fn(&'static MetricsType) -> Vec<&'static str>) -> Vec<&'static str> {
     let mut all: Vec<&str> = Vec::new();
     for name in CATALOG.iter().flat_map(names) {

@@ -13,7 +13,7 @@ use super::{BEARER, TOKEN, names};
 use crate::access::Scope;
 use crate::api::error::Refusal;
 
-/// Every way to be refused: the status, what it is called in the document, and when that happens.
+/// The error responses: status, name in the document, and description.
 const REFUSALS: [(StatusCode, &str, &str); 9] = [
     (StatusCode::BAD_REQUEST, "BadRequest", "A parameter is wrong, and `detail` says what it may be."),
     (StatusCode::UNAUTHORIZED, "Unauthorized", "No token, or a wrong one."),
@@ -30,7 +30,7 @@ const REFUSALS: [(StatusCode, &str, &str); 9] = [
     ),
 ];
 
-/// The answers to what is refused, by the names that [`refused`] knows them by.
+/// The error responses, by the names that [`refused`] refers to.
 pub(super) fn refusals() -> impl Iterator<Item = (&'static str, Response)> {
     REFUSALS.iter().map(|&(status, name, description)| {
         let mut response = ResponseBuilder::new().description(description);
@@ -49,7 +49,7 @@ pub(super) fn operation(tag: &str, id: &str, summary: &str, description: &str) -
     OperationBuilder::new().tag(tag).operation_id(Some(id)).summary(Some(summary)).description(Some(description))
 }
 
-/// Adds that a token with the scope is needed, or none if the server has no tokens or lets everybody read.
+/// Adds the security requirement: a token with this scope, or none where the server has no tokens or lets everybody read.
 pub(super) fn needs(operation: OperationBuilder, scope: Scope) -> OperationBuilder {
     let operation = operation
         .security(SecurityRequirement::default())
@@ -58,7 +58,7 @@ pub(super) fn needs(operation: OperationBuilder, scope: Scope) -> OperationBuild
     refused(operation, &[StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN])
 }
 
-/// Adds the ways to be refused that have these statuses.
+/// Adds the error responses with these statuses.
 pub(super) fn refused(mut operation: OperationBuilder, statuses: &[StatusCode]) -> OperationBuilder {
     for (status, name, _) in REFUSALS.iter().filter(|(status, ..)| statuses.contains(status)) {
         operation = operation.response(status.as_str(), Ref::from_response_name(*name));
@@ -66,7 +66,7 @@ pub(super) fn refused(mut operation: OperationBuilder, statuses: &[StatusCode]) 
     operation
 }
 
-/// Adds the answer to who asks for something that can be kept: with a tag, and `304` for those who know that.
+/// Adds `ETag` and the `304` response.
 pub(super) fn kept(operation: OperationBuilder, response: ResponseBuilder) -> OperationBuilder {
     let tag = || header("Names this very body, in this encoding.", text());
     let known = parameter("If-None-Match", ParameterIn::Header, "The tags of answers that are there already.", text());
@@ -77,7 +77,7 @@ pub(super) fn kept(operation: OperationBuilder, response: ResponseBuilder) -> Op
         .response("304", not_modified.header("ETag", tag()))
 }
 
-/// An answer of these media types, each with what its body is.
+/// A response with a schema for each media type.
 pub(super) fn answer<const N: usize>(description: &str, bodies: [(&str, RefOr<Schema>); N]) -> ResponseBuilder {
     let response = ResponseBuilder::new().description(description);
     bodies.into_iter().fold(response, |response, (media, schema)| response.content(media, Content::new(Some(schema))))
@@ -88,7 +88,7 @@ pub(super) fn optional(name: &str, description: &str, schema: impl Into<RefOr<Sc
     parameter(name, ParameterIn::Query, description, schema).build()
 }
 
-/// A parameter of the query that may stand there several times.
+/// A query parameter that may be repeated.
 pub(super) fn repeated(name: &str, description: &str, each: impl Into<RefOr<Schema>>) -> Parameter {
     let parameter = parameter(name, ParameterIn::Query, description, list(each));
     parameter.style(Some(ParameterStyle::Form)).explode(Some(true)).build()
@@ -157,12 +157,12 @@ pub(super) fn list(of: impl Into<RefOr<Schema>>) -> RefOr<Schema> {
     Schema::from(ArrayBuilder::new().items(of.into()).build()).into()
 }
 
-/// Where the schema of a type stands.
+/// A reference to the schema of a type.
 pub(super) fn reference<T: ToSchema>() -> RefOr<Schema> {
     named(&T::name())
 }
 
-/// Where the schema of that name stands.
+/// A reference to the schema of this name.
 pub(super) fn named(name: &str) -> RefOr<Schema> {
     Ref::from_schema_name(name).into()
 }

@@ -1,4 +1,4 @@
-//! The descriptions of what the server says of itself, and of what administrators ask of it.
+//! Descriptions of the health, metrics, export and admin endpoints.
 
 use actix_web::http::StatusCode;
 use utoipa::openapi::{HttpMethod, Object, PathItem, Schema, Type};

@@ -29,7 +29,7 @@ pub enum Table {
     Definitions,
     /// Blocks of events.
     Blocks,
-    /// The index: which block an id is in.
+    /// The index: the location of each event.
     Index,
     /// The rollups of choices.
     Rollups,
@@ -83,9 +83,9 @@ impl Key {
 /// Asks for the last row whose key lies in `first..=last`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Floor {
-    /// The smallest key that is good enough.
+    /// The lower bound of the key.
     pub first: Key,
-    /// The key that is looked for.
+    /// The upper bound of the key; a row with this key is the best match.
     pub last: Key,
 }
 
@@ -120,7 +120,7 @@ pub trait Read {
     fn numbers(&self, names: &[&str]) -> Result<Numbers, RowsError>;
 }
 
-/// One state of a database, which no later commit changes. While it lives, what later commits free stays in use.
+/// One state of a database, which no later commit changes. While it exists, space that later commits free cannot be used again.
 pub trait View: Read + Send + Sync {}
 
 /// A change of the database while it is made: reads see its own writes, and nobody else does before it is committed. Dropping it
@@ -159,16 +159,16 @@ pub trait Database: fmt::Debug + Send + Sync {
     /// Closes the database and opens it again, after a failure. From then on it can be read, even if it cannot be written.
     fn reopen(&self) -> Result<(), RowsError>;
 
-    /// Looks, without a commit, whether one would be acknowledged.
+    /// Checks whether a commit would be acknowledged, without making one.
     fn check(&self) -> Result<(), RowsError>;
 
-    /// Looks whether there is room for more rows.
+    /// Checks whether there is room for more rows.
     fn check_room(&self) -> Result<(), RowsError>;
 
     /// Makes a commit that changes nothing, to see whether one succeeds.
     fn probe(&self) -> Result<(), RowsError>;
 
-    /// Does what makes the next start quick. To be called when there is nothing else to do.
+    /// Makes a checkpoint, so that the next start is quick. Callers do this while they are idle.
     fn checkpoint(&self) -> Result<(), RowsError>;
 
     /// Verifies what is stored, as far as the database can by itself. Returns whether all was well; if not, it was mended as
@@ -185,7 +185,7 @@ pub trait Database: fmt::Debug + Send + Sync {
 /// Why rows cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum RowsError {
-    /// The database cannot be opened before somebody changes something: it is in use, another program's, or not accessible.
+    /// The database cannot be opened until an operator acts: it is in use, belongs to another program, or is not accessible.
     #[error(transparent)]
     Unusable(Cause),
     /// Reading or writing failed. Opening the database again may help.
@@ -194,10 +194,10 @@ pub enum RowsError {
     /// There is no room for more.
     #[error(transparent)]
     Full(Cause),
-    /// What is at the database's place is no longer what was opened: what is written there may be lost.
+    /// The file at the path is no longer the one that was opened; writes may be lost.
     #[error(transparent)]
     Displaced(Cause),
-    /// The database cannot go on with what it reads of itself.
+    /// The database is damaged.
     #[error(transparent)]
     Damaged(Cause),
     /// The database is not open.
