@@ -68,6 +68,11 @@ fn routes_are_added_where_they_are_described_and_pages_by_the_dashboard() {
 }
 
 #[test]
+fn the_protocol_of_postgresql_is_used_where_rows_are_kept_on_a_server_only() {
+    assert_only_in("tokio_postgres", &["src/store/rows/postgres"]);
+}
+
+#[test]
 fn bincode_is_used_by_the_codec_only() {
     assert_only_in("bincode::", &["src/store/codec.rs"]);
 }

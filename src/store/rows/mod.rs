@@ -13,6 +13,7 @@
 //!
 //! Not here: what keys and values mean (`store::keys`, `store::codec`).
 
+pub mod postgres;
 pub mod redb;
 
 use std::error::Error;

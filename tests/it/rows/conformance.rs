@@ -9,11 +9,13 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
+use scale_metrics::store::rows::postgres::PostgresDatabase;
 use scale_metrics::store::rows::redb::{OpenOptions, RedbDatabase};
 use scale_metrics::store::rows::{Changes, Database, Floor, Key, Order, Read, Table, Visitor};
 
 use super::faults::Faults;
 use super::remote::Remote;
+use crate::support::postgres::Postgres;
 
 /// The rows of a database, as maps.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -210,6 +212,12 @@ proptest! {
     fn a_database_in_a_file_does_what_every_database_does(transactions in any_transactions()) {
         let directory = tempfile::tempdir().unwrap();
         conforms(&RedbDatabase::in_file(directory.path().join("rows"), OpenOptions::verified(1 << 20)), &transactions);
+    }
+
+    #[test]
+    fn a_database_on_a_server_does_what_every_database_does(transactions in any_transactions()) {
+        let Some(server) = Postgres::shared() else { return Ok(()) };
+        conforms(&PostgresDatabase::at(&server.new_database()).unwrap(), &transactions);
     }
 
     #[test]

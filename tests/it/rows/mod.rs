@@ -4,6 +4,7 @@ mod conformance;
 #[path = "../../sim/faults.rs"]
 #[allow(dead_code, reason = "here, nothing goes wrong")]
 mod faults;
+mod postgres;
 #[path = "../../sim/remote.rs"]
 mod remote;
 mod round_trips;

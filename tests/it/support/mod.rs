@@ -5,6 +5,8 @@
 
 pub(crate) mod medium;
 pub(crate) mod nginx;
+#[path = "../../common/postgres.rs"]
+pub(crate) mod postgres;
 #[path = "../../common/process.rs"]
 pub(crate) mod process;
 pub(crate) mod skip;

@@ -1,0 +1,92 @@
+//! What several processes do with one database on a server: each `PostgresDatabase` here stands for a process.
+
+use std::thread;
+
+use scale_metrics::store::rows::postgres::PostgresDatabase;
+use scale_metrics::store::rows::{Database, RowsError};
+
+use crate::support::postgres::Postgres;
+
+const FIRST: [(&str, u64); 1] = [("format", 1)];
+/// How many commits each process makes.
+const EACH: u64 = 40;
+
+fn opened(address: &str) -> PostgresDatabase {
+    let database = PostgresDatabase::at(address).unwrap();
+    database.open(&FIRST).unwrap();
+    database
+}
+
+/// The number `a`, as a new view shows it.
+fn number(database: &PostgresDatabase) -> Option<u64> {
+    database.view(&["a"]).unwrap().1[0]
+}
+
+#[test]
+fn many_may_start_on_an_empty_database_at_once() {
+    let Some(server) = Postgres::shared() else { return };
+    for _ in 0..5 {
+        let address = &server.new_database();
+        thread::scope(|scope| {
+            let starting: Vec<_> = (0..6).map(|_| scope.spawn(move || opened(address))).collect();
+            for started in starting {
+                assert_eq!(started.join().unwrap().view(&["format"]).unwrap().1, [Some(1)]);
+            }
+        });
+    }
+}
+
+#[test]
+fn one_writes_at_a_time_and_each_sees_what_was_written_before() {
+    let Some(server) = Postgres::shared() else { return };
+    let address = &server.new_database();
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(move || {
+                let database = opened(address);
+                for _ in 0..EACH {
+                    let (transaction, numbers) = database.begin(&["a"]).unwrap();
+                    let next = numbers[0].unwrap_or(0) + 1;
+                    transaction.commit(&[], &[("a", Some(next))]).unwrap();
+                    // What was committed shows at once, here and to others.
+                    assert!(number(&database) >= Some(next));
+                }
+            });
+        }
+    });
+    assert_eq!(number(&opened(address)), Some(4 * EACH));
+}
+
+#[test]
+fn a_turn_ends_with_its_connection() {
+    let Some(server) = Postgres::shared() else { return };
+    let address = &server.new_database();
+    let (one, other) = (opened(address), opened(address));
+    let (transaction, _) = one.begin(&[]).unwrap();
+    server.end_connections_that_hold_a_lock(address);
+    let (second, _) = other.begin(&[]).unwrap();
+    second.commit(&[], &[("a", Some(7))]).unwrap();
+    let failed = transaction.commit(&[], &[("a", Some(1))]).unwrap_err();
+    assert!(matches!(failed, RowsError::Unavailable(_)), "{failed:?}");
+    assert!(!one.is_usable());
+    one.reopen().unwrap();
+    assert!(one.is_usable());
+    assert_eq!(number(&one), Some(7));
+    one.probe().unwrap();
+}
+
+#[test]
+fn what_only_an_operator_can_mend_is_unusable() {
+    let Some(server) = Postgres::shared() else { return };
+    let address = server.new_database();
+    let nowhere = PostgresDatabase::at(&format!("{address}_that_is_not_there")).unwrap();
+    let error = nowhere.open(&FIRST).unwrap_err();
+    assert!(matches!(error, RowsError::Unusable(_)), "{error:?}");
+    assert_eq!(error.to_string(), "there is no such database");
+    assert!(matches!(nowhere.view(&[]), Err(RowsError::Closed)));
+    let error = PostgresDatabase::at("postgres://[").unwrap_err();
+    assert_eq!(error.to_string(), "the address of the database is wrong");
+    // Nobody listens there; that may pass.
+    let away = PostgresDatabase::at("postgres://tester@127.0.0.1:1/test").unwrap();
+    assert!(matches!(away.open(&FIRST), Err(RowsError::Unavailable(_))));
+}
