@@ -3,8 +3,8 @@
 //! A transaction that commits new definitions has them in memory. It adds them before the commit, under the version that the
 //! commit will set, so they are in the cache before any reader can see that version. A reader with a snapshot of an earlier state
 //! finds its definitions among the recent ones. The table is read when the database is opened. Later, a
-//! reader reads it only if the definitions of its snapshot have left the cache, after more than [`RECENT`] later changes. Other
-//! readers and commits of definitions wait while it reads.
+//! reader reads it only if the definitions of its snapshot have left the cache, after more than [`RECENT`] later changes. One
+//! reader at a time does so. Nobody else waits for it but those who would have to read, too.
 //!
 //! Not here: what definitions mean (`events::choice`).
 
@@ -23,6 +23,8 @@ const RECENT: usize = 16;
 #[derive(Debug, Default)]
 pub(super) struct RecentDefinitions {
     known: Mutex<BTreeMap<u64, Arc<Choices>>>,
+    /// Held by the reader of the table.
+    reading: Mutex<()>,
     #[cfg(test)]
     reads: std::sync::atomic::AtomicUsize,
 }
@@ -34,12 +36,17 @@ impl RecentDefinitions {
         version: u64,
         read: impl FnOnce() -> Result<Choices, StoreError>,
     ) -> Result<Arc<Choices>, StoreError> {
-        let mut known = self.known.lock();
-        if let Some(choices) = known.get(&version) {
-            return Ok(Arc::clone(choices));
+        let known = || self.known.lock().get(&version).cloned();
+        if let Some(choices) = known() {
+            return Ok(choices);
+        }
+        let _reading = self.reading.lock();
+        // Another reader may have read them in the meantime.
+        if let Some(choices) = known() {
+            return Ok(choices);
         }
         let choices = Arc::new(read()?);
-        add(&mut known, version, Arc::clone(&choices));
+        add(&mut self.known.lock(), version, Arc::clone(&choices));
         #[cfg(test)]
         self.reads.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         Ok(choices)

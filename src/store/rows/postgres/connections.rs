@@ -1,6 +1,7 @@
-//! Connections to the server: made when they are needed, kept for the next one who needs one, and thrown away when they broke.
+//! A pool of connections to the server. It opens a connection when none is idle, and drops those that broke.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -65,22 +66,38 @@ pub(super) struct Connections {
     runtime: Handle,
     config: Config,
     idle: Mutex<Vec<Connection>>,
+    /// Whether the server failed since it was seen to work last.
+    has_failed: AtomicBool,
 }
 
 impl Connections {
     pub(super) fn new(runtime: Handle, config: Config) -> Self {
-        Self { runtime, config, idle: Mutex::default() }
+        Self { runtime, config, idle: Mutex::default(), has_failed: AtomicBool::new(false) }
     }
 
-    /// Waits for a step, up to the patience.
+    /// Whether the server failed since it was seen to work last.
+    pub(super) fn have_failed(&self) -> bool {
+        self.has_failed.load(Ordering::Relaxed)
+    }
+
+    /// Records that the server works.
+    pub(super) fn work_again(&self) {
+        self.has_failed.store(false, Ordering::Relaxed);
+    }
+
+    /// Waits for a step, up to the patience, and remembers if the server failed.
     pub(super) fn wait<T>(&self, step: impl Future<Output = Result<T, RowsError>>) -> Result<T, RowsError> {
-        self.runtime.block_on(async {
+        let result = self.runtime.block_on(async {
             let late = |_| {
                 let waited = Duration::as_secs(&PATIENCE);
                 Err(RowsError::Unavailable(Cause::new(format!("the database does not answer within {waited} s"))))
             };
             timeout(PATIENCE, step).await.unwrap_or_else(late)
-        })
+        });
+        if matches!(result, Err(RowsError::Unavailable(_))) {
+            self.has_failed.store(true, Ordering::Relaxed);
+        }
+        result
     }
 
     /// Does something that nobody waits for.

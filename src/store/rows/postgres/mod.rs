@@ -16,7 +16,6 @@ mod transactions;
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::RwLock;
@@ -25,7 +24,7 @@ use tokio_postgres::Config;
 use tokio_postgres::error::SqlState;
 
 use connections::{Connection, Connections};
-use transactions::{PostgresTransaction, PostgresView};
+use transactions::Session;
 
 use super::{Cause, Database, Numbers, OpenProgress, RowsError, Transaction, View};
 
@@ -40,8 +39,6 @@ pub struct PostgresDatabase {
     config: Config,
     /// `None` before it is opened, and after it is closed.
     connections: RwLock<Option<Arc<Connections>>>,
-    /// Whether something failed since it was opened.
-    has_failed: Arc<AtomicBool>,
 }
 
 impl PostgresDatabase {
@@ -60,27 +57,22 @@ impl PostgresDatabase {
             .enable_all()
             .build()
             .map_err(|error| RowsError::Unusable(Cause::with_source("the database has no thread", error)))?;
-        Ok(Self { runtime: Some(runtime), config, connections: RwLock::default(), has_failed: Arc::default() })
+        Ok(Self { runtime: Some(runtime), config, connections: RwLock::default() })
     }
 
     fn connections(&self) -> Result<Arc<Connections>, RowsError> {
         self.connections.read().clone().ok_or(RowsError::Closed)
     }
 
-    /// Runs a step on a connection of its own, and remembers if it failed.
+    /// Runs a step on a connection of its own.
     fn step<T>(&self, step: impl AsyncFnOnce(&Connection) -> Result<T, RowsError>) -> Result<T, RowsError> {
         let connections = self.connections()?;
-        let result = connections.wait(async {
+        connections.wait(async {
             let connection = connections.take().await?;
             let result = step(&connection).await?;
             connections.give_back(connection);
             Ok(result)
-        });
-        result.inspect_err(|error| self.note(error))
-    }
-
-    fn note(&self, error: &RowsError) {
-        note(&self.has_failed, error);
+        })
     }
 }
 
@@ -90,13 +82,6 @@ impl Drop for PostgresDatabase {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
-    }
-}
-
-/// Remembers a failure that ends only when the database is opened again.
-fn note(has_failed: &AtomicBool, error: &RowsError) {
-    if matches!(error, RowsError::Unavailable(_)) {
-        has_failed.store(true, Ordering::Relaxed);
     }
 }
 
@@ -113,7 +98,6 @@ impl Database for PostgresDatabase {
             Ok(())
         })?;
         *self.connections.write() = Some(connections);
-        self.has_failed.store(false, Ordering::Relaxed);
         Ok(())
     }
 
@@ -122,27 +106,23 @@ impl Database for PostgresDatabase {
     }
 
     fn view(&self, names: &[&str]) -> Result<(Box<dyn View>, Numbers), RowsError> {
-        let connections = self.connections()?;
-        let viewed = PostgresView::begin(connections, Arc::clone(&self.has_failed), names);
-        let (view, numbers) = viewed.inspect_err(|error| self.note(error))?;
+        let (view, numbers) = Session::begin(self.connections()?, schema::BEGIN_READING, names)?;
         Ok((Box::new(view), numbers))
     }
 
     fn begin(&self, names: &[&str]) -> Result<(Box<dyn Transaction + '_>, Numbers), RowsError> {
-        let connections = self.connections()?;
-        let begun = PostgresTransaction::begin(connections, Arc::clone(&self.has_failed), names);
-        let (transaction, numbers) = begun.inspect_err(|error| self.note(error))?;
+        let (transaction, numbers) = Session::begin(self.connections()?, &schema::begin_writing(), names)?;
         Ok((Box::new(transaction), numbers))
     }
 
     fn is_usable(&self) -> bool {
-        self.connections.read().is_some() && !self.has_failed.load(Ordering::Relaxed)
+        self.connections.read().as_ref().is_some_and(|connections| !connections.have_failed())
     }
 
+    /// Broken connections are replaced by themselves, so it is enough to see that the server works.
     fn reopen(&self) -> Result<(), RowsError> {
-        // Connections that break are replaced by themselves. What has to be seen is that there is a server.
-        self.step(async |connection| connection.touch().await)?;
-        self.has_failed.store(false, Ordering::Relaxed);
+        self.check()?;
+        self.connections()?.work_again();
         Ok(())
     }
 
@@ -183,26 +163,17 @@ impl Database for PostgresDatabase {
 
 impl From<tokio_postgres::Error> for RowsError {
     fn from(error: tokio_postgres::Error) -> Self {
-        let state = error.code().cloned();
-        let is = |states: &[SqlState]| state.as_ref().is_some_and(|state| states.contains(state));
-        let class = state.as_ref().map(|state| state.code().get(..2).unwrap_or_default().to_owned());
-        let unusable = |message: &str, error| Self::Unusable(Cause::with_source(message, error));
-        match class.as_deref() {
-            Some("28") => unusable("the database refuses the user or the password", error),
-            Some("53") if is(&[SqlState::DISK_FULL]) => {
-                Self::Full(Cause::with_source("the disk of the database is full", error))
+        let (variant, message): (fn(Cause) -> Self, _) = match error.code() {
+            Some(state) if state.code().starts_with("28") => {
+                (Self::Unusable, "the database refuses the user or the password")
             }
-            _ if is(&[SqlState::INVALID_CATALOG_NAME]) => unusable("there is no such database", error),
-            _ if is(&[SqlState::INSUFFICIENT_PRIVILEGE]) => {
-                unusable("the user of the database lacks a permission", error)
-            }
-            _ if is(&[SqlState::READ_ONLY_SQL_TRANSACTION]) => {
-                Self::Unavailable(Cause::with_source("the database can only be read", error))
-            }
-            _ if is(&[SqlState::LOCK_NOT_AVAILABLE]) => {
-                Self::Unavailable(Cause::with_source("another server holds the turn for too long", error))
-            }
-            _ => Self::Unavailable(Cause::with_source("the database failed", error)),
-        }
+            Some(&SqlState::INVALID_CATALOG_NAME) => (Self::Unusable, "there is no such database"),
+            Some(&SqlState::INSUFFICIENT_PRIVILEGE) => (Self::Unusable, "the user of the database lacks a permission"),
+            Some(&SqlState::DISK_FULL) => (Self::Full, "the disk of the database is full"),
+            Some(&SqlState::READ_ONLY_SQL_TRANSACTION) => (Self::Unavailable, "the database can only be read"),
+            Some(&SqlState::LOCK_NOT_AVAILABLE) => (Self::Unavailable, "another server holds the turn for too long"),
+            _ => (Self::Unavailable, "the database failed"),
+        };
+        variant(Cause::with_source(message, error))
     }
 }

@@ -13,7 +13,7 @@ use tokio_postgres::types::{ToSql, Type};
 
 use super::super::{Changes, Floor, Key, Numbers, Order, Read, RowsError, Table, Transaction, View, Visitor};
 use super::connections::{Connection, Connections};
-use super::{note, schema};
+use super::schema;
 
 /// How many rows a scan asks for first, and how many more each next time: most scans are short or end early.
 const FIRST_PAGE: i64 = 512;
@@ -22,11 +22,10 @@ const NEXT_PAGE: i64 = 8_192;
 /// From this many new rows on, `COPY` is faster than an insertion.
 const MANY_ROWS: usize = 64;
 
-/// An open transaction, and its connection.
+/// An open transaction, and its connection: a view, or a change while it is made.
 #[derive(Debug)]
-struct Session {
+pub(super) struct Session {
     connections: Arc<Connections>,
-    has_failed: Arc<AtomicBool>,
     /// `None` once it is over.
     connection: Option<Connection>,
     /// Whether a step failed. Then it is unknown what the connection still does, so it is closed.
@@ -35,9 +34,8 @@ struct Session {
 
 impl Session {
     /// Begins a transaction with these statements, and reads some numbers.
-    fn begin(
+    pub(super) fn begin(
         connections: Arc<Connections>,
-        has_failed: Arc<AtomicBool>,
         begin: &str,
         names: &[&str],
     ) -> Result<(Self, Numbers), RowsError> {
@@ -47,18 +45,34 @@ impl Session {
             let ((), numbers) = try_join(connection.run(begin), numbers(&connection, names)).await?;
             Ok((connection, numbers))
         })?;
-        Ok((Self { connections, has_failed, connection: Some(connection), is_broken: AtomicBool::new(false) }, numbers))
+        Ok((Self { connections, connection: Some(connection), is_broken: AtomicBool::new(false) }, numbers))
     }
 
     /// Waits for a step on the connection.
     fn step<T>(&self, step: impl AsyncFnOnce(&Connection) -> Result<T, RowsError>) -> Result<T, RowsError> {
         let connection = self.connection.as_ref().ok_or(RowsError::Closed)?;
-        self.connections.wait(step(connection)).inspect_err(|error| {
-            self.is_broken.store(true, Ordering::Relaxed);
-            note(&self.has_failed, error);
-        })
+        self.connections.wait(step(connection)).inspect_err(|_| self.is_broken.store(true, Ordering::Relaxed))
     }
+}
 
+impl Drop for Session {
+    /// Ends the transaction without a change, unless it is over.
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take()
+            && !self.is_broken.load(Ordering::Relaxed)
+        {
+            let connections = Arc::clone(&self.connections);
+            // Nobody waits for it: the next one who uses the connection comes after it.
+            self.connections.spawn(async move {
+                if connection.run("ROLLBACK").await.is_ok() {
+                    connections.give_back(connection);
+                }
+            });
+        }
+    }
+}
+
+impl Read for Session {
     fn get(&self, table: Table, keys: &[Key], visit: &mut Visitor<'_>) -> Result<(), RowsError> {
         if keys.is_empty() {
             return Ok(());
@@ -84,12 +98,13 @@ impl Session {
     }
 
     fn scan(&self, table: Table, range: Range<Key>, order: Order, visit: &mut Visitor<'_>) -> Result<(), RowsError> {
-        let (condition, direction) = match order {
-            Order::Ascending => ("key >= $1 AND key < $2", "ASC"),
-            Order::Descending => ("key >= $1 AND key < $2", "DESC"),
+        let direction = match order {
+            Order::Ascending => "ASC",
+            Order::Descending => "DESC",
         };
         let name = schema::name(table);
-        let query = format!("SELECT key, value FROM {name} WHERE {condition} ORDER BY key {direction} LIMIT $3");
+        let query =
+            format!("SELECT key, value FROM {name} WHERE key >= $1 AND key < $2 ORDER BY key {direction} LIMIT $3");
         let (mut from, mut to) = (range.start, range.end);
         let mut page = FIRST_PAGE;
         while from < to {
@@ -106,25 +121,8 @@ impl Session {
         Ok(())
     }
 
-    /// Ends the transaction without a change.
-    fn end(&mut self) {
-        if let Some(connection) = self.connection.take()
-            && !self.is_broken.load(Ordering::Relaxed)
-        {
-            let connections = Arc::clone(&self.connections);
-            // Nobody waits for it: the next one who uses the connection comes after it.
-            self.connections.spawn(async move {
-                if connection.run("ROLLBACK").await.is_ok() {
-                    connections.give_back(connection);
-                }
-            });
-        }
-    }
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        self.end();
+    fn numbers(&self, names: &[&str]) -> Result<Numbers, RowsError> {
+        self.step(async |connection| numbers(connection, names).await)
     }
 }
 
@@ -172,77 +170,17 @@ async fn numbers(connection: &Connection, names: &[&str]) -> Result<Numbers, Row
     Ok(numbers)
 }
 
-/// One state of the database.
-#[derive(Debug)]
-pub(super) struct PostgresView(Session);
+impl View for Session {}
 
-impl PostgresView {
-    pub(super) fn begin(
-        connections: Arc<Connections>,
-        has_failed: Arc<AtomicBool>,
-        names: &[&str],
-    ) -> Result<(Self, Numbers), RowsError> {
-        let (session, numbers) = Session::begin(connections, has_failed, schema::BEGIN_READING, names)?;
-        Ok((Self(session), numbers))
-    }
-}
-
-/// A transaction that holds the turn.
-#[derive(Debug)]
-pub(super) struct PostgresTransaction(Session);
-
-impl PostgresTransaction {
-    pub(super) fn begin(
-        connections: Arc<Connections>,
-        has_failed: Arc<AtomicBool>,
-        names: &[&str],
-    ) -> Result<(Self, Numbers), RowsError> {
-        let (session, numbers) = Session::begin(connections, has_failed, &schema::begin_writing(), names)?;
-        Ok((Self(session), numbers))
-    }
-}
-
-macro_rules! impl_read {
-    ($type:ty) => {
-        impl Read for $type {
-            fn get(&self, table: Table, keys: &[Key], visit: &mut Visitor<'_>) -> Result<(), RowsError> {
-                self.0.get(table, keys, visit)
-            }
-
-            fn floors(&self, table: Table, floors: &[Floor], visit: &mut Visitor<'_>) -> Result<(), RowsError> {
-                self.0.floors(table, floors, visit)
-            }
-
-            fn scan(
-                &self,
-                table: Table,
-                range: Range<Key>,
-                order: Order,
-                visit: &mut Visitor<'_>,
-            ) -> Result<(), RowsError> {
-                self.0.scan(table, range, order, visit)
-            }
-
-            fn numbers(&self, names: &[&str]) -> Result<Numbers, RowsError> {
-                self.0.step(async |connection| numbers(connection, names).await)
-            }
-        }
-    };
-}
-impl_read!(PostgresView);
-impl_read!(PostgresTransaction);
-
-impl View for PostgresView {}
-
-impl Transaction for PostgresTransaction {
+impl Transaction for Session {
     fn write(&mut self, changes: &[(Table, &Changes)]) -> Result<(), RowsError> {
-        self.0.step(async |connection| write(connection, changes, &[], false).await)
+        self.step(async |connection| write(connection, changes, &[], false).await)
     }
 
     fn remove_range(&mut self, table: Table, range: Range<Key>) -> Result<(), RowsError> {
         let (start, end) = (range.start.as_bytes(), range.end.as_bytes());
         let statement = format!("DELETE FROM {} WHERE key >= $1 AND key < $2", schema::name(table));
-        self.0.step(async |connection| {
+        self.step(async |connection| {
             let statement = connection.prepared(&statement).await?;
             connection.client.execute(&statement, &[&start, &end]).await?;
             Ok(())
@@ -254,9 +192,9 @@ impl Transaction for PostgresTransaction {
         changes: &[(Table, &Changes)],
         numbers: &[(&str, Option<u64>)],
     ) -> Result<(), RowsError> {
-        self.0.step(async |connection| write(connection, changes, numbers, true).await)?;
-        if let Some(connection) = self.0.connection.take() {
-            self.0.connections.give_back(connection);
+        self.step(async |connection| write(connection, changes, numbers, true).await)?;
+        if let Some(connection) = self.connection.take() {
+            self.connections.give_back(connection);
         }
         Ok(())
     }
