@@ -26,7 +26,7 @@ use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::access::Access;
-use crate::api::{self, Connection, Exports, ResponseCache, State, WriteGuard};
+use crate::api::{self, Connection, Exports, Looks, ResponseCache, State, WriteGuard};
 use crate::config::{Config, RetentionConfig, WebOrigin};
 use crate::dashboard;
 use crate::descriptors;
@@ -110,8 +110,7 @@ impl App {
 
     /// Starts everything. When this returns, the server answers, and the database is being opened.
     pub fn begin(config: Config, clock: Clock) -> Result<Self, StartError> {
-        let store = Store::unopened(&config.storage.data, config.storage.open_options());
-        Self::begin_with(store, config, clock)
+        Self::begin_with(config.storage.store()?, config, clock)
     }
 
     /// Like [`begin`](Self::begin), with a store that is not open yet.
@@ -140,6 +139,7 @@ impl App {
             access: Access::new(config.access.tokens, config.access.public_read),
             write_guard,
             store: Arc::clone(&store),
+            looks: Arc::new(Looks::new(Arc::clone(&store))),
             queue: Arc::clone(&queue),
             responses: Arc::new(ResponseCache::new(
                 config.api.answer_bytes,
@@ -173,9 +173,9 @@ impl App {
             Expiry::new(retention),
         );
         let work = {
-            let (store, readiness, tell) = (Arc::clone(&store), Arc::clone(&readiness), watch.tell.clone());
+            let (readiness, tell) = (Arc::clone(&readiness), watch.tell.clone());
             move || {
-                open_and_run(&store, task, &readiness, &tell);
+                open_and_run(task, &readiness, &tell);
                 Ok(())
             }
         };
@@ -259,8 +259,8 @@ fn join(thread: JoinHandle<io::Result<()>>) -> io::Result<()> {
 
 /// Opens the database, then works until the queue is closed and empty. Does not wait for a receiver of the message that it is
 /// open.
-fn open_and_run(store: &Store, mut task: RollupTask, readiness: &Readiness, tell: &UnboundedSender<Event>) {
-    let opened = store.open_first();
+fn open_and_run(mut task: RollupTask, readiness: &Readiness, tell: &UnboundedSender<Event>) {
+    let opened = task.open();
     let is_open = opened.is_ok();
     if is_open {
         // This comes before a client can ask whether the database is writable, or post events that may be too old.

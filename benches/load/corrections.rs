@@ -29,17 +29,17 @@ pub(crate) fn measure(server: &Server, executions: u64) -> anyhow::Result<()> {
         _ = writeln!(body, r#"{{"kind":"job_type","id":{id},"name":"job-type-{id}","version":"1"}}"#);
         body
     });
-    client::post(server.address, &requests([(definitions, 2)]), 1)?;
+    client::post(&[server.address], &requests([(definitions, 2)]), 1)?;
     for chunk in (1..=executions).step_by(usize::try_from(BATCH * CHUNK)?) {
         let end = executions.min(chunk + BATCH * CHUNK - 1);
         let bodies = (chunk..=end).step_by(usize::try_from(BATCH)?).map(|start| {
             let ids = start..end.min(start + BATCH - 1) + 1;
             (ids.clone().map(|id| execution(id, 60 + id % 1_500)).collect(), ids.end - ids.start)
         });
-        client::post(server.address, &requests(bodies), 2)?;
+        client::post(&[server.address], &requests(bodies), 2)?;
     }
     let largest = executions + 1;
-    client::post(server.address, &requests([(execution(largest, 3_000), 1)]), 1)?;
+    client::post(&[server.address], &requests([(execution(largest, 3_000), 1)]), 1)?;
     println!("filled     a day with {executions} executions of one job type");
 
     let (alone, ()) = beside(server, 1, || {
@@ -47,14 +47,15 @@ pub(crate) fn measure(server: &Server, executions: u64) -> anyhow::Result<()> {
         Ok(())
     })?;
     print("alone", &alone);
-    let first = beside(server, SINGLES, || client::post(server.address, &requests([(execution(largest, 1), 1)]), 1))?;
+    let first =
+        beside(server, SINGLES, || client::post(&[server.address], &requests([(execution(largest, 1), 1)]), 1))?;
     print("beside the first correction", &first.0);
     println!("           which takes {:.1} ms", milliseconds(first.1.elapsed));
     let corrections = requests((0..CORRECTIONS).map(|n| (execution(largest, if n % 2 == 0 { 3_000 } else { 1 }), 1)));
     let (other, corrected) = beside(server, 2 * SINGLES, || {
         let pace = Pace { every: Duration::ZERO, stop: AtomicBool::new(false) };
         thread::scope(|scope| {
-            let corrector = scope.spawn(|| client::post_steadily(server.address, &corrections, 1, &pace));
+            let corrector = scope.spawn(|| client::post_steadily(&[server.address], &corrections, 1, &pace));
             let start = Instant::now();
             while start.elapsed() < PART && !corrector.is_finished() {
                 thread::sleep(Duration::from_millis(10));
@@ -76,7 +77,7 @@ fn beside<T>(server: &Server, first: u64, work: impl FnOnce() -> anyhow::Result<
     }));
     let pace = Pace { every: Duration::ZERO, stop: AtomicBool::new(false) };
     thread::scope(|scope| {
-        let other = scope.spawn(|| client::post_steadily(server.address, &singles, 1, &pace));
+        let other = scope.spawn(|| client::post_steadily(&[server.address], &singles, 1, &pace));
         let done = work();
         pace.stop.store(true, Ordering::Relaxed);
         Ok((other.join().expect("it does not panic")?, done?))

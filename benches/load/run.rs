@@ -32,7 +32,7 @@ impl Run {
         events: &Events,
         options: &Options,
     ) -> anyhow::Result<Self> {
-        client::post(address, &Requests::choices(events), 1)?;
+        client::post(&[address], &Requests::choices(events), 1)?;
         let (this, total) = (Process::this(), options.shape.events);
         let cpu = || process.map(Process::cpu).transpose();
         let (mut posted, mut requests) = (Posted::default(), Requests::default());
@@ -43,7 +43,7 @@ impl Run {
             requests.fill(events, places.clone(), options.batch);
             body_bytes += requests.body_bytes;
             let (chunk_before, own_before) = (cpu()?, this.cpu()?);
-            let part = client::post(address, &requests, options.connections.into())?;
+            let part = client::post(&[address], &requests, options.connections.into())?;
             own_cpu.add(this.cpu()?.since(own_before));
             if total > chunk {
                 let spent = cpu()?.zip(chunk_before).map(|(after, before)| after.since(before));

@@ -87,8 +87,8 @@ fn fill(data: &Path) -> anyhow::Result<()> {
     let events = Events::new(DEFAULT);
     let mut requests = Requests::default();
     requests.fill(&events, 0..DEFAULT.events, 10_000);
-    client::post(server.address, &Requests::choices(&events), 1)?;
-    let receipt = client::post(server.address, &requests, 4)?.receipt;
+    client::post(&[server.address], &Requests::choices(&events), 1)?;
+    let receipt = client::post(&[server.address], &requests, 4)?.receipt;
     println!("stored     {} events, {} were there", receipt.created, receipt.unchanged);
     server.stop()
 }
@@ -204,7 +204,7 @@ impl Posting {
         let pace =
             Pace { every: Duration::from_secs_f64(BATCH as f64 / self.rate as f64), stop: AtomicBool::new(false) };
         thread::scope(|scope| {
-            let posting = scope.spawn(|| client::post_steadily(server, &requests, 16, &pace));
+            let posting = scope.spawn(|| client::post_steadily(&[server], &requests, 16, &pace));
             let found = measure();
             pace.stop.store(true, Ordering::Relaxed);
             let posted = posting.join().expect("a connection does not panic")?;

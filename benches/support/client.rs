@@ -116,20 +116,21 @@ pub(crate) struct Pace {
     pub(crate) stop: AtomicBool,
 }
 
-/// Posts all requests, each once and over whichever connection is free. The first failure ends it.
-pub(crate) fn post(server: SocketAddr, requests: &Requests, connections: usize) -> anyhow::Result<Posted> {
-    post_steadily(server, requests, connections, &Pace { every: Duration::ZERO, stop: AtomicBool::new(false) })
+/// Posts all requests, each once and over whichever connection is free, to one server or several. The first failure ends it.
+pub(crate) fn post(servers: &[SocketAddr], requests: &Requests, connections: usize) -> anyhow::Result<Posted> {
+    post_steadily(servers, requests, connections, &Pace { every: Duration::ZERO, stop: AtomicBool::new(false) })
 }
 
 /// The same, but one after the other at a steady pace, and only until it is stopped.
 pub(crate) fn post_steadily(
-    server: SocketAddr,
+    servers: &[SocketAddr],
     requests: &Requests,
     connections: usize,
     pace: &Pace,
 ) -> anyhow::Result<Posted> {
     // All of them stand before the clock starts.
-    let connections: Vec<_> = (0..connections).map(|_| Connection::open(server)).collect::<Result<_, _>>()?;
+    let connections = (0..connections).map(|place| Connection::open(servers[place % servers.len()]));
+    let connections: Vec<_> = connections.collect::<Result<_, _>>()?;
     let next = AtomicUsize::new(0);
     let barrier = Barrier::new(connections.len() + 1);
     thread::scope(|scope| {

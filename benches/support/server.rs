@@ -32,13 +32,27 @@ pub(crate) struct StartTimes {
 impl Server {
     /// Starts a server over that directory, with more arguments, and waits for its first answers.
     pub(crate) fn start(data: &Path, arguments: &[&str]) -> anyhow::Result<(Self, StartTimes)> {
-        let log = data.with_extension("log");
+        Self::start_on(data, data, &[&["--data", "."], arguments].concat())
+    }
+
+    /// Starts a server over the database at that address.
+    pub(crate) fn start_on_database(
+        directory: &Path,
+        number: usize,
+        address: &str,
+        arguments: &[&str],
+    ) -> anyhow::Result<Self> {
+        let log = directory.join(number.to_string());
+        Ok(Self::start_on(directory, &log, &[&["--database", address], arguments].concat())?.0)
+    }
+
+    fn start_on(directory: &Path, log: &Path, arguments: &[&str]) -> anyhow::Result<(Self, StartTimes)> {
+        let log = log.with_extension("log");
         let start = Instant::now();
         let mut child = Command::new(env!("CARGO_BIN_EXE_scale-metrics"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
-            .arg(data)
+            .args(["serve", "--listen", "127.0.0.1:0"])
             .args(arguments)
-            .current_dir(data) // where no config.toml is
+            .current_dir(directory) // where no config.toml is
             .stdin(Stdio::null())
             .stderr(File::create(&log)?)
             .spawn()

@@ -134,12 +134,12 @@ pub(crate) enum ApiError {
     WriteFailed(#[from] WriteFailed),
     /// The database failed, and will be opened again.
     #[error("the database cannot be read at the moment; try again")]
-    Unreadable(#[source] StoreError),
+    Unreadable(#[source] Arc<StoreError>),
     /// The copy that an export needs cannot be written.
     #[error("no copy of the events can be written beside the database at the moment; try again")]
-    NoCopy(#[source] StoreError),
+    NoCopy(#[source] Arc<StoreError>),
     #[error("internal error")]
-    Store(#[source] StoreError),
+    Store(#[source] Arc<StoreError>),
     #[error("internal error")]
     Internal,
 }
@@ -157,7 +157,8 @@ impl ApiError {
         if let Self::Shared(error) = self {
             return error.may_pass();
         }
-        matches!(self, Self::Unreadable(error) if !matches!(error, StoreError::Rows(RowsError::Displaced(_))))
+        let Self::Unreadable(error) = self else { return false };
+        !matches!(**error, StoreError::Rows(RowsError::Displaced(_)) | StoreError::NewerFormat { .. })
     }
 
     /// The text for the log, which has more detail than the client gets.
@@ -174,19 +175,16 @@ impl ApiError {
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Rows(
-                RowsError::Unavailable(_)
-                | RowsError::Full(_)
-                | RowsError::Displaced(_)
-                | RowsError::Damaged(_)
-                | RowsError::Closed,
-            ) => Self::Unreadable(error),
+        Arc::new(error).into()
+    }
+}
+
+impl From<Arc<StoreError>> for ApiError {
+    fn from(error: Arc<StoreError>) -> Self {
+        match *error {
+            StoreError::Rows(_) | StoreError::NewerFormat { .. } => Self::Unreadable(error),
             StoreError::NoCopy { .. } => Self::NoCopy(error),
-            StoreError::Rows(RowsError::Unusable(_))
-            | StoreError::NewerFormat { .. }
-            | StoreError::Copy(_)
-            | StoreError::Corrupt(_) => Self::Store(error),
+            StoreError::Copy(_) | StoreError::Corrupt(_) => Self::Store(error),
         }
     }
 }

@@ -20,6 +20,7 @@ use tokio::time::timeout;
 
 use super::answer::Answer;
 use super::{ApiError, off_thread};
+use crate::store::Version;
 
 /// The approximate size of a computation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,8 +42,10 @@ pub(crate) struct Bounds {
 /// What a computation and the requests that wait for it tell each other.
 #[derive(Debug, Default)]
 struct Progress {
-    /// The version of the store that the computation reads; not set before it has begun.
-    version: OnceLock<u64>,
+    /// Whether the computation may have begun to read the store.
+    has_begun: AtomicBool,
+    /// The version of the store that it reads; not set before that is known.
+    version: OnceLock<Version>,
     /// Set when no request waits any more.
     is_abandoned: AtomicBool,
     abandoned: Notify,
@@ -54,8 +57,14 @@ impl Bounds {
         Self { until: Instant::now() + timeout, timeout, progress }
     }
 
+    /// Notes that the computation is about to read the store. A request that comes before the version is known may have seen a later
+    /// one, so it does not wait for this computation.
+    pub(super) fn begin(&self) {
+        self.progress.has_begun.store(true, Ordering::SeqCst);
+    }
+
     /// Records the version of the store that the computation reads. A request that has seen a later version does not wait for it.
-    pub(super) fn reads(&self, version: u64) {
+    pub(super) fn reads(&self, version: Version) {
         // A computation begins only once.
         let _ = self.progress.version.set(version);
     }
@@ -122,7 +131,7 @@ impl<K: Clone + Eq + Hash + Send + 'static> Jobs<K> {
     pub(super) async fn wait(
         self: &Arc<Self>,
         key: &K,
-        version: u64,
+        version: Version,
         size: Size,
         found: impl Fn() -> Option<Arc<Answer>>,
         compute: impl Compute,
@@ -132,7 +141,10 @@ impl<K: Clone + Eq + Hash + Send + 'static> Jobs<K> {
             if let Some(answer) = found() {
                 return Ok(answer);
             }
-            let is_new = |job: &Arc<Job>| job.progress.version.get().is_none_or(|&read| read >= version);
+            let is_new = |job: &Arc<Job>| match job.progress.version.get() {
+                Some(&read) => read >= version,
+                None => !job.progress.has_begun.load(Ordering::SeqCst),
+            };
             match running.get(key).and_then(Weak::upgrade) {
                 Some(job) if is_new(&job) => job,
                 old => {
@@ -233,6 +245,10 @@ mod tests {
         Arc::new(Answer::new(Content { media_type: "text/plain", body: text.as_bytes().to_vec() }, None))
     }
 
+    fn version(number: u64) -> Version {
+        Version { era: 0, number }
+    }
+
     fn jobs(at_once: usize, timeout: Duration) -> Arc<Jobs<u32>> {
         Arc::new(Jobs::new(at_once, timeout))
     }
@@ -240,7 +256,7 @@ mod tests {
     /// Computes until it has to stop; reports that it began, and why it stopped.
     fn endless(began: mpsc::Sender<()>, stopped: mpsc::Sender<ApiError>) -> impl Compute {
         move |bounds: Bounds| {
-            bounds.reads(1);
+            bounds.reads(version(1));
             began.send(()).unwrap();
             loop {
                 if let Err(error) = bounds.check() {
@@ -255,7 +271,7 @@ mod tests {
     /// Computes when the test tells it to.
     fn held(begin: mpsc::Receiver<()>, read: u64, text: &'static str) -> impl Compute {
         move |bounds: Bounds| {
-            bounds.reads(read);
+            bounds.reads(version(read));
             begin.recv().unwrap();
             Ok(answer(text))
         }
@@ -266,7 +282,9 @@ mod tests {
         let (begin, held_by) = mpsc::channel();
         let busy = jobs.clone();
         let busy =
-            actix_web::rt::spawn(async move { busy.wait(&1, 1, Size::Long, || None, held(held_by, 1, "a")).await });
+            actix_web::rt::spawn(
+                async move { busy.wait(&1, version(1), Size::Long, || None, held(held_by, 1, "a")).await },
+            );
         while jobs.long.available_permits() > 0 {
             tokio::task::yield_now().await;
         }
@@ -281,13 +299,13 @@ mod tests {
     async fn what_several_ask_for_is_computed_once() {
         let jobs = jobs(1, LONG);
         let (begin, held_by) = mpsc::channel();
-        let first = jobs.wait(&7, 1, Size::Long, || None, held(held_by, 1, "one"));
-        let second = jobs.wait(&7, 1, Size::Long, || None, never);
+        let first = jobs.wait(&7, version(1), Size::Long, || None, held(held_by, 1, "one"));
+        let second = jobs.wait(&7, version(1), Size::Long, || None, never);
         let tell = async { begin.send(()).unwrap() };
         let (first, second, ()) = tokio::join!(first, second, tell);
         assert!(Arc::ptr_eq(&first.unwrap(), &second.unwrap()));
         assert!(jobs.running.lock().is_empty());
-        let found = jobs.wait(&7, 1, Size::Long, || Some(answer("kept")), never).await.unwrap();
+        let found = jobs.wait(&7, version(1), Size::Long, || Some(answer("kept")), never).await.unwrap();
         assert_eq!(found.len(), 4);
     }
 
@@ -296,15 +314,41 @@ mod tests {
         let jobs = jobs(1, LONG);
         let (begin, held_by) = mpsc::channel();
         let (old, held_too) = (jobs.clone(), mpsc::channel());
-        let old =
-            actix_web::rt::spawn(async move { old.wait(&7, 1, Size::Long, || None, held(held_by, 1, "old")).await });
+        let old = actix_web::rt::spawn(async move {
+            old.wait(&7, version(1), Size::Long, || None, held(held_by, 1, "old")).await
+        });
         let begun = || jobs.running.lock().get(&7)?.upgrade()?.progress.version.get().copied();
         while begun().is_none() {
             tokio::task::yield_now().await;
         }
-        let new = jobs.wait(&7, 2, Size::Long, || None, held(held_too.1, 2, "newer"));
+        let new = jobs.wait(&7, version(2), Size::Long, || None, held(held_too.1, 2, "newer"));
         begin.send(()).unwrap();
         held_too.0.send(()).unwrap();
+        assert_eq!(new.await.unwrap().len(), "newer".len());
+        assert_eq!(old.await.unwrap().unwrap().len(), "old".len());
+    }
+
+    #[actix_web::test]
+    async fn nobody_waits_for_a_job_that_has_begun_and_does_not_know_its_version() {
+        let jobs = jobs(1, LONG);
+        let ((begun, has_begun), (go_on, goes_on)) = (mpsc::channel(), mpsc::channel());
+        let old = jobs.clone();
+        let old = actix_web::rt::spawn(async move {
+            let compute = move |bounds: Bounds| {
+                bounds.begin();
+                begun.send(()).unwrap();
+                goes_on.recv().unwrap();
+                bounds.reads(version(1));
+                Ok(answer("old"))
+            };
+            old.wait(&7, version(1), Size::Long, || None, compute).await
+        });
+        while has_begun.try_recv().is_err() {
+            tokio::task::yield_now().await;
+        }
+        // Its version may turn out to be less than what this request has seen.
+        let new = jobs.wait(&7, version(2), Size::Long, || None, |_: Bounds| Ok(answer("newer")));
+        go_on.send(()).unwrap();
         assert_eq!(new.await.unwrap().len(), "newer".len());
         assert_eq!(old.await.unwrap().unwrap().len(), "old".len());
     }
@@ -314,7 +358,7 @@ mod tests {
         let jobs = jobs(1, LONG);
         let ((began, has_begun), (stopped, has_stopped)) = (mpsc::channel(), mpsc::channel());
         let wait = |jobs: Arc<Jobs<u32>>, compute| {
-            actix_web::rt::spawn(async move { jobs.wait(&7, 1, Size::Long, || None, compute).await })
+            actix_web::rt::spawn(async move { jobs.wait(&7, version(1), Size::Long, || None, compute).await })
         };
         let first = wait(jobs.clone(), endless(began.clone(), stopped.clone()));
         while has_begun.try_recv().is_err() {
@@ -331,7 +375,7 @@ mod tests {
         assert!(second.await.unwrap_err().is_cancelled());
         assert!(matches!(has_stopped.recv().unwrap(), ApiError::ClientGone));
         // The permit is free again, and so is the place on the list.
-        let next = jobs.wait(&7, 1, Size::Long, || None, |_: Bounds| Ok(answer("next")));
+        let next = jobs.wait(&7, version(1), Size::Long, || None, |_: Bounds| Ok(answer("next")));
         assert_eq!(next.await.unwrap().len(), 4);
     }
 
@@ -339,9 +383,9 @@ mod tests {
     async fn whoever_waits_for_a_turn_gives_up_when_nobody_waits_for_it() {
         let jobs = jobs(1, LONG);
         let (begin, busy) = busy(&jobs).await;
-        assert!(jobs.wait(&2, 1, Size::Long, || None, never).now_or_never().is_none());
+        assert!(jobs.wait(&2, version(1), Size::Long, || None, never).now_or_never().is_none());
         // Other long jobs wait, short ones do not.
-        let short = jobs.wait(&3, 1, Size::Short, || None, |_: Bounds| Ok(answer("short")));
+        let short = jobs.wait(&3, version(1), Size::Short, || None, |_: Bounds| Ok(answer("short")));
         assert_eq!(short.await.unwrap().len(), 5);
         begin.send(()).unwrap();
         busy.await.unwrap().unwrap();
@@ -351,10 +395,10 @@ mod tests {
     async fn nobody_waits_or_computes_for_longer_than_the_timeout() {
         let jobs = jobs(1, Duration::from_millis(1));
         let ((began, _has_begun), (stopped, has_stopped)) = (mpsc::channel(), mpsc::channel());
-        assert!(jobs.wait(&1, 1, Size::Long, || None, endless(began, stopped)).await.is_err());
+        assert!(jobs.wait(&1, version(1), Size::Long, || None, endless(began, stopped)).await.is_err());
         assert!(matches!(has_stopped.recv().unwrap(), ApiError::AnswerTimeout(0)));
         let (begin, busy) = busy(&jobs).await;
-        let refused = jobs.wait(&2, 1, Size::Long, || None, never).await;
+        let refused = jobs.wait(&2, version(1), Size::Long, || None, never).await;
         assert!(matches!(refused, Err(ApiError::Shared(error)) if matches!(*error, ApiError::Busy)));
         begin.send(()).unwrap();
         busy.await.unwrap().unwrap();
@@ -363,13 +407,13 @@ mod tests {
     #[actix_web::test]
     async fn a_job_that_panics_is_an_error_for_all_who_wait() {
         let jobs = jobs(1, LONG);
-        let panicked = jobs.wait(&1, 1, Size::Long, || None, |_: Bounds| panic!("on purpose"));
-        let other = jobs.wait(&1, 1, Size::Long, || None, never);
+        let panicked = jobs.wait(&1, version(1), Size::Long, || None, |_: Bounds| panic!("on purpose"));
+        let other = jobs.wait(&1, version(1), Size::Long, || None, never);
         let (panicked, other) = tokio::join!(panicked, other);
         for error in [panicked.unwrap_err(), other.unwrap_err()] {
             assert!(matches!(error, ApiError::Shared(error) if matches!(*error, ApiError::Internal)));
         }
-        let next = jobs.wait(&1, 1, Size::Long, || None, |_: Bounds| Ok(answer("next")));
+        let next = jobs.wait(&1, version(1), Size::Long, || None, |_: Bounds| Ok(answer("next")));
         assert_eq!(next.await.unwrap().len(), 4);
     }
 }

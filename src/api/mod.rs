@@ -1,8 +1,8 @@
 //! The HTTP interface: the routes, and code that all handlers share.
 //!
-//! A handler parses a request, asks the store or the rollup task, and renders the answer. A read uses a snapshot of the store,
-//! off the async threads unless it is small; computed answers are cached ([`response_cache`]). A write goes to the queue of the
-//! rollup task and waits for the result.
+//! A handler parses a request, asks the store or the rollup task, and renders the answer. A read takes a look at the store
+//! ([`look`]) and uses a snapshot of it, off the async threads unless it is small; computed answers are cached
+//! ([`response_cache`]). A write goes to the queue of the rollup task and waits for the result.
 //!
 //! Not here: what the numbers mean (`plot`, `catalog`), how a request is stored (`worker`).
 
@@ -15,6 +15,7 @@ mod error;
 pub(crate) mod fuzz;
 mod get_export;
 mod jobs;
+mod look;
 mod masking;
 mod openapi;
 mod page;
@@ -55,6 +56,7 @@ pub(crate) use cors::cors;
 pub(crate) use error::ApiError;
 use error::Refusal;
 pub(crate) use get_export::Exports;
+pub(crate) use look::Looks;
 pub(crate) use openapi::DOCUMENT;
 use params::{Known, Params};
 pub(crate) use request_log::observe;
@@ -74,6 +76,7 @@ pub(crate) struct State {
     pub(crate) access: Access,
     pub(crate) write_guard: WriteGuard,
     pub(crate) store: Arc<Store>,
+    pub(crate) looks: Arc<Looks>,
     pub(crate) queue: Arc<Queue>,
     pub(crate) responses: Arc<ResponseCache>,
     pub(crate) readiness: Arc<Readiness>,

@@ -24,6 +24,7 @@ use utoipa::ToSchema;
 use super::connection::Phase;
 use super::{ApiError, State};
 use crate::access::Scope;
+use crate::events::request::Draft;
 use crate::events::wire::{self, NotJson};
 use crate::events::{Object, future};
 use crate::gunzip::Gunzip;
@@ -155,9 +156,10 @@ async fn read_when_there_is_room(
     let is_small = body.len() <= SMALL_BYTES && !form.gzip;
     let is_large = body.len() > if form.gzip { LARGE_BYTES / USUAL_PACKING } else { LARGE_BYTES };
     loop {
+        let draft = state.looks.take().await?.state.draft();
         let attempt = {
             let state = state.clone();
-            move || (read(&state, form, &body, &mut lease), body, lease)
+            move || (read(&state, draft, form, &body, &mut lease), body, lease)
         };
         let read;
         (read, body, lease) = if is_small {
@@ -183,9 +185,9 @@ async fn read_when_there_is_room(
 }
 
 /// Parses the objects of a body. Meanwhile, the lease holds the memory of the body, of the unpacked body and of the objects.
-fn read(state: &State, form: Form, body: &[u8], lease: &mut Lease) -> Result<Vec<Object>, ApiError> {
+fn read(state: &State, draft: Draft, form: Form, body: &[u8], lease: &mut Lease) -> Result<Vec<Object>, ApiError> {
     let plain = form.unpack(body, state.max_body_bytes, lease)?;
-    let mut draft = state.store.snapshot()?.draft().keeping_from(state.retention.first_day());
+    let mut draft = draft.keeping_from(state.retention.first_day());
     let held = body.len() + if let Cow::Owned(plain) = &plain { plain.capacity() } else { 0 };
     let (mut memory, mut room) = (0, Ok(()));
     form.read(&plain, |object| {

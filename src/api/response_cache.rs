@@ -1,9 +1,9 @@
 //! A cache of computed answers.
 //!
 //! An answer is found by the query that it answers ([`ReadQuery`]), and is valid while the version of the store is the one that
-//! it was computed from. Every request reads the store's version first, and no answer of an earlier version is sent. A small
-//! answer is computed on the async thread that asks for it. Others are computed off the async threads, and once if several
-//! requests ask for the same at the same time ([`super::jobs`]).
+//! it was computed from. Every request reads the store's version first ([`super::look`]), and no answer of an earlier version is
+//! sent. A small answer is computed on the async thread that asks for it, unless the database is across a network. Others are
+//! computed off the async threads, and once if several requests ask for the same at the same time ([`super::jobs`]).
 //!
 //! All answers share one budget of memory: those that are being computed, cached, or sent to slow clients.
 //!
@@ -16,14 +16,15 @@ use actix_web::{HttpRequest, HttpResponse};
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 
-use super::ApiError;
 use super::answer::{Answer, wants_gzip};
 use super::compute_budget::ComputeBudget;
 use super::connection::Phase;
 use super::jobs::{Bounds, Jobs, Size};
+use super::look::Look;
 use super::v6::ReadQuery;
+use super::{ApiError, off_thread};
 use crate::memory::Budget;
-use crate::store::{Snapshot, Store};
+use crate::store::{Snapshot, Store, Version};
 use crate::telemetry::server_metrics::ServerMetrics;
 
 /// Plain bodies up to this size are compressed on the async threads.
@@ -36,7 +37,7 @@ const LONG_BYTES: usize = 16 << 20;
 const LARGEST_PART: usize = 2;
 
 /// The version of an answer that depends on no store.
-const ANY_VERSION: u64 = 0;
+const ANY_VERSION: Version = Version { era: 0, number: 0 };
 
 /// The answers of this server.
 pub(crate) struct ResponseCache {
@@ -61,7 +62,7 @@ pub(super) enum Key {
 #[derive(Debug, Clone)]
 struct Cached {
     /// The version of the store that it was computed from; [`ANY_VERSION`] if it depends on no store.
-    version: u64,
+    version: Version,
     answer: Arc<Answer>,
 }
 
@@ -104,29 +105,33 @@ impl ResponseCache {
         self.cached.len()
     }
 
-    /// The answer to a query, at least as new as the snapshot that the query was parsed with. It is computed if none is cached.
-    /// When the client of a long computation closes its connection, it is an error.
+    /// The answer to a query, at least as new as the look at the store that the query was parsed with. It is computed if none is
+    /// cached. When the client of a long computation closes its connection, it is an error.
     pub(crate) async fn answer(
         self: &Arc<Self>,
         query: ReadQuery,
-        snapshot: Snapshot,
+        Look { state, snapshot }: Look,
         store: &Arc<Store>,
         client: Option<&Phase>,
     ) -> Result<Arc<Answer>, ApiError> {
-        let (key, version) = (Key::Query(query.clone()), snapshot.version());
+        let (key, version) = (Key::Query(query.clone()), state.version());
         let found = || self.find(&key, version);
         if let Some(answer) = found() {
             self.figures.answers_kept.inc();
             return Ok(answer);
         }
-        if query.is_small() {
-            return self.compute(query, &snapshot, self.jobs.bounds());
-        }
-        let size = query.size(&snapshot)?;
-        // The snapshot only says which version the client may expect; it is given back before anybody waits.
-        drop(snapshot);
+        let size = match snapshot {
+            Some(snapshot) if query.is_small() => return self.compute(query, &snapshot, self.jobs.bounds()),
+            Some(snapshot) => query.size(&snapshot)?,
+            None if query.is_small() => Size::Short,
+            None => {
+                let (query, store) = (query.clone(), Arc::clone(store));
+                off_thread(move || query.size(&store.snapshot()?)).await??
+            }
+        };
         let (cache, store) = (Arc::clone(self), Arc::clone(store));
         let compute = move |bounds: Bounds| {
+            bounds.begin();
             let snapshot = store.snapshot()?;
             bounds.reads(snapshot.version());
             cache.compute(query, &snapshot, bounds).inspect_err(|error| {
@@ -184,11 +189,11 @@ impl ResponseCache {
     }
 
     /// The cached answer, if it is of that version or a later one.
-    fn find(&self, key: &Key, version: u64) -> Option<Arc<Answer>> {
+    fn find(&self, key: &Key, version: Version) -> Option<Arc<Answer>> {
         self.cached.get(key).filter(|cached| cached.version >= version).map(|cached| cached.answer)
     }
 
-    fn insert(&self, key: Key, version: u64, answer: Answer) -> Arc<Answer> {
+    fn insert(&self, key: Key, version: Version, answer: Answer) -> Arc<Answer> {
         let answer = Arc::new(answer);
         self.cached.insert(key, Cached { version, answer: Arc::clone(&answer) });
         answer

@@ -46,7 +46,7 @@ fn samples(state: &State) -> Vec<GaugeSample> {
         samples.push(gauge("database_bytes", "Length of the database file.", bytes as f64));
     }
     if let Ok(snapshot) = state.store.snapshot() {
-        let version = snapshot.version() as f64;
+        let version = snapshot.version().number as f64;
         samples.push(gauge("rollup_version", "How often rollups or definitions have changed, ever.", version));
     }
     samples

@@ -4,19 +4,22 @@
 //! it with the stored one, looks up every event in the index, and compares the ids in every block with its key. Blocks are read
 //! one by one, so the check needs the memory of the rollups of one date at a time. Days whose events are forgotten cannot be
 //! checked. Damaged data is reported, and the rest is still checked.
+//!
+//! Everything is read from one state, so servers that share the database may go on writing meanwhile. With `--repair` the state is
+//! that of each step, and while a step runs nobody else can write.
 
 use std::fmt;
 
 use anyhow::Context as _;
 
-use super::directory::open_store;
+use super::open_store::open_store;
 use super::output::print;
 use super::progress::{Progress, Unit};
-use crate::config::Config;
+use crate::config::StorageConfig;
 use crate::rollup::{RollupKey, RollupScope};
 use crate::store::{Corrupt, EventCursor, Store, StoreError};
 use crate::time::Date;
-use crate::worker::rebuild::rebuild;
+use crate::worker::rebuild::{examine, repair};
 
 /// The result of a check.
 #[derive(Debug, Default)]
@@ -100,9 +103,8 @@ impl Problem {
     }
 }
 
-/// Checks everything that is stored. With `repair`, it stores the rollups that the events add up to, and a new index. Nobody else
-/// may write meanwhile.
-pub fn run(store: &Store, repair: bool) -> Result<Report, StoreError> {
+/// Checks everything that is stored. If `is_repair`, it stores the rollups that the events add up to, and a new index.
+pub fn run(store: &Store, is_repair: bool) -> Result<Report, StoreError> {
     let mut report = Report::default();
     if !store.verify()? {
         report.problems.push(Problem::File);
@@ -110,12 +112,12 @@ pub fn run(store: &Store, repair: bool) -> Result<Report, StoreError> {
     let snapshot = store.snapshot()?;
     let events_from = snapshot.kept().events_from;
     let days: Vec<_> = [None].into_iter().chain(snapshot.dates()?.range(events_from..).copied().map(Some)).collect();
-    drop(snapshot);
     let mut progress = Progress::new(Some(days.len() as u64), Unit::Count);
     let (mut events, mut lost, mut misplaced) = (0, 0, 0);
     for (done, &day) in days.iter().enumerate() {
         progress.set(done as u64, || format!("checked {events} events"));
-        let examined = match rebuild(store, day, repair) {
+        let examined = if is_repair { repair(store, day) } else { examine(&snapshot, day) };
+        let examined = match examined {
             Ok(examined) => examined,
             Err(StoreError::Corrupt(damage)) => {
                 report.problems.push(Problem::Damaged { day, damage });
@@ -140,12 +142,12 @@ pub fn run(store: &Store, repair: bool) -> Result<Report, StoreError> {
         // The number of events that the index should name is unknown, and the index cannot be rebuilt.
         return Ok(report);
     }
-    let indexed = store.snapshot()?.indexed()?;
+    let indexed = if is_repair { store.snapshot()?.indexed()? } else { snapshot.indexed()? };
     if indexed > events {
         report.problems.push(Problem::IndexedTooMany(indexed - events));
     }
-    if repair && report.problems.iter().any(Problem::is_of_index) {
-        rebuild_index(store, &days)?;
+    if is_repair && report.problems.iter().any(Problem::is_of_index) {
+        rebuild_index(store, events_from)?;
     }
     Ok(report)
 }
@@ -153,38 +155,38 @@ pub fn run(store: &Store, repair: bool) -> Result<Report, StoreError> {
 /// How many blocks of events are in memory while the index is rebuilt: some 50 MB.
 const INDEXED_BLOCKS: usize = 1_024;
 
-/// Rebuilds the index. If the rebuild is interrupted, the next repair finds what is missing.
-fn rebuild_index(store: &Store, days: &[Option<Date>]) -> Result<(), StoreError> {
+/// Rebuilds the index in one transaction.
+fn rebuild_index(store: &Store, events_from: Date) -> Result<(), StoreError> {
     store.write(|transaction| {
+        let snapshot = store.snapshot()?;
         transaction.clear_index()?;
-        Ok(())
-    })?;
-    for &day in days {
-        let mut from = Some(EventCursor::start(day));
-        while let Some(next) = from {
-            let mut events = Vec::new();
-            from = store.snapshot()?.events_from(day, next, INDEXED_BLOCKS, |event, _| {
-                events.push(event.clone());
-                Ok(())
-            })?;
-            store.write(|transaction| transaction.index(&mut events))?;
+        for day in [None].into_iter().chain(snapshot.dates()?.range(events_from..).copied().map(Some)) {
+            let mut from = Some(EventCursor::start(day));
+            while let Some(next) = from {
+                let mut events = Vec::new();
+                from = snapshot.events_from(day, next, INDEXED_BLOCKS, |event, _| {
+                    events.push(event.clone());
+                    Ok(())
+                })?;
+                transaction.index(&mut events)?;
+            }
         }
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 /// The command: checks, prints the problems, and fails if any is left.
-pub(super) fn run_check(config: &Config, repair: bool) -> anyhow::Result<()> {
-    let store = open_store(config)?;
-    let report = run(&store, repair).context("the database cannot be read")?;
+pub(super) fn run_check(storage: &StorageConfig, is_repair: bool) -> anyhow::Result<()> {
+    let store = open_store(storage)?;
+    let report = run(&store, is_repair).context("the database cannot be read")?;
     store.close();
     for problem in &report.problems {
-        let repaired = if repair { "repaired: " } else { "" };
+        let repaired = if is_repair { "repaired: " } else { "" };
         print(&format!("{repaired}{problem}"))?;
     }
     let Report { events, rollups, problems } = report;
     print(&format!("checked {events} events and {rollups} rollups: {} problems", problems.len()))?;
-    let left = if repair { 0 } else { problems.len() };
+    let left = if is_repair { 0 } else { problems.len() };
     anyhow::ensure!(left == 0, "{left} problems are left (hint: `check --repair` rebuilds rollups and index)");
     Ok(())
 }

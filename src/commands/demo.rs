@@ -19,6 +19,7 @@ pub(super) fn run_demo(mut config: Config) -> anyhow::Result<()> {
     Clock::System.read()?;
     let directory = tempfile::tempdir().context("cannot make a temporary directory")?;
     directory.path().clone_into(&mut config.storage.data);
+    config.storage.database = None;
     let stop = StopSignals::listen()?;
     let app = App::start(config, Clock::System)?;
     let objects =

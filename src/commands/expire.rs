@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::CannotStart;
-use super::directory::open_store;
+use super::open_store::open_store;
 use super::output::{complain, print};
 use super::progress::{Progress, Unit};
 use crate::app::retention_guard;
@@ -21,7 +21,7 @@ const MAX_IDLE: Duration = Duration::from_hours(7 * 24);
 pub(super) fn run_expire(config: &Config, dry_run: bool, confirmed: Option<Date>) -> anyhow::Result<()> {
     config.refuse_short_rollups()?;
     let now = Clock::System.read()?;
-    let store = open_store(config)?;
+    let store = open_store(&config.storage)?;
     let guard = Arc::new(retention_guard(config, Clock::System));
     let snapshot = store.snapshot()?;
     let cut_offs = guard.settings().cut_offs(now);
@@ -91,7 +91,7 @@ fn doubt_clock(snapshot: &Snapshot, now: Timestamp) -> anyhow::Result<Option<Str
 
 /// Reopens forgotten days.
 pub(super) fn run_reopen(config: &Config, from: Date, dry_run: bool, drop_numbers: bool) -> anyhow::Result<()> {
-    let store = open_store(config)?;
+    let store = open_store(&config.storage)?;
     let Reopening { events, event_days, lossy_days, rollup_days } = reopen::examine(&store, from)?;
     if let (Some(&first), Some(&last), false, false) = (lossy_days.first(), lossy_days.last(), dry_run, drop_numbers) {
         return Err(CannotStart(format!(

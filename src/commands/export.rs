@@ -12,6 +12,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use super::client::{self, PATIENCE, Retry, token_hint};
+use super::open_store::open_store;
 use super::progress::{Progress, Unit};
 use super::target::Target;
 use crate::events::wire::{write_choices, write_event};
@@ -24,12 +25,6 @@ const PIECE_BYTES: usize = 256 << 10;
 /// Why an export ended early. The output file then does not exist, or it is the file from before.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ExportError {
-    /// The data directory cannot be used.
-    #[error(transparent)]
-    Open(StoreError),
-    /// There is no database to export.
-    #[error("there is no database in `{}`", .0.display())]
-    NoDatabase(PathBuf),
     /// The output file cannot be created.
     #[error("{}", .file.display())]
     Output {
@@ -72,7 +67,7 @@ pub(super) enum ExportError {
 
 /// Exports everything in `source` into a file, which is compressed if its name ends in `.gz`. Without a file, or for `-`, it
 /// exports to standard output.
-pub(super) fn run(source: &Target, output: Option<&Path>) -> Result<(), ExportError> {
+pub(super) fn run(source: &Target, output: Option<&Path>) -> anyhow::Result<()> {
     let mut input = Input::open(source)?;
     let mut output = Output::open(output)?;
     let objects = input.write_to(&mut output)?;
@@ -88,15 +83,10 @@ enum Input {
 }
 
 impl Input {
-    fn open(source: &Target) -> Result<Self, ExportError> {
+    fn open(source: &Target) -> anyhow::Result<Self> {
         match source {
-            Target::Directory { path, options } => {
-                if !Store::exists(path).map_err(ExportError::Open)? {
-                    return Err(ExportError::NoDatabase(path.clone()));
-                }
-                Store::open(path, *options).map(Self::Store).map_err(ExportError::Open)
-            }
-            Target::Server { url, token } => Self::ask(format!("{url}/v6/export/"), token.as_deref()),
+            Target::Store(storage) => open_store(storage).map(Self::Store),
+            Target::Server { url, token } => Ok(Self::ask(format!("{url}/v6/export/"), token.as_deref())?),
         }
     }
 

@@ -20,7 +20,7 @@ use crate::events::future;
 use crate::events::wire::{self, NotJson};
 use crate::gunzip::Gunzip;
 use crate::ledger::Receipt;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, Transaction};
 use crate::time::Clock;
 use crate::worker::commit;
 
@@ -34,7 +34,7 @@ const SHOWN: usize = 10;
 /// Why an import ended early. What was imported before stays.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ImportError {
-    /// The data directory cannot be used.
+    /// The data directory or the database cannot be used.
     #[error(transparent)]
     Open(StoreError),
     /// A file cannot be read.
@@ -298,8 +298,10 @@ impl Sink {
                     was_reached: Cell::new(false),
                 }))
             }
-            Target::Directory { path, options } => {
-                Store::open(path, *options).map(Self::Store).map_err(ImportError::Open)
+            Target::Store(storage) => {
+                let store = storage.store().map_err(ImportError::Open)?;
+                store.open_first().map_err(ImportError::Open)?;
+                Ok(Self::Store(store))
             }
         }
     }
@@ -307,22 +309,33 @@ impl Sink {
     fn store(&self, batch: &Batch<'_>) -> Result<Imported, ImportError> {
         match self {
             Self::Server(server) => server.post(batch),
-            Self::Store(store) => {
-                let mut draft = store.snapshot().map_err(ImportError::Store)?.draft();
-                batch.read(|object| draft.take(object))?;
-                let objects = draft.finish().map_err(|invalid| {
-                    let mistakes = invalid.problems.iter();
-                    batch.invalid(
-                        mistakes.map(|(index, problem)| (*index, problem.field.as_deref(), problem.detail.as_str())),
-                    )
-                })?;
-                let future = future::count(&objects, Clock::System.now());
-                let applied =
-                    store.write(|transaction| commit::apply(transaction, &[objects])).map_err(ImportError::Store)?;
-                Ok(Imported { receipt: applied.outcomes.receipts[0], future })
-            }
+            Self::Store(store) => loop {
+                if let Some(imported) = store_batch(store, batch)? {
+                    return Ok(imported);
+                }
+            },
         }
     }
+}
+
+/// Stores a batch. Returns `None` if days that it belongs to were forgotten after it was validated.
+fn store_batch(store: &Store, batch: &Batch<'_>) -> Result<Option<Imported>, ImportError> {
+    let mut draft = store.snapshot().map_err(ImportError::Store)?.draft();
+    batch.read(|object| draft.take(object))?;
+    let objects = draft.finish().map_err(|invalid| {
+        let mistakes = invalid.problems.iter();
+        batch.invalid(mistakes.map(|(index, problem)| (*index, problem.field.as_deref(), problem.detail.as_str())))
+    })?;
+    let future = future::count(&objects, Clock::System.now());
+    let objects = [objects];
+    let write = |transaction: &mut Transaction<'_>| {
+        if commit::are_overtaken(transaction, &objects) {
+            return Ok(None);
+        }
+        Ok(Some(commit::apply(transaction, &objects)?))
+    };
+    let applied = store.write(write).map_err(ImportError::Store)?;
+    Ok(applied.map(|applied| Imported { receipt: applied.outcomes.receipts[0], future }))
 }
 
 impl Server {

@@ -11,11 +11,11 @@
 pub mod check;
 mod client;
 mod demo;
-mod directory;
 mod expire;
 mod export;
 mod health;
 mod import;
+mod open_store;
 mod output;
 mod progress;
 mod sample_events;
@@ -41,7 +41,6 @@ use crate::access::Scope;
 use crate::api::DOCUMENT;
 use crate::app::{App, REQUESTS_OF_FRAMEWORK, StartError};
 use crate::config::{ConfigError, Overrides, Settings};
-use crate::store::Store;
 use crate::telemetry::chain;
 use crate::telemetry::log;
 use crate::time::{Clock, ClockError, Date};
@@ -70,14 +69,14 @@ enum Command {
     Serve,
     /// Run the server on a throw-away database with sample events of the last 90 days
     Demo,
-    /// Post NDJSON files to a running server, or straight into a data directory
+    /// Post NDJSON files to a running server, or straight into a data directory or a database
     ///
     /// Can be run again after a failure: what is there already is not counted twice.
     Import {
         /// Files with an object a line, packed with gzip or not; `-` is standard input
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
-        /// Post to this server, such as `http://127.0.0.1:8080` [default: write into the data directory]
+        /// Post to this server, such as `http://127.0.0.1:8080` [default: write into the data directory or the database]
         #[arg(long, value_name = "URL", env = "SCALE_METRICS_URL", value_parser = server_url)]
         url: Option<String>,
         /// The token that this server wants, with the scope `write`
@@ -92,7 +91,7 @@ enum Command {
     ///
     /// What comes out is one state, which `import` turns back into the same numbers. A running server goes on meanwhile.
     Export {
-        /// Ask this server, such as `http://127.0.0.1:8080` [default: read the data directory]
+        /// Ask this server, such as `http://127.0.0.1:8080` [default: read the data directory or the database]
         #[arg(long, value_name = "URL", env = "SCALE_METRICS_URL", value_parser = server_url)]
         url: Option<String>,
         /// The token that this server wants, with the scope `admin`
@@ -112,7 +111,8 @@ enum Command {
     },
     /// Verify the database, compute every rollup anew from the events, and list what differs
     ///
-    /// Exit status 1 if anything differs and is not repaired. No server may run on the directory.
+    /// Exit status 1 if anything differs and is not repaired. No server may run on the directory; those that share a database
+    /// go on.
     Check {
         /// Store the rollups that the events add up to, and write the index anew if it is wrong
         #[arg(long)]
@@ -122,8 +122,8 @@ enum Command {
     Openapi,
     /// Forget what is older than the settings of `[retention]` say
     ///
-    /// A server does that by itself, bit by bit. No server may run on the directory. Exit status 2 if the clock is far ahead of
-    /// both the last run and the newest event, unless --confirm says that it is right.
+    /// A server does that by itself, bit by bit. No server may run on the directory; those that share a database go on. Exit
+    /// status 2 if the clock is far ahead of both the last run and the newest event, unless --confirm says that it is right.
     Expire {
         /// Only say what would go
         #[arg(long)]
@@ -218,10 +218,7 @@ fn cannot_start(error: &anyhow::Error) -> bool {
         || error.is::<StartError>()
         || error.is::<ClockError>()
         || matches!(error.downcast_ref(), Some(ImportError::Open(_)))
-        || matches!(
-            error.downcast_ref(),
-            Some(ExportError::Open(_) | ExportError::NoDatabase(_) | ExportError::Output { .. })
-        )
+        || matches!(error.downcast_ref(), Some(ExportError::Output { .. }))
 }
 
 /// Whether a command was given `--url` on the command line, rather than by its variable.
@@ -266,9 +263,10 @@ fn execute(cli: Cli, has_url_flag: bool) -> anyhow::Result<()> {
         Command::Demo => demo::run_demo(settings.config),
         Command::Import { files, url, token, patience } => {
             let target = target(&settings, has_url_flag, url, token)?;
-            if let Target::Directory { path, .. } = &target
+            if let Target::Store(storage) = &target
                 && !settings.says("--data")
-                && !Store::exists(path).map_err(StartError::Store)?
+                && storage.database.is_none()
+                && !storage.store().and_then(|store| store.exists()).map_err(StartError::Store)?
             {
                 return Err(CannotStart::new(
                     "nothing says where the events go (hint: --url http://HOST:PORT names a running server, --data DIR a \
@@ -279,13 +277,13 @@ fn execute(cli: Cli, has_url_flag: bool) -> anyhow::Result<()> {
             Ok(import::run(&files, &target, config.server.max_body_bytes, Duration::from_secs(patience))?)
         }
         Command::Export { url, token, output } => {
-            Ok(export::run(&target(&settings, has_url_flag, url, token)?, output.as_deref())?)
+            export::run(&target(&settings, has_url_flag, url, token)?, output.as_deref())
         }
         Command::Health { url } => {
             health::check(&url.unwrap_or_else(|| health::url_of(config.server.listen)))?;
             print("ready")
         }
-        Command::Check { repair } => check::run_check(config, repair),
+        Command::Check { repair } => check::run_check(&config.storage, repair),
         Command::Expire { dry_run, reopen: Some(from), drop_numbers, .. } => {
             expire::run_reopen(config, from, dry_run, drop_numbers)
         }
@@ -301,7 +299,7 @@ fn needs_file(cli: &Cli, has_url_flag: bool) -> bool {
     let is_client = match &cli.command {
         Some(Command::Openapi | Command::Token { .. }) => true,
         Some(Command::Import { url: Some(_), .. } | Command::Export { url: Some(_), .. }) => {
-            has_url_flag || !cli.overrides.gives("--data")
+            has_url_flag || !(cli.overrides.gives("--data") || cli.overrides.gives("--database"))
         }
         Some(Command::Health { url }) => url.is_some(),
         Some(

@@ -1,10 +1,7 @@
-//! The destination of `import` and the source of `export`: a running server, or a data directory.
-
-use std::path::PathBuf;
+//! The destination of `import` and the source of `export`: a running server, or a store.
 
 use super::CannotStart;
-use crate::config::Settings;
-use crate::store::OpenOptions;
+use crate::config::{Settings, StorageConfig};
 
 /// The destination of an import, or the source of an export.
 #[derive(Debug)]
@@ -16,13 +13,8 @@ pub(super) enum Target {
         /// The token by which the server knows the client.
         token: Option<String>,
     },
-    /// A data directory that no server has open.
-    Directory {
-        /// The directory. It is created if it is missing.
-        path: PathBuf,
-        /// How the database is opened.
-        options: OpenOptions,
-    },
+    /// A directory that no server has open, or a database on a server.
+    Store(StorageConfig),
 }
 
 /// Parses the address of a server, and removes slashes at its end.
@@ -39,19 +31,19 @@ pub(super) fn server_url(text: &str) -> Result<String, String> {
     }
 }
 
-/// The server at `url`, or else the data directory. A flag overrides a variable here, too.
+/// The server at `url`, or else the store. A flag overrides a variable here, too.
 pub(super) fn target(
     settings: &Settings,
     has_url_flag: bool,
     url: Option<String>,
     token: Option<String>,
 ) -> Result<Target, CannotStart> {
-    let (storage, has_data_flag) = (&settings.config.storage, settings.is_flag("--data"));
+    let has_store_flag = settings.is_flag("--data") || settings.is_flag("--database");
     match url {
-        Some(_) if has_url_flag && has_data_flag => {
-            Err(CannotStart::new("--url names a server and --data a directory: one of them is enough"))
+        Some(_) if has_url_flag && has_store_flag => {
+            Err(CannotStart::new("--url names a server, --data and --database a store: one of them is enough"))
         }
-        Some(url) if has_url_flag || !has_data_flag => Ok(Target::Server { url, token }),
-        _ => Ok(Target::Directory { path: storage.data.clone(), options: storage.open_options() }),
+        Some(url) if has_url_flag || !has_store_flag => Ok(Target::Server { url, token }),
+        _ => Ok(Target::Store(settings.config.storage.clone())),
     }
 }

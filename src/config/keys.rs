@@ -12,6 +12,7 @@ use clap::Arg;
 use super::types::{Dialect, LogFormat, LogLevel, WebOrigin};
 use super::value::{Problem, Setting, Written};
 use crate::access::Token;
+use crate::store::rows::postgres::Address;
 
 /// The properties of a setting that do not depend on its type.
 #[derive(Debug)]
@@ -160,6 +161,11 @@ settings! {
         /// The directory of the database; made if it is missing.
         data: PathBuf = PathBuf::from("data"),
             flag "--data" of "DIR", variable "SCALE_METRICS_DATA";
+
+        /// Keep everything in this PostgreSQL database instead, such as `postgres://USER@HOST/NAME`; any number of servers may
+        /// share it.
+        database: Option<Address> = None,
+            flag "--database" of "URL", variable "SCALE_METRICS_DATABASE";
 
         /// The most memory that the database's page cache takes, in bytes.
         cache_bytes: usize = 64 << 20,

@@ -36,7 +36,26 @@ impl Settings {
             let shown = format!("{:?}", text.to_string_lossy());
             result.map_err(|problem| problem.refuse(key, origin.clone(), &shown))?;
         }
+        self.choose_storage()?;
         Ok(self)
+    }
+
+    /// A directory from a higher source than that of the database takes its place, as `--data` does with a database in the file.
+    fn choose_storage(&mut self) -> Result<(), ConfigError> {
+        if self.config.storage.database.is_none() {
+            return Ok(());
+        }
+        let origin = |flag| self.origins.get(flag).unwrap_or(&Origin::Default);
+        let (data, database) = (origin("--data"), origin("--database"));
+        if self.is_flag("--data") && self.is_flag("--database") {
+            let detail = "names another place than --data: one of them is enough".to_owned();
+            return Err(ConfigError::Invalid { origin: database.clone(), detail });
+        }
+        if data.rank() > database.rank() {
+            self.config.storage.database = None;
+            self.origins.remove("--database");
+        }
+        Ok(())
     }
 
     /// Sets a value and records its origin.

@@ -15,7 +15,8 @@ mod print;
 mod types;
 mod value;
 
-use crate::store::OpenOptions;
+use crate::store::rows::postgres::{Address, PostgresDatabase};
+use crate::store::{OpenOptions, Store, StoreError};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
@@ -101,9 +102,32 @@ impl Settings {
 }
 
 impl StorageConfig {
-    /// The options for opening the database.
-    pub fn open_options(&self) -> OpenOptions {
-        OpenOptions { cache_bytes: self.cache_bytes, verify: self.verify }
+    /// The store in the database, or else in the directory. It is not open yet.
+    pub fn store(&self) -> Result<Store, StoreError> {
+        match &self.database {
+            Some(address) => Ok(Store::on_server(PostgresDatabase::at(address)?)),
+            None => {
+                let options = OpenOptions { cache_bytes: self.cache_bytes, verify: self.verify };
+                Ok(Store::unopened(&self.data, options))
+            }
+        }
+    }
+
+    /// Where the store is, for messages.
+    pub fn place(&self) -> String {
+        self.database.as_ref().map_or_else(|| self.data.display().to_string(), Address::place)
+    }
+}
+
+impl Origin {
+    /// Sources of a higher rank override those of a lower one.
+    fn rank(&self) -> u8 {
+        match self {
+            Self::Default => 0,
+            Self::File { .. } => 1,
+            Self::Environment(_) => 2,
+            Self::Flag(_) => 3,
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Settings from the command line and the environment.
 
 use std::ffi::{OsStr, OsString};
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::builder::{OsStringValueParser, PossibleValue, TypedValueParser};
@@ -74,7 +75,10 @@ fn arg(flag: &'static str, variable: &'static str) -> Arg {
 fn setting(key: &Key) -> Arg {
     let default = (key.show)(&Config::default());
     let default = default.as_str().map_or_else(|| default.to_string(), str::to_owned);
-    let help = format!("{} [default: {default}]", key.help.trim_end_matches('.'));
+    let mut help = key.help.trim_end_matches('.').to_owned();
+    if !default.is_empty() {
+        write!(help, " [default: {default}]").expect("a text takes all that is written to it");
+    }
     let mut arg = arg(key.flag, key.variable).value_name(key.placeholder).help(help).hide_env_values(key.secret);
     let names = key.names();
     if !names.is_empty() {

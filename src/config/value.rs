@@ -9,6 +9,7 @@ use toml::de::DeValue;
 
 use super::types::{Dialect, LogFormat, LogLevel, WebOrigin};
 use crate::access::Token;
+use crate::store::rows::postgres::{Address, NoAddress};
 
 /// A type that a setting may have.
 pub(super) trait Setting: Sized {
@@ -197,6 +198,35 @@ impl Setting for Token {
 
     fn show(&self) -> toml::Value {
         self.masked().into()
+    }
+}
+
+/// A value, or none, which a file writes as an empty string.
+impl<T: Setting> Setting for Option<T> {
+    const SECRET: bool = T::SECRET;
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        T::from_text(text).map(Some)
+    }
+
+    fn from_toml(value: &Spanned<DeValue<'_>>) -> Result<Self, Problem> {
+        if value.get_ref().as_str() == Some("") { Ok(None) } else { T::from_toml(value).map(Some) }
+    }
+
+    fn show(&self) -> toml::Value {
+        self.as_ref().map_or_else(|| "".into(), T::show)
+    }
+}
+
+impl Setting for Address {
+    const SECRET: bool = true;
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|error: NoAddress| error.to_string())
+    }
+
+    fn show(&self) -> toml::Value {
+        self.to_string().into()
     }
 }
 

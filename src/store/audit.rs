@@ -224,49 +224,7 @@ pub struct Forgettable {
     pub rollup_days: u64,
 }
 
-/// Looks up the locations of events in the index. Fast for neighbouring ids.
-pub struct Index<'a> {
-    snapshot: &'a Snapshot,
-    /// The page that was read last.
-    page: Option<(PageKey, IndexPage)>,
-}
-
-impl<'a> Index<'a> {
-    /// Returns the index of a snapshot.
-    pub fn of(snapshot: &'a Snapshot) -> Self {
-        Self { snapshot, page: None }
-    }
-
-    /// Whether the index has the right location of an event. A damaged page counts as empty.
-    pub fn names(&mut self, event: &Event) -> Result<bool, StoreError> {
-        match self.find(event) {
-            Ok(indexed) => Ok(indexed == Indexed::Here),
-            Err(StoreError::Corrupt(_)) => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Compares the location of an event in the index with the location where the event belongs.
-    pub fn find(&mut self, event: &Event) -> Result<Indexed, StoreError> {
-        let key = PageKey::of(event.key());
-        if self.page.as_ref().is_none_or(|(read, _)| *read != key) {
-            let mut page = IndexPage::default();
-            look_up(self.snapshot.rows(), &[key], PageKey::clone, |_, found| {
-                page = found.map_or(Ok(IndexPage::default()), decode_index_page)?;
-                Ok::<_, StoreError>(())
-            })?;
-            self.page = Some((key, page));
-        }
-        let found = self.page.as_ref().and_then(|(_, page)| page.get(event.key().id));
-        Ok(match found {
-            Some(location) if location == location_of(event.partition()) => Indexed::Here,
-            Some(_) => Indexed::Elsewhere,
-            None => Indexed::Nowhere,
-        })
-    }
-}
-
-/// The result of [`Index::find`].
+/// What the index says of an event ([`Snapshot::look_up_index`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Indexed {
     /// The index has the location where the event belongs.
@@ -275,6 +233,41 @@ pub enum Indexed {
     Elsewhere,
     /// The index does not contain the event.
     Nowhere,
+}
+
+/// How many pages of the index are read at once.
+const PAGES_AT_ONCE: usize = 4_096;
+
+impl Snapshot {
+    /// Compares the location of each event in the index with the location where the event belongs. The results are in the order of
+    /// the events. A damaged page is an error of each of its events.
+    pub fn look_up_index(&self, events: &[Event]) -> Result<Vec<Result<Indexed, Corrupt>>, StoreError> {
+        let page_of = |place: &usize| PageKey::of(events[*place].key());
+        let mut by_page: Vec<_> = (0..events.len()).collect();
+        by_page.sort_by_key(page_of);
+        let of_pages: Vec<_> = by_page.chunk_by(|a, b| page_of(a) == page_of(b)).collect();
+        let mut found = vec![Ok(Indexed::Nowhere); events.len()];
+        for of_pages in of_pages.chunks(PAGES_AT_ONCE) {
+            look_up(
+                self.rows(),
+                of_pages,
+                |places| page_of(&places[0]),
+                |places, page| {
+                    let page = page.map_or(Ok(IndexPage::default()), decode_index_page);
+                    for &place in *places {
+                        let event = &events[place];
+                        found[place] = page.as_ref().map_err(Clone::clone).map(|page| match page.get(event.key().id) {
+                            Some(location) if location == location_of(event.partition()) => Indexed::Here,
+                            Some(_) => Indexed::Elsewhere,
+                            None => Indexed::Nowhere,
+                        });
+                    }
+                    Ok::<_, StoreError>(())
+                },
+            )?;
+        }
+        Ok(found)
+    }
 }
 
 #[cfg(test)]
@@ -320,11 +313,11 @@ mod tests {
         store.write(|transaction| commit::apply(transaction, &[objects])).expect("it is stored");
         let named = |store: &Store| {
             let snapshot = store.snapshot().expect("it is read");
-            let mut index = Index::of(&snapshot);
-            let named = events.each_ref().map(|event| index.names(event).expect("it is read"));
+            let found = snapshot.look_up_index(&events).expect("it is read");
+            let named = found.into_iter().map(|indexed| indexed == Ok(Indexed::Here)).collect::<Vec<_>>();
             (named, snapshot.indexed().expect("it is read"))
         };
-        assert_eq!(named(&store), ([true, true, true], 3));
+        assert_eq!(named(&store), (vec![true, true, true], 3));
         // One page is removed, and the other says that job 2 has not ended.
         change(&store, Table::Index, |changes| {
             let kind = EventKind::Job as u8;
@@ -334,10 +327,10 @@ mod tests {
             page.set(2, None);
             changes.replace(PageKey { page: 0, kind }.key(), encode_index_page(&mut Record::default(), &page));
         });
-        assert_eq!(named(&store), ([true, false, false], 2));
+        assert_eq!(named(&store), (vec![true, false, false], 2));
         let problems = check::run(&store, true).expect("it is read").problems;
         assert_eq!(problems, [check::Problem::NotIndexed(2)]);
-        assert_eq!(named(&store), ([true, true, true], 3));
+        assert_eq!(named(&store), (vec![true, true, true], 3));
         assert_eq!(check::run(&store, false).expect("it is read").problems, []);
     }
 

@@ -1,10 +1,9 @@
 //! A cache of the definitions of recent states, so that readers need not read the table.
 //!
-//! A transaction that commits new definitions has them in memory. It adds them before the commit, under the version that the
-//! commit will set, so they are in the cache before any reader can see that version. A reader with a snapshot of an earlier state
-//! finds its definitions among the recent ones. The table is read when the database is opened. Later, a
-//! reader reads it only if the definitions of its snapshot have left the cache, after more than [`RECENT`] later changes. One
-//! reader at a time does so. Nobody else waits for it but those who would have to read, too.
+//! A transaction that commits new definitions has them in memory, and adds them. A reader with a snapshot of an earlier state finds
+//! its definitions among the recent ones. The table is read when the database is opened. Later, a reader reads it only if another
+//! process has changed the definitions, or if those of its snapshot have left the cache, after more than [`RECENT`] later changes.
+//! One reader at a time does so. Nobody else waits for it but those who would have to read, too.
 //!
 //! Not here: what definitions mean (`events::choice`).
 
@@ -14,6 +13,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::error::StoreError;
+use super::version::Version;
 use crate::events::Choices;
 
 /// The number of states whose definitions are cached. They share nearly all of their memory.
@@ -22,7 +22,7 @@ const RECENT: usize = 16;
 /// Recent definitions, by the version at which they took effect.
 #[derive(Debug, Default)]
 pub(super) struct RecentDefinitions {
-    known: Mutex<BTreeMap<u64, Arc<Choices>>>,
+    known: Mutex<BTreeMap<Version, Arc<Choices>>>,
     /// Held by the reader of the table.
     reading: Mutex<()>,
     #[cfg(test)]
@@ -33,7 +33,7 @@ impl RecentDefinitions {
     /// Returns the definitions that took effect at a version. Calls `read` if they are not in the cache.
     pub(super) fn get(
         &self,
-        version: u64,
+        version: Version,
         read: impl FnOnce() -> Result<Choices, StoreError>,
     ) -> Result<Arc<Choices>, StoreError> {
         let known = || self.known.lock().get(&version).cloned();
@@ -46,21 +46,19 @@ impl RecentDefinitions {
             return Ok(choices);
         }
         let choices = Arc::new(read()?);
-        add(&mut self.known.lock(), version, Arc::clone(&choices));
+        self.add(version, Arc::clone(&choices));
         #[cfg(test)]
         self.reads.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         Ok(choices)
     }
 
-    /// Runs a commit. If it changes definitions, `changed` contains them and their version.
-    pub(super) fn commit(
-        &self,
-        changed: Option<(u64, Arc<Choices>)>,
-        commit: impl FnOnce() -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
-        let Some((version, choices)) = changed else { return commit() };
-        add(&mut self.known.lock(), version, choices);
-        commit().inspect_err(|_| _ = self.known.lock().remove(&version))
+    /// Adds the definitions that took effect at a version.
+    pub(super) fn add(&self, version: Version, choices: Arc<Choices>) {
+        let mut known = self.known.lock();
+        known.insert(version, choices);
+        if known.len() > RECENT {
+            known.pop_first();
+        }
     }
 
     /// Clears the cache. After a failed commit, its version may be used again with other definitions.
@@ -75,16 +73,9 @@ impl RecentDefinitions {
     }
 }
 
-fn add(known: &mut BTreeMap<u64, Arc<Choices>>, version: u64, choices: Arc<Choices>) {
-    known.insert(version, choices);
-    if known.len() > RECENT {
-        known.pop_first();
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::{OpenOptions, RowsError, Store};
+    use super::super::{OpenOptions, Store};
     use super::*;
     use crate::events::{Choice, Strike};
     use crate::vocabulary::{ChoiceId, MetricsTypeId};
@@ -126,30 +117,11 @@ mod tests {
         std::thread::scope(|threads| {
             for _ in 0..8 {
                 threads.spawn(|| {
-                    let read = definitions.get(3, || Ok(choices.clone())).expect("they are read");
+                    let read = definitions.get(Version::default(), || Ok(choices.clone())).expect("they are read");
                     assert_eq!(*read, choices);
                 });
             }
         });
         assert_eq!(definitions.reads(), 1);
-    }
-
-    #[test]
-    fn definitions_of_a_commit_are_there_before_it_is_seen_and_gone_if_it_fails() {
-        let definitions = RecentDefinitions::default();
-        let mut choices = Choices::default();
-        choices.define(strike(7));
-        let choices = Arc::new(choices);
-        let not_read = || panic!("they are known");
-        let failed = definitions.commit(Some((1, Arc::clone(&choices))), || {
-            definitions.get(1, not_read)?;
-            Err(StoreError::from(RowsError::Closed))
-        });
-        assert!(failed.is_err());
-        let others = definitions.get(1, || Ok(Choices::default())).expect("they are read");
-        assert_eq!(*others, Choices::default());
-        definitions.clear();
-        definitions.commit(Some((1, Arc::clone(&choices))), || Ok(())).expect("it is done");
-        assert_eq!(definitions.get(1, not_read).expect("they are known"), choices);
     }
 }

@@ -8,8 +8,9 @@
 //! | [`rows`] | where rows are stored: transactions over ordered byte keys and values |
 //! | `keys`, `location` | the key of every row |
 //! | `codec`, `blocks`, `index_pages`, `rollup_rows`, `definition_rows` | the bytes of every value |
-//! | `definitions` | the definitions of recent states, in memory |
+//! | `version`, `definitions` | the version of a state; the definitions of recent versions, in memory |
 //! | `transaction` | writing |
+//! | `writer` | whether other processes write, too |
 //! | `snapshot`, `observers`, `audit`, `copy`, `retention` | reading; `reads` by the keys of a table |
 //!
 //! Not here: which event replaces which, and what that does to a rollup (`ledger`).
@@ -32,12 +33,15 @@ mod rollup_rows;
 pub mod rows;
 mod snapshot;
 mod transaction;
+mod version;
+mod writer;
 
+use std::env;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use audit::{EventCursor, Forgettable, Index, Indexed};
+pub use audit::{EventCursor, Forgettable, Indexed};
 pub use codec::Corrupt;
 pub use copy::EventCopy;
 pub use error::StoreError;
@@ -45,12 +49,16 @@ pub use observers::{ObserverRead, Observers};
 pub use retention::{Retention, RetentionRecord};
 pub use rows::redb::{OpenOptions, StorageBackend};
 pub use rows::{OpenProgress, RowsError};
-pub use snapshot::{RetentionMarks, RollupQuery, Snapshot};
+pub use snapshot::{RetentionMarks, RollupQuery, Snapshot, StoreState};
 pub use transaction::Transaction;
+pub use version::Version;
 
 use definitions::RecentDefinitions;
 use rows::Database;
+use rows::postgres::PostgresDatabase;
 use rows::redb::RedbDatabase;
+use snapshot::refuse_other_format;
+use writer::Writer;
 
 /// The name of the database file in the data directory.
 const FILE: &str = "metrics.redb";
@@ -62,6 +70,7 @@ pub struct Store {
     directory: PathBuf,
     rows: Box<dyn Database>,
     definitions: RecentDefinitions,
+    writer: Writer,
 }
 
 impl Store {
@@ -77,6 +86,12 @@ impl Store {
         Self::with_rows(directory, Box::new(RedbDatabase::in_file(directory.join(FILE), options)))
     }
 
+    /// Returns the store in the database on a server, before [`open_first`](Self::open_first). Copies of the events are made in the
+    /// directory for temporary files.
+    pub fn on_server(database: PostgresDatabase) -> Self {
+        Self::with_rows(&env::temp_dir(), Box::new(database))
+    }
+
     /// Like [`unopened`](Self::unopened), but the database is not in a file: the store calls `backend` whenever it opens the
     /// database.
     pub fn with_backend<B: StorageBackend>(
@@ -89,7 +104,12 @@ impl Store {
 
     /// Returns a store on the given rows, before [`open_first`](Self::open_first).
     pub fn with_rows(directory: &Path, rows: Box<dyn Database>) -> Self {
-        Self { directory: directory.to_owned(), rows, definitions: RecentDefinitions::default() }
+        Self {
+            directory: directory.to_owned(),
+            rows,
+            definitions: RecentDefinitions::default(),
+            writer: Writer::default(),
+        }
     }
 
     /// Opens the database for the first time, and creates it if it is missing. Until this returns, reads fail with
@@ -102,10 +122,7 @@ impl Store {
     /// Checks the format and reads the definitions, so that readers find them in memory.
     fn read_first(&self) -> Result<(), StoreError> {
         let (_, numbers) = self.rows.view(&[keys::NUMBER_FORMAT])?;
-        match numbers[0] {
-            Some(keys::FORMAT) => {}
-            found => return Err(StoreError::NewerFormat { found: found.unwrap_or(0), known: keys::FORMAT }),
-        }
+        refuse_other_format(numbers[0])?;
         self.definitions.clear();
         match self.snapshot() {
             // If definitions are damaged, every operation that needs them fails and reports it then.
@@ -124,10 +141,28 @@ impl Store {
         Snapshot::new(&*self.rows, &self.definitions)
     }
 
+    /// Returns a snapshot for the writer of this process, which so notices whether others have written.
+    pub fn snapshot_of_writer(&self) -> Result<Snapshot, StoreError> {
+        let snapshot = self.snapshot()?;
+        self.writer.notice(snapshot.rows().stamp());
+        Ok(snapshot)
+    }
+
+    /// How often the writer of this process, when it began a transaction or took a snapshot, found that another process had
+    /// written since. What the writer knew of the stored state is outdated then.
+    pub fn changes_of_others(&self) -> u64 {
+        self.writer.changes_of_others()
+    }
+
+    /// Whether the database is across a network, so that every call may wait, and other processes may write.
+    pub fn is_remote(&self) -> bool {
+        self.rows.is_remote()
+    }
+
     /// Begins a transaction. Dropping it changes nothing. If a commit fails, its outcome may be unknown; [`reopen`](Self::reopen)
     /// settles that.
     pub fn begin(&self) -> Result<Transaction<'_>, StoreError> {
-        Transaction::begin(&*self.rows, &self.definitions)
+        Transaction::begin(&*self.rows, &self.definitions, &self.writer)
     }
 
     /// Runs `change` in a transaction and commits it. If `change` fails, nothing is changed.
@@ -187,9 +222,9 @@ impl Store {
         &self.directory
     }
 
-    /// Whether a directory contains a database. Returns an error if this cannot be determined.
-    pub fn exists(directory: &Path) -> Result<bool, StoreError> {
-        Ok(RedbDatabase::exists(&directory.join(FILE))?)
+    /// Whether the database was created. Creates nothing. Returns an error if this cannot be determined.
+    pub fn exists(&self) -> Result<bool, StoreError> {
+        Ok(self.rows.exists()?)
     }
 
     /// Closes the database. All later reads and writes fail.

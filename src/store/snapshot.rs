@@ -11,6 +11,7 @@ use super::keys::{self, DayKey, TotalKey};
 use super::reads::{first_key, look_up, scan};
 use super::rollup_rows::RollupRow;
 use super::rows::{Database, Order, Read, View};
+use super::version::Version;
 use crate::events::Choices;
 use crate::events::request::Draft;
 use crate::rollup::{Aggregate, Parts, RollupScope};
@@ -21,7 +22,14 @@ use crate::vocabulary::{ChoiceId, MetricsTypeId};
 /// should drop it soon.
 pub struct Snapshot {
     rows: Box<dyn View>,
-    state: State,
+    state: StoreState,
+}
+
+/// What is known of a state without reading its rows.
+#[derive(Debug, Clone)]
+pub struct StoreState {
+    version: Version,
+    kept: RetentionMarks,
     definitions: Arc<Choices>,
 }
 
@@ -34,29 +42,69 @@ pub struct RetentionMarks {
     pub rollups_from: Date,
 }
 
-/// The names of the numbers that describe a state. [`State::read`] takes the numbers in this order.
-pub(super) const STATE_NUMBERS: [&str; 4] =
-    [keys::NUMBER_VERSION, keys::NUMBER_DEFINITIONS, keys::NUMBER_EVENTS_FROM, keys::NUMBER_ROLLUPS_FROM];
+/// The names of the numbers that describe a state. [`StoreState::read`] takes the numbers in this order.
+const STATE_NUMBERS: [&str; 5] = [
+    keys::NUMBER_VERSION,
+    keys::NUMBER_DEFINITIONS,
+    keys::NUMBER_EVENTS_FROM,
+    keys::NUMBER_ROLLUPS_FROM,
+    keys::NUMBER_FORMAT,
+];
 
-/// The state that the numbers describe.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct State {
-    pub(super) version: u64,
-    /// The version at which the definitions changed last.
-    pub(super) defined_by: u64,
-    pub(super) kept: RetentionMarks,
+/// The names of the numbers that describe a state of this database. The format is left out where no other process can change it.
+pub(super) fn state_numbers(database: &dyn Database) -> &'static [&'static str] {
+    if database.is_remote() { &STATE_NUMBERS } else { &STATE_NUMBERS[..4] }
 }
 
-impl State {
-    /// Reads the numbers of [`STATE_NUMBERS`].
-    pub(super) fn read(numbers: &[Option<u64>]) -> Result<Self, Corrupt> {
-        let &[version, defined_by, events_from, rollups_from] = numbers else { unreachable!("all four are read") };
+impl StoreState {
+    /// Reads the state of these rows, with the numbers of [`state_numbers`].
+    pub(super) fn read(
+        rows: &dyn Read,
+        numbers: &[Option<u64>],
+        recent: &RecentDefinitions,
+    ) -> Result<Self, StoreError> {
+        let &[version, defined_by, events_from, rollups_from, ..] = numbers else { unreachable!("all are read") };
+        if let Some(&found) = numbers.get(4) {
+            refuse_other_format(found)?;
+        }
         let date = |days: Option<u64>| match u32::try_from(days.unwrap_or(0)) {
             Ok(days) => keys::date(days),
             Err(_) => Err(Corrupt("a date is wrong")),
         };
         let kept = RetentionMarks { events_from: date(events_from)?, rollups_from: date(rollups_from)? };
-        Ok(Self { version: version.unwrap_or(0), defined_by: defined_by.unwrap_or(0), kept })
+        let era = rows.stamp().era;
+        let at = |number: Option<u64>| Version { era, number: number.unwrap_or(0) };
+        let definitions = recent.get(at(defined_by), || read_definitions(rows))?;
+        Ok(Self { version: at(version), kept, definitions })
+    }
+
+    /// Returns the version.
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// Returns the first days that are kept.
+    pub fn kept(&self) -> RetentionMarks {
+        self.kept
+    }
+
+    /// Returns the definitions.
+    pub fn definitions(&self) -> &Arc<Choices> {
+        &self.definitions
+    }
+
+    /// Begins a request, to be validated against this state. The check still holds when the request is stored later, unless
+    /// retention has moved on meanwhile.
+    pub fn draft(&self) -> Draft {
+        Draft::new(Arc::clone(&self.definitions), self.kept.events_from)
+    }
+}
+
+/// Refuses a database with another format than [`keys::FORMAT`].
+pub(super) fn refuse_other_format(found: Option<u64>) -> Result<(), StoreError> {
+    match found {
+        Some(keys::FORMAT) => Ok(()),
+        found => Err(StoreError::NewerFormat { found: found.unwrap_or(0), known: keys::FORMAT }),
     }
 }
 
@@ -82,10 +130,9 @@ const KEYS_AT_ONCE: usize = 4_096;
 
 impl Snapshot {
     pub(super) fn new(database: &dyn Database, recent: &RecentDefinitions) -> Result<Self, StoreError> {
-        let (rows, numbers) = database.view(&STATE_NUMBERS)?;
-        let state = State::read(&numbers)?;
-        let definitions = recent.get(state.defined_by, || read_definitions(&*rows))?;
-        Ok(Self { rows, state, definitions })
+        let (rows, numbers) = database.view(state_numbers(database))?;
+        let state = StoreState::read(&*rows, &numbers, recent)?;
+        Ok(Self { rows, state })
     }
 
     /// Returns the rows of this state.
@@ -93,9 +140,13 @@ impl Snapshot {
         &*self.rows
     }
 
-    /// Returns the version: the number of changes of rollups or definitions up to this state. The same version means the same
-    /// state; a later state has a larger version.
-    pub fn version(&self) -> u64 {
+    /// Returns what is known of this state without reading.
+    pub fn state(&self) -> &StoreState {
+        &self.state
+    }
+
+    /// Returns the version of this state.
+    pub fn version(&self) -> Version {
         self.state.version
     }
 
@@ -106,13 +157,12 @@ impl Snapshot {
 
     /// Returns the definitions.
     pub fn definitions(&self) -> &Arc<Choices> {
-        &self.definitions
+        &self.state.definitions
     }
 
-    /// Begins a request, to be validated against this state. The check still holds when the request is stored later, unless
-    /// retention has moved on meanwhile.
+    /// Begins a request, to be validated against this state ([`StoreState::draft`]).
     pub fn draft(&self) -> Draft {
-        Draft::new(Arc::clone(&self.definitions), self.state.kept.events_from)
+        self.state.draft()
     }
 
     /// Returns the first and the last day with data of a metrics type.
@@ -189,7 +239,7 @@ impl Snapshot {
         })?;
         let (Some(&first), Some(&last)) = (dates.first(), dates.last()) else { return Ok(()) };
         let days = (last.days() - first.days() + 1) as usize;
-        if scopes.len() * dates.len() * SCAN_PART >= self.definitions.total() * days {
+        if scopes.len() * dates.len() * SCAN_PART >= self.state.definitions.total() * days {
             self.scan_rows(query, (first, last), go_on, visit)
         } else {
             self.look_up_rows(query, &dates, go_on, visit)

@@ -39,6 +39,12 @@ pub fn apply(transaction: &mut Transaction<'_>, requests: &[Vec<Object>]) -> Res
     }
 }
 
+/// Whether some objects belong to days that were forgotten after the objects were validated. They must not be stored then.
+pub fn are_overtaken(transaction: &Transaction<'_>, requests: &[Vec<Object>]) -> bool {
+    let events_from = transaction.kept().events_from;
+    requests.iter().flatten().any(|object| object.ended_before(events_from))
+}
+
 /// Validates objects and stores them, as a post does.
 #[cfg(test)]
 pub(crate) fn post(store: &crate::store::Store, lines: &str) {

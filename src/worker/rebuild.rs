@@ -9,6 +9,9 @@
 //!
 //! An applied change may lose an extreme, as in a commit. The extreme is found again in the same way (`extremes`).
 //!
+//! The changes of another server are in no journal, so after its commit the rebuild begins anew. If that happens again and again,
+//! the rebuild is done in one transaction, during which nobody else can write.
+//!
 //! Not here: which days there are (`api::admin`, `commands::check`), when slices run (`RollupTask`).
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::extremes::{ExtremesCache, ReadAllowance};
 use crate::events::{Contribution, Event};
 use crate::rollup::{LostExtremes, Rollup, RollupKey, RollupScope};
-use crate::store::{Corrupt, EventCursor, Index, Observers, Snapshot, Store, StoreError};
+use crate::store::{Corrupt, EventCursor, Indexed, Observers, Snapshot, Store, StoreError, Transaction};
 use crate::time::Date;
 use crate::vocabulary::{ChoiceId, MetricsTypeId};
 
@@ -24,8 +27,12 @@ use crate::vocabulary::{ChoiceId, MetricsTypeId};
 const BLOCK_COST: usize = 128;
 /// The cost of comparing a rollup, in the same unit.
 const ROLLUP_COST: usize = 16;
-/// The cost of a slice when no other work waits: so much that the start of each slice does not matter.
+/// The cost of a step when no other work waits: so much that the start of each step does not matter.
 const WHOLE: usize = 1 << 22;
+/// How many blocks are read at once: some 10 MB of events.
+const MOST_BLOCKS: usize = 256;
+/// How often a rebuild begins anew before it makes all others wait.
+const MOST_RESTARTS: u32 = 5;
 
 /// The result of examining one day.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -76,6 +83,8 @@ pub struct Rebuild {
     reading: Option<(RollupKey, u64)>,
     /// The rollups whose observers were read.
     read: BTreeSet<RollupKey>,
+    /// How often it began anew.
+    restarts: u32,
 }
 
 /// The phase of a rebuild.
@@ -87,6 +96,8 @@ enum Phase {
     Choices(u64),
     /// Compares the rollups of all choices together.
     All,
+    /// There is nothing more to do.
+    Done,
 }
 
 /// A rollup that is being computed.
@@ -138,7 +149,13 @@ impl Rebuild {
             examined: Examined::default(),
             reading: None,
             read: BTreeSet::new(),
+            restarts: 0,
         }
+    }
+
+    /// Begins anew, since what it has read may be outdated.
+    pub fn restart(&mut self) {
+        *self = Self { restarts: self.restarts + 1, ..Self::new(self.day, self.repair) };
     }
 
     /// A journal for the changes of the next commit. The caller passes it to [`follow`](Self::follow) only if the commit took
@@ -167,48 +184,103 @@ impl Rebuild {
         }
     }
 
-    /// Does one slice, up to a cost. Returns the result when the rebuild is done. No other writer may run during the slice. A day
-    /// whose events are forgotten stays unchanged.
+    /// Does one slice, up to a cost. Returns the result when the rebuild is done. The snapshot is that of the writer, and no other
+    /// thread of this process writes during the slice. A day whose events are forgotten stays unchanged.
     pub fn slice(
         &mut self,
         store: &Store,
+        snapshot: Snapshot,
         extremes: &mut ExtremesCache,
         most_cost: usize,
     ) -> Result<Option<Examined>, StoreError> {
+        if self.restarts > MOST_RESTARTS {
+            drop(snapshot);
+            extremes.clear();
+            return self.run_alone(store).map(Some);
+        }
+        let changes = store.changes_of_others();
+        let wrong = self.step(&snapshot, &mut &snapshot, extremes, most_cost)?;
+        drop(snapshot);
+        if self.repair && !wrong.is_empty() {
+            let mut transaction = store.begin()?;
+            if store.changes_of_others() != changes {
+                self.restart();
+                return Ok(None);
+            }
+            let repaired = self.put(&wrong, &mut transaction, extremes).and_then(|()| transaction.commit());
+            // The rollups of choices are observers, too.
+            extremes.clear();
+            repaired?;
+        }
+        Ok(self.result())
+    }
+
+    /// Does everything in one transaction. All other writers wait.
+    fn run_alone(&mut self, store: &Store) -> Result<Examined, StoreError> {
+        let (mut transaction, mut extremes) = (store.begin()?, ExtremesCache::default());
         let snapshot = store.snapshot()?;
+        self.restart();
+        loop {
+            let wrong = self.step(&snapshot, &mut transaction, &mut extremes, WHOLE)?;
+            if self.repair {
+                self.put(&wrong, &mut transaction, &mut extremes)?;
+                extremes.clear();
+            }
+            if let Some(examined) = self.result() {
+                transaction.commit()?;
+                return Ok(examined);
+            }
+        }
+    }
+
+    /// Reads and compares, up to a cost. Returns the rollups that are wrong, at the end of a phase.
+    fn step(
+        &mut self,
+        snapshot: &Snapshot,
+        observers: &mut impl Observers,
+        extremes: &mut ExtremesCache,
+        most_cost: usize,
+    ) -> Result<Vec<RollupKey>, StoreError> {
         if self.day.is_some_and(|date| date < snapshot.kept().events_from) {
-            return Ok(Some(Examined::default()));
+            *self = Self { phase: Phase::Done, ..Self::new(self.day, self.repair) };
         }
         match self.phase {
             Phase::Events(cursor) => {
-                let next = self.read_events(&snapshot, cursor, most_cost / BLOCK_COST)?;
+                let next = self.read_events(snapshot, cursor, most_cost / BLOCK_COST)?;
                 self.phase = next.map_or(Phase::Choices(0), Phase::Events);
             }
             Phase::Choices(from) => {
-                let next = self.compare_choices(&snapshot, from, extremes, most_cost)?;
+                let next = self.compare_choices(snapshot, observers, from, extremes, most_cost)?;
                 extremes.keep();
                 if let Some(next) = next {
                     self.phase = Phase::Choices(next);
                 } else {
-                    drop(snapshot);
-                    self.repair(store, extremes, |scope| scope != RollupScope::All)?;
                     self.phase = Phase::All;
+                    return Ok(self.wrong(|scope| scope != RollupScope::All));
                 }
             }
             Phase::All => {
-                let is_done = self.compare_all(&snapshot, extremes, most_cost)?;
+                let is_done = self.compare_all(snapshot, observers, extremes, most_cost)?;
                 extremes.keep();
                 if is_done {
-                    drop(snapshot);
-                    self.repair(store, extremes, |scope| scope == RollupScope::All)?;
-                    let mut examined = std::mem::take(&mut self.examined);
-                    examined.rollups = self.sums.values().filter(|sum| !sum.rollup.is_empty()).count() as u64;
-                    examined.wrong.sort_unstable();
-                    return Ok(Some(examined));
+                    self.phase = Phase::Done;
+                    return Ok(self.wrong(|scope| scope == RollupScope::All));
                 }
             }
+            Phase::Done => {}
         }
-        Ok(None)
+        Ok(Vec::new())
+    }
+
+    /// The result, if everything is done.
+    fn result(&mut self) -> Option<Examined> {
+        if !matches!(self.phase, Phase::Done) {
+            return None;
+        }
+        let mut examined = std::mem::take(&mut self.examined);
+        examined.rollups = self.sums.values().filter(|sum| !sum.rollup.is_empty()).count() as u64;
+        examined.wrong.sort_unstable();
+        Some(examined)
     }
 
     fn read_events(
@@ -217,24 +289,28 @@ impl Rebuild {
         from: EventCursor,
         most_blocks: usize,
     ) -> Result<Option<EventCursor>, StoreError> {
-        let mut index = Index::of(snapshot);
-        snapshot.events_from(self.day, from, most_blocks.max(1), |event, is_placed| {
-            self.examined.events += 1;
-            self.examined.unindexed += u64::from(!index.names(event)?);
+        let mut events = Vec::new();
+        let next = snapshot.events_from(self.day, from, most_blocks.clamp(1, MOST_BLOCKS), |event, is_placed| {
             self.examined.misplaced += u64::from(!is_placed);
             for contribution in event.contributions().iter().flatten() {
                 for key in keys_of(contribution) {
                     self.sums.entry(key).or_default().rollup.hour_mut(contribution.hour).fold(contribution);
                 }
             }
+            events.push(event.clone());
             Ok(())
-        })
+        })?;
+        self.examined.events += events.len() as u64;
+        let indexed = snapshot.look_up_index(&events)?;
+        self.examined.unindexed += indexed.into_iter().filter(|indexed| *indexed != Ok(Indexed::Here)).count() as u64;
+        Ok(next)
     }
 
     /// Compares the rollups of choices from a number on. Returns the number to continue from, if any is left.
     fn compare_choices(
         &mut self,
         snapshot: &Snapshot,
+        observers: &mut impl Observers,
         from: u64,
         extremes: &mut ExtremesCache,
         most_cost: usize,
@@ -256,7 +332,7 @@ impl Rebuild {
             if self.is_compared(key) {
                 continue;
             }
-            if !self.compare(key, stored.get(&key), snapshot, extremes, &mut left)? {
+            if !self.compare(key, stored.get(&key), observers, extremes, &mut left)? {
                 return Ok(Some(from));
             }
         }
@@ -267,6 +343,7 @@ impl Rebuild {
     fn compare_all(
         &mut self,
         snapshot: &Snapshot,
+        observers: &mut impl Observers,
         extremes: &mut ExtremesCache,
         most_cost: usize,
     ) -> Result<bool, StoreError> {
@@ -276,7 +353,7 @@ impl Rebuild {
         let keys: BTreeSet<_> = of_all.chain(stored.keys().copied()).collect();
         let mut left = most_cost;
         for key in keys {
-            if !self.is_compared(key) && !self.compare(key, stored.get(&key), snapshot, extremes, &mut left)? {
+            if !self.is_compared(key) && !self.compare(key, stored.get(&key), observers, extremes, &mut left)? {
                 return Ok(false);
             }
         }
@@ -294,20 +371,20 @@ impl Rebuild {
         &mut self,
         key: RollupKey,
         stored: Option<&Result<Rollup, Corrupt>>,
-        snapshot: &Snapshot,
+        observers: &mut impl Observers,
         extremes: &mut ExtremesCache,
         left: &mut usize,
     ) -> Result<bool, StoreError> {
         let sum = self.sums.entry(key).or_default();
         if let Some((_, from)) = self.reading.filter(|(reading, _)| *reading == key) {
-            self.reading = extremes.read(&mut &*snapshot, key, from, left)?.map(|next| (key, next));
+            self.reading = extremes.read(observers, key, from, left)?.map(|next| (key, next));
             if self.reading.is_some() {
                 return Ok(false);
             }
             self.read.insert(key);
         }
         let mut allowance = ReadAllowance::new(*left, 0, self.read.clone());
-        if !sum.find(key, &mut &*snapshot, extremes, &mut allowance)? {
+        if !sum.find(key, observers, extremes, &mut allowance)? {
             self.reading = Some((key, 0));
             return Ok(false);
         }
@@ -320,28 +397,23 @@ impl Rebuild {
         Ok(true)
     }
 
-    /// Stores the rollups that were wrong.
-    fn repair(
+    fn wrong(&self, of: impl Fn(RollupScope) -> bool) -> Vec<RollupKey> {
+        self.examined.wrong.iter().map(|(key, _)| *key).filter(|key| of(key.scope)).collect()
+    }
+
+    /// Stores the computed rollups of these keys.
+    fn put(
         &mut self,
-        store: &Store,
+        keys: &[RollupKey],
+        transaction: &mut Transaction<'_>,
         extremes: &mut ExtremesCache,
-        of: impl Fn(RollupScope) -> bool,
     ) -> Result<(), StoreError> {
-        let wrong: Vec<_> = self.examined.wrong.iter().map(|(key, _)| *key).filter(|key| of(key.scope)).collect();
-        if !self.repair || wrong.is_empty() {
-            return Ok(());
+        for &key in keys {
+            let sum = self.sums.entry(key).or_default();
+            sum.find(key, transaction, extremes, &mut ReadAllowance::unlimited())?;
+            transaction.replace_rollup(key, &sum.rollup);
         }
-        let repaired = store.write(|transaction| {
-            for key in wrong {
-                let sum = self.sums.entry(key).or_default();
-                sum.find(key, transaction, extremes, &mut ReadAllowance::unlimited())?;
-                transaction.replace_rollup(key, &sum.rollup);
-            }
-            Ok(())
-        });
-        // The rollups of choices are observers, too.
-        extremes.clear();
-        repaired
+        Ok(())
     }
 }
 
@@ -351,13 +423,18 @@ fn keys_of(contribution: &Contribution) -> [RollupKey; 2] {
     [key, RollupKey { scope: RollupScope::All, ..key }]
 }
 
-/// Does all slices of a [`Rebuild`] at once. No other writer may run meanwhile.
-pub fn rebuild(store: &Store, day: Option<Date>, repair: bool) -> Result<Examined, StoreError> {
-    let mut rebuild = Rebuild::new(day, repair);
-    let mut extremes = ExtremesCache::default();
+/// Compares the rollups of a day with its events in one state.
+pub fn examine(snapshot: &Snapshot, day: Option<Date>) -> Result<Examined, StoreError> {
+    let (mut rebuild, mut extremes) = (Rebuild::new(day, false), ExtremesCache::default());
     loop {
-        if let Some(examined) = rebuild.slice(store, &mut extremes, WHOLE)? {
+        rebuild.step(snapshot, &mut &*snapshot, &mut extremes, WHOLE)?;
+        if let Some(examined) = rebuild.result() {
             return Ok(examined);
         }
     }
+}
+
+/// Compares the rollups of a day with its events, and stores those that are wrong, in one transaction.
+pub fn repair(store: &Store, day: Option<Date>) -> Result<Examined, StoreError> {
+    Rebuild::new(day, true).run_alone(store)
 }

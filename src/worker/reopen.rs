@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::events::{Event, EventKey};
 use crate::rollup::{Rollup, RollupKey, RollupScope};
-use crate::store::{Index, Indexed, Retention, RetentionMarks, Snapshot, Store, StoreError};
+use crate::store::{EventCursor, Indexed, Retention, RetentionMarks, Snapshot, Store, StoreError};
 use crate::time::Date;
 
 /// The effects of opening some days again.
@@ -26,6 +26,9 @@ pub struct Reopening {
     /// The number of earlier days whose numbers become visible again, without their events.
     pub rollup_days: u64,
 }
+
+/// How many blocks are read at once: some 10 MB of events.
+const MOST_BLOCKS: usize = 256;
 
 /// The effects of opening one forgotten day.
 struct Day {
@@ -56,25 +59,25 @@ pub fn examine(store: &Store, from: Date) -> Result<Reopening, StoreError> {
 }
 
 /// Opens the days from `from` on again. The settings have to wait for the grace period from then on, since they may be the reason
-/// why these days were forgotten. No other writer may run meanwhile. If it breaks off, some of the days are open, the latest
-/// first.
+/// why these days were forgotten; servers that share the database forget nothing more. If it breaks off, some of the days are open,
+/// the latest first.
 pub fn reopen(store: &Store, from: Date) -> Result<(), StoreError> {
+    store.write(|transaction| {
+        if let Some(mut record) = store.snapshot()?.retention_record()? {
+            (record.agreed, record.waiting) = (Retention::default(), None);
+            transaction.record_retention(&record);
+        }
+        Ok(())
+    })?;
     let snapshot = store.snapshot()?;
     let (kept, days) = (snapshot.kept(), forgotten_days(&snapshot, from)?);
     let numbers_from = whole_days_before(&snapshot, from)?.last().copied();
-    let record = snapshot.retention_record()?;
     drop(snapshot);
-    if let Some(mut record) = record {
-        (record.agreed, record.waiting) = (Retention::default(), None);
-        store.write(|transaction| {
-            transaction.record_retention(&record);
-            Ok(())
-        })?;
-    }
     let until = |date: Date| RetentionMarks { events_from: date, rollups_from: kept.rollups_from.min(date) };
     for &date in days.iter().rev() {
-        let mut day = Day::read(&store.snapshot()?, date)?;
         store.write(|transaction| {
+            // Nobody else writes from now on until the commit.
+            let mut day = Day::read(&store.snapshot()?, date)?;
             transaction.remove_events_of(date, &day.superseded)?;
             transaction.index(&mut day.unindexed)?;
             for (key, rollup) in &day.rollups {
@@ -119,23 +122,29 @@ fn whole_days_before(snapshot: &Snapshot, from: Date) -> Result<Vec<Date>, Store
 
 impl Day {
     fn read(snapshot: &Snapshot, date: Date) -> Result<Self, StoreError> {
-        let mut index = Index::of(snapshot);
         let (mut left, mut counted) = (BTreeMap::new(), BTreeMap::new());
         let (mut events, mut superseded, mut unindexed) = (0, BTreeSet::new(), Vec::new());
-        snapshot.events(Some(date), |event| {
-            fold(&mut counted, event);
-            match index.find(event)? {
-                Indexed::Elsewhere => {
-                    superseded.insert(event.key());
-                    return Ok(());
+        let mut from = Some(EventCursor::start(Some(date)));
+        while let Some(cursor) = from {
+            let mut found = Vec::new();
+            from = snapshot.events_from(Some(date), cursor, MOST_BLOCKS, |event, _| {
+                found.push(event.clone());
+                Ok(())
+            })?;
+            for (event, indexed) in found.iter().zip(snapshot.look_up_index(&found)?) {
+                fold(&mut counted, event);
+                match indexed? {
+                    Indexed::Elsewhere => {
+                        superseded.insert(event.key());
+                        continue;
+                    }
+                    Indexed::Nowhere => unindexed.push(event.clone()),
+                    Indexed::Here => {}
                 }
-                Indexed::Nowhere => unindexed.push(event.clone()),
-                Indexed::Here => {}
+                events += 1;
+                fold(&mut left, event);
             }
-            events += 1;
-            fold(&mut left, event);
-            Ok(())
-        })?;
+        }
         for rollups in [&mut left, &mut counted] {
             let all = together(rollups);
             rollups.extend(all);

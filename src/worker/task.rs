@@ -6,11 +6,15 @@
 //! After a disk failure of its own, the task closes the database and opens it again at once, so that the stored data can be read.
 //! It notices a failure of a reader before its next commit, or when it is idle, about a second later. While writing fails, it tries
 //! once a second. Until that succeeds, requests get an error that says so.
+//!
+//! In a database that several servers share, each has such a task. What a task knows of the stored state ends with the commit of
+//! another one.
 
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::commit::{self, Applied, Causes};
@@ -50,6 +54,8 @@ pub struct RollupTask {
     readiness: Arc<Readiness>,
     figures: Arc<ServerMetrics>,
     expiry: Expiry,
+    /// How often another server had written when the task looked last.
+    changes_of_others: u64,
     extremes: ExtremesCache,
     /// The requests that wait for observers to be read.
     parked: Parked,
@@ -81,6 +87,7 @@ impl RollupTask {
             readiness,
             figures,
             expiry,
+            changes_of_others: 0,
             extremes: ExtremesCache::default(),
             parked: Parked::default(),
             commands: VecDeque::new(),
@@ -97,6 +104,22 @@ impl RollupTask {
     pub fn with_limits(mut self, limits: Limits) -> Self {
         self.extremes = ExtremesCache::new(limits);
         self
+    }
+
+    /// Opens the store. As long as a database across a network cannot be reached, it tries again, until the server stops.
+    pub fn open(&self) -> Result<(), StoreError> {
+        loop {
+            let opened = self.store.open_first();
+            let is_away = matches!(opened, Err(StoreError::Rows(RowsError::Unavailable(_)))) && self.store.is_remote();
+            match opened {
+                Err(error) if is_away && !self.readiness.is_stopping() => self.unready(&chain(&error)),
+                opened => {
+                    self.readiness.end_trouble();
+                    return opened;
+                }
+            }
+            thread::sleep(PAUSE);
+        }
     }
 
     /// Checks whether there is room for more data, unless a recent check has found some.
@@ -175,7 +198,8 @@ impl RollupTask {
     /// Reads for the parked requests, and commits those that need nothing more.
     fn read_slice(&mut self) {
         let read = AssertUnwindSafe(|| {
-            let snapshot = self.store.snapshot()?;
+            let snapshot = self.store.snapshot_of_writer()?;
+            self.notice_others();
             let slice_cost = self.extremes.limits().slice_cost;
             self.parked.read(&mut self.extremes, &mut &snapshot, slice_cost)
         });
@@ -253,8 +277,14 @@ impl RollupTask {
         if command.reply.is_closed() {
             return;
         }
-        let slice_cost = self.extremes.limits().slice_cost;
-        let slice = catch_unwind(AssertUnwindSafe(|| rebuild.slice(&self.store, &mut self.extremes, slice_cost)));
+        let slice = catch_unwind(AssertUnwindSafe(|| {
+            let snapshot = self.store.snapshot_of_writer()?;
+            if self.notice_others() {
+                rebuild.restart();
+            }
+            let slice_cost = self.extremes.limits().slice_cost;
+            rebuild.slice(&self.store, snapshot, &mut self.extremes, slice_cost)
+        }));
         let result = match slice {
             Ok(Ok(None)) => {
                 self.rebuild = Some((rebuild, command));
@@ -376,16 +406,17 @@ impl RollupTask {
         if self.last_attempt.is_some() {
             return Err(WriteFailed::Unavailable);
         }
-        let mut is_overtaken = false;
-        let mut journal = self.rebuild.as_ref().map(|(rebuild, _)| rebuild.journal());
+        let (mut is_overtaken, mut journal) = (false, None);
+        let store = Arc::clone(&self.store);
         let mut write = || {
             self.recover()?;
-            let mut transaction = self.store.begin()?;
-            let events_from = transaction.kept().events_from;
-            is_overtaken = requests.iter().flatten().any(|object| object.ended_before(events_from));
+            let mut transaction = store.begin()?;
+            self.notice_others();
+            is_overtaken = commit::are_overtaken(&transaction, requests);
             if is_overtaken {
                 return Ok(ControlFlow::Break(Causes::default()));
             }
+            journal = self.rebuild.as_ref().map(|(rebuild, _)| rebuild.journal());
             let (extremes, journal) = (&mut self.extremes, journal.as_mut());
             let applied = commit::apply_within(&mut transaction, requests, extremes, &mut allowance, journal)?;
             if applied.is_continue() {
@@ -437,12 +468,23 @@ impl RollupTask {
         outcomes.receipts
     }
 
-    /// Discards the cached extremes after a failed commit. The commit may have taken effect, so the cached state is not reliable
-    /// any more. The rebuild that is under way begins anew.
+    /// Discards what is known of the stored state, if another server has written meanwhile, and returns whether it has. Called
+    /// after the task has begun a transaction or taken a snapshot.
+    fn notice_others(&mut self) -> bool {
+        let changes = self.store.changes_of_others();
+        let have_written = std::mem::replace(&mut self.changes_of_others, changes) != changes;
+        if have_written {
+            self.discard_caches();
+        }
+        have_written
+    }
+
+    /// Discards the cached extremes after a failed commit, which may have taken effect, and after a commit of another server. The
+    /// rebuild that is under way begins anew.
     fn discard_caches(&mut self) {
         self.extremes.clear();
-        if let Some((_, command)) = self.rebuild.take() {
-            self.commands.push_front(command);
+        if let Some((rebuild, _)) = &mut self.rebuild {
+            rebuild.restart();
         }
     }
 

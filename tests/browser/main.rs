@@ -17,7 +17,7 @@ mod prefix;
 #[allow(dead_code, reason = "a keeper ends the server")]
 mod process;
 mod server;
-#[path = "../it/support/skip.rs"]
+#[path = "../common/skip.rs"]
 mod skip;
 mod support;
 mod views;

@@ -76,6 +76,11 @@ impl<C: From<SocketAddr>> Serving<C> {
         Self::start(&mut program(directory, &SERVE))
     }
 
+    /// `serve` on a free port over the database at an address.
+    pub(crate) fn serve_database(directory: &Path, address: &str) -> Self {
+        Self::start(program(directory, &SERVE).args(["--database", address]))
+    }
+
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }

@@ -95,7 +95,7 @@ fn fill_and_look_through(server: Server, directory: &Path, free: impl FnOnce(&Se
     let server = Server::serve(directory);
     poster.settle(&server.client);
     assert!(server.end("TERM").success());
-    look_through(directory, &[poster]);
+    look_through(directory, &[], &[poster]);
 }
 
 #[test]

@@ -60,7 +60,7 @@ fn nothing_acknowledged_is_lost_or_counted_twice_however_often_the_server_is_kil
         stored_openly += stored;
     }
     assert!(server.end("TERM").success());
-    look_through(directory.path(), &posters);
+    look_through(directory.path(), &[], &posters);
     let acknowledged: u64 = posters.iter().map(Poster::acknowledged).sum();
     eprintln!("{kills} kills, {acknowledged} requests, {stored_openly} of them stored without an answer");
 }
@@ -78,5 +78,5 @@ fn a_server_that_is_told_to_stop_under_load_keeps_what_it_acknowledged() {
         server = audit(directory.path(), &mut posters).0;
     }
     assert!(server.end("TERM").success());
-    look_through(directory.path(), &posters);
+    look_through(directory.path(), &[], &posters);
 }

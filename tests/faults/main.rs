@@ -15,12 +15,18 @@ mod moved;
 #[allow(dead_code, reason = "nobody asks for totals here")]
 mod oracle;
 mod poster;
+#[path = "../common/postgres.rs"]
+#[allow(dead_code, reason = "it does more in other tests")]
+mod postgres;
 #[path = "../common/process.rs"]
 #[allow(dead_code, reason = "no log is read here")]
 mod process;
 mod random;
 mod server;
+mod shared;
 mod siege;
+#[path = "../common/skip.rs"]
+mod skip;
 
 /// The number that a variable says, so that a run takes longer or goes another way.
 fn number(name: &str, otherwise: u64) -> u64 {

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::{fs, mem};
 
 use serde_json::{Value, json};
@@ -112,7 +112,12 @@ impl Poster {
 
     /// Posts until the server is gone.
     pub(crate) fn post(&mut self, client: &Client) {
-        loop {
+        self.post_until(client, &AtomicBool::new(false));
+    }
+
+    /// Posts until the server is gone or cannot write, or until it is over.
+    pub(crate) fn post_until(&mut self, client: &Client, is_over: &AtomicBool) {
+        while !is_over.load(Ordering::Relaxed) {
             let request = self.request();
             match client.post(&request) {
                 Some((200, answer)) => {
@@ -120,7 +125,7 @@ impl Poster {
                     self.acknowledged.fetch_add(1, Ordering::Relaxed);
                     self.fresh.extend(request);
                 }
-                // It is stopping, and says so.
+                // It is stopping, or cannot write, and says so.
                 Some((503, _)) | None => {
                     self.open = Some(request);
                     return;
@@ -173,10 +178,11 @@ pub(crate) fn definitions(client: u64) -> Vec<Value> {
 }
 
 /// `check` finds nothing, and `export` has exactly what was acknowledged.
-pub(crate) fn look_through(directory: &Path, posters: &[Poster]) {
-    let checked = run(directory, &["check"]);
+pub(crate) fn look_through(directory: &Path, store: &[&str], posters: &[Poster]) {
+    let run = |command: &[&str]| run(directory, &[command, store].concat());
+    let checked = run(&["check"]);
     assert_eq!(checked.status.code(), Some(0), "{}", String::from_utf8_lossy(&checked.stderr));
-    let exported = run(directory, &["export", "--output", "all.ndjson"]);
+    let exported = run(&["export", "--output", "all.ndjson"]);
     assert_eq!(exported.status.code(), Some(0), "{}", String::from_utf8_lossy(&exported.stderr));
     let lines = fs::read_to_string(directory.join("all.ndjson")).unwrap();
     fs::remove_file(directory.join("all.ndjson")).unwrap();

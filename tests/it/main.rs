@@ -39,6 +39,7 @@ mod rebuild;
 mod retention;
 mod rows;
 mod settings;
+mod shared_database;
 mod starting;
 mod store;
 mod supervision;

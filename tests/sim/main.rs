@@ -1,4 +1,5 @@
-//! The store and the rollup task on a disk that crashes, fails and runs full, and on a database across such a network.
+//! The store and the rollup task on a disk that crashes, fails and runs full, on a database across such a network, and on one that
+//! another server writes, too.
 //!
 //! A seed decides everything: the requests, the groups that they are committed in, what goes wrong and when.
 //! After every step everything that is stored is read, and must be what was acknowledged, with every rollup computed anew.
@@ -29,11 +30,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
+use parking_lot::Mutex;
 use scale_metrics::commands::check;
 use scale_metrics::events::Object;
 use scale_metrics::store::{OpenOptions, RowsError, Store, StoreError};
 use scale_metrics::telemetry::server_metrics::ServerMetrics;
 use scale_metrics::time::{Clock, Date};
+use scale_metrics::worker::commit;
 use scale_metrics::worker::extremes::Limits;
 use scale_metrics::worker::retention::{Expiry, RetentionGuard};
 use scale_metrics::worker::{
@@ -76,6 +79,8 @@ type Counts = BTreeMap<&'static str, u64>;
 enum On {
     Disk,
     Remote,
+    /// Another server uses the remote database, too.
+    Shared,
 }
 
 /// What the database stands on.
@@ -106,9 +111,19 @@ impl Host {
     }
 }
 
+/// What the other server has stored, and its receipts.
+type Stories = Arc<Mutex<Vec<(Vec<Object>, Receipt)>>>;
+
+/// The other server on the same database, which has no faults.
+struct Other {
+    store: Arc<Store>,
+    stored: Stories,
+}
+
 struct Simulation {
     rng: Rng,
     host: Host,
+    other: Option<Other>,
     faults: Faults,
     /// What day it is, whatever the clock says.
     day: u32,
@@ -148,8 +163,9 @@ impl Simulation {
         let mut simulation = Self {
             host: match on {
                 On::Disk => Host::Disk(Disk::new(rng.u64(..), faults.clone())),
-                On::Remote => Host::Remote(Remote::new(rng.u64(..), faults.clone())),
+                On::Remote | On::Shared => Host::Remote(Remote::new(rng.u64(..), faults.clone())),
             },
+            other: None,
             faults,
             day: FIRST_DAY,
             settings: retention,
@@ -178,6 +194,11 @@ impl Simulation {
         simulation.open();
         let first = requests::definitions(&mut simulation.rng);
         simulation.post(vec![first]);
+        if let (On::Shared, Host::Remote(remote)) = (on, &simulation.host) {
+            let store = Store::with_rows(Path::new("nowhere"), Box::new(remote.without_faults().database()));
+            store.open_first().unwrap();
+            simulation.other = Some(Other { store: Arc::new(store), stored: Stories::default() });
+        }
         simulation
     }
 
@@ -211,6 +232,9 @@ impl Simulation {
     }
 
     fn step(&mut self) {
+        if self.rng.u8(..4) == 0 {
+            self.post_to_other();
+        }
         match self.rng.u8(..100) {
             0..45 => {
                 let day = self.day;
@@ -286,6 +310,46 @@ impl Simulation {
         self.drain(waiting);
     }
 
+    /// Posts to the other server, which stores it now, or right before the next transaction of this one.
+    fn post_to_other(&mut self) {
+        let Some(other) = &self.other else { return };
+        let objects = if self.rng.bool() || self.posted.is_empty() {
+            requests::request(&mut self.rng, self.day)
+        } else {
+            self.rng.choice(&self.posted).unwrap().clone()
+        };
+        let first_day = self.server.as_ref().unwrap().guard.first_day();
+        let (store, stored) = (Arc::clone(&other.store), Arc::clone(&other.stored));
+        let act = move || {
+            let mut draft = store.snapshot().unwrap().draft().keeping_from(first_day);
+            draft.read_json(json!(objects).to_string().as_bytes()).unwrap();
+            let Ok(objects) = draft.finish() else { return };
+            let objects = [objects];
+            let applied = store.write(|transaction| commit::apply(transaction, &objects)).unwrap();
+            let [objects] = objects;
+            stored.lock().push((objects, applied.outcomes.receipts[0]));
+        };
+        if self.rng.bool() {
+            self.log.push("the other server stores something".to_owned());
+            act();
+            self.learn_of_other();
+        } else if let Host::Remote(remote) = &self.host {
+            self.log.push("the other server is about to store something".to_owned());
+            remote.interject(Box::new(act));
+        }
+    }
+
+    /// Takes in what the other server has stored. It came before whatever this one has stored since.
+    fn learn_of_other(&mut self) {
+        let Some(other) = &self.other else { return };
+        let stored = std::mem::take(&mut *other.stored.lock());
+        for (objects, receipt) in stored {
+            self.count("requests of another server", 1);
+            self.candidates.retain_mut(|state| state.apply(&objects) == receipt);
+            assert!(!self.candidates.is_empty(), "the receipt of the other server is of no state that may hold");
+        }
+    }
+
     /// Reads and checks a request as the server does: its objects, or `None` if it is refused.
     fn draft(&mut self, objects: &[Value]) -> Result<Option<Vec<Object>>, StoreError> {
         let server = self.server();
@@ -326,8 +390,12 @@ impl Simulation {
     fn slices(&mut self, most: usize) {
         let mut done = 0;
         while self.server().task.is_busy() && done < most {
+            if self.rng.u8(..8) == 0 {
+                self.post_to_other();
+            }
             let is_ready = self.server().readiness.reasons().is_empty();
             self.server().task.slice();
+            self.learn_of_other();
             done += 1;
             assert!(done < 10_000, "slices get nowhere");
             let queue = Arc::clone(&self.server().queue);
@@ -376,6 +444,7 @@ impl Simulation {
 
     /// What the answers to a group say about what is stored.
     fn learn(&mut self, group: &[Vec<Object>], answers: &[Result<Receipt, WriteFailed>]) {
+        self.learn_of_other();
         assert!(!answers.contains(&Err(WriteFailed::Internal)), "internal error");
         self.log.push(format!("  answers {answers:?}"));
         let applied = |before: &Model| {
@@ -434,6 +503,7 @@ impl Simulation {
     /// What the task's decision may have done to what is stored. It must be one that neither a wrong clock nor settings that
     /// were wrong for a while can bring about.
     fn forget(&mut self) {
+        self.learn_of_other();
         let guard = &self.server().guard;
         let (cut_offs, now) = (guard.cut_offs(), guard.now());
         if self.grace > DAY * 1_000 {
@@ -597,6 +667,7 @@ impl Simulation {
 
     /// Reads everything: it must be one of the states that may hold, and where the task is ready, it is settled which.
     fn check(&mut self) {
+        self.learn_of_other();
         self.faults.set_quiet(true);
         let must_read = self.was_usable && self.faults.are_merely_full();
         let server = self.server();
@@ -671,6 +742,11 @@ fn what_is_acknowledged_is_stored_once_whatever_the_disk_does() {
 #[test]
 fn what_is_acknowledged_is_stored_once_whatever_the_network_does() {
     simulate_all(On::Remote);
+}
+
+#[test]
+fn what_is_acknowledged_is_stored_once_whatever_another_server_does() {
+    simulate_all(On::Shared);
 }
 
 /// Runs as many seeds as the environment says, or the one that it names.
@@ -797,7 +873,7 @@ fn a_rebuild_begins_anew_after_a_commit_that_failed_and_took_effect() {
 
 #[test]
 fn a_seed_runs_the_same_way_twice() {
-    for on in [On::Disk, On::Remote] {
+    for on in [On::Disk, On::Remote, On::Shared] {
         for seed in 0..3 {
             assert_eq!(simulate(on, seed), simulate(on, seed));
         }

@@ -4,6 +4,7 @@
 //! connection stays broken until the database is opened again, and a transaction that was open on it is undone.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io;
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
@@ -12,8 +13,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use fastrand::Rng;
 use parking_lot::Mutex;
 use scale_metrics::store::rows::{
-    Cause, Changes, Database, Floor, Key, Numbers, OpenProgress, Order, Read, RowsError, Table, Transaction, View,
-    Visitor,
+    Cause, Changes, Database, Floor, Key, Numbers, OpenProgress, Order, Read, RowsError, Stamp, Table, Transaction,
+    View, Visitor,
 };
 
 use super::faults::{Faults, Op, Verdict};
@@ -23,20 +24,45 @@ use super::faults::{Faults, Op, Verdict};
 struct Rows {
     tables: BTreeMap<Table, BTreeMap<Key, Vec<u8>>>,
     numbers: BTreeMap<String, u64>,
+    commits: u64,
 }
 
+/// What another server does.
+pub(crate) type Act = Box<dyn FnOnce() + Send>;
+
 /// The database's side of the network; clones are the same one.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Remote {
     faults: Faults,
     committed: Arc<Mutex<Arc<Rows>>>,
     rng: Arc<Mutex<Rng>>,
+    /// What another server does right before the next transaction begins.
+    interjection: Arc<Mutex<Option<Act>>>,
+    /// Whether a visitor has a row.
+    is_visiting: Arc<AtomicBool>,
+}
+
+impl fmt::Debug for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Remote")
+    }
 }
 
 impl Remote {
     /// An empty database; `seed` decides whether a commit that a crash meets takes effect.
     pub(crate) fn new(seed: u64, faults: Faults) -> Self {
-        Self { faults, committed: Arc::default(), rng: Arc::new(Mutex::new(Rng::with_seed(seed))) }
+        let rng = Arc::new(Mutex::new(Rng::with_seed(seed)));
+        Self { faults, committed: Arc::default(), rng, interjection: Arc::default(), is_visiting: Arc::default() }
+    }
+
+    /// The same database across a network that has no faults.
+    pub(crate) fn without_faults(&self) -> Self {
+        Self { faults: Faults::default(), ..self.clone() }
+    }
+
+    /// Lets another server act right before the next transaction begins.
+    pub(crate) fn interject(&self, act: Act) {
+        *self.interjection.lock() = Some(act);
     }
 
     /// The program's side, which is not connected until it is opened.
@@ -55,6 +81,7 @@ struct Connection {
 impl Connection {
     /// Does an operation, unless the fault forbids; `grows`: it needs space.
     fn run<T>(&self, op: Op, grows: bool, operation: impl FnOnce() -> T) -> Result<T, RowsError> {
+        assert!(!self.remote.is_visiting.load(Ordering::Relaxed), "a visitor must not use the database");
         if self.is_broken.load(Ordering::Relaxed) {
             return Err(RowsError::Unavailable(Cause::new("the connection is broken")));
         }
@@ -95,6 +122,14 @@ impl RemoteDatabase {
 }
 
 impl Database for RemoteDatabase {
+    fn exists(&self) -> Result<bool, RowsError> {
+        Ok(!self.remote.committed.lock().numbers.is_empty())
+    }
+
+    fn is_remote(&self) -> bool {
+        true
+    }
+
     fn open(&self, first_numbers: &[(&str, u64)]) -> Result<(), RowsError> {
         let connection = Connection { remote: self.remote.clone(), is_broken: Arc::default() };
         let is_new = connection.run(Op::Read, false, || self.remote.committed.lock().numbers.is_empty())?;
@@ -117,6 +152,10 @@ impl Database for RemoteDatabase {
     }
 
     fn begin(&self, names: &[&str]) -> Result<(Box<dyn Transaction + '_>, Numbers), RowsError> {
+        let interjection = self.remote.interjection.lock().take();
+        if let Some(act) = interjection {
+            act();
+        }
         let (connection, rows, numbers) = self.rows(names)?;
         Ok((Box::new(Session { connection, rows }), numbers))
     }
@@ -191,16 +230,26 @@ struct Session {
     rows: Arc<Rows>,
 }
 
-fn visit_all<'a>(mut rows: impl Iterator<Item = (&'a Key, &'a Vec<u8>)>, visit: &mut Visitor<'_>) {
-    let _: ControlFlow<()> = rows.try_for_each(|(key, value)| visit(key.as_bytes(), value));
+impl Session {
+    /// Hands rows to the visitor, which must not read.
+    fn visit_all<'a>(&self, mut rows: impl Iterator<Item = (&'a Key, &'a Vec<u8>)>, visit: &mut Visitor<'_>) {
+        let is_visiting = &self.connection.remote.is_visiting;
+        is_visiting.store(true, Ordering::Relaxed);
+        let _: ControlFlow<()> = rows.try_for_each(|(key, value)| visit(key.as_bytes(), value));
+        is_visiting.store(false, Ordering::Relaxed);
+    }
 }
 
 impl Read for Session {
+    fn stamp(&self) -> Stamp {
+        Stamp { era: 0, commits: self.rows.commits }
+    }
+
     fn get(&self, table: Table, keys: &[Key], visit: &mut Visitor<'_>) -> Result<(), RowsError> {
         assert!(keys.is_sorted(), "keys are ascending");
         self.connection.run(Op::Read, false, || {
             let Some(rows) = self.rows.tables.get(&table) else { return };
-            visit_all(keys.iter().filter_map(|key| rows.get_key_value(key)), visit);
+            self.visit_all(keys.iter().filter_map(|key| rows.get_key_value(key)), visit);
         })
     }
 
@@ -212,15 +261,15 @@ impl Read for Session {
                 .filter_map(|&Floor { first, last }| self.rows.tables.get(&table)?.range(first..=last).next_back());
             let mut found: Vec<_> = found.collect();
             found.dedup();
-            visit_all(found.into_iter(), visit);
+            self.visit_all(found.into_iter(), visit);
         })
     }
 
     fn scan(&self, table: Table, range: Range<Key>, order: Order, visit: &mut Visitor<'_>) -> Result<(), RowsError> {
         let rows = self.rows.table(table, range);
         self.connection.run(Op::Read, false, || match order {
-            Order::Ascending => visit_all(rows, visit),
-            Order::Descending => visit_all(rows.rev(), visit),
+            Order::Ascending => self.visit_all(rows, visit),
+            Order::Descending => self.visit_all(rows.rev(), visit),
         })
     }
 
@@ -246,9 +295,11 @@ impl Transaction for Session {
         self: Box<Self>,
         changes: &[(Table, &Changes)],
         numbers: &[(&str, Option<u64>)],
-    ) -> Result<(), RowsError> {
+    ) -> Result<Stamp, RowsError> {
         let Self { connection, mut rows } = *self;
         let after = Arc::make_mut(&mut rows);
+        after.commits += 1;
+        let stamp = Stamp { era: 0, commits: after.commits };
         after.write(changes);
         for &(name, number) in numbers {
             match number {
@@ -256,6 +307,7 @@ impl Transaction for Session {
                 None => _ = after.numbers.remove(name),
             }
         }
-        connection.run(Op::Sync, true, || *connection.remote.committed.lock() = rows)
+        connection.run(Op::Sync, true, || *connection.remote.committed.lock() = rows)?;
+        Ok(stamp)
     }
 }

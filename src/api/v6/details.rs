@@ -26,7 +26,7 @@ pub(crate) struct DetailsQuery {
 impl DetailsQuery {
     /// Parses the parameters of a request.
     pub(super) fn parse(request: &ReadRequest<'_>) -> Self {
-        let (metrics, all) = (request.metrics, request.snapshot.definitions());
+        let (metrics, all) = (request.metrics, request.definitions);
         let choices = filtered(metrics, request.params, all);
         let count = choices.as_ref().map_or_else(|| all.count(metrics.id), Vec::len);
         Self { metrics: metrics.id, choices, is_small: count <= FEW_CHOICES }

@@ -7,11 +7,11 @@ use super::read_query::ReadQuery;
 use super::request::ReadRequest;
 use crate::access::Scope;
 use crate::api::connection::Phase;
+use crate::api::look::Look;
 use crate::api::page::address;
 use crate::api::params::Params;
 use crate::api::{ApiError, State, known_at_endpoint, off_thread, parameters};
 use crate::catalog::MetricsType;
-use crate::store::Snapshot;
 
 /// Longer queries are parsed off the async threads, in bytes: they may name thousands of choices.
 const SHORT_QUERY: usize = 4 << 10;
@@ -31,40 +31,42 @@ pub(in crate::api) async fn respond(
     state.allow(&request, Scope::Read)?;
     let client = request.conn_data::<Phase>();
     let attempt = async || {
-        let (query, snapshot) = ask(metrics, parse, &request, &state).await?;
-        state.responses.answer(query, snapshot, &state.store, client).await
+        let (query, look) = ask(metrics, parse, &request, &state).await?;
+        state.responses.answer(query, look, &state.store, client).await
     };
     let answer = state.read(attempt).await?;
     state.responses.send(&request, answer).await
 }
 
-/// Parses a request with a new snapshot of the store, off the async threads unless it takes little time.
+/// Parses a request with a look at the store, off the async threads unless it takes little time.
 async fn ask(
     metrics: &'static MetricsType,
     parse: Parse,
     request: &HttpRequest,
     state: &Data<State>,
-) -> Result<(ReadQuery, Snapshot), ApiError> {
+) -> Result<(ReadQuery, Look), ApiError> {
     if request.query_string().len() <= SHORT_QUERY {
         let params = parameters(request)?;
-        let snapshot = state.store.snapshot()?;
+        let look = state.looks.take().await?;
+        let definitions = look.state.definitions();
         let has_filter = || metrics.filters.iter().any(|filter| params.one(filter).is_some());
-        if snapshot.definitions().count(metrics.id) <= FEW_CHOICES || !has_filter() {
+        if definitions.count(metrics.id) <= FEW_CHOICES || !has_filter() {
             let address = || address(request, state.address);
-            let read = ReadRequest { metrics, params: &params, snapshot: &snapshot, state, address: &address };
-            return Ok((parse(&read)?, snapshot));
+            let read = ReadRequest { metrics, params: &params, definitions, state, address: &address };
+            return Ok((parse(&read)?, look));
         }
     }
     let known = known_at_endpoint(request);
     let (text, address) = (request.query_string().to_owned(), address(request, state.address));
-    let (permit, state) = (state.responses.jobs.turn().await?, state.clone());
+    let permit = state.responses.jobs.turn().await?;
+    let (look, state) = (state.looks.take().await?, state.clone());
     off_thread(move || {
         let _permit = permit;
         let params = Params::parse(&text, known)?;
-        let snapshot = state.store.snapshot()?;
         let address = || address.clone();
-        let read = ReadRequest { metrics, params: &params, snapshot: &snapshot, state: &state, address: &address };
-        Ok((parse(&read)?, snapshot))
+        let definitions = look.state.definitions();
+        let read = ReadRequest { metrics, params: &params, definitions, state: &state, address: &address };
+        Ok((parse(&read)?, look))
     })
     .await?
 }

@@ -1,9 +1,10 @@
-//! A request about a metrics type, and the state of the store that it is answered from.
+//! A request about a metrics type, with the definitions that it is parsed with.
 
 use crate::api::State;
 use crate::api::page::Links;
 use crate::api::params::Params;
 use crate::catalog::MetricsType;
+use crate::events::Choices;
 use crate::store::{Snapshot, StoreError};
 use crate::time::{Date, Timestamp};
 use crate::vocabulary::MetricsTypeId;
@@ -11,7 +12,7 @@ use crate::vocabulary::MetricsTypeId;
 pub(in crate::api) struct ReadRequest<'a> {
     pub(super) metrics: &'static MetricsType,
     pub(super) params: &'a Params<'a>,
-    pub(super) snapshot: &'a Snapshot,
+    pub(super) definitions: &'a Choices,
     pub(super) state: &'a State,
     /// The absolute URL, without the query.
     pub(super) address: &'a dyn Fn() -> String,

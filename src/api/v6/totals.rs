@@ -61,7 +61,7 @@ impl TotalsQuery {
         let page = PageRequest::parse(params)?;
         let is_csv = params.word("format", FORMATS)?.unwrap_or(false);
         let columns = columns(metrics, params)?;
-        let selection = selection(metrics, params, request.snapshot.definitions(), request.state.dialect)?;
+        let selection = selection(metrics, params, request.definitions, request.state.dialect)?;
         let period = Period::of(params.time_range(request.now())?);
         let before = against(params, period)?;
         let (order, is_descending) = order(params, &columns)?;

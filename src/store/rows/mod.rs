@@ -6,7 +6,7 @@
 //!
 //! Every read names all its keys, all its floors ([`Floor`]: the last row at or before a key), or one range. So a database
 //! across a network needs one round trip for each call, rather than one for each row. Rows are handed to a visitor one at a
-//! time, so an answer never stands in memory as a whole.
+//! time, so the answer to a large read never stands in memory as a whole.
 //!
 //! The rejected alternative is a seam at "commit these requests": each implementation would need its own way of resolving events
 //! and folding rollups.
@@ -105,8 +105,21 @@ pub type Numbers = Vec<Option<u64>>;
 /// Takes the key and the value of a row; `Break` ends the read. Must not read or write the same database.
 pub type Visitor<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'a;
 
+/// Identifies a state of a database that other processes may change, too. The default is the stamp of every state of a database
+/// that only this process changes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Stamp {
+    /// Grows when the database may have gone back to an earlier state, as when a replica takes over.
+    pub era: u64,
+    /// The number of commits of all processes.
+    pub commits: u64,
+}
+
 /// Reads rows of one state of a database. Each call costs one round trip.
 pub trait Read {
+    /// The stamp of the state, without the writes of the transaction itself. Costs no round trip.
+    fn stamp(&self) -> Stamp;
+
     /// Visits the rows with these keys that exist, in the order of the keys, which must be ascending.
     fn get(&self, table: Table, keys: &[Key], visit: &mut Visitor<'_>) -> Result<(), RowsError>;
 
@@ -133,14 +146,23 @@ pub trait Transaction: Read {
     /// Removes the rows with keys in a range.
     fn remove_range(&mut self, table: Table, range: Range<Key>) -> Result<(), RowsError>;
 
-    /// Writes the last changes, sets some numbers (`None` removes one), and commits everything durably. After an error other than
-    /// [`RowsError::Full`] it may be unknown whether the commit took effect.
-    fn commit(self: Box<Self>, changes: &[(Table, &Changes)], numbers: &[(&str, Option<u64>)])
-    -> Result<(), RowsError>;
+    /// Writes the last changes, sets some numbers (`None` removes one), and commits everything durably. Returns the stamp of the
+    /// new state. After an error other than [`RowsError::Full`] it may be unknown whether the commit took effect.
+    fn commit(
+        self: Box<Self>,
+        changes: &[(Table, &Changes)],
+        numbers: &[(&str, Option<u64>)],
+    ) -> Result<Stamp, RowsError>;
 }
 
 /// Keeps tables of rows, and a few numbers that have names.
 pub trait Database: fmt::Debug + Send + Sync {
+    /// Whether it was created. Creates nothing.
+    fn exists(&self) -> Result<bool, RowsError>;
+
+    /// Whether it is across a network. Then every call may wait, and other processes may change the rows.
+    fn is_remote(&self) -> bool;
+
     /// Opens the database for the first time. A new one gets its tables and these numbers, in one commit. Until this returns,
     /// reading and writing fail with [`RowsError::Closed`].
     fn open(&self, first_numbers: &[(&str, u64)]) -> Result<(), RowsError>;

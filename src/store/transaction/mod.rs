@@ -7,19 +7,22 @@ mod rollups;
 use std::sync::Arc;
 
 use super::codec::Record;
-use super::definition_rows::{definition_key, encode_choice, read_definitions};
+use super::definition_rows::{definition_key, encode_choice};
 use super::definitions::RecentDefinitions;
 use super::error::StoreError;
 use super::keys;
 use super::rows::{self, Changes, Database, Table};
-use super::snapshot::{RetentionMarks, STATE_NUMBERS, State};
+use super::snapshot::{RetentionMarks, StoreState, state_numbers};
+use super::version::Version;
+use super::writer::Writer;
 use crate::events::{Choice, Choices};
 
 /// One change of the store. It reads its own writes, which no other reader sees before the commit. Dropping it changes nothing.
 pub struct Transaction<'db> {
     rows: Box<dyn rows::Transaction + 'db>,
     recent: &'db RecentDefinitions,
-    version: u64,
+    writer: &'db Writer,
+    version: Version,
     kept: RetentionMarks,
     definitions: Arc<Choices>,
     /// Definitions that are not written yet.
@@ -38,16 +41,21 @@ pub struct Transaction<'db> {
 }
 
 impl<'db> Transaction<'db> {
-    pub(super) fn begin(database: &'db dyn Database, recent: &'db RecentDefinitions) -> Result<Self, StoreError> {
-        let (rows, numbers) = database.begin(&STATE_NUMBERS)?;
-        let State { version, defined_by, kept } = State::read(&numbers)?;
-        let definitions = recent.get(defined_by, || read_definitions(&*rows))?;
+    pub(super) fn begin(
+        database: &'db dyn Database,
+        recent: &'db RecentDefinitions,
+        writer: &'db Writer,
+    ) -> Result<Self, StoreError> {
+        let (rows, numbers) = database.begin(state_numbers(database))?;
+        let state = StoreState::read(&*rows, &numbers, recent)?;
+        writer.notice(rows.stamp());
         Ok(Self {
             rows,
             recent,
-            version,
-            kept,
-            definitions,
+            writer,
+            version: state.version(),
+            kept: state.kept(),
+            definitions: Arc::clone(state.definitions()),
             defined: Changes::default(),
             rollups: Changes::default(),
             totals: Changes::default(),
@@ -79,13 +87,11 @@ impl<'db> Transaction<'db> {
     /// Commits the change, durably.
     pub fn commit(mut self) -> Result<(), StoreError> {
         let are_defined = !self.defined.is_empty();
-        let mut definitions = None;
+        let version = Version { number: self.version.number + 1, ..self.version };
         if self.rollups_put > 0 || self.are_rollups_hidden || are_defined {
-            let version = self.version + 1;
-            self.numbers.push((keys::NUMBER_VERSION, Some(version)));
+            self.numbers.push((keys::NUMBER_VERSION, Some(version.number)));
             if are_defined {
-                self.numbers.push((keys::NUMBER_DEFINITIONS, Some(version)));
-                definitions = Some((version, self.definitions));
+                self.numbers.push((keys::NUMBER_DEFINITIONS, Some(version.number)));
             }
         }
         for changes in [&mut self.defined, &mut self.rollups, &mut self.totals] {
@@ -93,7 +99,11 @@ impl<'db> Transaction<'db> {
         }
         let changes =
             [(Table::Definitions, &self.defined), (Table::Rollups, &self.rollups), (Table::Totals, &self.totals)];
-        let rows = self.rows;
-        self.recent.commit(definitions, || Ok(rows.commit(&changes, &self.numbers)?))
+        let stamp = self.rows.commit(&changes, &self.numbers)?;
+        self.writer.wrote(stamp);
+        if are_defined {
+            self.recent.add(version, self.definitions);
+        }
+        Ok(())
     }
 }

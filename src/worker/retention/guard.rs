@@ -99,9 +99,15 @@ impl RetentionGuard {
     }
 
     /// Checks the clock and the stored data, and decides what is kept. The caller calls it before any request is checked, and
-    /// then at least once an hour.
-    pub fn look(&self, snapshot: &Snapshot) -> Result<Decision, StoreError> {
-        let before = *self.state.lock();
+    /// then at least once an hour. If others have written since the last look, they may have agreed to longer periods.
+    pub fn look(&self, snapshot: &Snapshot, have_others_written: bool) -> Result<Decision, StoreError> {
+        let mut before = *self.state.lock();
+        if have_others_written
+            && let Some(state) = &mut before
+            && let Some(record) = snapshot.retention_record()?
+        {
+            state.record.agreed = state.record.agreed.longest(record.agreed);
+        }
         let state = self.decide(before, snapshot)?;
         self.tell(before.as_ref(), &state);
         let is_due = state.recorded.is_none_or(|recorded| state.at.saturating_sub(recorded) >= BETWEEN_RECORDS);

@@ -52,12 +52,15 @@ pub struct Expiry {
     cut_offs: Option<RetentionMarks>,
     /// The cursor of the scan through the events without a partition; `None` when the scan is done.
     unended: Option<EventCursor>,
+    /// How often another server had written at the last look.
+    changes_of_others: u64,
 }
 
 impl Expiry {
     /// An expiry that deletes what the guard allows.
     pub fn new(guard: Arc<RetentionGuard>) -> Self {
-        Self { guard, due: Instant::now(), pending: true, cut_offs: None, unended: Some(EventCursor::start(None)) }
+        let unended = Some(EventCursor::start(None));
+        Self { guard, due: Instant::now(), pending: true, cut_offs: None, unended, changes_of_others: 0 }
     }
 
     /// The time until the next step.
@@ -95,8 +98,10 @@ impl Expiry {
     }
 
     fn try_step(&mut self, store: &Store) -> Result<Removed, StoreError> {
-        let snapshot = store.snapshot()?;
-        let Decision { cut_offs, record } = self.guard.look(&snapshot)?;
+        let snapshot = store.snapshot_of_writer()?;
+        let changes = store.changes_of_others();
+        let have_others_written = std::mem::replace(&mut self.changes_of_others, changes) != changes;
+        let Decision { cut_offs, record } = self.guard.look(&snapshot, have_others_written)?;
         let (before, kept) = (snapshot.kept(), snapshot.marks(cut_offs)?);
         drop(snapshot);
         if self.cut_offs.is_none() && before.events_from > self.guard.now().date().plus_days(1) {
@@ -117,12 +122,16 @@ impl Expiry {
         if !self.pending && record.is_none() {
             return Ok(Removed::default());
         }
-        let (taken, unended) = store.write(|transaction| {
+        let step = store.write(|transaction| {
+            // Another server may have opened days again meanwhile. The next step looks anew.
+            if store.changes_of_others() != changes {
+                return Ok(None);
+            }
             if let Some(record) = record {
                 transaction.record_retention(&record);
             }
             if !self.pending {
-                return Ok((Removed::default(), self.unended));
+                return Ok(Some((Removed::default(), self.unended)));
             }
             if kept != before {
                 transaction.keep(kept);
@@ -136,8 +145,12 @@ impl Expiry {
             if let (0, Some(from)) = (taken.events, unended) {
                 (taken.events, unended) = transaction.remove_unpartitioned(from, cut_offs.events_from, STEP_BLOCKS)?;
             }
-            Ok((taken, unended))
+            Ok(Some((taken, unended)))
         })?;
+        let Some((taken, unended)) = step else {
+            self.pending = true;
+            return Ok(Removed::default());
+        };
         if record.is_some() {
             self.guard.recorded();
         }

@@ -6,5 +6,6 @@ mod conformance;
 mod faults;
 mod postgres;
 #[path = "../../sim/remote.rs"]
+#[allow(dead_code, reason = "there is no other server here")]
 mod remote;
 mod round_trips;

@@ -12,7 +12,7 @@ const FIRST: [(&str, u64); 1] = [("format", 1)];
 const EACH: u64 = 40;
 
 fn opened(address: &str) -> PostgresDatabase {
-    let database = PostgresDatabase::at(address).unwrap();
+    let database = PostgresDatabase::at(&address.parse().unwrap()).unwrap();
     database.open(&FIRST).unwrap();
     database
 }
@@ -76,17 +76,51 @@ fn a_turn_ends_with_its_connection() {
 }
 
 #[test]
+fn a_process_that_has_the_turn_and_does_not_go_on_loses_it() {
+    let Some(server) = Postgres::shared() else { return };
+    let address = &server.new_database();
+    let (frozen, other) = (opened(address), opened(address));
+    let (held, _) = frozen.begin(&[]).unwrap();
+    // As long as one that only takes long is not ended.
+    let (taken, numbers) = other.begin(&["a"]).unwrap();
+    assert_eq!(numbers, [None]);
+    taken.commit(&[], &[("a", Some(2))]).unwrap();
+    assert!(held.commit(&[], &[("a", Some(1))]).is_err());
+    assert_eq!(number(&other), Some(2));
+}
+
+#[test]
+fn each_commit_of_anybody_changes_the_stamp_and_a_new_server_the_era() {
+    let Some(mut server) = Postgres::start() else { return };
+    let address = &server.new_database();
+    let (one, other) = (opened(address), opened(address));
+    let stamp = |database: &PostgresDatabase| database.view(&[]).unwrap().0.stamp();
+    let before = stamp(&one);
+    assert_eq!(stamp(&one), before);
+    let written = other.begin(&[]).unwrap().0.commit(&[], &[]).unwrap();
+    let seen = stamp(&one);
+    assert_eq!((seen.era, seen.commits), (before.era, before.commits + 1));
+    assert_eq!(written.commits, seen.commits);
+    server.crash();
+    server.start_again();
+    // The first connection is found broken.
+    let _ = one.view(&[]);
+    one.reopen().unwrap();
+    let after = stamp(&one);
+    assert_eq!((after.era, after.commits), (before.era + 1, seen.commits));
+}
+
+#[test]
 fn what_only_an_operator_can_mend_is_unusable() {
     let Some(server) = Postgres::shared() else { return };
     let address = server.new_database();
-    let nowhere = PostgresDatabase::at(&format!("{address}_that_is_not_there")).unwrap();
+    let at = |address: &str| PostgresDatabase::at(&address.parse().unwrap()).unwrap();
+    let nowhere = at(&format!("{address}_that_is_not_there"));
     let error = nowhere.open(&FIRST).unwrap_err();
     assert!(matches!(error, RowsError::Unusable(_)), "{error:?}");
     assert_eq!(error.to_string(), "there is no such database");
     assert!(matches!(nowhere.view(&[]), Err(RowsError::Closed)));
-    let error = PostgresDatabase::at("postgres://[").unwrap_err();
-    assert_eq!(error.to_string(), "the address of the database is wrong");
     // Nobody listens there; that may pass.
-    let away = PostgresDatabase::at("postgres://tester@127.0.0.1:1/test").unwrap();
+    let away = at("postgres://tester@127.0.0.1:1/test");
     assert!(matches!(away.open(&FIRST), Err(RowsError::Unavailable(_))));
 }

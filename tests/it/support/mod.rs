@@ -9,13 +9,16 @@ pub(crate) mod nginx;
 pub(crate) mod postgres;
 #[path = "../../common/process.rs"]
 pub(crate) mod process;
+#[path = "../../common/skip.rs"]
 pub(crate) mod skip;
 
+use std::env;
 use std::future;
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::ops::Deref;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -30,6 +33,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use ureq::http::{HeaderMap, Request};
 
+use postgres::Postgres;
 pub(crate) use process::{GIVE_UP, PATIENCE_S, wait_until};
 
 /// The program as a process.
@@ -38,10 +42,11 @@ pub(crate) type Serving = process::Serving<Client>;
 /// What the clock of a new [`TestServer`] shows; it stands still until [`TestServer::set_now`].
 pub(crate) const NOW: &str = "2015-02-01T00:00:00Z";
 
-/// The whole application on a free port, over its own directory and a clock that the test owns.
+/// The whole application on a free port, over its own directory and a clock that the test owns. With `IT_SERVERS=3` it is three
+/// servers on a database of their own, of which each request asks the next.
 pub(crate) struct TestServer {
-    /// `None` only while it restarts.
-    app: Option<App>,
+    /// Empty only while it restarts.
+    apps: Vec<App>,
     config: Config,
     clock: Clock,
     client: Client,
@@ -61,11 +66,14 @@ impl TestServer {
         config.server.listen = "127.0.0.1:0".parse().unwrap();
         config.storage.data = data.path().to_path_buf();
         patient(&mut config);
+        if servers() > 1 {
+            let database = Postgres::shared().expect("it is installed").new_database();
+            config.storage.database = Some(database.parse().unwrap());
+        }
         change(&mut config);
         let clock = Clock::fixed(timestamp(NOW));
-        let app = App::start(config.clone(), clock.clone()).unwrap();
-        let client = Client::from(app.address());
-        Self { app: Some(app), config, clock, client, _data: data }
+        let (apps, client) = start(&config, &clock);
+        Self { apps, config, clock, client, _data: data }
     }
 
     /// Stops the server in order and starts it again over the same directory, on another port.
@@ -75,11 +83,9 @@ impl TestServer {
 
     /// Restarts, and looks at the data directory while nothing runs on it.
     pub(crate) fn restart_after<T>(&mut self, look: impl FnOnce(&Path) -> T) -> T {
-        stop(self.app.take().unwrap()).unwrap();
+        self.apps.drain(..).for_each(|app| stop(app).unwrap());
         let seen = look(&self.config.storage.data);
-        let app = App::start(self.config.clone(), self.clock.clone()).unwrap();
-        self.client = Client::from(app.address());
-        self.app = Some(app);
+        (self.apps, self.client) = start(&self.config, &self.clock);
         seen
     }
 
@@ -110,6 +116,19 @@ fn patient(config: &mut Config) {
     config.api.answer_timeout_s = PATIENCE_S;
 }
 
+/// How many servers a test has.
+fn servers() -> usize {
+    env::var("IT_SERVERS").map_or(1, |text| text.parse().unwrap())
+}
+
+/// Starts the servers, and a client that asks each in its turn.
+fn start(config: &Config, clock: &Clock) -> (Vec<App>, Client) {
+    let apps: Vec<_> = (0..servers()).map(|_| App::start(config.clone(), clock.clone()).unwrap()).collect();
+    let mut client = Client::from(apps[0].address());
+    client.bases = apps.iter().map(|app| format!("http://{}", app.address())).collect();
+    (apps, client)
+}
+
 /// Stops in order.
 fn stop(app: App) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
@@ -126,7 +145,7 @@ impl Deref for TestServer {
 
 impl Drop for TestServer {
     fn drop(&mut self) {
-        if let Some(app) = self.app.take() {
+        for app in self.apps.drain(..) {
             let stopped = stop(app);
             assert!(stopped.is_ok() || thread::panicking(), "the server did not stop in order: {stopped:?}");
         }
@@ -137,10 +156,13 @@ fn timestamp(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-/// A client of one server. It follows no redirect, unpacks nothing and takes every status as an answer.
+/// A client of one server, or of several in turn. It follows no redirect, unpacks nothing and takes every status as an answer.
 pub(crate) struct Client {
     address: SocketAddr,
-    base: String,
+    /// The addresses of all servers.
+    bases: Vec<String>,
+    /// The number of requests so far.
+    requests: AtomicUsize,
     agent: ureq::Agent,
 }
 
@@ -154,14 +176,14 @@ impl From<SocketAddr> for Client {
             .timeout_global(Some(GIVE_UP))
             .build()
             .new_agent();
-        Self { address, base: format!("http://{address}"), agent }
+        Self { address, bases: vec![format!("http://{address}")], requests: AtomicUsize::new(0), agent }
     }
 }
 
 impl Client {
     /// Scheme, host and port, without a slash: `http://127.0.0.1:34567`.
     pub(crate) fn base(&self) -> &str {
-        &self.base
+        &self.bases[0]
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -195,7 +217,8 @@ impl Client {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Result<Answer, ureq::Error> {
-        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
+        let base = &self.bases[self.requests.fetch_add(1, Ordering::Relaxed) % self.bases.len()];
+        let mut request = Request::builder().method(method).uri(format!("{base}{path}"));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

@@ -54,7 +54,7 @@ impl PlotDataQuery {
         let (params, dialect) = (request.params, request.state.dialect);
         let page = PageRequest::parse(params)?;
         let is_csv = params.word("format", FORMATS)?.unwrap_or(false);
-        let mut query = query::parse(request.metrics, params, request.snapshot.definitions(), dialect, request.now())?;
+        let mut query = query::parse(request.metrics, params, request.definitions, dialect, request.now())?;
         let with_ids = with_ids(&query.selection, dialect);
         let format = if is_csv {
             Format::Csv

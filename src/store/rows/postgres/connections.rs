@@ -1,4 +1,7 @@
 //! A pool of connections to the server. It opens a connection when none is idle, and drops those that broke.
+//!
+//! Each connection belongs to an era. A new one begins when a connection finds another server process or other tables than the
+//! last one did: then a replica may have taken over that lacks the last commits, or a backup was restored.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,6 +23,8 @@ const MOST_IDLE: usize = 8;
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) client: Client,
+    /// The era of the database ([`super::super::Stamp`]).
+    pub(super) era: u64,
     /// The statements that the server has prepared, by their text.
     prepared: Mutex<HashMap<String, Statement>>,
 }
@@ -66,13 +71,15 @@ pub(super) struct Connections {
     runtime: Handle,
     config: Config,
     idle: Mutex<Vec<Connection>>,
+    /// The era, and what identifies the database in it; empty before the first connection.
+    era: Mutex<(u64, String)>,
     /// Whether the server failed since it was seen to work last.
     has_failed: AtomicBool,
 }
 
 impl Connections {
     pub(super) fn new(runtime: Handle, config: Config) -> Self {
-        Self { runtime, config, idle: Mutex::default(), has_failed: AtomicBool::new(false) }
+        Self { runtime, config, idle: Mutex::default(), era: Mutex::default(), has_failed: AtomicBool::new(false) }
     }
 
     /// Whether the server failed since it was seen to work last.
@@ -94,7 +101,7 @@ impl Connections {
             };
             timeout(PATIENCE, step).await.unwrap_or_else(late)
         });
-        if matches!(result, Err(RowsError::Unavailable(_))) {
+        if matches!(result, Err(RowsError::Unavailable(_) | RowsError::Unusable(_))) {
             self.has_failed.store(true, Ordering::Relaxed);
         }
         result
@@ -109,7 +116,7 @@ impl Connections {
     pub(super) async fn take(&self) -> Result<Connection, RowsError> {
         loop {
             let Some(connection) = self.idle.lock().pop() else { break };
-            if !connection.client.is_closed() {
+            if !connection.client.is_closed() && connection.era == self.era.lock().0 {
                 return Ok(connection);
             }
         }
@@ -119,15 +126,26 @@ impl Connections {
                 tracing::debug!(%error, "a connection to the database broke");
             }
         });
-        let connection = Connection { client, prepared: Mutex::default() };
+        let mut connection = Connection { client, era: 0, prepared: Mutex::default() };
         connection.run(schema::SETTINGS).await?;
+        connection.era = self.era_of(connection.query_one(schema::IDENTITY, &[]).await?);
         Ok(connection)
+    }
+
+    /// The era of a database with this identity.
+    fn era_of(&self, identity: String) -> u64 {
+        let mut era = self.era.lock();
+        if era.1 != identity {
+            *era = (era.0 + 1, identity);
+        }
+        era.0
     }
 
     /// Keeps a connection on which no transaction is open.
     pub(super) fn give_back(&self, connection: Connection) {
+        let era = self.era.lock().0;
         let mut idle = self.idle.lock();
-        if idle.len() < MOST_IDLE && !connection.client.is_closed() {
+        if idle.len() < MOST_IDLE && connection.era == era && !connection.client.is_closed() {
             idle.push(connection);
         }
     }

@@ -1,8 +1,9 @@
 //! A database of rows on a PostgreSQL server, which any number of processes may use at the same time.
 //!
 //! Each table of rows is one of the server's, with a key and a value of bytes. Every transaction that writes first locks one row
-//! (`turn` in `numbers`), so processes take turns commit by commit, and the turn of one that dies ends with its connection. A view
-//! is a read-only transaction in `REPEATABLE READ`, which is one state.
+//! (`turn` in `numbers`), so processes take turns commit by commit, and the turn of one that dies ends with its connection. Who waits
+//! for the turn ends the connection of a process that has it and does not go on. The row counts the commits. A view is a read-only
+//! transaction in `REPEATABLE READ`, which is one state.
 //!
 //! The methods of [`Database`] wait for the server, so they must not be called on a thread that serves other work meanwhile.
 //! Nothing waits longer than [`PATIENCE`]: a server that does not answer is one that is away.
@@ -10,6 +11,7 @@
 //! The rejected alternative to the locked row is an election of one writer: a server that cannot tell a slow peer from a dead one
 //! would have to wait for a lease to end.
 
+mod address;
 mod connections;
 mod schema;
 mod transactions;
@@ -20,9 +22,9 @@ use std::time::Duration;
 
 use parking_lot::RwLock;
 use tokio::runtime::Runtime;
-use tokio_postgres::Config;
 use tokio_postgres::error::SqlState;
 
+pub use address::{Address, NoAddress};
 use connections::{Connection, Connections};
 use transactions::Session;
 
@@ -36,28 +38,27 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 pub struct PostgresDatabase {
     /// Drives the connections.
     runtime: Option<Runtime>,
-    config: Config,
+    address: Address,
     /// `None` before it is opened, and after it is closed.
     connections: RwLock<Option<Arc<Connections>>>,
 }
 
 impl PostgresDatabase {
-    /// Returns the database at an address: a URL that begins with `postgres://`, or the pairs of names and values of `libpq`.
-    pub fn at(address: &str) -> Result<Self, RowsError> {
-        let mut config: Config = address
-            .parse()
-            .map_err(|error| RowsError::Unusable(Cause::with_source("the address of the database is wrong", error)))?;
-        if config.get_application_name().is_none() {
-            config.application_name("scale-metrics");
-        }
-        config.connect_timeout(*config.get_connect_timeout().unwrap_or(&Duration::from_secs(5)));
+    /// Returns the database at an address. It has not connected yet.
+    pub fn at(address: &Address) -> Result<Self, RowsError> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("database")
             .enable_all()
             .build()
             .map_err(|error| RowsError::Unusable(Cause::with_source("the database has no thread", error)))?;
-        Ok(Self { runtime: Some(runtime), config, connections: RwLock::default() })
+        Ok(Self { runtime: Some(runtime), address: address.clone(), connections: RwLock::default() })
+    }
+
+    /// Connections that are not made yet.
+    fn connect(&self) -> Arc<Connections> {
+        let runtime = self.runtime.as_ref().expect("it is there until this is dropped");
+        Arc::new(Connections::new(runtime.handle().clone(), self.address.config()))
     }
 
     fn connections(&self) -> Result<Arc<Connections>, RowsError> {
@@ -86,15 +87,25 @@ impl Drop for PostgresDatabase {
 }
 
 impl Database for PostgresDatabase {
+    fn exists(&self) -> Result<bool, RowsError> {
+        let connections = self.connect();
+        connections.wait(async { connections.take().await?.query_one(schema::EXISTS, &[]).await })
+    }
+
+    fn is_remote(&self) -> bool {
+        true
+    }
+
     fn open(&self, first_numbers: &[(&str, u64)]) -> Result<(), RowsError> {
-        let runtime = self.runtime.as_ref().expect("it is there until this is dropped");
-        let connections = Arc::new(Connections::new(runtime.handle().clone(), self.config.clone()));
+        let connections = self.connect();
         connections.wait(async {
             let connection = connections.take().await?;
-            if !connection.query_one(schema::EXISTS, &[]).await? {
+            if connection.query_one(schema::EXISTS, &[]).await? {
+                connections.give_back(connection);
+            } else {
+                // The tables belong to what identifies the database, so the next connection is a new one.
                 connection.run(&schema::creation(first_numbers)).await?;
             }
-            connections.give_back(connection);
             Ok(())
         })?;
         *self.connections.write() = Some(connections);
@@ -106,12 +117,12 @@ impl Database for PostgresDatabase {
     }
 
     fn view(&self, names: &[&str]) -> Result<(Box<dyn View>, Numbers), RowsError> {
-        let (view, numbers) = Session::begin(self.connections()?, schema::BEGIN_READING, names)?;
+        let (view, numbers) = Session::begin_reading(self.connections()?, names)?;
         Ok((Box::new(view), numbers))
     }
 
     fn begin(&self, names: &[&str]) -> Result<(Box<dyn Transaction + '_>, Numbers), RowsError> {
-        let (transaction, numbers) = Session::begin(self.connections()?, &schema::begin_writing(), names)?;
+        let (transaction, numbers) = Session::begin_writing(self.connections()?, names)?;
         Ok((Box::new(transaction), numbers))
     }
 
@@ -136,7 +147,8 @@ impl Database for PostgresDatabase {
     }
 
     fn probe(&self) -> Result<(), RowsError> {
-        self.step(async |connection| connection.run(schema::TAKE_A_TURN).await)
+        let (transaction, _) = self.begin(&[])?;
+        transaction.commit(&[], &[]).map(drop)
     }
 
     fn checkpoint(&self) -> Result<(), RowsError> {

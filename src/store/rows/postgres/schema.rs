@@ -13,9 +13,6 @@ pub(super) const TURN: &str = "turn";
 /// The reason why writing cannot fail.
 const TAKEN: &str = "a text takes all that is written to it";
 
-/// How long the server lets a transaction that holds the turn do nothing.
-const MOST_IDLE: &str = "5s";
-
 /// The name of a table on the server.
 pub(super) fn name(table: Table) -> &'static str {
     match table {
@@ -27,28 +24,41 @@ pub(super) fn name(table: Table) -> &'static str {
     }
 }
 
-/// Takes the turn and gives it back, with a commit that is written.
-pub(super) const TAKE_A_TURN: &str =
-    "BEGIN; UPDATE scale_metrics_numbers SET value = value + 1 WHERE name = 'turn'; COMMIT";
-
 /// The size of all tables with their indexes, in bytes.
 pub(super) const SIZE: &str = "SELECT coalesce(sum(pg_total_relation_size(oid)), 0)::bigint FROM pg_class \
      WHERE relname LIKE 'scale\\_metrics\\_%' AND relkind = 'r' AND pg_table_is_visible(oid)";
 
-/// The settings of every connection.
-pub(super) const SETTINGS: &str =
-    "SET synchronous_commit = on; SET lock_timeout = '9s'; SET client_min_messages = warning";
+/// The settings of every connection. The server ends one whose host vanished without a word, also in the middle of an answer, and
+/// one that leaves a transaction open and does nothing.
+pub(super) const SETTINGS: &str = "SET synchronous_commit = on; SET client_min_messages = warning; \
+     SET idle_in_transaction_session_timeout = '60s'; SET tcp_user_timeout = '10s'; \
+     SET tcp_keepalives_idle = '5s'; SET tcp_keepalives_interval = '2s'; SET tcp_keepalives_count = 2";
 
-/// Begins a transaction that writes, and waits for its turn.
-pub(super) fn begin_writing() -> String {
-    format!(
-        "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL idle_in_transaction_session_timeout = '{MOST_IDLE}'; \
-         SELECT value FROM scale_metrics_numbers WHERE name = '{TURN}' FOR UPDATE"
-    )
-}
+/// Begins a transaction that writes, and waits for its turn. Who waits twice waits for less than
+/// [`PATIENCE`](super::PATIENCE) in all.
+pub(super) const BEGIN_WRITING: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = '4500ms'; \
+     SELECT value FROM scale_metrics_numbers WHERE name = 'turn' FOR UPDATE";
+
+/// Ends the connections of processes that have the turn and do not go on: the server has waited for them for four seconds.
+pub(super) const END_FROZEN_TURNS: &str = "SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_stat_activity USING (pid) \
+     WHERE relation = 'scale_metrics_numbers'::regclass AND mode = 'RowShareLock' AND granted \
+     AND pid <> pg_backend_pid() AND wait_event_type = 'Client' AND state_change < clock_timestamp() - interval '4 s'";
 
 /// Begins a transaction that reads one state.
 pub(super) const BEGIN_READING: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+
+/// What is another text after the server was started, after a replica took over, and after the tables were made anew.
+pub(super) const IDENTITY: &str =
+    "SELECT concat(pg_postmaster_start_time(), ' ', to_regclass('scale_metrics_numbers')::oid)";
+
+/// The name of the number that says that Citus distributes the tables of [`is_distributed`]. It is no number of the store.
+pub(super) const DISTRIBUTED: &str = "distributed";
+
+/// Whether Citus, where it is installed, distributes a table over its workers. It has no snapshot across machines, so what readers
+/// read stays on the coordinator.
+pub(super) fn is_distributed(table: Table) -> bool {
+    matches!(table, Table::Blocks | Table::Index)
+}
 
 /// Whether there are tables.
 pub(super) const EXISTS: &str = "SELECT to_regclass('scale_metrics_numbers') IS NOT NULL";
@@ -68,5 +78,15 @@ pub(super) fn creation(first_numbers: &[(&str, u64)]) -> String {
         write!(statements, "INSERT INTO scale_metrics_numbers VALUES ('{name}', {number}) ON CONFLICT DO NOTHING;")
             .expect(TAKEN);
     }
+    let distributed = Table::ALL.into_iter().filter(|table| is_distributed(*table)).map(name);
+    let distribute = distributed.map(|name| format!("PERFORM create_distributed_table('{name}', 'key');"));
+    write!(
+        statements,
+        "DO $$ BEGIN IF to_regproc('create_distributed_table') IS NOT NULL \
+         AND NOT EXISTS (SELECT FROM scale_metrics_numbers WHERE name = '{DISTRIBUTED}') THEN {} \
+         INSERT INTO scale_metrics_numbers VALUES ('{DISTRIBUTED}', 1); END IF; END $$;",
+        distribute.collect::<String>()
+    )
+    .expect(TAKEN);
     statements + "COMMIT"
 }

@@ -6,18 +6,21 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use futures_util::StreamExt as _;
-use futures_util::future::{join_all, try_join};
+use futures_util::future::{join, join_all, try_join};
+use tokio_postgres::Row;
 use tokio_postgres::binary_copy::BinaryCopyInWriter;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::super::{Changes, Floor, Key, Numbers, Order, Read, RowsError, Table, Transaction, View, Visitor};
+use super::super::{
+    Cause, Changes, Floor, Key, Numbers, Order, Read, RowsError, Stamp, Table, Transaction, View, Visitor,
+};
 use super::connections::{Connection, Connections};
 use super::schema;
 
 /// How many rows a scan asks for first, and how many more each next time: most scans are short or end early.
 const FIRST_PAGE: i64 = 512;
-const NEXT_PAGE: i64 = 8_192;
+const NEXT_PAGE: i64 = 4_096;
 
 /// From this many new rows on, `COPY` is faster than an insertion.
 const MANY_ROWS: usize = 64;
@@ -28,29 +31,74 @@ pub(super) struct Session {
     connections: Arc<Connections>,
     /// `None` once it is over.
     connection: Option<Connection>,
+    stamp: Stamp,
+    /// Whether Citus distributes some of the tables ([`schema::is_distributed`]).
+    is_distributed: bool,
     /// Whether a step failed. Then it is unknown what the connection still does, so it is closed.
     is_broken: AtomicBool,
 }
 
 impl Session {
-    /// Begins a transaction with these statements, and reads some numbers.
-    pub(super) fn begin(
-        connections: Arc<Connections>,
-        begin: &str,
-        names: &[&str],
-    ) -> Result<(Self, Numbers), RowsError> {
-        let (connection, numbers) = connections.wait(async {
-            let connection = connections.take().await?;
-            // Both are sent at once. The numbers are read after the turn is there.
-            let ((), numbers) = try_join(connection.run(begin), numbers(&connection, names)).await?;
-            Ok((connection, numbers))
-        })?;
-        Ok((Self { connections, connection: Some(connection), is_broken: AtomicBool::new(false) }, numbers))
+    /// Begins a transaction that reads one state, and reads some numbers.
+    pub(super) fn begin_reading(connections: Arc<Connections>, names: &[&str]) -> Result<(Self, Numbers), RowsError> {
+        Self::begin(connections, names, async |connection, names| {
+            // Both are sent at once.
+            let ((), numbers) = try_join(connection.run(schema::BEGIN_READING), numbers(connection, names)).await?;
+            Ok(numbers)
+        })
     }
 
-    /// Waits for a step on the connection.
+    /// Waits for the turn, begins a transaction that writes, and reads some numbers.
+    pub(super) fn begin_writing(connections: Arc<Connections>, names: &[&str]) -> Result<(Self, Numbers), RowsError> {
+        Self::begin(connections, names, async |connection, names| {
+            let take_turn = async || {
+                let begin = connection.client.batch_execute(schema::BEGIN_WRITING);
+                // Both are sent at once. The numbers are read after the turn is there.
+                join(begin, numbers(connection, names)).await
+            };
+            let (mut begun, mut numbers) = take_turn().await;
+            if begun.as_ref().is_err_and(|error| error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE)) {
+                connection.run("ROLLBACK").await?;
+                connection.run(schema::END_FROZEN_TURNS).await?;
+                (begun, numbers) = take_turn().await;
+            }
+            begun?;
+            numbers
+        })
+    }
+
+    fn begin(
+        connections: Arc<Connections>,
+        names: &[&str],
+        begin: impl AsyncFnOnce(&Connection, &[&str]) -> Result<Numbers, RowsError>,
+    ) -> Result<(Self, Numbers), RowsError> {
+        let names: Vec<_> = names.iter().copied().chain([schema::DISTRIBUTED, schema::TURN]).collect();
+        let (connection, mut numbers) = connections.wait(async {
+            let connection = connections.take().await?;
+            let numbers = begin(&connection, &names).await?;
+            Ok((connection, numbers))
+        })?;
+        let stamp = Stamp { era: connection.era, commits: numbers.pop().flatten().unwrap_or(0) };
+        let is_distributed = numbers.pop().flatten().is_some();
+        let connection = Some(connection);
+        Ok((Self { connections, connection, stamp, is_distributed, is_broken: AtomicBool::new(false) }, numbers))
+    }
+
+    /// How the changes of each table are written.
+    fn rows<'a>(&self, changes: &[(Table, &'a Changes)]) -> Vec<(&'static str, Rows<'a>)> {
+        let rows = |&(table, changes): &(Table, &'a Changes)| {
+            let are_replaced = self.is_distributed && schema::is_distributed(table);
+            (schema::name(table), Rows::of(changes, are_replaced))
+        };
+        changes.iter().map(rows).collect()
+    }
+
+    /// Waits for a step on the connection. After a failed step there is no other.
     fn step<T>(&self, step: impl AsyncFnOnce(&Connection) -> Result<T, RowsError>) -> Result<T, RowsError> {
         let connection = self.connection.as_ref().ok_or(RowsError::Closed)?;
+        if self.is_broken.load(Ordering::Relaxed) {
+            return Err(RowsError::Unavailable(Cause::new("the transaction has failed")));
+        }
         self.connections.wait(step(connection)).inspect_err(|_| self.is_broken.store(true, Ordering::Relaxed))
     }
 }
@@ -73,13 +121,18 @@ impl Drop for Session {
 }
 
 impl Read for Session {
+    fn stamp(&self) -> Stamp {
+        self.stamp
+    }
+
     fn get(&self, table: Table, keys: &[Key], visit: &mut Visitor<'_>) -> Result<(), RowsError> {
         if keys.is_empty() {
             return Ok(());
         }
         let keys: Vec<_> = keys.iter().map(Key::as_bytes).collect();
         let query = format!("SELECT key, value FROM {} WHERE key = ANY($1) ORDER BY key", schema::name(table));
-        self.step(async |connection| visit_rows(connection, &query, &[&keys], visit).await.map(drop))
+        let rows = self.step(async |connection| read(connection, &query, &[&keys]).await)?;
+        visit_all(&rows, visit).map(drop)
     }
 
     fn floors(&self, table: Table, floors: &[Floor], visit: &mut Visitor<'_>) -> Result<(), RowsError> {
@@ -88,13 +141,23 @@ impl Read for Session {
         }
         let first: Vec<_> = floors.iter().map(|floor| floor.first.as_bytes()).collect();
         let last: Vec<_> = floors.iter().map(|floor| floor.last.as_bytes()).collect();
-        let query = format!(
-            "SELECT DISTINCT row.key, row.value FROM unnest($1::bytea[], $2::bytea[]) AS floor (first, last) \
-             CROSS JOIN LATERAL (SELECT key, value FROM {} WHERE key BETWEEN floor.first AND floor.last \
-             ORDER BY key DESC LIMIT 1) AS row ORDER BY row.key",
-            schema::name(table)
-        );
-        self.step(async |connection| visit_rows(connection, &query, &[&first, &last], visit).await.map(drop))
+        let name = schema::name(table);
+        let query = if self.is_distributed && schema::is_distributed(table) {
+            // Citus has no query for each floor. The greatest key of each shard is the greatest of its digits.
+            format!(
+                "SELECT key, value FROM {name} WHERE key IN (SELECT decode(max(encode(key, 'hex') COLLATE \"C\"), 'hex') \
+                 FROM unnest($1::bytea[], $2::bytea[]) AS floor (first, last) \
+                 JOIN {name} ON key BETWEEN floor.first AND floor.last GROUP BY floor.first, floor.last) ORDER BY key"
+            )
+        } else {
+            format!(
+                "SELECT DISTINCT row.key, row.value FROM unnest($1::bytea[], $2::bytea[]) AS floor (first, last) \
+                 CROSS JOIN LATERAL (SELECT key, value FROM {name} WHERE key BETWEEN floor.first AND floor.last \
+                 ORDER BY key DESC LIMIT 1) AS row ORDER BY row.key"
+            )
+        };
+        let rows = self.step(async |connection| read(connection, &query, &[&first, &last]).await)?;
+        visit_all(&rows, visit).map(drop)
     }
 
     fn scan(&self, table: Table, range: Range<Key>, order: Order, visit: &mut Visitor<'_>) -> Result<(), RowsError> {
@@ -109,9 +172,9 @@ impl Read for Session {
         let mut page = FIRST_PAGE;
         while from < to {
             let (start, end) = (from.as_bytes(), to.as_bytes());
-            let visited =
-                self.step(async |connection| visit_rows(connection, &query, &[&start, &end, &page], visit).await)?;
-            let Some(last) = visited.last.filter(|_| !visited.is_broken && visited.rows == page) else { break };
+            let rows = self.step(async |connection| read(connection, &query, &[&start, &end, &page]).await)?;
+            let has_more = i64::try_from(rows.len()) == Ok(page);
+            let Some(last) = visit_all(&rows, visit)?.filter(|_| has_more) else { break };
             match order {
                 Order::Ascending => from = last.successor(),
                 Order::Descending => to = last,
@@ -126,34 +189,23 @@ impl Read for Session {
     }
 }
 
-/// What a query visited.
-struct Visited {
-    rows: i64,
-    last: Option<Key>,
-    is_broken: bool,
+async fn read(connection: &Connection, query: &str, values: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, RowsError> {
+    let statement = connection.prepared(query).await?;
+    Ok(connection.client.query(&statement, values).await?)
 }
 
-async fn visit_rows(
-    connection: &Connection,
-    query: &str,
-    values: &[&(dyn ToSql + Sync)],
-    visit: &mut Visitor<'_>,
-) -> Result<Visited, RowsError> {
-    let statement = connection.prepared(query).await?;
-    let values = values.iter().map(|value| *value as &(dyn ToSql + Sync));
-    let mut rows = pin!(connection.client.query_raw(&statement, values).await?);
-    let mut visited = Visited { rows: 0, last: None, is_broken: false };
-    while let Some(row) = rows.next().await {
-        let row = row?;
-        let (key, value): (&[u8], &[u8]) = (row.try_get(0)?, row.try_get(1)?);
-        visited.rows += 1;
-        visited.last = Some(Key::new(key));
-        if visit(key, value).is_break() {
-            visited.is_broken = true;
-            break;
+/// Visits the rows of an answer, after it has come: a visitor may take as long as it likes. Returns the key of the last row, unless
+/// the visitor breaks.
+fn visit_all(rows: &[Row], visit: &mut Visitor<'_>) -> Result<Option<Key>, RowsError> {
+    let mut last = None;
+    for row in rows {
+        let key: &[u8] = row.try_get(0)?;
+        if visit(key, row.try_get(1)?).is_break() {
+            return Ok(None);
         }
+        last = Some(Key::new(key));
     }
-    Ok(visited)
+    Ok(last)
 }
 
 async fn numbers(connection: &Connection, names: &[&str]) -> Result<Numbers, RowsError> {
@@ -174,7 +226,8 @@ impl View for Session {}
 
 impl Transaction for Session {
     fn write(&mut self, changes: &[(Table, &Changes)]) -> Result<(), RowsError> {
-        self.step(async |connection| write(connection, changes, &[], false).await)
+        let rows = self.rows(changes);
+        self.step(async |connection| write(connection, &rows, &[], false).await)
     }
 
     fn remove_range(&mut self, table: Table, range: Range<Key>) -> Result<(), RowsError> {
@@ -191,38 +244,47 @@ impl Transaction for Session {
         mut self: Box<Self>,
         changes: &[(Table, &Changes)],
         numbers: &[(&str, Option<u64>)],
-    ) -> Result<(), RowsError> {
-        self.step(async |connection| write(connection, changes, numbers, true).await)?;
+    ) -> Result<Stamp, RowsError> {
+        let stamp = Stamp { commits: self.stamp.commits + 1, ..self.stamp };
+        let numbers: Vec<_> = numbers.iter().copied().chain([(schema::TURN, Some(stamp.commits))]).collect();
+        let rows = self.rows(changes);
+        self.step(async |connection| write(connection, &rows, &numbers, true).await)?;
         if let Some(connection) = self.connection.take() {
             self.connections.give_back(connection);
         }
-        Ok(())
+        Ok(stamp)
     }
 }
 
-/// The rows of a table to be written, by how.
+/// The rows of a table to be written, by how. They are written in this order.
 #[derive(Default)]
 struct Rows<'a> {
     removed: Vec<&'a [u8]>,
+    /// Rows whose keys no row has, if there are many.
+    copied: Vec<(&'a [u8], &'a [u8])>,
+    /// Rows that are inserted, or that replace others.
     keys: Vec<&'a [u8]>,
     values: Vec<&'a [u8]>,
-    /// New rows, if there are many.
-    new: Vec<(&'a [u8], &'a [u8])>,
 }
 
 impl<'a> Rows<'a> {
-    fn of(changes: &'a Changes) -> Self {
+    /// If rows of the table `are_replaced`, those with the same keys are removed and all are copied. With Citus, that is three times
+    /// as fast: what is inserted goes through the coordinator one by one.
+    fn of(changes: &'a Changes, are_replaced: bool) -> Self {
         let mut rows = Self::default();
-        let are_many = changes.rows.iter().filter(|change| change.is_new).count() >= MANY_ROWS;
+        let are_many = are_replaced || changes.rows.iter().filter(|change| change.is_new).count() >= MANY_ROWS;
         for change in &changes.rows {
             let key = change.key.as_bytes();
-            match &change.value {
-                None => rows.removed.push(key),
-                Some(value) if change.is_new && are_many => rows.new.push((key, &changes.values[value.clone()])),
-                Some(value) => {
-                    rows.keys.push(key);
-                    rows.values.push(&changes.values[value.clone()]);
-                }
+            if change.value.is_none() || (are_replaced && !change.is_new) {
+                rows.removed.push(key);
+            }
+            let Some(value) = change.value.clone() else { continue };
+            let value = &changes.values[value];
+            if are_many && (change.is_new || are_replaced) {
+                rows.copied.push((key, value));
+            } else {
+                rows.keys.push(key);
+                rows.values.push(value);
             }
         }
         rows
@@ -232,20 +294,22 @@ impl<'a> Rows<'a> {
 /// Writes changes and numbers, and commits them if that is wanted. All that is not copied is sent at once.
 async fn write(
     connection: &Connection,
-    changes: &[(Table, &Changes)],
+    changes: &[(&'static str, Rows<'_>)],
     numbers: &[(&str, Option<u64>)],
     is_last: bool,
 ) -> Result<(), RowsError> {
-    let changes: Vec<_> = changes.iter().map(|&(table, changes)| (schema::name(table), Rows::of(changes))).collect();
-    for (table, rows) in &changes {
-        if !rows.new.is_empty() {
-            copy(connection, table, &rows.new).await?;
+    for (table, rows) in changes {
+        if !rows.removed.is_empty() && !rows.copied.is_empty() {
+            remove(connection, table, &rows.removed).await?;
+        }
+        if !rows.copied.is_empty() {
+            copy(connection, table, &rows.copied).await?;
         }
     }
     let mut statements = Vec::new();
-    for (table, rows) in &changes {
-        if !rows.removed.is_empty() {
-            let statement = connection.prepared(&format!("DELETE FROM {table} WHERE key = ANY($1)")).await?;
+    for (table, rows) in changes {
+        if !rows.removed.is_empty() && rows.copied.is_empty() {
+            let statement = connection.prepared(&removal(table)).await?;
             statements.push((statement, vec![&rows.removed as &(dyn ToSql + Sync)]));
         }
         if !rows.keys.is_empty() {
@@ -274,13 +338,23 @@ async fn write(
     let all = join_all(statements.iter().map(|(statement, values)| connection.client.execute(statement, values)));
     if is_last {
         // If a statement before it fails, the server takes `COMMIT` for a `ROLLBACK`.
-        let (results, committed) = futures_util::future::join(all, connection.run("COMMIT")).await;
+        let (results, committed) = join(all, connection.run("COMMIT")).await;
         results.into_iter().try_for_each(|result| result.map(drop))?;
         committed
     } else {
         all.await.into_iter().try_for_each(|result| result.map(drop))?;
         Ok(())
     }
+}
+
+fn removal(table: &str) -> String {
+    format!("DELETE FROM {table} WHERE key = ANY($1)")
+}
+
+async fn remove(connection: &Connection, table: &str, keys: &[&[u8]]) -> Result<(), RowsError> {
+    let statement = connection.prepared(&removal(table)).await?;
+    connection.client.execute(&statement, &[&keys]).await?;
+    Ok(())
 }
 
 /// Sends new rows as they are.

@@ -109,13 +109,12 @@ impl RedbDatabase {
         Self { path, backend, options, open: RwLock::default(), verify_always: AtomicBool::new(false) }
     }
 
-    /// Whether a file exists at a path. Returns an error if this cannot be determined.
-    pub fn exists(path: &Path) -> Result<bool, RowsError> {
-        path.try_exists().map_err(|error| RowsError::Unusable(directory_failed(directory_of(path), error)))
-    }
-
     fn directory(&self) -> &Path {
         directory_of(&self.path)
+    }
+
+    fn unusable_directory(&self, error: io::Error) -> RowsError {
+        RowsError::Unusable(directory_failed(self.directory(), error))
     }
 
     fn open_database(&self, options: OpenOptions) -> Result<OpenDatabase, RowsError> {
@@ -159,14 +158,24 @@ impl RedbDatabase {
 }
 
 impl Database for RedbDatabase {
+    /// A backend other than a file creates what it opens.
+    fn exists(&self) -> Result<bool, RowsError> {
+        match self.backend {
+            Backend::File(_) => self.path.try_exists().map_err(|error| self.unusable_directory(error)),
+            Backend::Other(_) => Ok(true),
+        }
+    }
+
+    fn is_remote(&self) -> bool {
+        false
+    }
+
     fn open(&self, first_numbers: &[(&str, u64)]) -> Result<(), RowsError> {
         let mut open = self.open.write();
         if matches!(self.backend, Backend::File(_)) {
-            let directory = self.directory();
-            let failed = |error| RowsError::Unusable(directory_failed(directory, error));
-            make_directory(directory).map_err(failed)?;
-            if !self.path.try_exists().map_err(failed)? {
-                make_file(directory, &self.path, first_numbers)?;
+            make_directory(self.directory()).map_err(|error| self.unusable_directory(error))?;
+            if !self.exists()? {
+                make_file(self.directory(), &self.path, first_numbers)?;
             }
         }
         let opened = self.open_database(self.options)?;

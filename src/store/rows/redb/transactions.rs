@@ -11,7 +11,7 @@ use super::panics::Guard;
 use super::tables::{NUMBERS, RowKey, with_table};
 use super::{OpenDatabase, RedbDatabase};
 use crate::store::rows::{
-    Change, Changes, Floor, Key, Numbers, Order, Read, RowsError, Table, Transaction, View, Visitor,
+    Change, Changes, Floor, Key, Numbers, Order, Read, RowsError, Stamp, Table, Transaction, View, Visitor,
 };
 
 /// The smallest number of new rows for which a cursor is faster.
@@ -37,6 +37,10 @@ pub(super) struct RedbTransaction<'a> {
 macro_rules! impl_read {
     ($type:ty) => {
         impl Read for $type {
+            fn stamp(&self) -> Stamp {
+                Stamp::default()
+            }
+
             fn get(&self, table: Table, keys: &[Key], visit: &mut Visitor<'_>) -> Result<(), RowsError> {
                 self.guard.run(|| with_table!(self.transaction, table, rows => get(rows, keys, visit)))
             }
@@ -81,7 +85,7 @@ impl Transaction for RedbTransaction<'_> {
         self: Box<Self>,
         changes: &[(Table, &Changes)],
         numbers: &[(&str, Option<u64>)],
-    ) -> Result<(), RowsError> {
+    ) -> Result<Stamp, RowsError> {
         let Self { database, open, transaction, guard } = *self;
         guard.run(|| {
             write_all(&transaction, changes)?;
@@ -97,7 +101,8 @@ impl Transaction for RedbTransaction<'_> {
             Ok(transaction.commit()?)
         })?;
         // The file may have been moved since. Then the commit must not be acknowledged.
-        database.check_file_of(open.as_ref())
+        database.check_file_of(open.as_ref())?;
+        Ok(Stamp::default())
     }
 }
 
