@@ -121,8 +121,7 @@ impl Store {
 
     /// Checks the format and reads the definitions, so that readers find them in memory.
     fn read_first(&self) -> Result<(), StoreError> {
-        let (_, numbers) = self.rows.view(&[keys::NUMBER_FORMAT])?;
-        refuse_other_format(numbers[0])?;
+        self.check_format()?;
         self.definitions.clear();
         match self.snapshot() {
             // If definitions are damaged, every operation that needs them fails and reports it then.
@@ -187,9 +186,15 @@ impl Store {
         self.read_first()
     }
 
-    /// Checks, without a commit, whether a commit would be acknowledged.
+    /// Checks, without a commit, whether a commit would be acknowledged. Another process may have changed the format meanwhile.
     pub fn check(&self) -> Result<(), StoreError> {
-        Ok(self.rows.check()?)
+        self.rows.check()?;
+        if self.is_remote() { self.check_format() } else { Ok(()) }
+    }
+
+    fn check_format(&self) -> Result<(), StoreError> {
+        let (_, numbers) = self.rows.view(&[keys::NUMBER_FORMAT])?;
+        refuse_other_format(numbers[0])
     }
 
     /// Checks whether the disk has room for more data.
