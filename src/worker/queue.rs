@@ -182,6 +182,17 @@ impl Queue {
         QueueItem::Requests(taken)
     }
 
+    /// Adds the requests that wait by now to others, as long as all of them hold at most `limit_bytes` together.
+    pub fn take_more(&self, requests: &mut Vec<Request>, limit_bytes: usize) {
+        let mut bytes: usize = requests.iter().map(|request| request.lease.bytes()).sum();
+        for lane in &mut self.waiting.lock().lanes {
+            while let Some(request) = lane.pop_front_if(|next| bytes + next.lease.bytes() <= limit_bytes) {
+                bytes += request.lease.bytes();
+                requests.push(request);
+            }
+        }
+    }
+
     /// Closes the queue and fails all waiting requests and commands, since no task will take them any more.
     pub fn give_up(&self) {
         let (lanes, commands) = {

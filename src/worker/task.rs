@@ -25,7 +25,7 @@ use super::rebuild::Rebuild;
 use super::retention::{Expiry, Removed};
 use super::{Queue, QueueItem, RebuildCommand, Receipt, Request, WriteFailed};
 use crate::events::Object;
-use crate::store::{RowsError, Store, StoreError};
+use crate::store::{RowsError, Store, StoreError, Transaction};
 use crate::telemetry::chain;
 use crate::telemetry::server_metrics::{ServerMetrics, StorageOperation};
 
@@ -204,7 +204,7 @@ impl RollupTask {
             self.parked.read(&mut self.extremes, &mut &snapshot, slice_cost)
         });
         match catch_unwind(read) {
-            Ok(Ok(ready)) => self.commit_pending(ready),
+            Ok(Ok(ready)) => self.commit_pending(ready, None),
             Ok(Err(StoreError::Corrupt(damage))) => self.give_up(&damage.to_string()),
             Ok(Err(error)) => self.failed(StorageOperation::Read, &error),
             Err(_) => self.give_up("a panic"),
@@ -223,9 +223,17 @@ impl RollupTask {
     /// Processes an item of the queue without waiting. If the item is nothing, does the work of a pause.
     pub fn work(&mut self, taken: QueueItem) -> Progress {
         match taken {
-            QueueItem::Requests(requests) => {
+            QueueItem::Requests(mut requests) => {
+                let store = Arc::clone(&self.store);
+                let mut turn = None;
+                if store.is_remote() && self.last_attempt.is_none() {
+                    // The turn may be long in coming. What came meanwhile goes along, or else servers that share a database would
+                    // make many small commits.
+                    turn = catch_unwind(AssertUnwindSafe(|| self.take_turn(&store))).ok();
+                    self.queue.take_more(&mut requests, GROUP_BYTES);
+                }
                 let pending = requests.into_iter().map(|request| self.parked.admit(request)).collect();
-                self.commit_pending(pending);
+                self.commit_pending(pending, turn);
             }
             QueueItem::RebuildCommand(command) => self.commands.push_back(command),
             QueueItem::Nothing => self.pause(),
@@ -350,14 +358,22 @@ impl RollupTask {
         Ok(())
     }
 
-    /// Commits requests and answers them, except those that it parks.
-    fn commit_pending(&mut self, mut pending: Vec<Pending>) {
+    /// Begins a transaction, which may have to wait for other servers.
+    fn take_turn<'db>(&mut self, store: &'db Store) -> Result<Transaction<'db>, StoreError> {
+        self.recover()?;
+        let transaction = store.begin()?;
+        self.notice_others();
+        Ok(transaction)
+    }
+
+    /// Commits requests and answers them, except those that it parks. The first commit uses the transaction that was begun, if any.
+    fn commit_pending(&mut self, mut pending: Vec<Pending>, mut turn: Option<Result<Transaction<'_>, StoreError>>) {
         let limits = self.extremes.limits();
         while !pending.is_empty() {
             let objects: Vec<_> =
                 pending.iter_mut().map(|pending| std::mem::take(&mut pending.request.objects)).collect();
             let allowance = parked::allowance(&pending, limits.commit_cost, limits.replace_cost);
-            let causes = match self.commit(&objects, allowance) {
+            let causes = match self.commit(&objects, allowance, turn.take()) {
                 Ok(ControlFlow::Continue(receipts)) => {
                     drop(objects);
                     return answer(requests_of(pending), receipts.into_iter().map(Ok).collect());
@@ -389,7 +405,7 @@ impl RollupTask {
 
     /// Commits a single request, at any cost.
     fn commit_alone(&mut self, request: &[Vec<Object>]) -> Result<Receipt, WriteFailed> {
-        match self.commit(request, ReadAllowance::unlimited())? {
+        match self.commit(request, ReadAllowance::unlimited(), None)? {
             ControlFlow::Continue(receipts) => Ok(receipts[0]),
             ControlFlow::Break(_) => Err(WriteFailed::Internal),
         }
@@ -402,16 +418,18 @@ impl RollupTask {
         &mut self,
         requests: &[Vec<Object>],
         mut allowance: ReadAllowance,
+        turn: Option<Result<Transaction<'_>, StoreError>>,
     ) -> Result<ControlFlow<Causes, Vec<Receipt>>, WriteFailed> {
         if self.last_attempt.is_some() {
             return Err(WriteFailed::Unavailable);
         }
         let (mut is_overtaken, mut journal) = (false, None);
         let store = Arc::clone(&self.store);
-        let mut write = || {
-            self.recover()?;
-            let mut transaction = store.begin()?;
-            self.notice_others();
+        let write = || {
+            let mut transaction = match turn {
+                Some(turn) => turn?,
+                None => self.take_turn(&store)?,
+            };
             is_overtaken = commit::are_overtaken(&transaction, requests);
             if is_overtaken {
                 return Ok(ControlFlow::Break(Causes::default()));
@@ -425,7 +443,7 @@ impl RollupTask {
             Ok(applied)
         };
         let began = Instant::now();
-        let written = catch_unwind(AssertUnwindSafe(&mut write));
+        let written = catch_unwind(AssertUnwindSafe(write));
         match &written {
             Ok(Ok(ControlFlow::Continue(_))) => {
                 self.extremes.keep();
