@@ -18,7 +18,7 @@ use actix_http::{HttpService, KeepAlive};
 use actix_server::{Server, ServerHandle};
 use actix_service::{IntoServiceFactory, ServiceFactoryExt, fn_service, map_config};
 use actix_web::dev::AppConfig;
-use actix_web::middleware::from_fn;
+use actix_web::middleware::{Condition, from_fn};
 use actix_web::rt::net::TcpStream;
 use actix_web::web::Data;
 use actix_web::{App as Routes, Error};
@@ -26,7 +26,7 @@ use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::access::Access;
-use crate::api::{self, Connection, Exports, ResponseCache, State, WriteGuard};
+use crate::api::{self, Connection, Exports, PublicUrls, ResponseCache, Scheme, State, WriteGuard};
 use crate::config::{Config, RetentionConfig, WebOrigin};
 use crate::dashboard;
 use crate::descriptors;
@@ -135,8 +135,14 @@ impl App {
         let readiness = Arc::<Readiness>::default();
         readiness.opening(store.open_progress());
         let figures = Arc::<ServerMetrics>::default();
+        let public_urls = PublicUrls {
+            listens_on: address,
+            scheme: Scheme::Http,
+            base_path: config.server.base_path,
+            trusted_proxies: config.server.trusted_proxies,
+        };
         let state = Data::new(State {
-            address,
+            public_urls,
             access: Access::new(config.access.tokens, config.access.public_read),
             write_guard,
             store: Arc::clone(&store),
@@ -334,6 +340,8 @@ fn start_server(
             // `HttpServer` does the same, but it takes bare sockets only.
             let worker = move || {
                 let routes = Routes::new().app_data(state.clone()).configure(dashboard::routes).configure(api::routes);
+                let has_base_path = !state.public_urls.base_path.as_str().is_empty();
+                let routes = routes.wrap(Condition::new(has_base_path, from_fn(api::strip_base_path)));
                 let routes = routes.wrap(api::cors(&origins)).wrap(from_fn(api::observe)).into_factory();
                 let routes =
                     map_config(routes.map_err(|error: Error| error.error_response()), |()| AppConfig::default());

@@ -8,6 +8,7 @@
 
 mod admin;
 mod answer;
+mod base_path;
 mod compute_budget;
 mod connection;
 mod cors;
@@ -21,6 +22,7 @@ mod page;
 mod params;
 mod post_events;
 mod probes;
+mod public_url;
 mod request_log;
 mod response_cache;
 mod server_metrics;
@@ -28,7 +30,6 @@ mod v6;
 mod write_guard;
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
@@ -50,6 +51,7 @@ use crate::worker::retention::RetentionGuard;
 use crate::worker::{Queue, Readiness};
 
 pub(crate) use answer::{Content, answer};
+pub(crate) use base_path::strip_base_path;
 pub(crate) use connection::Connection;
 pub(crate) use cors::cors;
 pub(crate) use error::ApiError;
@@ -57,6 +59,7 @@ use error::Refusal;
 pub(crate) use get_export::Exports;
 pub(crate) use openapi::DOCUMENT;
 use params::{Known, Params};
+pub(crate) use public_url::{PublicUrls, Scheme};
 pub(crate) use request_log::observe;
 pub(crate) use response_cache::ResponseCache;
 use v6::ReadQuery;
@@ -69,8 +72,7 @@ const REOPEN_LOOK: Duration = Duration::from_millis(10);
 
 /// The state that all handlers share.
 pub(crate) struct State {
-    /// The address that the server listens on.
-    pub(crate) address: SocketAddr,
+    pub(crate) public_urls: PublicUrls,
     pub(crate) access: Access,
     pub(crate) write_guard: WriteGuard,
     pub(crate) store: Arc<Store>,

@@ -24,7 +24,7 @@ use std::path::PathBuf;
 
 pub use keys::{AccessConfig, ApiConfig, Config, KEYS, Key, LogConfig, RetentionConfig, ServerConfig, StorageConfig};
 pub use overrides::Overrides;
-pub use types::{Dialect, LogFormat, LogLevel, WebOrigin};
+pub use types::{BasePath, Dialect, LogFormat, LogLevel, Network, WebOrigin};
 
 /// The settings that are in force, and the origin of each value. They are shown as a file with the same content.
 #[derive(Debug, Clone, Default)]

@@ -33,6 +33,7 @@ mod pipelining;
 mod plot_data;
 mod plots;
 mod promises;
+mod proxies;
 mod random_streams;
 mod readme;
 mod rebuild;

@@ -7,7 +7,6 @@ use super::read_query::ReadQuery;
 use super::request::ReadRequest;
 use crate::access::Scope;
 use crate::api::connection::Phase;
-use crate::api::page::address;
 use crate::api::params::Params;
 use crate::api::{ApiError, State, known_at_endpoint, off_thread, parameters};
 use crate::catalog::MetricsType;
@@ -50,13 +49,13 @@ async fn ask(
         let snapshot = state.store.snapshot()?;
         let has_filter = || metrics.filters.iter().any(|filter| params.one(filter).is_some());
         if snapshot.definitions().count(metrics.id) <= FEW_CHOICES || !has_filter() {
-            let address = || address(request, state.address);
+            let address = || state.public_urls.of(request);
             let read = ReadRequest { metrics, params: &params, snapshot: &snapshot, state, address: &address };
             return Ok((parse(&read)?, snapshot));
         }
     }
     let known = known_at_endpoint(request);
-    let (text, address) = (request.query_string().to_owned(), address(request, state.address));
+    let (text, address) = (request.query_string().to_owned(), state.public_urls.of(request));
     let (permit, state) = (state.responses.jobs.turn().await?, state.clone());
     off_thread(move || {
         let _permit = permit;
