@@ -52,7 +52,7 @@ use crate::worker::{Queue, Readiness};
 
 pub(crate) use answer::{Content, answer};
 pub(crate) use base_path::strip_base_path;
-pub(crate) use connection::Connection;
+pub(crate) use connection::{Connection, Socket, accept_tls};
 pub(crate) use cors::cors;
 pub(crate) use error::ApiError;
 use error::Refusal;

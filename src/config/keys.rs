@@ -154,6 +154,14 @@ settings! {
         allow_open_writes: bool = false,
             flag "--allow-open-writes" of "BOOL", variable "SCALE_METRICS_ALLOW_OPEN_WRITES";
 
+        /// The PEM file with the certificate by which the server speaks HTTPS, and those of its issuers behind it.
+        tls_certificate: Option<PathBuf> = None,
+            flag "--tls-certificate" of "FILE", variable "SCALE_METRICS_TLS_CERTIFICATE";
+
+        /// The PEM file with the private key of that certificate.
+        tls_key: Option<PathBuf> = None,
+            flag "--tls-key" of "FILE", variable "SCALE_METRICS_TLS_KEY";
+
         /// The path under which a proxy serves this server, such as `/metrics-app`; `/` is none.
         base_path: BasePath = BasePath::default(),
             flag "--base-path" of "PATH", variable "SCALE_METRICS_BASE_PATH";

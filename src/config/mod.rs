@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub use keys::{AccessConfig, ApiConfig, Config, KEYS, Key, LogConfig, RetentionConfig, ServerConfig, StorageConfig};
 pub use overrides::Overrides;
@@ -86,6 +86,9 @@ pub enum ConfigError {
         /// The address.
         listen: SocketAddr,
     },
+    /// A certificate without its key, or a key without its certificate.
+    #[error("server.tls_certificate and server.tls_key are needed both for HTTPS, or neither of them")]
+    HalfOfTls,
 }
 
 impl Settings {
@@ -104,6 +107,17 @@ impl StorageConfig {
     /// The options for opening the database.
     pub fn open_options(&self) -> OpenOptions {
         OpenOptions { cache_bytes: self.cache_bytes, verify: self.verify }
+    }
+}
+
+impl ServerConfig {
+    /// The files of the certificate and of its key, if the server speaks HTTPS.
+    pub fn tls_files(&self) -> Result<Option<(&Path, &Path)>, ConfigError> {
+        match (&self.tls_certificate, &self.tls_key) {
+            (Some(certificate), Some(key)) => Ok(Some((certificate, key))),
+            (None, None) => Ok(None),
+            (Some(_), None) | (None, Some(_)) => Err(ConfigError::HalfOfTls),
+        }
     }
 }
 

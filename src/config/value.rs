@@ -162,6 +162,21 @@ impl Setting for PathBuf {
     }
 }
 
+/// A path, or none, which a file writes as an empty string.
+impl Setting for Option<PathBuf> {
+    fn from_text(text: &str) -> Result<Self, String> {
+        PathBuf::from_text(text).map(Some)
+    }
+
+    fn from_toml(value: &Spanned<DeValue<'_>>) -> Result<Self, Problem> {
+        if value.get_ref().as_str() == Some("") { Ok(None) } else { PathBuf::from_toml(value).map(Some) }
+    }
+
+    fn show(&self) -> toml::Value {
+        self.as_ref().map_or_else(|| "".into(), Setting::show)
+    }
+}
+
 impl<T: Setting> Setting for Vec<T> {
     const SECRET: bool = T::SECRET;
 
