@@ -11,12 +11,13 @@ use std::path::{Path, PathBuf};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::client::{self, PATIENCE, Retry, token_hint};
+use super::client::{self, PATIENCE, Retry, Trust, token_hint};
 use super::progress::{Progress, Unit};
 use super::target::Target;
 use crate::events::wire::{write_choices, write_event};
 use crate::gunzip::Gunzip;
 use crate::store::{Store, StoreError};
+use crate::tls::TlsError;
 
 /// The size of one write, in bytes.
 const PIECE_BYTES: usize = 256 << 10;
@@ -27,6 +28,9 @@ pub(super) enum ExportError {
     /// The data directory cannot be used.
     #[error(transparent)]
     Open(StoreError),
+    /// The certificates that are to be trusted cannot be read.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// There is no database to export.
     #[error("there is no database in `{}`", .0.display())]
     NoDatabase(PathBuf),
@@ -96,14 +100,16 @@ impl Input {
                 }
                 Store::open(path, *options).map(Self::Store).map_err(ExportError::Open)
             }
-            Target::Server { url, token } => Self::ask(format!("{url}/v6/export/"), token.as_deref()),
+            Target::Server { url, token, trust } => Self::ask(format!("{url}/v6/export/"), token.as_deref(), trust),
         }
     }
 
-    fn ask(address: String, token: Option<&str>) -> Result<Self, ExportError> {
-        let unreachable =
-            |error: ureq::Error| ExportError::Unreachable { address: address.clone(), detail: error.to_string() };
-        let agent: ureq::Agent = client::config(&address).build().into();
+    fn ask(address: String, token: Option<&str>, trust: &Trust) -> Result<Self, ExportError> {
+        let unreachable = |error: ureq::Error| {
+            let detail = client::refused_tls(&error).unwrap_or_else(|| error.to_string());
+            ExportError::Unreachable { address: address.clone(), detail }
+        };
+        let agent = client::agent(&address, trust, None)?;
         let mut retry = Retry::new(PATIENCE, false);
         // Nothing has been written so far, so the request can be retried any number of times.
         let mut answer = loop {
@@ -118,7 +124,8 @@ impl Input {
                     }
                 }
                 Err(error) => {
-                    if retry.pause(&format!("{address}: {error}")).is_err() {
+                    let is_final = client::refused_tls(&error).is_some();
+                    if is_final || retry.pause(&format!("{address}: {error}")).is_err() {
                         return Err(unreachable(error));
                     }
                 }

@@ -7,6 +7,8 @@
 //! Not here: the sockets (`api::connection` for the server, `commands::client` for the commands).
 
 mod client;
+mod own_server;
+mod reason;
 mod server;
 
 use std::fs::File;
@@ -19,6 +21,8 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 
 pub use client::client_config;
+pub(crate) use own_server::own_server_config;
+pub use reason::reason;
 pub(crate) use server::ServerCertificate;
 
 /// The largest file that is read, in bytes. All certificates that a system trusts take a quarter of it.

@@ -18,6 +18,7 @@ mod formats;
 mod framing;
 mod hostile;
 mod http_rules;
+mod https;
 mod kept_answers;
 mod memory;
 mod metrics_list;

@@ -10,6 +10,7 @@ pub(crate) mod postgres;
 #[path = "../../common/process.rs"]
 pub(crate) mod process;
 pub(crate) mod skip;
+pub(crate) mod tls;
 
 use std::future;
 use std::io::{self, Read as _, Write as _};
