@@ -18,28 +18,33 @@ use actix_http::{HttpService, KeepAlive};
 use actix_server::{Server, ServerHandle};
 use actix_service::{IntoServiceFactory, ServiceFactoryExt, fn_service, map_config};
 use actix_web::dev::AppConfig;
-use actix_web::middleware::from_fn;
+use actix_web::middleware::{Condition, from_fn};
 use actix_web::rt::net::TcpStream;
 use actix_web::web::Data;
 use actix_web::{App as Routes, Error};
+use futures_util::TryFutureExt as _;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio_rustls::TlsAcceptor;
 
 use crate::access::Access;
-use crate::api::{self, Connection, Exports, Looks, ResponseCache, State, WriteGuard};
-use crate::config::{Config, RetentionConfig, WebOrigin};
+use crate::api::{self, Connection, Exports, Looks, PublicUrls, ResponseCache, Scheme, Socket, State, WriteGuard};
+use crate::config::{Config, ConfigError, RetentionConfig, WebOrigin};
 use crate::dashboard;
 use crate::descriptors;
 use crate::store::{Store, StoreError};
 use crate::supervision::supervise;
 use crate::telemetry::server_metrics::ServerMetrics;
 use crate::time::Clock;
+use crate::tls::{ServerCertificate, TlsError};
 use crate::worker::retention::{Expiry, RetentionGuard};
 use crate::worker::{Queue, Readiness, Retention, RollupTask};
 
 /// The module of the framework that logs malformed HTTP as errors. The log leaves it out, since this program has lines of its own
 /// for that.
 pub const REQUESTS_OF_FRAMEWORK: &str = "actix_http::h1";
+/// How often the files of the certificate are read.
+const CERTIFICATE_LOOK: Duration = Duration::from_secs(1);
 /// How long a client may take to close a connection.
 const CLOSE_WAITS: Duration = Duration::from_secs(1);
 
@@ -49,6 +54,12 @@ pub enum StartError {
     /// The data directory or the database cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The settings contradict each other.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The certificate of the server cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The address cannot be listened on.
     #[error("cannot listen on {address}{}", hint(source))]
     Listen {
@@ -83,6 +94,7 @@ fn hint(source: &io::Error) -> &'static str {
 /// The running program.
 pub struct App {
     address: SocketAddr,
+    scheme: Scheme,
     store: Arc<Store>,
     queue: Arc<Queue>,
     readiness: Arc<Readiness>,
@@ -115,6 +127,9 @@ impl App {
 
     /// Like [`begin`](Self::begin), with a store that is not open yet.
     pub fn begin_with(store: Store, config: Config, clock: Clock) -> Result<Self, StartError> {
+        let tls_files = config.server.tls_files()?;
+        let certificate = tls_files.map(|(certificate, key)| ServerCertificate::load(certificate, key)).transpose()?;
+        let scheme = if certificate.is_some() { Scheme::Https } else { Scheme::Http };
         let listen = config.server.listen;
         let listen_error = |source| StartError::Listen { address: listen, source };
         let listener = TcpListener::bind(listen).map_err(listen_error)?;
@@ -126,7 +141,7 @@ impl App {
         // The clock does not support an arbitrary number of seconds; a day is as good as no limit.
         let stall = Duration::from_secs(config.server.stall_timeout_s.min(24 * 60 * 60));
         let workers = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let connections = Connections { workers, most: config.server.max_connections, stall };
+        let connections = Connections { workers, most: config.server.max_connections, stall, certificate };
         let origins = config.server.cors_origins;
         // Without tokens and without open writes, the server listens on loopback, and nothing else prevents others from writing.
         let is_only_loopback = config.access.tokens.is_empty() && !config.server.allow_open_writes;
@@ -134,8 +149,14 @@ impl App {
         let readiness = Arc::<Readiness>::default();
         readiness.opening(store.open_progress());
         let figures = Arc::<ServerMetrics>::default();
+        let public_urls = PublicUrls {
+            listens_on: address,
+            scheme,
+            base_path: config.server.base_path,
+            trusted_proxies: config.server.trusted_proxies,
+        };
         let state = Data::new(State {
-            address,
+            public_urls,
             access: Access::new(config.access.tokens, config.access.public_read),
             write_guard,
             store: Arc::clone(&store),
@@ -181,7 +202,7 @@ impl App {
         };
         let task_thread = supervise("rollup-task", work, move |error| watch.ended("rollup-task", error))
             .map_err(StartError::Server)?;
-        Ok(Self { address, store, queue, readiness, server, server_thread, task_thread, events })
+        Ok(Self { address, scheme, store, queue, readiness, server, server_thread, task_thread, events })
     }
 
     /// Waits until the database is open and the server takes reads and writes. The caller calls it until it has returned once. If
@@ -221,6 +242,11 @@ impl App {
     /// The address on which the server listens, with the real port.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The URL of the server, by the address on which it listens.
+    pub fn url(&self) -> String {
+        format!("{}://{}", self.scheme.name(), self.address)
     }
 
     /// The queue of the rollup task, for requests that do not come over HTTP.
@@ -314,13 +340,15 @@ struct Connections {
     most: usize,
     /// How long a connection may make no progress.
     stall: Duration,
+    /// The certificate of the server, if it speaks HTTPS.
+    certificate: Option<Arc<ServerCertificate>>,
 }
 
 /// Runs the server on a thread of its own. Returns when it takes connections.
 fn start_server(
     listener: TcpListener,
     state: Data<State>,
-    Connections { workers, most, stall }: Connections,
+    Connections { workers, most, stall, certificate }: Connections,
     origins: Vec<WebOrigin>,
     watch: Watch,
 ) -> io::Result<(ServerHandle, JoinHandle<io::Result<()>>)> {
@@ -331,16 +359,28 @@ fn start_server(
             // There is no shutdown timeout: requests end by themselves, since the time without progress is limited.
             let builder = builder.disable_signals().shutdown_timeout(u64::MAX);
             let stop = builder.graceful_shutdown_signal();
+            let tls = certificate.as_ref().map(|certificate| TlsAcceptor::from(certificate.server_config()));
+            if let Some(certificate) = certificate {
+                // Ends with this thread, on which nothing else has to be quick.
+                actix_web::rt::spawn(async move {
+                    loop {
+                        actix_web::rt::time::sleep(CERTIFICATE_LOOK).await;
+                        certificate.look();
+                    }
+                });
+            }
             // `HttpServer` does the same, but it takes bare sockets only.
             let worker = move || {
                 let routes = Routes::new().app_data(state.clone()).configure(dashboard::routes).configure(api::routes);
+                let has_base_path = !state.public_urls.base_path.as_str().is_empty();
+                let routes = routes.wrap(Condition::new(has_base_path, from_fn(api::strip_base_path)));
                 let routes = routes.wrap(api::cors(&origins)).wrap(from_fn(api::observe)).into_factory();
                 let routes =
                     map_config(routes.map_err(|error: Error| error.error_response()), |()| AppConfig::default());
-                let stop = stop.clone();
+                let (tls, stop, stop_of_http) = (tls.clone(), stop.clone(), stop.clone());
                 let http = HttpService::build()
                     .graceful_shutdown_signal(move || {
-                        let stop = stop.clone();
+                        let stop = stop_of_http.clone();
                         async move { stop.notified().await }
                     })
                     // The framework's own timer runs while an answer is still being sent, and would cut it off.
@@ -350,11 +390,21 @@ fn start_server(
                     .client_disconnect_timeout(CLOSE_WAITS)
                     .on_connect_ext(|connection: &Connection, data| _ = data.insert(connection.phase()))
                     .h1(routes);
-                fn_service(move |socket: TcpStream| async move {
-                    let client = socket.peer_addr().ok();
-                    Ok((Connection::new(socket, stall).map_err(DispatchError::Io)?, client))
-                })
-                .and_then(http)
+                let connect = move |socket: TcpStream| {
+                    let (tls, stop) = (tls.clone(), stop.clone());
+                    async move {
+                        let client = socket.peer_addr().ok();
+                        let socket = match tls {
+                            None => Socket::Plain(socket),
+                            Some(tls) => tokio::select! {
+                                accepted = api::accept_tls(socket, &tls, stall) => accepted?,
+                                () = stop.notified() => return Err(io::Error::from(io::ErrorKind::ConnectionAborted)),
+                            },
+                        };
+                        Ok((Connection::new(socket, stall)?, client))
+                    }
+                };
+                fn_service(move |socket| connect(socket).map_err(DispatchError::Io)).and_then(http)
             };
             let server = builder.listen("http", listener, worker)?.run();
             started.send(server.handle()).map_err(|_| io::Error::other("nobody waits for the server"))?;

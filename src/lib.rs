@@ -13,6 +13,7 @@
 //! - [`config`]: settings, and where each came from
 //! - [`store`]: events, definitions and rollups on disk
 //! - [`access`]: who may do what
+//! - [`tls`]: TLS in pure Rust: what clients trust, the certificate of the server
 //! - `gunzip`: unpacking what clients and files pack
 //! - [`memory`]: what requests may hold together
 //! - [`picture`]: plots as pictures
@@ -42,6 +43,7 @@ pub mod store;
 mod supervision;
 pub mod telemetry;
 pub mod time;
+pub mod tls;
 pub mod vocabulary;
 pub mod worker;
 

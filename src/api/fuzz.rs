@@ -2,7 +2,6 @@
 //! page that they name.
 
 use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::LazyLock;
 
 use actix_web::http::Uri;
@@ -11,7 +10,7 @@ use flate2::Compression;
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 
-use super::page::{self, Links, PageRequest};
+use super::page::{Links, PageRequest};
 use super::params::{Known, Params, ignored};
 use super::post_events::{Form, UNPACK_STEP};
 use super::{ApiError, known_at_endpoint, v6};
@@ -64,9 +63,6 @@ fn read(packed: impl Read) -> std::io::Result<Vec<u8>> {
     Ok(plain)
 }
 
-/// The address that the server listens on.
-const ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
-
 /// Takes the first byte as the index of a metrics type, and the others as the query string of a request for its plot data.
 pub fn check_query(bytes: &[u8]) {
     let Some((&place, query)) = bytes.split_first() else { return };
@@ -83,7 +79,7 @@ pub fn check_query(bytes: &[u8]) {
     assert!(meaning.range.started <= meaning.range.ended);
     assert!(!meaning.columns.is_empty());
 
-    let head = page.head(usize::MAX, || Links::new(page::address(&request, ADDRESS), &params));
+    let head = page.head(usize::MAX, || Links::new(format!("http://127.0.0.1:8080{}", request.path()), &params));
     let beside = [(head.next, page.number.checked_add(1)), (head.previous, Some(page.number - 1))];
     for (link, number) in beside {
         let Some(link) = link else { continue };

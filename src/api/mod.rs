@@ -8,6 +8,7 @@
 
 mod admin;
 mod answer;
+mod base_path;
 mod compute_budget;
 mod connection;
 mod cors;
@@ -22,6 +23,7 @@ mod page;
 mod params;
 mod post_events;
 mod probes;
+mod public_url;
 mod request_log;
 mod response_cache;
 mod server_metrics;
@@ -29,7 +31,6 @@ mod v6;
 mod write_guard;
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
@@ -51,7 +52,8 @@ use crate::worker::retention::RetentionGuard;
 use crate::worker::{Queue, Readiness};
 
 pub(crate) use answer::{Content, answer};
-pub(crate) use connection::Connection;
+pub(crate) use base_path::strip_base_path;
+pub(crate) use connection::{Connection, Socket, accept_tls};
 pub(crate) use cors::cors;
 pub(crate) use error::ApiError;
 use error::Refusal;
@@ -59,6 +61,7 @@ pub(crate) use get_export::Exports;
 pub(crate) use look::Looks;
 pub(crate) use openapi::DOCUMENT;
 use params::{Known, Params};
+pub(crate) use public_url::{PublicUrls, Scheme};
 pub(crate) use request_log::observe;
 pub(crate) use response_cache::ResponseCache;
 use v6::ReadQuery;
@@ -71,8 +74,7 @@ const REOPEN_LOOK: Duration = Duration::from_millis(10);
 
 /// The state that all handlers share.
 pub(crate) struct State {
-    /// The address that the server listens on.
-    pub(crate) address: SocketAddr,
+    pub(crate) public_urls: PublicUrls,
     pub(crate) access: Access,
     pub(crate) write_guard: WriteGuard,
     pub(crate) store: Arc<Store>,

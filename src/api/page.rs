@@ -1,10 +1,5 @@
 //! Pages of results, with links to the next page and the previous one.
 
-use std::net::SocketAddr;
-
-use actix_web::HttpRequest;
-use actix_web::http::header;
-use actix_web::http::uri::Authority;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -90,38 +85,6 @@ fn positive(text: &str) -> Option<usize> {
     let is_integer = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let number = if is_integer { text.parse().unwrap_or(usize::MAX) } else { 0 };
     (number > 0).then_some(number)
-}
-
-/// The absolute URL of a request, without its query.
-pub(super) fn address(request: &HttpRequest, listens_on: SocketAddr) -> String {
-    // The scheme that the client uses. A proxy may use another one towards this server.
-    let scheme = if request.connection_info().scheme().eq_ignore_ascii_case("https") { "https" } else { "http" };
-    format!("{scheme}://{}{}", host(request, listens_on), request.uri().path())
-}
-
-/// The host as the client or a proxy names it: in `Forwarded` or `X-Forwarded-Host`, in an absolute request target, or in `Host`.
-/// If none of them has it, or what they have is not valid, the address that the server listens on.
-fn host(request: &HttpRequest, listens_on: SocketAddr) -> String {
-    let connection = request.connection_info();
-    let host = connection.host();
-    let said = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
-    // The framework makes up a host if the request has none.
-    let is_made_up = host == request.app_config().host() && said.is_none();
-    if let Some(target) = request.uri().authority()
-        && (is_made_up || said == Some(host) || target.as_str() == host)
-    {
-        return without_user(target).to_owned();
-    }
-    match host.parse::<Authority>() {
-        Ok(_) if !is_made_up => host.to_owned(),
-        Ok(_) | Err(_) => listens_on.to_string(),
-    }
-}
-
-/// The host and the port of an authority, without the user.
-pub(super) fn without_user(authority: &Authority) -> &str {
-    let authority = authority.as_str();
-    authority.rsplit_once('@').map_or(authority, |(_, host)| host)
 }
 
 /// Creates absolute links to the other pages of a query.

@@ -20,7 +20,7 @@ use actix_web::http::header;
 use actix_web::http::uri::Authority;
 
 use super::ApiError;
-use super::page::without_user;
+use super::public_url::without_user;
 use crate::config::WebOrigin;
 
 /// Decides whether a request may write, regardless of its token.

@@ -25,7 +25,7 @@ pub(super) fn run_demo(mut config: Config) -> anyhow::Result<()> {
     let objects =
         sample_events::fill(app.queue(), Clock::System.now()).context("the sample events could not be stored")?;
     tracing::info!(objects, "filled a throw-away database with sample events of the last 90 days");
-    tracing::info!(target: log::WHERE, "listening on http://{}", app.address());
-    print(&format!("dashboard: http://{}/", app.address()))?;
+    tracing::info!(target: log::WHERE, "listening on {}", app.url());
+    print(&format!("dashboard: {}/", app.url()))?;
     stop.wait_and_stop(app, Duration::ZERO)
 }

@@ -11,13 +11,14 @@ use std::path::{Path, PathBuf};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::client::{self, PATIENCE, Retry, token_hint};
+use super::client::{self, PATIENCE, Retry, Trust, token_hint};
 use super::open_store::open_store;
 use super::progress::{Progress, Unit};
 use super::target::Target;
 use crate::events::wire::{write_choices, write_event};
 use crate::gunzip::Gunzip;
 use crate::store::{Store, StoreError};
+use crate::tls::TlsError;
 
 /// The size of one write, in bytes.
 const PIECE_BYTES: usize = 256 << 10;
@@ -25,6 +26,9 @@ const PIECE_BYTES: usize = 256 << 10;
 /// Why an export ended early. The output file then does not exist, or it is the file from before.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ExportError {
+    /// The certificates that are to be trusted cannot be read.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The output file cannot be created.
     #[error("{}", .file.display())]
     Output {
@@ -86,14 +90,18 @@ impl Input {
     fn open(source: &Target) -> anyhow::Result<Self> {
         match source {
             Target::Store(storage) => open_store(storage).map(Self::Store),
-            Target::Server { url, token } => Ok(Self::ask(format!("{url}/v6/export/"), token.as_deref())?),
+            Target::Server { url, token, trust } => {
+                Ok(Self::ask(format!("{url}/v6/export/"), token.as_deref(), trust)?)
+            }
         }
     }
 
-    fn ask(address: String, token: Option<&str>) -> Result<Self, ExportError> {
-        let unreachable =
-            |error: ureq::Error| ExportError::Unreachable { address: address.clone(), detail: error.to_string() };
-        let agent: ureq::Agent = client::config(&address).build().into();
+    fn ask(address: String, token: Option<&str>, trust: &Trust) -> Result<Self, ExportError> {
+        let unreachable = |error: ureq::Error| {
+            let detail = client::refused_tls(&error).unwrap_or_else(|| error.to_string());
+            ExportError::Unreachable { address: address.clone(), detail }
+        };
+        let agent = client::agent(&address, trust, None)?;
         let mut retry = Retry::new(PATIENCE, false);
         // Nothing has been written so far, so the request can be retried any number of times.
         let mut answer = loop {
@@ -108,7 +116,8 @@ impl Input {
                     }
                 }
                 Err(error) => {
-                    if retry.pause(&format!("{address}: {error}")).is_err() {
+                    let is_final = client::refused_tls(&error).is_some();
+                    if is_final || retry.pause(&format!("{address}: {error}")).is_err() {
                         return Err(unreachable(error));
                     }
                 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::client::{Retry, token_hint};
+use super::client::{self, Retry, token_hint};
 use super::progress::{Progress, Unit};
 use super::target::Target;
 use crate::events::future;
@@ -22,6 +22,7 @@ use crate::gunzip::Gunzip;
 use crate::ledger::Receipt;
 use crate::store::{Store, StoreError, Transaction};
 use crate::time::Clock;
+use crate::tls::TlsError;
 use crate::worker::commit;
 
 /// The maximum number of lines of a batch.
@@ -37,6 +38,9 @@ pub(super) enum ImportError {
     /// The data directory or the database cannot be used.
     #[error(transparent)]
     Open(StoreError),
+    /// The certificates that are to be trusted cannot be read.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// A file cannot be read.
     #[error("{}", .file.display())]
     Unreadable {
@@ -67,6 +71,14 @@ pub(super) enum ImportError {
         place: String,
         /// The message of the server.
         detail: String,
+    },
+    /// The server cannot be trusted.
+    #[error("{address}: {reason}")]
+    NotTrusted {
+        /// The address of the request.
+        address: String,
+        /// What is wrong.
+        reason: String,
     },
     /// The server does not answer, or cannot write.
     #[error("no success within {} s of trying: {last} (hint: --patience says for how long to try)", .patience.as_secs())]
@@ -287,8 +299,8 @@ struct Accepted {
 impl Sink {
     fn open(target: &Target, patience: Duration) -> Result<Self, ImportError> {
         match target {
-            Target::Server { url, token } => {
-                let agent = super::client::config(url).build().into();
+            Target::Server { url, token, trust } => {
+                let agent = client::agent(url, trust, None)?;
                 let address = format!("{url}/v6/events/");
                 Ok(Self::Server(Server {
                     agent,
@@ -358,6 +370,9 @@ impl Server {
             let mut answer = match answer {
                 Ok(answer) => answer,
                 Err(error) => {
+                    if let Some(reason) = client::refused_tls(&error) {
+                        return Err(ImportError::NotTrusted { address: address.clone(), reason });
+                    }
                     last = Some(format!("{address}: {error}"));
                     continue;
                 }

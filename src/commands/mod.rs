@@ -44,12 +44,13 @@ use crate::config::{ConfigError, Overrides, Settings};
 use crate::telemetry::chain;
 use crate::telemetry::log;
 use crate::time::{Clock, ClockError, Date};
-use client::PATIENCE;
+use crate::tls::TlsError;
+use client::{PATIENCE, Trust};
 use export::ExportError;
 use import::ImportError;
 use output::{NotPrinted, complain, is_broken_pipe, print};
 use stop_signals::StopSignals;
-use target::{Target, server_url, target};
+use target::{ServerFlags, Target, server_url, target};
 
 #[derive(Parser)]
 #[command(name = "scale-metrics", version, about, disable_help_subcommand = true)]
@@ -82,6 +83,9 @@ enum Command {
         /// The token that this server wants, with the scope `write`
         #[arg(long, value_name = "TOKEN", env = "SCALE_METRICS_TOKEN", hide_env_values = true, requires = "url")]
         token: Option<String>,
+        /// Trust the certificate authorities in this PEM file, too, if the address begins with `https://`
+        #[arg(long, value_name = "FILE", env = "SCALE_METRICS_CA")]
+        ca: Option<PathBuf>,
         /// For how many seconds to try again while this server cannot store events or does not answer any more; one that
         /// never answered is given up after 10 s
         #[arg(long, value_name = "SECONDS", default_value_t = PATIENCE.as_secs())]
@@ -97,6 +101,9 @@ enum Command {
         /// The token that this server wants, with the scope `admin`
         #[arg(long, value_name = "TOKEN", env = "SCALE_METRICS_TOKEN", hide_env_values = true, requires = "url")]
         token: Option<String>,
+        /// Trust the certificate authorities in this PEM file, too, if the address begins with `https://`
+        #[arg(long, value_name = "FILE", env = "SCALE_METRICS_CA")]
+        ca: Option<PathBuf>,
         /// Where to, packed if the name ends in `.gz`; `-` is standard output [default: -]
         #[arg(long, short, value_name = "FILE")]
         output: Option<PathBuf>,
@@ -108,6 +115,9 @@ enum Command {
         /// Its address [default: where the settings say that a server listens]
         #[arg(long, value_name = "URL", env = "SCALE_METRICS_URL", value_parser = server_url)]
         url: Option<String>,
+        /// Trust the certificate authorities in this PEM file, too, if the address begins with `https://`
+        #[arg(long, value_name = "FILE", env = "SCALE_METRICS_CA")]
+        ca: Option<PathBuf>,
     },
     /// Verify the database, compute every rollup anew from the events, and list what differs
     ///
@@ -217,8 +227,9 @@ fn cannot_start(error: &anyhow::Error) -> bool {
         || error.is::<ConfigError>()
         || error.is::<StartError>()
         || error.is::<ClockError>()
-        || matches!(error.downcast_ref(), Some(ImportError::Open(_)))
-        || matches!(error.downcast_ref(), Some(ExportError::Output { .. }))
+        || error.is::<TlsError>()
+        || matches!(error.downcast_ref(), Some(ImportError::Open(_) | ImportError::Tls(_)))
+        || matches!(error.downcast_ref(), Some(ExportError::Tls(_) | ExportError::Output { .. }))
 }
 
 /// Whether a command was given `--url` on the command line, rather than by its variable.
@@ -261,8 +272,8 @@ fn execute(cli: Cli, has_url_flag: bool) -> anyhow::Result<()> {
             stop.serve(App::begin(settings.config, Clock::System)?, delay)
         }
         Command::Demo => demo::run_demo(settings.config),
-        Command::Import { files, url, token, patience } => {
-            let target = target(&settings, has_url_flag, url, token)?;
+        Command::Import { files, url, token, ca, patience } => {
+            let target = target(&settings, ServerFlags { url, has_url_flag, token, ca })?;
             if let Target::Store(storage) = &target
                 && !settings.says("--data")
                 && storage.database.is_none()
@@ -276,11 +287,15 @@ fn execute(cli: Cli, has_url_flag: bool) -> anyhow::Result<()> {
             }
             Ok(import::run(&files, &target, config.server.max_body_bytes, Duration::from_secs(patience))?)
         }
-        Command::Export { url, token, output } => {
-            export::run(&target(&settings, has_url_flag, url, token)?, output.as_deref())
+        Command::Export { url, token, ca, output } => {
+            export::run(&target(&settings, ServerFlags { url, has_url_flag, token, ca })?, output.as_deref())
         }
-        Command::Health { url } => {
-            health::check(&url.unwrap_or_else(|| health::url_of(config.server.listen)))?;
+        Command::Health { url, ca } => {
+            let (url, trust) = match url {
+                Some(url) => (url, Trust::Authorities(ca)),
+                None => health::own_server(&config.server)?,
+            };
+            health::check(&url, &trust)?;
             print("ready")
         }
         Command::Check { repair } => check::run_check(&config.storage, repair),
@@ -301,7 +316,7 @@ fn needs_file(cli: &Cli, has_url_flag: bool) -> bool {
         Some(Command::Import { url: Some(_), .. } | Command::Export { url: Some(_), .. }) => {
             has_url_flag || !(cli.overrides.gives("--data") || cli.overrides.gives("--database"))
         }
-        Some(Command::Health { url }) => url.is_some(),
+        Some(Command::Health { url, .. }) => url.is_some(),
         Some(
             Command::Serve
             | Command::Demo

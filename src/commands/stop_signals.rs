@@ -114,8 +114,8 @@ const LAST_ANSWERS: Duration = Duration::from_secs(5);
 /// Waits until the database is open. Then it logs where the server listens, so that a client that waits for this line can post.
 /// If opening takes longer, it logs the address earlier, and the progress now and then.
 async fn open_and_tell(app: &mut App) -> Result<(), StartError> {
-    let address = app.address();
-    let listening = || tracing::info!(target: log::WHERE, "listening on http://{address}");
+    let url = app.url();
+    let listening = || tracing::info!(target: log::WHERE, "listening on {url}");
     let mut patience = QUICK_OPENING;
     loop {
         if let Ok(opened) = timeout(patience, app.opened()).await {

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use clap::Arg;
 
-use super::types::{Dialect, LogFormat, LogLevel, WebOrigin};
+use super::types::{BasePath, Dialect, LogFormat, LogLevel, Network, WebOrigin};
 use super::value::{Problem, Setting, Written};
 use crate::access::Token;
 use crate::store::rows::postgres::Address;
@@ -154,6 +154,22 @@ settings! {
         /// Whether anybody who reaches the server may write, even from beyond this machine.
         allow_open_writes: bool = false,
             flag "--allow-open-writes" of "BOOL", variable "SCALE_METRICS_ALLOW_OPEN_WRITES";
+
+        /// The PEM file with the certificate by which the server speaks HTTPS, and those of its issuers behind it.
+        tls_certificate: Option<PathBuf> = None,
+            flag "--tls-certificate" of "FILE", variable "SCALE_METRICS_TLS_CERTIFICATE";
+
+        /// The PEM file with the private key of that certificate.
+        tls_key: Option<PathBuf> = None,
+            flag "--tls-key" of "FILE", variable "SCALE_METRICS_TLS_KEY";
+
+        /// The path under which a proxy serves this server, such as `/metrics-app`; `/` is none.
+        base_path: BasePath = BasePath::default(),
+            flag "--base-path" of "PATH", variable "SCALE_METRICS_BASE_PATH";
+
+        /// The addresses and networks of the proxies that are believed what they say of the client's request.
+        trusted_proxies: Vec<Network> = Network::loopback(),
+            flag "--trusted-proxies" of "NETWORKS", variable "SCALE_METRICS_TRUSTED_PROXIES";
     }
 
     /// Where and how data is kept.

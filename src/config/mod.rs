@@ -21,11 +21,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub use keys::{AccessConfig, ApiConfig, Config, KEYS, Key, LogConfig, RetentionConfig, ServerConfig, StorageConfig};
 pub use overrides::Overrides;
-pub use types::{Dialect, LogFormat, LogLevel, WebOrigin};
+pub use types::{BasePath, Dialect, LogFormat, LogLevel, Network, WebOrigin};
 
 /// The settings that are in force, and the origin of each value. They are shown as a file with the same content.
 #[derive(Debug, Clone, Default)]
@@ -87,6 +87,9 @@ pub enum ConfigError {
         /// The address.
         listen: SocketAddr,
     },
+    /// A certificate without its key, or a key without its certificate.
+    #[error("server.tls_certificate and server.tls_key are needed both for HTTPS, or neither of them")]
+    HalfOfTls,
 }
 
 impl Settings {
@@ -127,6 +130,17 @@ impl Origin {
             Self::File { .. } => 1,
             Self::Environment(_) => 2,
             Self::Flag(_) => 3,
+        }
+    }
+}
+
+impl ServerConfig {
+    /// The files of the certificate and of its key, if the server speaks HTTPS.
+    pub fn tls_files(&self) -> Result<Option<(&Path, &Path)>, ConfigError> {
+        match (&self.tls_certificate, &self.tls_key) {
+            (Some(certificate), Some(key)) => Ok(Some((certificate, key))),
+            (None, None) => Ok(None),
+            (Some(_), None) | (None, Some(_)) => Err(ConfigError::HalfOfTls),
         }
     }
 }

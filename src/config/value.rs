@@ -7,7 +7,7 @@ use clap::{Arg, ArgAction};
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::types::{Dialect, LogFormat, LogLevel, WebOrigin};
+use super::types::{BasePath, Dialect, LogFormat, LogLevel, Network, WebOrigin};
 use crate::access::Token;
 use crate::store::rows::postgres::{Address, NoAddress};
 
@@ -237,5 +237,28 @@ impl Setting for WebOrigin {
 
     fn show(&self) -> toml::Value {
         self.as_str().into()
+    }
+}
+
+impl Setting for BasePath {
+    fn from_text(text: &str) -> Result<Self, String> {
+        Self::new(text).ok_or_else(|| {
+            "must be / or a path such as /metrics-app, of letters, digits, hyphens, dots, underscores and tildes"
+                .to_owned()
+        })
+    }
+
+    fn show(&self) -> toml::Value {
+        if self.as_str().is_empty() { "/".into() } else { self.as_str().into() }
+    }
+}
+
+impl Setting for Network {
+    fn from_text(text: &str) -> Result<Self, String> {
+        Self::new(text).ok_or_else(|| "must be IP addresses, or networks such as 10.0.0.0/8".to_owned())
+    }
+
+    fn show(&self) -> toml::Value {
+        self.name().into()
     }
 }

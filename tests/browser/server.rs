@@ -38,13 +38,13 @@ impl From<SocketAddr> for Client {
 impl Server {
     /// The server with sample events that all tests share; they only read.
     pub(crate) fn demo() -> &'static Self {
-        static DEMO: LazyLock<Server> = LazyLock::new(|| Server::start("demo", ""));
+        static DEMO: LazyLock<Server> = LazyLock::new(|| Server::start("demo", &[]));
         &DEMO
     }
 
     /// A server of one's own that knows nothing yet.
     pub(crate) fn empty() -> Self {
-        Self::start("serve", "")
+        Self::start("serve", &[])
     }
 
     /// A server with sample events that lets nobody in without this token, which may read.
@@ -54,10 +54,15 @@ impl Server {
         let printed = String::from_utf8(output.stdout).unwrap();
         let (token, setting) = printed.trim_end().split_once('\n').unwrap();
         let setting = setting.strip_prefix("tokens = [\"").unwrap().strip_suffix("\"]").unwrap();
-        (Self::start("demo", setting), token.strip_prefix("token: ").unwrap().to_owned())
+        (Self::start("demo", &[("SCALE_METRICS_TOKENS", setting)]), token.strip_prefix("token: ").unwrap().to_owned())
     }
 
-    fn start(command: &str, tokens: &str) -> Self {
+    /// A server with sample events and these settings, by their variables.
+    pub(crate) fn demo_with(settings: &[(&str, &str)]) -> Self {
+        Self::start("demo", settings)
+    }
+
+    fn start(command: &str, settings: &[(&str, &str)]) -> Self {
         let program = program(&std::env::temp_dir(), &[command, "--listen", FREE_PORT]);
         let mut keeper = Command::new("sh");
         keeper.args(["-c", KEEPER, "sh"]).arg(program.get_program()).args(program.get_args());
@@ -67,9 +72,7 @@ impl Server {
                 None => keeper.env_remove(name),
             };
         }
-        if !tokens.is_empty() {
-            keeper.env("SCALE_METRICS_TOKENS", tokens);
-        }
+        keeper.envs(settings.iter().copied());
         Self(Serving::start(keeper.stdin(Stdio::piped())))
     }
 

@@ -131,10 +131,10 @@ impl<C> Drop for Serving<C> {
 
 /// Reads up to the line that says where the server listens and returns the address; at the end of the log, all it said.
 fn until_listening(log: &mut impl BufRead) -> Result<String, String> {
-    until_address("listening on http://", log)
+    until_address("listening on ", log)
 }
 
-/// Reads up to a line with an address behind `marker` and returns the address; at the end, all that was read.
+/// Reads up to a line with an address behind `marker` and returns the address, without its scheme; at the end, all that was read.
 pub(crate) fn until_address(marker: &str, output: &mut impl BufRead) -> Result<String, String> {
     let mut said = String::new();
     loop {
@@ -143,6 +143,7 @@ pub(crate) fn until_address(marker: &str, output: &mut impl BufRead) -> Result<S
             return Err(said);
         }
         if let Some((_, address)) = said[before..].split_once(marker) {
+            let address = address.split_once("://").map_or(address, |(_, address)| address);
             return Ok(address.chars().take_while(|c| c.is_ascii_hexdigit() || "[].:".contains(*c)).collect());
         }
     }

@@ -648,7 +648,8 @@ fn import_names_a_server_that_it_cannot_reach() {
 #[test]
 fn an_address_that_no_server_can_have_is_refused_and_says_why() {
     let directory = TempDir::new().unwrap();
-    let wrong = [("https://localhost:8080", "no TLS"), ("localhost:8080", "http://"), ("http:///", "http://")];
+    let wrong =
+        [("localhost:8080", "https://"), ("http:///", "http://"), ("https:///", "http://"), ("ftp://x", "http://")];
     for (url, why) in wrong {
         for command in [["health"].as_slice(), &["export"], &["import", "jobs.ndjson"]] {
             let output = program(directory.path(), &[command, &["--url", url]].concat()).output().unwrap();

@@ -16,7 +16,7 @@ const DASHBOARD: &str = "packaging/grafana/dashboards/scale-metrics.json";
 const DATA_SOURCE: &str = "packaging/grafana/provisioning/datasources/scale-metrics.yaml";
 const UNIT: &str = "packaging/systemd/scale-metrics.service";
 const IMAGE: &str = "packaging/docker/Dockerfile";
-const GUIDES: [&str; 3] = ["docs/install.md", "docs/grafana.md", "docs/scale.md"];
+const GUIDES: [&str; 4] = ["docs/install.md", "docs/https.md", "docs/grafana.md", "docs/scale.md"];
 
 fn path(place: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(place)

@@ -67,6 +67,11 @@ fn samples(key: &Key) -> [Sample; 3] {
             let token = Token::make(&name, &[Scope::Read]).unwrap().1.to_string();
             return Sample { toml: format!("[\"{token}\"]"), shown: format!("[\"{name}:read:***\"]"), text: token };
         }
+        if key.name == "trusted_proxies" {
+            let network = format!("10.{number}.0.0/16");
+            let listed = format!("[\"{network}\"]");
+            return Sample { toml: listed.clone(), shown: listed, text: network };
+        }
         if default.is_array() {
             let origin = format!("https://{number}.example.org");
             let listed = format!("[\"{origin}\"]");
@@ -80,6 +85,8 @@ fn samples(key: &Key) -> [Sample; 3] {
             (default + i64::try_from(number).unwrap()).to_string()
         } else if default_text.parse::<SocketAddr>().is_ok() {
             format!("127.0.0.1:{number}")
+        } else if key.name == "base_path" {
+            format!("/metrics-{number}")
         } else {
             format!("a \"quoted\" \\ path # {number} §")
         };

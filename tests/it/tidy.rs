@@ -73,6 +73,12 @@ fn the_protocol_of_postgresql_is_used_where_rows_are_kept_on_a_server_only() {
 }
 
 #[test]
+fn tls_is_used_where_it_is_set_up_and_where_sockets_are_only() {
+    assert_only_in("rustls_graviola::", &["src/tls/mod.rs"]);
+    assert_only_in("rustls::", &["src/tls", "src/api/connection", "src/app.rs", "src/commands/client"]);
+}
+
+#[test]
 fn bincode_is_used_by_the_codec_only() {
     assert_only_in("bincode::", &["src/store/codec.rs"]);
 }

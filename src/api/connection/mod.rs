@@ -16,14 +16,18 @@
 //! that ask for this are hidden from it ([`heads`]). `100 Continue` is sent here, when a handler wants the body and none of it
 //! has arrived.
 //!
+//! All of this holds with TLS as without it: [`Socket`] encrypts below everything else.
+//!
 //! There is no deadline here for processing a request, and the handler decides when its body is read. So the connection shares
 //! its [`Phase`] with its requests.
 //!
 //! Not here: the deadline of a body (`post_events`).
 
 mod chunks;
+mod handshake;
 mod heads;
 mod refusal;
+mod socket;
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -34,15 +38,16 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-use actix_web::rt::net::TcpStream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::config::LogLevel;
 use crate::telemetry::log::{RequestLine, milliseconds, new_request_id, say_request};
 use chunks::Chunks;
+pub(crate) use handshake::accept_tls;
 use heads::Heads;
 use refusal::Refusal;
+pub(crate) use socket::Socket;
 
 /// How much of an answer a blocked client has to take within one stall timeout, so that it gets another one, in bytes. The system
 /// accepts bytes in lumps of half of [`UNSENT`], so a larger minimum would cut off clients that are merely slow.
@@ -153,7 +158,7 @@ impl Phase {
 
 /// The connection of a client.
 pub(crate) struct Connection {
-    socket: TcpStream,
+    socket: Socket,
     /// How long the connection may make no progress.
     stall: Duration,
     phase: Phase,
@@ -181,12 +186,12 @@ struct Blocked {
 
 impl Connection {
     /// Creates a connection that may make no progress for `stall`. Fails if the socket is closed already.
-    pub(crate) fn new(socket: TcpStream, stall: Duration) -> io::Result<Self> {
+    pub(crate) fn new(socket: Socket, stall: Duration) -> io::Result<Self> {
         // Without this, the last piece of an answer waits until the client has confirmed the earlier ones.
-        socket.set_nodelay(true)?;
+        socket.tcp().set_nodelay(true)?;
         // A system without this option is supported as well.
         #[cfg(target_os = "linux")]
-        let _ = socket2::SockRef::from(&socket).set_tcp_notsent_lowat(UNSENT);
+        let _ = socket2::SockRef::from(socket.tcp()).set_tcp_notsent_lowat(UNSENT);
         Ok(Self {
             socket,
             stall,
@@ -212,10 +217,7 @@ impl Connection {
         if let Stage::Working | Stage::Receiving(Some(0)) = self.phase.0.stage.get() {
             self.phase.0.reader.set(Some(context.waker().clone()));
             if self.phase.0.is_watched.get() && self.ahead.is_empty() {
-                let mut next = [0];
-                // Without reading on, only the end of the connection or a failure can be noticed.
-                let peeked = self.socket.poll_peek(context, &mut ReadBuf::new(&mut next));
-                self.phase.0.is_closed.set(matches!(peeked, Poll::Ready(Ok(0) | Err(_))));
+                self.phase.0.is_closed.set(self.socket.is_closed(context));
             }
             return Poll::Pending;
         }
@@ -234,11 +236,11 @@ impl Connection {
         if self.ahead.is_empty() {
             let before = buffer.filled().len();
             if buffer.remaining() <= PIECE || matches!(self.phase.0.stage.get(), Stage::Receiving(_)) {
-                ready!(Pin::new(&mut self.socket).poll_read(context, buffer))?;
+                ready!(self.socket.poll_read(context, buffer))?;
                 self.gives_way = buffer.remaining() == 0;
             } else {
                 let mut piece = ReadBuf::new(buffer.initialize_unfilled_to(PIECE));
-                ready!(Pin::new(&mut self.socket).poll_read(context, &mut piece))?;
+                ready!(self.socket.poll_read(context, &mut piece))?;
                 let read = piece.filled().len();
                 self.gives_way = read == PIECE;
                 buffer.advance(read);
@@ -293,7 +295,7 @@ impl Connection {
     /// nothing is read, and so no body either, while the client does not take an answer.
     fn send_interim(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.interim.is_empty() {
-            match ready!(Pin::new(&mut self.socket).poll_write(context, self.interim))? {
+            match ready!(self.socket.poll_write(context, self.interim))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 sent => self.interim = &self.interim[sent..],
             }
@@ -310,15 +312,15 @@ impl Connection {
             match refusal::find(bytes) {
                 Some(0) => self.refuse(bytes, since),
                 // The bytes before the refusal are sent first.
-                Some(start) => return Pin::new(&mut self.socket).poll_write(context, &bytes[..start]),
+                Some(start) => return self.socket.poll_write(context, &bytes[..start]),
                 None => {}
             }
         }
         let Some((refusal, sent)) = &mut self.refusal else {
-            return Pin::new(&mut self.socket).poll_write(context, bytes);
+            return self.socket.poll_write(context, bytes);
         };
         while *sent < refusal.len() {
-            match Pin::new(&mut self.socket).poll_write(context, &refusal[*sent..]) {
+            match self.socket.poll_write(context, &refusal[*sent..]) {
                 Poll::Ready(Ok(more @ 1..)) => *sent += more,
                 stopped @ (Poll::Ready(_) | Poll::Pending) => return stopped,
             }
@@ -337,7 +339,7 @@ impl Connection {
             status: Some(status),
             bytes: bytes.len() as u64,
             elapsed_ms: milliseconds(since.elapsed()),
-            client: self.socket.peer_addr().ok().map(|address| address.ip()),
+            client: self.socket.tcp().peer_addr().ok().map(|address| address.ip()),
             request_id: &id,
             gone: false,
             error: Some(detail),
@@ -409,11 +411,11 @@ impl AsyncWrite for Connection {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_flush(context)
+        self.socket.poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_shutdown(context)
+        self.socket.poll_shutdown(context)
     }
 }
 

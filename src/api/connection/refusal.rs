@@ -9,14 +9,19 @@
 //! connection: close
 //! date: Thu, 01 Jan 2015 00:00:00 GMT
 //! ```
+//!
+//! A request in plain HTTP at a port with TLS gets a whole refusal from here, since the framework never sees it.
 
+use std::time::SystemTime;
+
+use actix_web::http::header::HttpDate;
 use memchr::memmem;
 use serde_json::json;
 
 /// The beginning of every such refusal: a client error.
 const START: &[u8] = b"HTTP/1.1 4";
 const END: &[u8] = b"\r\n\r\n";
-const NO_BODY: &[u8] = b"\r\ncontent-length: 0\r\n";
+const NO_BODY: &str = "\r\ncontent-length: 0\r\n";
 
 /// A refusal that gets a body.
 pub(super) struct Refusal {
@@ -36,11 +41,20 @@ pub(super) fn find(bytes: &[u8]) -> Option<usize> {
     let start = memmem::rfind(bytes, START)?;
     let head = &bytes[start..];
     let is_one_head = memmem::find(head, END) == Some(head.len() - END.len());
-    let is_empty = memmem::find(head, NO_BODY).is_some();
+    let is_empty = memmem::find(head, NO_BODY.as_bytes()).is_some();
     (is_one_head && is_empty && memmem::find(head, b"\r\nx-request-id: ").is_none()).then_some(start)
 }
 
 impl Refusal {
+    /// Creates the refusal of a request that came without TLS to a port with TLS.
+    pub(super) fn of_plain_http(id: &str) -> Self {
+        let date = HttpDate::from(SystemTime::now());
+        let head = format!("HTTP/1.1 400 Bad Request{NO_BODY}connection: close\r\ndate: {date}\r\n\r\n");
+        let detail = "this port speaks HTTPS only (hint: https:// instead of http://)";
+        let bytes = complete(head.as_bytes(), detail, id).expect("the head says that it has no body");
+        Self { status: 400, detail, bytes }
+    }
+
     /// Creates a refusal with this head, an id and a body.
     pub(super) fn new(head: &[u8], id: &str) -> Option<Self> {
         let status = str::from_utf8(head.get(START.len() - 1..START.len() + 2)?).ok()?.parse().ok()?;
@@ -52,14 +66,17 @@ impl Refusal {
                  to be percent-encoded"
             }
         };
-        let body = json!({ "detail": detail }).to_string();
-        let length = body.len();
-        let headers =
-            format!("\r\ncontent-length: {length}\r\ncontent-type: application/json\r\nx-request-id: {id}\r\n");
-        let place = memmem::find(head, NO_BODY)?;
-        let bytes = [&head[..place], headers.as_bytes(), &head[place + NO_BODY.len()..], body.as_bytes()].concat();
-        Some(Self { status, detail, bytes })
+        Some(Self { status, detail, bytes: complete(head, detail, id)? })
     }
+}
+
+/// Adds an id and a body to a head that says that it has no body.
+fn complete(head: &[u8], detail: &str, id: &str) -> Option<Vec<u8>> {
+    let body = json!({ "detail": detail }).to_string();
+    let length = body.len();
+    let headers = format!("\r\ncontent-length: {length}\r\ncontent-type: application/json\r\nx-request-id: {id}\r\n");
+    let place = memmem::find(head, NO_BODY.as_bytes())?;
+    Some([&head[..place], headers.as_bytes(), &head[place + NO_BODY.len()..], body.as_bytes()].concat())
 }
 
 #[cfg(test)]
@@ -86,6 +103,17 @@ mod tests {
         assert_replaced(EMPTY, 0, "HTTP/1.1 400 Bad Request\r\n");
         let before = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nx-request-id: 1\r\n\r\n{}";
         assert_replaced(&format!("{before}{EMPTY}"), before.len(), "HTTP/1.1 400 Bad Request\r\n");
+    }
+
+    #[test]
+    fn a_refusal_of_plain_http_is_a_whole_answer() {
+        let Refusal { status, bytes, .. } = Refusal::of_plain_http("4711");
+        let sent = String::from_utf8(bytes).unwrap();
+        let (head, body) = sent.split_once("\r\n\r\n").unwrap();
+        assert!(status == 400 && head.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{head}");
+        assert!(head.contains(&format!("\r\ncontent-length: {}\r\n", body.len())), "{head}");
+        assert!(head.contains("\r\nx-request-id: 4711\r\nconnection: close\r\ndate: "), "{head}");
+        assert!(body.contains("https://"), "{body}");
     }
 
     #[test]

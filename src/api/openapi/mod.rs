@@ -14,20 +14,21 @@ mod server;
 
 use std::sync::LazyLock;
 
+use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use utoipa::ToSchema;
 use utoipa::openapi::path::{ParameterIn, PathItem, PathsBuilder};
 use utoipa::openapi::schema::AdditionalProperties;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
-use utoipa::openapi::{ComponentsBuilder, InfoBuilder, License, OpenApi, OpenApiBuilder, RefOr, Schema};
+use utoipa::openapi::{ComponentsBuilder, InfoBuilder, License, OpenApi, OpenApiBuilder, RefOr, Schema, Server};
 
 use super::admin::Rebuilt;
 use super::error::{InvalidEvents, Refusal};
 use super::post_events::Accepted;
 use super::probes::{Health, NotReady};
 use super::v6::{MetricsTypeView, PeriodView};
-use super::{Content, ENDPOINTS, answer};
+use super::{Content, ENDPOINTS, State, answer};
 use crate::access::Scope;
 use crate::events::{ErrorDefinition, JobType, Strike};
 
@@ -44,15 +45,25 @@ pub(super) fn query_parameters(item: &PathItem) -> Vec<String> {
 }
 
 /// The document as it is sent and printed.
-pub(crate) static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
-    let mut json = make().to_pretty_json().expect("a document has texts for keys and cannot fail");
+pub(crate) static DOCUMENT: LazyLock<String> = LazyLock::new(|| to_json(&make()));
+
+fn to_json(document: &OpenApi) -> String {
+    let mut json = document.to_pretty_json().expect("a document has texts for keys and cannot fail");
     json.push('\n');
     json
-});
+}
 
-/// `GET /v6/openapi.json`
-pub(super) async fn get(request: HttpRequest) -> HttpResponse {
-    answer(&request, Content { media_type: "application/json", body: DOCUMENT.as_bytes().to_vec() })
+/// `GET /v6/openapi.json`. Paths in it begin at the root of the host, unless it names another place.
+pub(super) async fn get(request: HttpRequest, state: Data<State>) -> HttpResponse {
+    let prefix = state.public_urls.prefix(&request);
+    let json = if prefix.as_str().is_empty() {
+        DOCUMENT.clone()
+    } else {
+        let mut document = make();
+        document.servers = Some(vec![Server::new(prefix.as_str())]);
+        to_json(&document)
+    };
+    answer(&request, Content { media_type: "application/json", body: json.into_bytes() })
 }
 
 const BEARER: &str = "bearer";

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::MetricsTypeView;
 use crate::access::Scope;
-use crate::api::page::{Head, Links, PageRequest, address};
+use crate::api::page::{Head, Links, PageRequest};
 use crate::api::{ApiError, Content, State, answer, parameters};
 use crate::catalog::CATALOG;
 
@@ -23,6 +23,6 @@ pub(in crate::api) async fn list(request: HttpRequest, state: Data<State>) -> Re
     let params = parameters(&request)?;
     let page = PageRequest::parse(&params)?;
     let results = page.slice(&CATALOG)?.iter().map(MetricsTypeView::from).collect();
-    let head = page.head(CATALOG.len(), || Links::new(address(&request, state.address), &params));
+    let head = page.head(CATALOG.len(), || Links::new(state.public_urls.of(&request), &params));
     Ok(answer(&request, Content::json(&TypesView { head, results })))
 }

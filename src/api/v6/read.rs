@@ -8,7 +8,6 @@ use super::request::ReadRequest;
 use crate::access::Scope;
 use crate::api::connection::Phase;
 use crate::api::look::Look;
-use crate::api::page::address;
 use crate::api::params::Params;
 use crate::api::{ApiError, State, known_at_endpoint, off_thread, parameters};
 use crate::catalog::MetricsType;
@@ -51,13 +50,13 @@ async fn ask(
         let definitions = look.state.definitions();
         let has_filter = || metrics.filters.iter().any(|filter| params.one(filter).is_some());
         if definitions.count(metrics.id) <= FEW_CHOICES || !has_filter() {
-            let address = || address(request, state.address);
+            let address = || state.public_urls.of(request);
             let read = ReadRequest { metrics, params: &params, definitions, state, address: &address };
             return Ok((parse(&read)?, look));
         }
     }
     let known = known_at_endpoint(request);
-    let (text, address) = (request.query_string().to_owned(), address(request, state.address));
+    let (text, address) = (request.query_string().to_owned(), state.public_urls.of(request));
     let permit = state.responses.jobs.turn().await?;
     let (look, state) = (state.looks.take().await?, state.clone());
     off_thread(move || {

@@ -11,6 +11,7 @@ pub(crate) mod postgres;
 pub(crate) mod process;
 #[path = "../../common/skip.rs"]
 pub(crate) mod skip;
+pub(crate) mod tls;
 
 use std::env;
 use std::future;

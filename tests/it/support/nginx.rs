@@ -21,13 +21,19 @@ pub(crate) struct Nginx {
 impl Nginx {
     /// nginx with `locations` in its only server and `http` beside that; `None` if it is not installed.
     pub(crate) fn start(http: &str, locations: &str) -> Option<Self> {
+        Self::listen("", http, locations)
+    }
+
+    /// nginx whose server listens with these `options`, such as `ssl`.
+    pub(crate) fn listen(options: &str, http: &str, locations: &str) -> Option<Self> {
         // Another program may take a port between the look and nginx.
-        (0..10).find_map(|_| Self::try_start(http, locations)).unwrap_or_else(|| panic!("nginx found no free port"))
+        let started = (0..10).find_map(|_| Self::try_start(options, http, locations));
+        started.unwrap_or_else(|| panic!("nginx found no free port"))
     }
 
     /// The outer `None` says that the port was taken.
     #[expect(clippy::option_option, reason = "the caller tries again for one of them only")]
-    fn try_start(http: &str, locations: &str) -> Option<Option<Self>> {
+    fn try_start(options: &str, http: &str, locations: &str) -> Option<Option<Self>> {
         let directory = TempDir::new().unwrap();
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let configuration = format!(
@@ -38,7 +44,7 @@ impl Nginx {
                  client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi;
                  scgi_temp_path scgi;
                  {http}
-                 server {{ listen {address}; {locations} }}
+                 server {{ listen {address} {options}; {locations} }}
              }}"
         );
         fs::write(directory.path().join("nginx.conf"), configuration).unwrap();

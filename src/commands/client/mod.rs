@@ -1,30 +1,61 @@
-//! The HTTP client of the commands: proxies, timeouts and retries.
+//! The HTTP client of the commands: TLS, proxies, timeouts and retries.
 //!
 //! A request to a server on this machine never uses a proxy, even if `HTTP_PROXY` or `ALL_PROXY` is set. Timeouts apply to one
 //! step, such as the next piece of a body, and not to a whole request: an export may take hours.
 
+mod https;
+
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use ureq::Agent;
-use ureq::config::ConfigBuilder;
 use ureq::http::{Response, StatusCode, Uri};
-use ureq::typestate::AgentScope;
+use ureq::unversioned::resolver::DefaultResolver;
+use ureq::unversioned::transport::{ConnectProxyConnector, Connector as _, TcpConnector};
+
+use crate::tls::{self, TlsError};
+use https::HttpsConnector;
 
 /// The timeout for making a connection.
 const CONNECT: Duration = Duration::from_secs(10);
 /// The timeout for a server that sends nothing or takes nothing. A server answers a post that waits for room after half a minute.
 const IDLE: Duration = Duration::from_mins(2);
 
-/// The configuration of an agent for requests to `url`.
-pub(crate) fn config(url: &str) -> ConfigBuilder<AgentScope> {
+/// What a server has to show, if it is asked with TLS.
+#[derive(Debug, Clone)]
+pub(crate) enum Trust {
+    /// A certificate for its name, by an authority that the system trusts, or by one in this PEM file.
+    Authorities(Option<PathBuf>),
+    /// The certificate in this PEM file, which is that of the server on this machine.
+    OwnServer(PathBuf),
+}
+
+/// An agent for requests to `url`. A request as a whole has a timeout only if `timeout` is given.
+pub(crate) fn agent(url: &str, trust: &Trust, timeout: Option<Duration>) -> Result<Agent, TlsError> {
     let config = Agent::config_builder()
         .http_status_as_error(false)
         .timeout_connect(Some(CONNECT))
         .timeout_per_read(Some(IDLE))
-        .timeout_per_write(Some(IDLE));
-    if is_loopback(url) { config.proxy(None) } else { config }
+        .timeout_per_write(Some(IDLE))
+        .timeout_global(timeout);
+    let config = if is_loopback(url) { config.proxy(None) } else { config }.build();
+    if !url.starts_with("https://") {
+        return Ok(config.into());
+    }
+    let tls = match trust {
+        Trust::Authorities(ca) => tls::client_config(ca.as_deref())?,
+        Trust::OwnServer(certificate) => tls::own_server_config(certificate)?,
+    };
+    let connector = ().chain(ConnectProxyConnector::default()).chain(TcpConnector::default());
+    Ok(Agent::with_parts(config, connector.chain(HttpsConnector { config: tls }), DefaultResolver::default()))
+}
+
+/// Why the TLS of a server is refused, if that is the error. Another try would not help.
+pub(crate) fn refused_tls(error: &ureq::Error) -> Option<String> {
+    let ureq::Error::Io(error) = error else { return None };
+    tls::reason(error.get_ref()?.downcast_ref()?)
 }
 
 /// The hint for a rejection with this status, if the cause is the token.

@@ -1,0 +1,54 @@
+//! Why a client refuses a server, in words for people who have not read a standard.
+
+use rustls::{CertificateError, Error, InvalidMessage, OtherError};
+use rustls_pki_types::UnixTime;
+
+use crate::time::Timestamp;
+
+/// Why a server is refused, with a hint if there is a next step. `None` for an error that may pass.
+pub fn reason(error: &Error) -> Option<String> {
+    if let Error::InvalidCertificate(refused) = error {
+        return Some(format!("the certificate of the server is refused: {}", of_certificate(refused)));
+    }
+    let is_plain = *error == Error::InvalidMessage(InvalidMessage::InvalidContentType);
+    is_plain.then(|| "the server speaks no TLS at this port (hint: http:// instead of https://)".to_owned())
+}
+
+fn of_certificate(error: &CertificateError) -> String {
+    if *error == CertificateError::UnknownIssuer {
+        return "this machine does not trust its issuer (hint: --ca FILE names a certificate authority to trust, or the certificate \
+                itself if it is its own issuer)"
+            .to_owned();
+    }
+    if let CertificateError::NotValidForNameContext { expected, presented } = error {
+        let names: Vec<_> = presented.iter().map(|name| bare(name)).collect();
+        let names = if names.is_empty() { "no name".to_owned() } else { names.join(", ") };
+        return format!("it is for {names}, not for {}", expected.to_str());
+    }
+    if let CertificateError::ExpiredContext { not_after, .. } = error {
+        return format!("it expired at {}", instant(*not_after));
+    }
+    if let CertificateError::NotValidYetContext { not_before, .. } = error {
+        return format!("it is valid only from {} on (hint: is the clock right?)", instant(*not_before));
+    }
+    if let CertificateError::Other(OtherError(other)) = error
+        && other.downcast_ref() == Some(&webpki::Error::CaUsedAsEndEntity)
+    {
+        return "it is marked as that of a certificate authority (CA:TRUE), and such a one cannot be a server's (hint: make one with \
+                `-addext basicConstraints=CA:FALSE`; docs/https.md has the whole command)"
+            .to_owned();
+    }
+    error.to_string()
+}
+
+/// The name or the address in a text such as `DnsName("localhost")`.
+fn bare(presented: &str) -> &str {
+    let inner = presented.split_once('(').and_then(|(_, inner)| inner.strip_suffix(')'));
+    inner.unwrap_or(presented).trim_matches('"')
+}
+
+/// An instant as logs and answers write it; a number if it is beyond their range.
+fn instant(time: UnixTime) -> String {
+    let timestamp = time.as_secs().checked_mul(1_000_000).and_then(Timestamp::from_micros);
+    timestamp.map_or_else(|| format!("{} s after 1970", time.as_secs()), |timestamp| timestamp.to_string())
+}
