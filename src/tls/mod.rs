@@ -21,7 +21,7 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 
 pub use client::client_config;
-pub(crate) use own_server::own_server_config;
+pub(crate) use own_server::{own_server_config, unverified_config};
 pub use reason::reason;
 pub(crate) use server::ServerCertificate;
 

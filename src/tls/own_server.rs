@@ -20,12 +20,21 @@ pub(crate) fn own_server_config(certificate: &Path) -> Result<Arc<ClientConfig>,
     let provider = provider()?;
     let found = read(certificate).and_then(|pem| Ok(certificates(certificate, &pem)?.swap_remove(0)));
     let expected = found.inspect_err(|error| tracing::warn!("{error}")).ok();
+    Ok(Arc::new(comparing(expected, provider)))
+}
+
+/// The configuration of a client that takes any certificate: the connection is secret, but nothing says who answers. This is what
+/// `sslmode=require` means to every client of PostgreSQL.
+pub(crate) fn unverified_config() -> Result<ClientConfig, TlsError> {
+    Ok(comparing(None, provider()?))
+}
+
+fn comparing(expected: Option<CertificateDer<'static>>, provider: Arc<CryptoProvider>) -> ClientConfig {
     let verifier = Comparing { expected, provider: Arc::clone(&provider) };
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .expect("the provider has what TLS 1.2 and 1.3 need");
-    let config = config.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
-    Ok(Arc::new(config.with_no_client_auth()))
+    config.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth()
 }
 
 /// Compares the certificate of the server with the expected one, if that could be read.

@@ -75,7 +75,10 @@ fn the_protocol_of_postgresql_is_used_where_rows_are_kept_on_a_server_only() {
 #[test]
 fn tls_is_used_where_it_is_set_up_and_where_sockets_are_only() {
     assert_only_in("rustls_graviola::", &["src/tls/mod.rs"]);
-    assert_only_in("rustls::", &["src/tls", "src/api/connection", "src/app.rs", "src/commands/client"]);
+    assert_only_in(
+        "rustls::",
+        &["src/tls", "src/api/connection", "src/app.rs", "src/commands/client", "src/store/rows/postgres"],
+    );
 }
 
 #[test]

@@ -1,22 +1,41 @@
 //! The address of a database on a server: `postgres://USER:PASSWORD@HOST:PORT/NAME?…`.
 //!
-//! The parameters behind `?` are those of `libpq` that `tokio-postgres` knows. Of several hosts, the one that can be written is used.
+//! The parameters behind `?` are those of `libpq` that `tokio-postgres` knows, and how the connection is secured:
+//!
+//! | `sslmode` | |
+//! | --- | --- |
+//! | `disable` | no TLS |
+//! | `prefer`, the default | TLS if the server has it, with any certificate |
+//! | `require` | TLS, with any certificate; with one that `sslrootcert` has issued, if that is given |
+//! | `verify-full` | TLS, with a certificate for this host that an authority of the system or of `sslrootcert` has issued |
+//!
+//! Of several hosts, the one that can be written is used.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use percent_encoding::percent_decode_str;
 use tokio_postgres::Config;
-use tokio_postgres::config::{Host, TargetSessionAttrs};
+use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::super::{Cause, RowsError};
 use super::PATIENCE;
 use crate::access::MASK;
+use crate::tls;
 
 /// The address of a database on a server. Shown without its password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Address {
     text: String,
     config: Config,
+    /// Whether the certificate of the server is verified.
+    is_verified: bool,
+    /// The PEM file of an authority to trust.
+    root_certificate: Option<PathBuf>,
 }
 
 /// Why a text is no address, as in "must be …". Never shows the text.
@@ -42,6 +61,25 @@ impl Address {
         config
     }
 
+    /// How TLS connections to the server are made; `None` for connections without TLS. Without verification, it is no error that the
+    /// processor is too old for TLS that is only preferred.
+    pub(super) fn tls(&self) -> Result<Option<MakeRustlsConnect>, RowsError> {
+        let mode = self.config.get_ssl_mode();
+        if mode == SslMode::Disable {
+            return Ok(None);
+        }
+        let config = if self.is_verified {
+            tls::client_config(self.root_certificate.as_deref()).map(Arc::unwrap_or_clone)
+        } else {
+            tls::unverified_config()
+        };
+        match config {
+            Ok(config) => Ok(Some(MakeRustlsConnect::new(config))),
+            Err(_) if mode == SslMode::Prefer => Ok(None),
+            Err(error) => Err(RowsError::Unusable(Cause::with_source("TLS to the database cannot be used", error))),
+        }
+    }
+
     /// The hosts and the name of the database, for messages.
     pub fn place(&self) -> String {
         let ports = self.config.get_ports();
@@ -64,7 +102,30 @@ impl FromStr for Address {
         if !text.starts_with("postgres://") && !text.starts_with("postgresql://") {
             return Err(NoAddress("must be an address such as postgres://USER@HOST/NAME".to_owned()));
         }
-        let config: Config = text.parse().map_err(|error: tokio_postgres::Error| {
+        let (mut plain, mut mode, mut root_certificate) = (text.to_owned(), "prefer", None);
+        if let Some((before, parameters)) = text.split_once('?') {
+            let mut others = Vec::new();
+            for parameter in parameters.split('&') {
+                match parameter.split_once('=') {
+                    Some(("sslmode", value)) => mode = value,
+                    Some(("sslrootcert", path)) => {
+                        root_certificate = Some(PathBuf::from(&*percent_decode_str(path).decode_utf8_lossy()));
+                    }
+                    _ => others.push(parameter),
+                }
+            }
+            plain = format!("{before}?{}", others.join("&"));
+        }
+        let (ssl_mode, is_verified) = match mode {
+            "disable" => (SslMode::Disable, false),
+            "prefer" => (SslMode::Prefer, false),
+            "require" => (SslMode::Require, root_certificate.is_some()),
+            "verify-full" => (SslMode::Require, true),
+            _ => {
+                return Err(NoAddress("has an sslmode that is not disable, prefer, require or verify-full".to_owned()));
+            }
+        };
+        let mut config: Config = plain.trim_end_matches('?').parse().map_err(|error: tokio_postgres::Error| {
             let cause = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
             NoAddress(format!("is no address of a PostgreSQL database: {cause}"))
         })?;
@@ -74,7 +135,8 @@ impl FromStr for Address {
         if config.get_password() == Some(MASK.as_bytes()) {
             return Err(NoAddress(format!("has {MASK} in the place of its password, as --print-config shows it")));
         }
-        Ok(Self { text: text.to_owned(), config })
+        config.ssl_mode(ssl_mode);
+        Ok(Self { text: text.to_owned(), config, is_verified, root_certificate })
     }
 }
 

@@ -4,14 +4,17 @@
 //! last one did: then a replica may have taken over that lacks the last commits, or a backup was restored.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
+use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::types::{FromSqlOwned, ToSql};
-use tokio_postgres::{Client, Config, NoTls, Statement};
+use tokio_postgres::{Client, Config, NoTls, Socket, Statement};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::super::{Cause, RowsError};
 use super::{PATIENCE, schema};
@@ -66,10 +69,10 @@ impl Connection {
 }
 
 /// All connections of this process.
-#[derive(Debug)]
 pub(super) struct Connections {
     runtime: Handle,
     config: Config,
+    tls: Option<MakeRustlsConnect>,
     idle: Mutex<Vec<Connection>>,
     /// The era, and what identifies the database in it; empty before the first connection.
     era: Mutex<(u64, String)>,
@@ -77,9 +80,15 @@ pub(super) struct Connections {
     has_failed: AtomicBool,
 }
 
+impl fmt::Debug for Connections {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Connections")
+    }
+}
+
 impl Connections {
-    pub(super) fn new(runtime: Handle, config: Config) -> Self {
-        Self { runtime, config, idle: Mutex::default(), era: Mutex::default(), has_failed: AtomicBool::new(false) }
+    pub(super) fn new(runtime: Handle, config: Config, tls: Option<MakeRustlsConnect>) -> Self {
+        Self { runtime, config, tls, idle: Mutex::default(), era: Mutex::default(), has_failed: AtomicBool::new(false) }
     }
 
     /// Whether the server failed since it was seen to work last.
@@ -120,16 +129,28 @@ impl Connections {
                 return Ok(connection);
             }
         }
-        let (client, connection) = self.config.connect(NoTls).await?;
+        let client = match self.tls.clone() {
+            Some(tls) => self.connect(tls).await?,
+            None => self.connect(NoTls).await?,
+        };
+        let mut connection = Connection { client, era: 0, prepared: Mutex::default() };
+        connection.run(schema::SETTINGS).await?;
+        connection.era = self.era_of(connection.query_one(schema::IDENTITY, &[]).await?);
+        Ok(connection)
+    }
+
+    async fn connect<T>(&self, tls: T) -> Result<Client, RowsError>
+    where
+        T: MakeTlsConnect<Socket>,
+        T::Stream: Send + 'static,
+    {
+        let (client, connection) = self.config.connect(tls).await?;
         self.runtime.spawn(async {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection to the database broke");
             }
         });
-        let mut connection = Connection { client, era: 0, prepared: Mutex::default() };
-        connection.run(schema::SETTINGS).await?;
-        connection.era = self.era_of(connection.query_one(schema::IDENTITY, &[]).await?);
-        Ok(connection)
+        Ok(client)
     }
 
     /// The era of a database with this identity.

@@ -16,6 +16,7 @@ mod connections;
 mod schema;
 mod transactions;
 
+use std::error::Error;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +30,7 @@ use connections::{Connection, Connections};
 use transactions::Session;
 
 use super::{Cause, Database, Numbers, OpenProgress, RowsError, Transaction, View};
+use crate::tls;
 
 /// How long the server may take for one step. The wait for the turn of another process is part of it.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -56,9 +58,9 @@ impl PostgresDatabase {
     }
 
     /// Connections that are not made yet.
-    fn connect(&self) -> Arc<Connections> {
+    fn connect(&self) -> Result<Arc<Connections>, RowsError> {
         let runtime = self.runtime.as_ref().expect("it is there until this is dropped");
-        Arc::new(Connections::new(runtime.handle().clone(), self.address.config()))
+        Ok(Arc::new(Connections::new(runtime.handle().clone(), self.address.config(), self.address.tls()?)))
     }
 
     fn connections(&self) -> Result<Arc<Connections>, RowsError> {
@@ -88,7 +90,7 @@ impl Drop for PostgresDatabase {
 
 impl Database for PostgresDatabase {
     fn exists(&self) -> Result<bool, RowsError> {
-        let connections = self.connect();
+        let connections = self.connect()?;
         connections.wait(async { connections.take().await?.query_one(schema::EXISTS, &[]).await })
     }
 
@@ -97,7 +99,7 @@ impl Database for PostgresDatabase {
     }
 
     fn open(&self, first_numbers: &[(&str, u64)]) -> Result<(), RowsError> {
-        let connections = self.connect();
+        let connections = self.connect()?;
         connections.wait(async {
             let connection = connections.take().await?;
             if connection.query_one(schema::EXISTS, &[]).await? {
@@ -173,8 +175,27 @@ impl Database for PostgresDatabase {
     }
 }
 
+/// Why TLS does not accept the server, if that is the cause.
+fn refused_by_tls(error: &tokio_postgres::Error) -> Option<String> {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if let Some(reason) = error.downcast_ref().and_then(tls::reason) {
+            return Some(reason);
+        }
+        cause = match error.downcast_ref::<io::Error>() {
+            // Its source is that of what it holds.
+            Some(error) => error.get_ref().map(|held| held as &(dyn Error + 'static)),
+            None => error.source(),
+        };
+    }
+    None
+}
+
 impl From<tokio_postgres::Error> for RowsError {
     fn from(error: tokio_postgres::Error) -> Self {
+        if let Some(reason) = refused_by_tls(&error) {
+            return Self::Unusable(Cause::new(reason.replace("--ca FILE", "sslrootcert=FILE in its address")));
+        }
         let (variant, message): (fn(Cause) -> Self, _) = match error.code() {
             Some(state) if state.code().starts_with("28") => {
                 (Self::Unusable, "the database refuses the user or the password")
