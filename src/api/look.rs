@@ -78,7 +78,7 @@ impl Looks {
                 }
                 std::mem::take(&mut waiting.requests)
             };
-            let seen = self.store.snapshot().map(|snapshot| snapshot.state().clone()).map_err(Arc::new);
+            let seen = self.store.look().map_err(Arc::new);
             for request in requests {
                 // The client may have gone.
                 let _ = request.send(seen.clone());

@@ -36,13 +36,12 @@ impl RecentDefinitions {
         version: Version,
         read: impl FnOnce() -> Result<Choices, StoreError>,
     ) -> Result<Arc<Choices>, StoreError> {
-        let known = || self.known.lock().get(&version).cloned();
-        if let Some(choices) = known() {
+        if let Some(choices) = self.known(version) {
             return Ok(choices);
         }
         let _reading = self.reading.lock();
         // Another reader may have read them in the meantime.
-        if let Some(choices) = known() {
+        if let Some(choices) = self.known(version) {
             return Ok(choices);
         }
         let choices = Arc::new(read()?);
@@ -50,6 +49,11 @@ impl RecentDefinitions {
         #[cfg(test)]
         self.reads.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         Ok(choices)
+    }
+
+    /// The definitions that took effect at a version, if they are in the cache.
+    pub(super) fn known(&self, version: Version) -> Option<Arc<Choices>> {
+        self.known.lock().get(&version).cloned()
     }
 
     /// Adds the definitions that took effect at a version.

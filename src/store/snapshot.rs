@@ -10,7 +10,7 @@ use super::error::StoreError;
 use super::keys::{self, DayKey, TotalKey};
 use super::reads::{first_key, look_up, scan};
 use super::rollup_rows::RollupRow;
-use super::rows::{Database, Order, Read, View};
+use super::rows::{Database, Order, Read, Stamp, View};
 use super::version::Version;
 use crate::events::Choices;
 use crate::events::request::Draft;
@@ -57,11 +57,11 @@ pub(super) fn state_numbers(database: &dyn Database) -> &'static [&'static str] 
 }
 
 impl StoreState {
-    /// Reads the state of these rows, with the numbers of [`state_numbers`].
-    pub(super) fn read(
-        rows: &dyn Read,
+    /// The state that the numbers of [`state_numbers`] describe. `definitions` returns those that took effect at a version.
+    pub(super) fn of(
+        stamp: Stamp,
         numbers: &[Option<u64>],
-        recent: &RecentDefinitions,
+        definitions: impl FnOnce(Version) -> Result<Arc<Choices>, StoreError>,
     ) -> Result<Self, StoreError> {
         let &[version, defined_by, events_from, rollups_from, ..] = numbers else { unreachable!("all are read") };
         if let Some(&found) = numbers.get(4) {
@@ -72,10 +72,30 @@ impl StoreState {
             Err(_) => Err(Corrupt("a date is wrong")),
         };
         let kept = RetentionMarks { events_from: date(events_from)?, rollups_from: date(rollups_from)? };
-        let era = rows.stamp().era;
-        let at = |number: Option<u64>| Version { era, number: number.unwrap_or(0) };
-        let definitions = recent.get(at(defined_by), || read_definitions(rows))?;
-        Ok(Self { version: at(version), kept, definitions })
+        let at = |number: Option<u64>| Version { era: stamp.era, number: number.unwrap_or(0) };
+        Ok(Self { version: at(version), kept, definitions: definitions(at(defined_by))? })
+    }
+
+    /// The state of these rows.
+    pub(super) fn read(
+        rows: &dyn Read,
+        numbers: &[Option<u64>],
+        recent: &RecentDefinitions,
+    ) -> Result<Self, StoreError> {
+        Self::of(rows.stamp(), numbers, |version| recent.get(version, || read_definitions(rows)))
+    }
+
+    /// The current state. Reads rows only if its definitions are not known.
+    pub(super) fn look(database: &dyn Database, recent: &RecentDefinitions) -> Result<Self, StoreError> {
+        let (stamp, numbers) = database.numbers(state_numbers(database))?;
+        let mut are_known = true;
+        let state = Self::of(stamp, &numbers, |version| {
+            let known = recent.known(version);
+            are_known = known.is_some();
+            Ok(known.unwrap_or_default())
+        })?;
+        // All of it is of one state then, which may be a later one.
+        if are_known { Ok(state) } else { Ok(Snapshot::new(database, recent)?.state) }
     }
 
     /// Returns the version.

@@ -173,6 +173,12 @@ pub trait Database: fmt::Debug + Send + Sync {
     /// The current state, with the numbers of these names. Never waits for a writer, nor for a database that is being reopened.
     fn view(&self, names: &[&str]) -> Result<(Box<dyn View>, Numbers), RowsError>;
 
+    /// The numbers of these names in the current state, and its stamp.
+    fn numbers(&self, names: &[&str]) -> Result<(Stamp, Numbers), RowsError> {
+        let (view, numbers) = self.view(names)?;
+        Ok((view.stamp(), numbers))
+    }
+
     /// Begins a transaction, with the numbers of these names. There is one at a time.
     fn begin(&self, names: &[&str]) -> Result<(Box<dyn Transaction + '_>, Numbers), RowsError>;
 

@@ -5,11 +5,13 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::types::{FromSqlOwned, ToSql};
@@ -73,7 +75,7 @@ pub(super) struct Connections {
     runtime: Handle,
     config: Config,
     tls: Option<MakeRustlsConnect>,
-    idle: Mutex<Vec<Connection>>,
+    idle: Mutex<Vec<Arc<Connection>>>,
     /// The era, and what identifies the database in it; empty before the first connection.
     era: Mutex<(u64, String)>,
     /// Whether the server failed since it was seen to work last.
@@ -116,13 +118,13 @@ impl Connections {
         result
     }
 
-    /// Does something that nobody waits for.
-    pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
-        self.runtime.spawn(work);
+    /// Does something while the caller goes on.
+    pub(super) fn spawn<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+        self.runtime.spawn(work)
     }
 
     /// A connection that is idle, or a new one.
-    pub(super) async fn take(&self) -> Result<Connection, RowsError> {
+    pub(super) async fn take(&self) -> Result<Arc<Connection>, RowsError> {
         loop {
             let Some(connection) = self.idle.lock().pop() else { break };
             if !connection.client.is_closed() && connection.era == self.era.lock().0 {
@@ -136,7 +138,7 @@ impl Connections {
         let mut connection = Connection { client, era: 0, prepared: Mutex::default() };
         connection.run(schema::SETTINGS).await?;
         connection.era = self.era_of(connection.query_one(schema::IDENTITY, &[]).await?);
-        Ok(connection)
+        Ok(Arc::new(connection))
     }
 
     async fn connect<T>(&self, tls: T) -> Result<Client, RowsError>
@@ -163,7 +165,7 @@ impl Connections {
     }
 
     /// Keeps a connection on which no transaction is open.
-    pub(super) fn give_back(&self, connection: Connection) {
+    pub(super) fn give_back(&self, connection: Arc<Connection>) {
         let era = self.era.lock().0;
         let mut idle = self.idle.lock();
         if idle.len() < MOST_IDLE && connection.era == era && !connection.client.is_closed() {

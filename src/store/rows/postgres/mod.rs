@@ -15,6 +15,7 @@ mod address;
 mod connections;
 mod schema;
 mod transactions;
+mod writes;
 
 use std::error::Error;
 use std::io;
@@ -29,7 +30,7 @@ pub use address::{Address, NoAddress};
 use connections::{Connection, Connections};
 use transactions::Session;
 
-use super::{Cause, Database, Numbers, OpenProgress, RowsError, Transaction, View};
+use super::{Cause, Database, Numbers, OpenProgress, RowsError, Stamp, Transaction, View};
 use crate::tls;
 
 /// How long the server may take for one step. The wait for the turn of another process is part of it.
@@ -121,6 +122,10 @@ impl Database for PostgresDatabase {
     fn view(&self, names: &[&str]) -> Result<(Box<dyn View>, Numbers), RowsError> {
         let (view, numbers) = Session::begin_reading(self.connections()?, names)?;
         Ok((Box::new(view), numbers))
+    }
+
+    fn numbers(&self, names: &[&str]) -> Result<(Stamp, Numbers), RowsError> {
+        self.step(async |connection| transactions::stamped_numbers(connection, names).await)
     }
 
     fn begin(&self, names: &[&str]) -> Result<(Box<dyn Transaction + '_>, Numbers), RowsError> {

@@ -1,36 +1,35 @@
 //! Reading and writing rows: one statement for all keys, all floors or a range.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use futures_util::future::{join, join_all, try_join};
+use futures_util::future::{join, try_join};
+use parking_lot::Mutex;
+use tokio::task::JoinHandle;
 use tokio_postgres::Row;
-use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::types::ToSql;
 
 use super::super::{
     Cause, Changes, Floor, Key, Numbers, Order, Read, RowsError, Stamp, Table, Transaction, View, Visitor,
 };
 use super::connections::{Connection, Connections};
 use super::schema;
+use super::writes::Writes;
 
 /// How many rows a scan asks for first, and how many more each next time: most scans are short or end early.
 const FIRST_PAGE: i64 = 512;
 const NEXT_PAGE: i64 = 4_096;
-
-/// From this many new rows on, `COPY` is faster than an insertion.
-const MANY_ROWS: usize = 64;
 
 /// An open transaction, and its connection: a view, or a change while it is made.
 #[derive(Debug)]
 pub(super) struct Session {
     connections: Arc<Connections>,
     /// `None` once it is over.
-    connection: Option<Connection>,
+    connection: Option<Arc<Connection>>,
+    /// The last write, if nobody has waited for it yet.
+    writing: Mutex<Option<JoinHandle<Result<(), RowsError>>>>,
     stamp: Stamp,
     /// Whether Citus distributes some of the tables ([`schema::is_distributed`]).
     is_distributed: bool,
@@ -80,17 +79,15 @@ impl Session {
         })?;
         let stamp = Stamp { era: connection.era, commits: numbers.pop().flatten().unwrap_or(0) };
         let is_distributed = numbers.pop().flatten().is_some();
-        let connection = Some(connection);
-        Ok((Self { connections, connection, stamp, is_distributed, is_broken: AtomicBool::new(false) }, numbers))
-    }
-
-    /// How the changes of each table are written.
-    fn rows<'a>(&self, changes: &[(Table, &'a Changes)]) -> Vec<(&'static str, Rows<'a>)> {
-        let rows = |&(table, changes): &(Table, &'a Changes)| {
-            let are_replaced = self.is_distributed && schema::is_distributed(table);
-            (schema::name(table), Rows::of(changes, are_replaced))
+        let session = Self {
+            connections,
+            connection: Some(connection),
+            writing: Mutex::default(),
+            stamp,
+            is_distributed,
+            is_broken: AtomicBool::new(false),
         };
-        changes.iter().map(rows).collect()
+        Ok((session, numbers))
     }
 
     /// Waits for a step on the connection. After a failed step there is no other.
@@ -99,8 +96,20 @@ impl Session {
         if self.is_broken.load(Ordering::Relaxed) {
             return Err(RowsError::Unavailable(Cause::new("the transaction has failed")));
         }
-        self.connections.wait(step(connection)).inspect_err(|_| self.is_broken.store(true, Ordering::Relaxed))
+        let writing = self.writing.lock().take();
+        let step = async {
+            if let Some(writing) = writing {
+                written(writing).await?;
+            }
+            step(connection).await
+        };
+        self.connections.wait(step).inspect_err(|_| self.is_broken.store(true, Ordering::Relaxed))
     }
+}
+
+/// Waits for a write.
+async fn written(writing: JoinHandle<Result<(), RowsError>>) -> Result<(), RowsError> {
+    writing.await.unwrap_or_else(|error| Err(RowsError::Unavailable(Cause::with_source("a write broke off", error))))
 }
 
 impl Drop for Session {
@@ -109,13 +118,17 @@ impl Drop for Session {
         if let Some(connection) = self.connection.take()
             && !self.is_broken.load(Ordering::Relaxed)
         {
-            let connections = Arc::clone(&self.connections);
+            let (connections, writing) = (Arc::clone(&self.connections), self.writing.lock().take());
             // Nobody waits for it: the next one who uses the connection comes after it.
-            self.connections.spawn(async move {
-                if connection.run("ROLLBACK").await.is_ok() {
+            drop(self.connections.spawn(async move {
+                let is_written = match writing {
+                    Some(writing) => written(writing).await.is_ok(),
+                    None => true,
+                };
+                if is_written && connection.run("ROLLBACK").await.is_ok() {
                     connections.give_back(connection);
                 }
-            });
+            }));
         }
     }
 }
@@ -208,6 +221,14 @@ fn visit_all(rows: &[Row], visit: &mut Visitor<'_>) -> Result<Option<Key>, RowsE
     Ok(last)
 }
 
+/// Some numbers of the current state, and its stamp.
+pub(super) async fn stamped_numbers(connection: &Connection, names: &[&str]) -> Result<(Stamp, Numbers), RowsError> {
+    let names: Vec<_> = names.iter().copied().chain([schema::TURN]).collect();
+    let mut numbers = numbers(connection, &names).await?;
+    let stamp = Stamp { era: connection.era, commits: numbers.pop().flatten().unwrap_or(0) };
+    Ok((stamp, numbers))
+}
+
 async fn numbers(connection: &Connection, names: &[&str]) -> Result<Numbers, RowsError> {
     let statement = "SELECT name, value FROM scale_metrics_numbers WHERE name = ANY($1)";
     let statement = connection.prepared(statement).await?;
@@ -225,9 +246,17 @@ async fn numbers(connection: &Connection, names: &[&str]) -> Result<Numbers, Row
 impl View for Session {}
 
 impl Transaction for Session {
+    /// The server writes while the caller goes on; the next step waits for it.
     fn write(&mut self, changes: &[(Table, &Changes)]) -> Result<(), RowsError> {
-        let rows = self.rows(changes);
-        self.step(async |connection| write(connection, &rows, &[], false).await)
+        let writes = Writes::of(changes, self.is_distributed);
+        if writes.are_none() {
+            return Ok(());
+        }
+        self.step(async |_| Ok(()))?;
+        let connection = Arc::clone(self.connection.as_ref().ok_or(RowsError::Closed)?);
+        let writing = self.connections.spawn(async move { writes.run(&connection).await });
+        *self.writing.lock() = Some(writing);
+        Ok(())
     }
 
     fn remove_range(&mut self, table: Table, range: Range<Key>) -> Result<(), RowsError> {
@@ -247,124 +276,12 @@ impl Transaction for Session {
     ) -> Result<Stamp, RowsError> {
         let stamp = Stamp { commits: self.stamp.commits + 1, ..self.stamp };
         let numbers: Vec<_> = numbers.iter().copied().chain([(schema::TURN, Some(stamp.commits))]).collect();
-        let rows = self.rows(changes);
-        self.step(async |connection| write(connection, &rows, &numbers, true).await)?;
+        let mut writes = Writes::of(changes, self.is_distributed);
+        writes.add_numbers(&numbers);
+        self.step(async |connection| writes.run_and_commit(connection).await)?;
         if let Some(connection) = self.connection.take() {
             self.connections.give_back(connection);
         }
         Ok(stamp)
     }
-}
-
-/// The rows of a table to be written, by how. They are written in this order.
-#[derive(Default)]
-struct Rows<'a> {
-    removed: Vec<&'a [u8]>,
-    /// Rows whose keys no row has, if there are many.
-    copied: Vec<(&'a [u8], &'a [u8])>,
-    /// Rows that are inserted, or that replace others.
-    keys: Vec<&'a [u8]>,
-    values: Vec<&'a [u8]>,
-}
-
-impl<'a> Rows<'a> {
-    /// If rows of the table `are_replaced`, those with the same keys are removed and all are copied. With Citus, that is three times
-    /// as fast: what is inserted goes through the coordinator one by one.
-    fn of(changes: &'a Changes, are_replaced: bool) -> Self {
-        let mut rows = Self::default();
-        let are_many = are_replaced || changes.rows.iter().filter(|change| change.is_new).count() >= MANY_ROWS;
-        for change in &changes.rows {
-            let key = change.key.as_bytes();
-            if change.value.is_none() || (are_replaced && !change.is_new) {
-                rows.removed.push(key);
-            }
-            let Some(value) = change.value.clone() else { continue };
-            let value = &changes.values[value];
-            if are_many && (change.is_new || are_replaced) {
-                rows.copied.push((key, value));
-            } else {
-                rows.keys.push(key);
-                rows.values.push(value);
-            }
-        }
-        rows
-    }
-}
-
-/// Writes changes and numbers, and commits them if that is wanted. All that is not copied is sent at once.
-async fn write(
-    connection: &Connection,
-    changes: &[(&'static str, Rows<'_>)],
-    numbers: &[(&str, Option<u64>)],
-    is_last: bool,
-) -> Result<(), RowsError> {
-    for (table, rows) in changes {
-        if !rows.removed.is_empty() && !rows.copied.is_empty() {
-            remove(connection, table, &rows.removed).await?;
-        }
-        if !rows.copied.is_empty() {
-            copy(connection, table, &rows.copied).await?;
-        }
-    }
-    let mut statements = Vec::new();
-    for (table, rows) in changes {
-        if !rows.removed.is_empty() && rows.copied.is_empty() {
-            let statement = connection.prepared(&removal(table)).await?;
-            statements.push((statement, vec![&rows.removed as &(dyn ToSql + Sync)]));
-        }
-        if !rows.keys.is_empty() {
-            let statement = format!(
-                "INSERT INTO {table} SELECT * FROM unnest($1::bytea[], $2::bytea[]) \
-                 ON CONFLICT (key) DO UPDATE SET value = excluded.value"
-            );
-            let statement = connection.prepared(&statement).await?;
-            statements.push((statement, vec![&rows.keys, &rows.values]));
-        }
-    }
-    // The last of a name counts.
-    let numbers: BTreeMap<_, _> = numbers.iter().copied().collect();
-    let gone: Vec<_> = numbers.iter().filter(|(_, number)| number.is_none()).map(|(name, _)| *name).collect();
-    let (names, values): (Vec<_>, Vec<_>) =
-        numbers.iter().filter_map(|(name, number)| Some((*name, number.as_ref()?.cast_signed()))).unzip();
-    if !gone.is_empty() {
-        let statement = connection.prepared("DELETE FROM scale_metrics_numbers WHERE name = ANY($1)").await?;
-        statements.push((statement, vec![&gone]));
-    }
-    if !names.is_empty() {
-        let statement = "INSERT INTO scale_metrics_numbers SELECT * FROM unnest($1::text[], $2::bigint[]) \
-                         ON CONFLICT (name) DO UPDATE SET value = excluded.value";
-        statements.push((connection.prepared(statement).await?, vec![&names, &values]));
-    }
-    let all = join_all(statements.iter().map(|(statement, values)| connection.client.execute(statement, values)));
-    if is_last {
-        // If a statement before it fails, the server takes `COMMIT` for a `ROLLBACK`.
-        let (results, committed) = join(all, connection.run("COMMIT")).await;
-        results.into_iter().try_for_each(|result| result.map(drop))?;
-        committed
-    } else {
-        all.await.into_iter().try_for_each(|result| result.map(drop))?;
-        Ok(())
-    }
-}
-
-fn removal(table: &str) -> String {
-    format!("DELETE FROM {table} WHERE key = ANY($1)")
-}
-
-async fn remove(connection: &Connection, table: &str, keys: &[&[u8]]) -> Result<(), RowsError> {
-    let statement = connection.prepared(&removal(table)).await?;
-    connection.client.execute(&statement, &[&keys]).await?;
-    Ok(())
-}
-
-/// Sends new rows as they are.
-async fn copy(connection: &Connection, table: &str, rows: &[(&[u8], &[u8])]) -> Result<(), RowsError> {
-    let statement = connection.prepared(&format!("COPY {table} (key, value) FROM STDIN BINARY")).await?;
-    let sink = connection.client.copy_in(&statement).await?;
-    let mut writer = pin!(BinaryCopyInWriter::new(sink, &[Type::BYTEA, Type::BYTEA]));
-    for (key, value) in rows {
-        writer.as_mut().write(&[key, value]).await?;
-    }
-    writer.finish().await?;
-    Ok(())
 }
