@@ -7,9 +7,17 @@
 #![expect(clippy::cast_precision_loss, reason = "figures for people")]
 #![allow(clippy::unwrap_used, reason = "the server for tests gives up so")]
 
+#[path = "../../tests/common/postgres.rs"]
+#[allow(dead_code, reason = "it does more in tests")]
+mod postgres;
+#[path = "../../tests/common/process.rs"]
+#[allow(dead_code, reason = "it does more in tests")]
+mod process;
 #[path = "../read/queries.rs"]
 #[allow(dead_code, reason = "not all is asked for here")]
 mod queries;
+#[path = "../../tests/common/skip.rs"]
+mod skip;
 #[path = "../support/mod.rs"]
 mod support;
 #[path = "../read/wrk.rs"]
@@ -23,10 +31,10 @@ use std::path::Path;
 use anyhow::Context as _;
 use clap::{Parser, value_parser};
 
+use postgres::Postgres;
 use queries::QUERIES;
 use support::client::{self, Connection, Requests};
 use support::events::{DEFAULT, Events, Shape};
-use support::postgres::Postgres;
 use support::server::{Process, Server};
 use wrk::Wrk;
 

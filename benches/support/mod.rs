@@ -3,10 +3,4 @@
 
 pub(crate) mod client;
 pub(crate) mod events;
-#[path = "../../tests/common/postgres.rs"]
-pub(crate) mod postgres;
-#[path = "../../tests/common/process.rs"]
-mod process;
 pub(crate) mod server;
-#[path = "../../tests/common/skip.rs"]
-mod skip;

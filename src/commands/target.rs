@@ -19,7 +19,7 @@ pub(super) enum Target {
         trust: Trust,
     },
     /// A directory that no server has open, or a database on a server.
-    Store(StorageConfig),
+    Store(Box<StorageConfig>),
 }
 
 /// Parses the address of a server, and removes slashes at its end.
@@ -54,6 +54,6 @@ pub(super) fn target(settings: &Settings, server: ServerFlags) -> Result<Target,
         Some(url) if has_url_flag || !has_store_flag => {
             Ok(Target::Server { url, token, trust: Trust::Authorities(ca) })
         }
-        _ => Ok(Target::Store(settings.config.storage.clone())),
+        _ => Ok(Target::Store(Box::new(settings.config.storage.clone()))),
     }
 }

@@ -107,13 +107,11 @@ impl Settings {
 impl StorageConfig {
     /// The store in the database, or else in the directory. It is not open yet.
     pub fn store(&self) -> Result<Store, StoreError> {
-        match &self.database {
-            Some(address) => Ok(Store::on_server(PostgresDatabase::at(address)?)),
-            None => {
-                let options = OpenOptions { cache_bytes: self.cache_bytes, verify: self.verify };
-                Ok(Store::unopened(&self.data, options))
-            }
+        if let Some(address) = &self.database {
+            return Ok(Store::on_server(PostgresDatabase::at(address)?));
         }
+        let options = OpenOptions { cache_bytes: self.cache_bytes, verify: self.verify };
+        Ok(Store::unopened(&self.data, options))
     }
 
     /// Where the store is, for messages.

@@ -18,10 +18,15 @@ use super::skip::skip;
 /// run as root.
 const KEEPER: &str = r#"
 trap : HUP INT TERM
-bin=$1 port=$2 ready=$3 as=
+bin=$1 port=$2 ready=$3 tls=$4 as=
 if [ "$(id -u)" = 0 ]; then as='setpriv --reuid postgres --regid postgres --clear-groups'; fi
 directory=$($as mktemp -d) && cd "$directory" || exit
 $as "$bin/initdb" -D data -U tester -A trust -E UTF8 --no-locale --no-sync > log 2>&1 || { cat log >&2; exit 1; }
+if [ "$tls" ]; then
+    cp "$tls/server.pem" "$tls/server.key" data/ && chown --reference=data data/server.* && chmod 600 data/server.key || exit
+    printf "ssl = on\nssl_cert_file = 'server.pem'\nssl_key_file = 'server.key'\n" >> data/postgresql.conf
+    printf 'hostnossl all all all reject\nhostssl all all all trust\n' > data/pg_hba.conf
+fi
 start() {
     $as "$bin/postgres" -D data -c listen_addresses=127.0.0.1 -c port="$port" -c unix_socket_directories= -c max_connections=200 >> log 2>&1 &
     server=$!
@@ -65,15 +70,24 @@ impl Postgres {
 
     /// A server of its own; `None` if it is not installed.
     pub(crate) fn start() -> Option<Self> {
+        Self::start_with("")
+    }
+
+    /// A server that takes TLS connections only, with the certificate and the key in a directory.
+    pub(crate) fn start_with_tls(directory: &str) -> Option<Self> {
+        Self::start_with(directory)
+    }
+
+    fn start_with(tls: &str) -> Option<Self> {
         let Some(bin) = installed() else {
             skip("PostgreSQL is not installed");
             return None;
         };
         // Another program may take a port between the look and the server.
-        (0..10).find_map(|_| Self::try_start(&bin))
+        (0..10).find_map(|_| Self::try_start(&bin, tls))
     }
 
-    fn try_start(bin: &Path) -> Option<Self> {
+    fn try_start(bin: &Path, tls: &str) -> Option<Self> {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let directory = tempfile::tempdir().unwrap();
         let ready = directory.path().join(READY);
@@ -82,6 +96,7 @@ impl Postgres {
             .arg(bin)
             .arg(port.to_string())
             .arg(&ready)
+            .arg(tls)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()

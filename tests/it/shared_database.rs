@@ -333,6 +333,44 @@ fn two_servers_may_start_on_an_empty_database_at_once() {
 }
 
 #[test]
+fn the_connection_to_the_database_is_secured_as_its_address_says() {
+    let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/fixtures/tls");
+    let Some(database) = Postgres::start_with_tls(fixtures) else { return };
+    let (address, directory) = (database.new_database(), TempDir::new().unwrap());
+    let at = |parameters: &str| format!("{address}?{parameters}");
+    let authority = format!("sslrootcert={fixtures}/authority.pem");
+    for good in [
+        "",
+        "sslmode=prefer",
+        "sslmode=require",
+        &format!("sslmode=require&{authority}"),
+        &format!("sslmode=verify-full&{authority}"),
+    ] {
+        let server = Serving::serve_database(directory.path(), &at(good));
+        server.client.accept(&[job_type(1, "a"), job(1, 1, "COMPLETED", DAY)]);
+        assert_eq!(jobs(&server.client), 1, "{good}");
+        let used = "SELECT count(*) > 0 AND bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
+             WHERE application_name = 'scale-metrics'";
+        assert_eq!(database.psql(&address, used), "t", "{good}");
+    }
+    let serve = |parameters: &str| {
+        refusal(&mut program(directory.path(), &["serve", "--listen", FREE_PORT, "--database", &at(parameters)]))
+    };
+    let untrusted = serve("sslmode=verify-full");
+    assert!(untrusted.contains("does not trust its issuer") && untrusted.contains("sslrootcert=FILE"), "{untrusted}");
+    let elsewhere = serve(&format!("sslmode=verify-full&sslrootcert={fixtures}/elsewhere.pem"));
+    assert!(elsewhere.contains("does not trust its issuer"), "{elsewhere}");
+    let missing = serve("sslmode=verify-full&sslrootcert=/nowhere.pem");
+    assert!(missing.contains("cannot read `/nowhere.pem`"), "{missing}");
+    let plain = serve("sslmode=disable");
+    assert!(plain.contains("the database refuses the user or the password"), "{plain}");
+    // A server without TLS is away for one that needs it.
+    let Some(place) = Place::new() else { return };
+    let server = Serving::serve_database(directory.path(), &format!("{}?sslmode=require", place.address));
+    assert_away(&server, "TLS");
+}
+
+#[test]
 fn a_frozen_server_that_has_the_turn_holds_nobody_up_for_long() {
     let Some(place) = Place::new() else { return };
     let servers = [place.serve(), place.serve()];

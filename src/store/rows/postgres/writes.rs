@@ -13,6 +13,9 @@ use super::super::{Changes, Key, RowsError, Table};
 use super::connections::Connection;
 use super::schema;
 
+/// Rows of a table.
+type Rows = (&'static str, Vec<(Key, Vec<u8>)>);
+
 /// A statement and its values.
 type Statement = (String, Vec<Box<dyn ToSql + Sync + Send>>);
 
@@ -20,7 +23,7 @@ type Statement = (String, Vec<Box<dyn ToSql + Sync + Send>>);
 #[derive(Debug, Default)]
 pub(super) struct Writes {
     removals: Vec<Statement>,
-    copies: Vec<(&'static str, Vec<(Key, Vec<u8>)>)>,
+    copies: Vec<Rows>,
     insertions: Vec<Statement>,
 }
 
