@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, ScopedJoinHandle};
 use std::time::Instant;
@@ -12,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::linear::{Operation, Outcome, What, explain};
 use crate::number;
+use crate::postgres::Postgres;
 use crate::random::Random;
 use crate::server::{Client, Server, wait_until};
 
@@ -139,15 +141,44 @@ impl Many {
     }
 }
 
-/// A server is used and, every other round, killed; returns the history.
-fn history(seed: u64) -> Vec<Operation> {
+/// The servers that are used, in a directory: one on a file, or three on a database.
+struct Servers<'a> {
+    directory: &'a Path,
+    /// The address of the database.
+    database: Option<String>,
+    running: Vec<Server>,
+}
+
+impl<'a> Servers<'a> {
+    fn start(directory: &'a Path, database: Option<String>) -> Self {
+        let mut servers = Self { directory, database, running: Vec::new() };
+        let count = if servers.database.is_some() { 3 } else { 1 };
+        servers.running = (0..count).map(|_| servers.one()).collect();
+        servers
+    }
+
+    fn one(&self) -> Server {
+        match &self.database {
+            Some(address) => Server::serve_database(self.directory, address),
+            None => Server::serve(self.directory),
+        }
+    }
+
+    /// A client of one of them.
+    fn client(&self, number: usize) -> Client {
+        self.running[number % self.running.len()].client.clone()
+    }
+}
+
+/// Servers are used and, every other round, one is killed; returns the history.
+fn history(seed: u64, database: Option<String>) -> Vec<Operation> {
     let directory = tempfile::tempdir().unwrap();
     let (start, answers) = (Instant::now(), Answers::default());
-    let mut server = Server::serve(directory.path());
+    let mut servers = Servers::start(directory.path(), database);
     let mut many: Vec<_> = (0..CLIENTS as u64)
         .map(|number| Many {
             random: Random(seed * 100 + number),
-            client: server.client.clone(),
+            client: servers.client(0),
             start,
             kept: BTreeMap::new(),
             history: Vec::new(),
@@ -157,9 +188,13 @@ fn history(seed: u64) -> Vec<Operation> {
     let kinds = ["job_type", "strike", "error"];
     let objects: Vec<_> = kinds.iter().flat_map(|kind| (1..=CHOICES).map(|id| definition(kind, id, "a"))).collect();
     let began = start.elapsed();
-    let outcome = Outcome::Stored(server.client.post(&objects).unwrap().1);
+    let outcome = Outcome::Stored(servers.client(0).post(&objects).unwrap().1);
     let mut history = vec![Operation { began, ended: start.elapsed(), what: What::Post { objects, outcome } }];
     for round in 0..ROUNDS {
+        for (place, one) in many.iter_mut().enumerate() {
+            one.client = servers.client(place + round);
+        }
+        let victim = round % servers.running.len();
         let count = &AtomicUsize::new(0);
         thread::scope(|scope| {
             let clients = many.iter_mut().map(|one| {
@@ -176,15 +211,14 @@ fn history(seed: u64) -> Vec<Operation> {
                 let enough = 1 + Random(seed + round as u64).below(CLIENTS * OPERATIONS);
                 let are_done = || clients.iter().all(ScopedJoinHandle::is_finished);
                 wait_until("operations begin", || count.load(Ordering::Relaxed) >= enough || are_done());
-                server.kill();
+                servers.running[victim].kill();
             }
         });
         if round % 2 == 1 {
-            server = Server::serve(directory.path());
+            servers.running[victim] = servers.one();
         }
         let over = start.elapsed();
         for one in &mut many {
-            one.client = server.client.clone();
             history.extend(one.history.drain(..).map(|mut operation| {
                 if matches!(operation.what, What::Post { outcome: Outcome::Unknown, .. }) {
                     operation.ended = over;
@@ -198,11 +232,21 @@ fn history(seed: u64) -> Vec<Operation> {
 
 #[test]
 fn some_order_explains_what_many_clients_saw_at_once() {
+    each_history_has_an_order(|| None);
+}
+
+#[test]
+fn some_order_explains_what_many_clients_of_several_servers_saw_at_once() {
+    let Some(postgres) = Postgres::shared() else { return };
+    each_history_has_an_order(|| Some(postgres.new_database()));
+}
+
+fn each_history_has_an_order(database: impl Fn() -> Option<String>) {
     let first = number("FAULT_SEED", 1);
     let (mut operations, mut unknown) = (0, 0);
     let histories = number("FAULT_HISTORIES", 3);
     for seed in first..first + histories {
-        let history = history(seed);
+        let history = history(seed, database());
         operations += history.len();
         unknown += history.iter().filter(|it| matches!(it.what, What::Post { outcome: Outcome::Unknown, .. })).count();
         if let Err(unexplained) = explain(&history) {

@@ -2,7 +2,7 @@
 //!
 //! Each table of rows is one of the server's, with a key and a value of bytes. Every transaction that writes first locks one row
 //! (`turn` in `numbers`), so processes take turns commit by commit, and the turn of one that dies ends with its connection. Who waits
-//! for the turn ends the connection of a process that has it and does not go on. The row counts the commits. A view is a read-only
+//! for the turn ends the connection of a process that has it and does not go on. Another row counts the commits. A view is a read-only
 //! transaction in `REPEATABLE READ`, which is one state.
 //!
 //! The methods of [`Database`] wait for the server, so they must not be called on a thread that serves other work meanwhile.

@@ -7,8 +7,12 @@ use super::super::Table;
 /// The number of the advisory lock under which tables are made: two servers may start on an empty database at once.
 const MAKING: i64 = 0x7363_616c_656d_6574;
 
-/// The row of `numbers` that every transaction which writes locks first. It is no number of the store.
-pub(super) const TURN: &str = "turn";
+/// The row of `numbers` that every transaction which writes locks first. It is no number of the store. It never changes: processes
+/// that wait for a row while it gets new versions may come to wait for each other.
+const TURN: &str = "turn";
+
+/// The name of the number of commits of all processes. It is no number of the store.
+pub(super) const COMMITS: &str = "commits";
 
 /// The reason why writing cannot fail.
 const TAKEN: &str = "a text takes all that is written to it";
@@ -73,7 +77,7 @@ pub(super) fn creation(first_numbers: &[(&str, u64)]) -> String {
         write!(statements, "CREATE TABLE IF NOT EXISTS {name} (key bytea PRIMARY KEY, value bytea NOT NULL);")
             .expect(TAKEN);
     }
-    for (name, number) in first_numbers.iter().chain(&[(TURN, 0)]) {
+    for (name, number) in first_numbers.iter().chain(&[(TURN, 0), (COMMITS, 0)]) {
         let number = number.cast_signed();
         write!(statements, "INSERT INTO scale_metrics_numbers VALUES ('{name}', {number}) ON CONFLICT DO NOTHING;")
             .expect(TAKEN);

@@ -71,7 +71,7 @@ impl Session {
         names: &[&str],
         begin: impl AsyncFnOnce(&Connection, &[&str]) -> Result<Numbers, RowsError>,
     ) -> Result<(Self, Numbers), RowsError> {
-        let names: Vec<_> = names.iter().copied().chain([schema::DISTRIBUTED, schema::TURN]).collect();
+        let names: Vec<_> = names.iter().copied().chain([schema::DISTRIBUTED, schema::COMMITS]).collect();
         let (connection, mut numbers) = connections.wait(async {
             let connection = connections.take().await?;
             let numbers = begin(&connection, &names).await?;
@@ -223,7 +223,7 @@ fn visit_all(rows: &[Row], visit: &mut Visitor<'_>) -> Result<Option<Key>, RowsE
 
 /// Some numbers of the current state, and its stamp.
 pub(super) async fn stamped_numbers(connection: &Connection, names: &[&str]) -> Result<(Stamp, Numbers), RowsError> {
-    let names: Vec<_> = names.iter().copied().chain([schema::TURN]).collect();
+    let names: Vec<_> = names.iter().copied().chain([schema::COMMITS]).collect();
     let mut numbers = numbers(connection, &names).await?;
     let stamp = Stamp { era: connection.era, commits: numbers.pop().flatten().unwrap_or(0) };
     Ok((stamp, numbers))
@@ -275,7 +275,7 @@ impl Transaction for Session {
         numbers: &[(&str, Option<u64>)],
     ) -> Result<Stamp, RowsError> {
         let stamp = Stamp { commits: self.stamp.commits + 1, ..self.stamp };
-        let numbers: Vec<_> = numbers.iter().copied().chain([(schema::TURN, Some(stamp.commits))]).collect();
+        let numbers: Vec<_> = numbers.iter().copied().chain([(schema::COMMITS, Some(stamp.commits))]).collect();
         let mut writes = Writes::of(changes, self.is_distributed);
         writes.add_numbers(&numbers);
         self.step(async |connection| writes.run_and_commit(connection).await)?;
