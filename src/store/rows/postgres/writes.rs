@@ -101,19 +101,24 @@ impl Writes {
 
     /// Sends everything, most of it at once.
     pub(super) async fn run(&self, connection: &Connection) -> Result<(), RowsError> {
-        run_all(connection, &self.removals).await?;
-        self.copy(connection).await?;
-        run_all(connection, &self.insertions).await
+        let insertions = self.run_before_insertions(connection).await?;
+        insertions.run(connection).await
     }
 
     /// Sends everything, and commits.
     pub(super) async fn run_and_commit(&self, connection: &Connection) -> Result<(), RowsError> {
-        run_all(connection, &self.removals).await?;
-        self.copy(connection).await?;
+        let insertions = self.run_before_insertions(connection).await?;
         // If a statement before it fails, the server takes `COMMIT` for a `ROLLBACK`.
-        let (inserted, committed) = join(run_all(connection, &self.insertions), connection.run("COMMIT")).await;
+        let (inserted, committed) = join(insertions.run(connection), connection.run("COMMIT")).await;
         inserted?;
         committed
+    }
+
+    /// Sends all but the insertions. They are prepared: what is sent together with them must not come before them.
+    async fn run_before_insertions(&self, connection: &Connection) -> Result<Prepared<'_>, RowsError> {
+        Prepared::new(connection, &self.removals).await?.run(connection).await?;
+        self.copy(connection).await?;
+        Prepared::new(connection, &self.insertions).await
     }
 
     async fn copy(&self, connection: &Connection) -> Result<(), RowsError> {
@@ -130,21 +135,29 @@ impl Writes {
     }
 }
 
-/// Sends statements together, and waits for all of them.
-async fn run_all(connection: &Connection, statements: &[Statement]) -> Result<(), RowsError> {
-    let mut prepared = Vec::with_capacity(statements.len());
-    for (statement, _) in statements {
-        prepared.push(connection.prepared(statement).await?);
+/// Statements that the server has prepared, with their values.
+struct Prepared<'a>(Vec<(tokio_postgres::Statement, &'a [Box<dyn ToSql + Sync + Send>])>);
+
+impl<'a> Prepared<'a> {
+    async fn new(connection: &Connection, statements: &'a [Statement]) -> Result<Self, RowsError> {
+        let mut prepared = Vec::with_capacity(statements.len());
+        for (statement, values) in statements {
+            prepared.push((connection.prepared(statement).await?, &values[..]));
+        }
+        Ok(Self(prepared))
     }
-    let run = prepared.iter().zip(statements).map(|(statement, (_, values))| {
-        let values = values.iter().map(|value| &**value as &(dyn ToSql + Sync));
-        let values: Vec<_> = values.collect();
-        async move { connection.client.execute(statement, &values).await }
-    });
-    for result in join_all(run).await {
-        result?;
+
+    /// Sends all of them at once, when this is polled first, and waits for their results.
+    async fn run(&self, connection: &Connection) -> Result<(), RowsError> {
+        let run = self.0.iter().map(|(statement, values)| async move {
+            let values: Vec<_> = values.iter().map(|value| &**value as &(dyn ToSql + Sync)).collect();
+            connection.client.execute(statement, &values).await
+        });
+        for result in join_all(run).await {
+            result?;
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// An array of byte strings, encoded as the server takes it.
