@@ -84,6 +84,24 @@ fn what_one_acknowledged_shows_at_once_through_all_with_the_same_tag() {
 }
 
 #[test]
+fn of_several_definitions_and_events_of_one_id_in_a_request_the_last_holds() {
+    let Some(place) = Place::new() else { return };
+    let server = place.serve();
+    server.client.accept(&[
+        job_type(1, "a"),
+        job_type(1, "b"),
+        job(1, 1, "COMPLETED", DAY),
+        job_type(1, "c"),
+        job(1, 1, "FAILED", DAY),
+    ]);
+    let details = server.client.get("/v6/metrics/job-types/").json();
+    assert_eq!(details["choices"][0]["name"], "c");
+    let failed = server.client.values("job-types", "failed_count", "started=2015-01-01&ended=2015-01-02");
+    assert_eq!(failed[0]["value"], 1);
+    assert_sound(&place);
+}
+
+#[test]
 fn all_that_post_at_once_are_counted_once() {
     let Some(place) = Place::new() else { return };
     let servers = [place.serve(), place.serve(), place.serve()];

@@ -214,6 +214,8 @@ impl Rows {
     fn write(&mut self, changes: &[(Table, &Changes)]) {
         for &(table, changes) in changes {
             let rows = self.tables.entry(table).or_default();
+            let keys: Vec<_> = changes.rows().map(|(key, _)| key).collect();
+            assert!(keys.is_sorted_by(|a, b| a < b), "changes are sorted, each row has one");
             for (key, value) in changes.rows() {
                 match value {
                     Some(value) => _ = rows.insert(key, value.to_vec()),

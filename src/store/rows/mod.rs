@@ -342,10 +342,17 @@ impl Changes {
         self.rows.is_empty()
     }
 
-    /// Puts the changes into the order of their keys, of which no two may be the same.
+    /// Puts the changes into the order of their keys. Of several changes of a row, the last one counts.
     pub fn sort(&mut self) {
         if std::mem::take(&mut self.is_unordered) {
             self.rows.sort_by_key(|change| change.key);
+            self.rows.dedup_by(|later, earlier| {
+                let is_same = later.key == earlier.key;
+                if is_same {
+                    earlier.value = later.value.take();
+                }
+                is_same
+            });
         }
     }
 

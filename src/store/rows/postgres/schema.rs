@@ -38,15 +38,23 @@ pub(super) const SETTINGS: &str = "SET synchronous_commit = on; SET client_min_m
      SET idle_in_transaction_session_timeout = '60s'; SET tcp_user_timeout = '10s'; \
      SET tcp_keepalives_idle = '5s'; SET tcp_keepalives_interval = '2s'; SET tcp_keepalives_count = 2";
 
-/// Begins a transaction that writes, and waits for its turn. Who waits twice waits for less than
-/// [`PATIENCE`](super::PATIENCE) in all.
-pub(super) const BEGIN_WRITING: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = '4500ms'; \
-     SELECT value FROM scale_metrics_numbers WHERE name = 'turn' FOR UPDATE";
+/// How long a transaction waits for its turn before it looks whether somebody holds it up, and how long after that. Together that is
+/// less than [`PATIENCE`](super::PATIENCE).
+pub(super) const TURN_WAITS: [&str; 2] = ["7s", "2s"];
 
-/// Ends the connections of processes that have the turn and do not go on: the server has waited for them for four seconds.
+/// Begins a transaction that writes, and waits for its turn.
+pub(super) fn begin_writing(wait: &str) -> String {
+    format!(
+        "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = '{wait}'; \
+         SELECT value FROM scale_metrics_numbers WHERE name = '{TURN}' FOR UPDATE"
+    )
+}
+
+/// Ends the connections of processes that have the turn and do not go on: the server has waited for them nearly as long as the first
+/// of [`TURN_WAITS`].
 pub(super) const END_FROZEN_TURNS: &str = "SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_stat_activity USING (pid) \
      WHERE relation = 'scale_metrics_numbers'::regclass AND mode = 'RowShareLock' AND granted \
-     AND pid <> pg_backend_pid() AND wait_event_type = 'Client' AND state_change < clock_timestamp() - interval '4 s'";
+     AND pid <> pg_backend_pid() AND wait_event_type = 'Client' AND state_change < clock_timestamp() - interval '6 s'";
 
 /// Begins a transaction that reads one state.
 pub(super) const BEGIN_READING: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";

@@ -50,16 +50,15 @@ impl Session {
     /// Waits for the turn, begins a transaction that writes, and reads some numbers.
     pub(super) fn begin_writing(connections: Arc<Connections>, names: &[&str]) -> Result<(Self, Numbers), RowsError> {
         Self::begin(connections, names, async |connection, names| {
-            let take_turn = async || {
-                let begin = connection.client.batch_execute(schema::BEGIN_WRITING);
-                // Both are sent at once. The numbers are read after the turn is there.
-                join(begin, numbers(connection, names)).await
-            };
-            let (mut begun, mut numbers) = take_turn().await;
+            let [first, second] = schema::TURN_WAITS.map(schema::begin_writing);
+            // Both are sent at once. The numbers are read after the turn is there.
+            let take_turn =
+                async |begin| join(connection.client.batch_execute(begin), numbers(connection, names)).await;
+            let (mut begun, mut numbers) = take_turn(&first).await;
             if begun.as_ref().is_err_and(|error| error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE)) {
                 connection.run("ROLLBACK").await?;
                 connection.run(schema::END_FROZEN_TURNS).await?;
-                (begun, numbers) = take_turn().await;
+                (begun, numbers) = take_turn(&second).await;
             }
             begun?;
             numbers
