@@ -371,8 +371,11 @@ impl Simulation {
                 QueueItem::Nothing => break,
                 QueueItem::RebuildCommand(_) | QueueItem::Closed => unreachable!("neither is asked for"),
             };
+            let left = server.queue.waiting();
             server.task.work(taken);
-            let group = waiting.by_ref().take(size).collect();
+            // A task that waits for its turn takes along what came meanwhile.
+            let taken_along = left - server.queue.waiting();
+            let group = waiting.by_ref().take(size + taken_along).collect();
             let parked = self.learn_answered(group);
             self.count("requests set aside", parked.len() as u64);
             if Arc::ptr_eq(&queue, &self.server().queue) {
