@@ -103,7 +103,9 @@ impl FromStr for Address {
             return Err(NoAddress("must be an address such as postgres://USER@HOST/NAME".to_owned()));
         }
         let (mut plain, mut mode, mut root_certificate) = (text.to_owned(), "prefer", None);
-        if let Some((before, parameters)) = text.split_once('?') {
+        // A password may have a question mark in it.
+        let (credentials, rest) = text.split_at(text.find('@').unwrap_or(0));
+        if let (before, Some(parameters)) = split_parameters(rest) {
             let mut others = Vec::new();
             for parameter in parameters.split('&') {
                 match parameter.split_once('=') {
@@ -114,7 +116,7 @@ impl FromStr for Address {
                     _ => others.push(parameter),
                 }
             }
-            plain = format!("{before}?{}", others.join("&"));
+            plain = format!("{credentials}{before}?{}", others.join("&"));
         }
         let (ssl_mode, is_verified) = match mode {
             "disable" => (SslMode::Disable, false),
@@ -140,18 +142,23 @@ impl FromStr for Address {
     }
 }
 
+/// What stands before the parameters, and these, if there are any.
+fn split_parameters(rest: &str) -> (&str, Option<&str>) {
+    rest.split_once('?').map_or((rest, None), |(before, parameters)| (before, Some(parameters)))
+}
+
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (text, parameters) = self.text.split_once('?').map_or((&*self.text, None), |(a, b)| (a, Some(b)));
-        let (scheme, rest) = text.split_once("://").unwrap_or_default();
-        write!(f, "{scheme}://")?;
-        match rest.rsplit_once('@') {
-            Some((who, place)) => match who.split_once(':') {
-                Some((user, _)) => write!(f, "{user}:{MASK}@{place}")?,
-                None => f.write_str(rest)?,
-            },
-            None => f.write_str(rest)?,
+        let (credentials, rest) = self.text.split_once('@').map_or((None, &*self.text), |(a, b)| (Some(a), b));
+        if let Some(credentials) = credentials {
+            let (scheme, who) = credentials.split_once("://").unwrap_or_default();
+            match who.split_once(':') {
+                Some((user, _)) => write!(f, "{scheme}://{user}:{MASK}@")?,
+                None => write!(f, "{credentials}@")?,
+            }
         }
+        let (place, parameters) = split_parameters(rest);
+        f.write_str(place)?;
         let Some(parameters) = parameters else { return Ok(()) };
         let shown = parameters.split('&').map(|parameter| match parameter.split_once('=') {
             Some((name @ "password", _)) => format!("{name}={MASK}"),
@@ -164,5 +171,22 @@ impl fmt::Display for Address {
 impl fmt::Debug for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_never_shown() {
+        for (text, shown) in [
+            ("postgres://u:a?b@h:1/n?sslmode=require", "postgres://u:***@h:1/n?sslmode=require"),
+            ("postgres://u:a:b@h/n", "postgres://u:***@h/n"),
+            ("postgres://u@h/n?password=a&connect_timeout=1", "postgres://u@h/n?password=***&connect_timeout=1"),
+            ("postgres://h/n", "postgres://h/n"),
+        ] {
+            assert_eq!(text.parse::<Address>().unwrap().to_string(), shown);
+        }
     }
 }
