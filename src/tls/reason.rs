@@ -1,24 +1,43 @@
 //! Why a client refuses a server, in words for people who have not read a standard.
 
+use std::io;
+
 use rustls::{CertificateError, Error, InvalidMessage, OtherError};
 use rustls_pki_types::UnixTime;
 
 use crate::time::Timestamp;
 
-/// Why a server is refused, with a hint if there is a next step. `None` for an error that may pass.
-pub fn reason(error: &Error) -> Option<String> {
+/// Why TLS refuses a server, if that is the cause of an error, with a hint if there is a next step. `None` for an error that may
+/// pass. `authority` says how a user names an authority to trust.
+pub fn reason(error: &(dyn std::error::Error + 'static), authority: &str) -> Option<String> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref() {
+            return of_tls(error, authority);
+        }
+        cause = match error.downcast_ref::<io::Error>() {
+            // Its source is that of what it holds.
+            Some(error) => error.get_ref().map(|held| held as _),
+            None => error.source(),
+        };
+    }
+    None
+}
+
+fn of_tls(error: &Error, authority: &str) -> Option<String> {
     if let Error::InvalidCertificate(refused) = error {
-        return Some(format!("the certificate of the server is refused: {}", of_certificate(refused)));
+        return Some(format!("the certificate of the server is refused: {}", of_certificate(refused, authority)));
     }
     let is_plain = *error == Error::InvalidMessage(InvalidMessage::InvalidContentType);
     is_plain.then(|| "the server speaks no TLS at this port (hint: http:// instead of https://)".to_owned())
 }
 
-fn of_certificate(error: &CertificateError) -> String {
+fn of_certificate(error: &CertificateError, authority: &str) -> String {
     if *error == CertificateError::UnknownIssuer {
-        return "this machine does not trust its issuer (hint: --ca FILE names a certificate authority to trust, or the certificate \
-                itself if it is its own issuer)"
-            .to_owned();
+        return format!(
+            "this machine does not trust its issuer (hint: {authority} names a certificate authority to trust, or the certificate \
+             itself if it is its own issuer)"
+        );
     }
     if let CertificateError::NotValidForNameContext { expected, presented } = error {
         let names: Vec<_> = presented.iter().map(|name| bare(name)).collect();

@@ -52,20 +52,20 @@ impl Cluster {
         let enough = acknowledged().iter().sum::<u64>() + 1 + self.random.below(40) as u64;
         let moment = Duration::from_micros(self.random.below(20_000) as u64);
         let victim = self.random.below(SERVERS);
-        let (is_over, is_over_too) = (AtomicBool::new(false), &AtomicBool::new(false));
+        let is_over = &AtomicBool::new(false);
         thread::scope(|scope| {
             let served: Vec<_> = posters.iter().map(|_| self.random.below(SERVERS)).collect();
             let posting: Vec<_> = posters
                 .iter_mut()
                 .zip(&served)
                 .map(|(poster, &server)| {
-                    let (client, is_over) = (self.servers[server].client.clone(), &is_over);
+                    let client = self.servers[server].client.clone();
                     scope.spawn(move || poster.post_until(&client, is_over))
                 })
                 .collect();
             let client = self.servers[(victim + 1) % SERVERS].client.clone();
             scope.spawn(move || {
-                while !is_over_too.load(Ordering::Relaxed) {
+                while !is_over.load(Ordering::Relaxed) {
                     client.get("/v6/metrics/job-types/plot-data/?column=total_count");
                 }
             });
@@ -91,7 +91,6 @@ impl Cluster {
                 }
             }
             is_over.store(true, Ordering::Relaxed);
-            is_over_too.store(true, Ordering::Relaxed);
         });
         if matches!(mishap, Mishap::Kill) {
             self.servers[victim] = Server::serve_database(directory, &self.address);

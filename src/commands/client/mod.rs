@@ -55,7 +55,7 @@ pub(crate) fn agent(url: &str, trust: &Trust, timeout: Option<Duration>) -> Resu
 /// Why the TLS of a server is refused, if that is the error. Another try would not help.
 pub(crate) fn refused_tls(error: &ureq::Error) -> Option<String> {
     let ureq::Error::Io(error) = error else { return None };
-    tls::reason(error.get_ref()?.downcast_ref()?)
+    tls::reason(error, "--ca FILE")
 }
 
 /// The hint for a rejection with this status, if the cause is the token.

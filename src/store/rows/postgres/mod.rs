@@ -17,7 +17,6 @@ mod schema;
 mod transactions;
 mod writes;
 
-use std::error::Error;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -180,26 +179,10 @@ impl Database for PostgresDatabase {
     }
 }
 
-/// Why TLS does not accept the server, if that is the cause.
-fn refused_by_tls(error: &tokio_postgres::Error) -> Option<String> {
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        if let Some(reason) = error.downcast_ref().and_then(tls::reason) {
-            return Some(reason);
-        }
-        cause = match error.downcast_ref::<io::Error>() {
-            // Its source is that of what it holds.
-            Some(error) => error.get_ref().map(|held| held as &(dyn Error + 'static)),
-            None => error.source(),
-        };
-    }
-    None
-}
-
 impl From<tokio_postgres::Error> for RowsError {
     fn from(error: tokio_postgres::Error) -> Self {
-        if let Some(reason) = refused_by_tls(&error) {
-            return Self::Unusable(Cause::new(reason.replace("--ca FILE", "sslrootcert=FILE in its address")));
+        if let Some(reason) = tls::reason(&error, "sslrootcert=FILE in its address") {
+            return Self::Unusable(Cause::new(reason));
         }
         let (variant, message): (fn(Cause) -> Self, _) = match error.code() {
             Some(state) if state.code().starts_with("28") => {
