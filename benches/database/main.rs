@@ -45,7 +45,7 @@ struct Options {
     #[arg(long, default_value_t = 5, value_parser = value_parser!(u32).range(1..))]
     rounds: u32,
     /// How many events are posted each time
-    #[arg(long, default_value_t = 500_000, value_parser = value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = DEFAULT.events, value_parser = value_parser!(u64).range(1..))]
     events: u64,
     /// Seconds of each measurement of reads
     #[arg(long, default_value_t = 2, value_parser = value_parser!(u32).range(1..))]

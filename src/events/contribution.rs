@@ -94,6 +94,16 @@ impl Event {
         };
         Some(Partition { metrics, choice, date: self.ended()?.date() })
     }
+
+    /// The partition of `errors` that counts the event, if one does.
+    pub fn error_partition(&self) -> Option<Partition> {
+        match self {
+            Self::JobExecution(execution) => {
+                Some(Partition { metrics: MetricsTypeId::Errors, choice: execution.error?, date: self.ended()?.date() })
+            }
+            Self::Job(_) | Self::Ingest(_) => None,
+        }
+    }
 }
 
 impl Job {

@@ -125,6 +125,13 @@ impl<'a> EventChange<'a> {
     pub fn new(before: Option<&'a Event>, after: &'a Event) -> Self {
         Self { before, after, partition: after.partition() }
     }
+
+    /// The partitions that may count the event, before and after; some of them twice.
+    pub fn partitions(&self) -> impl Iterator<Item = Partition> {
+        let before = self.before.and_then(Event::partition);
+        let errors = self.before.into_iter().chain([self.after]).filter_map(Event::error_partition);
+        [before, self.partition].into_iter().flatten().chain(errors)
+    }
 }
 
 /// The state of a job.

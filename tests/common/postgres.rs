@@ -84,7 +84,8 @@ impl Postgres {
             return None;
         };
         // Another program may take a port between the look and the server.
-        (0..10).find_map(|_| Self::try_start(&bin, tls))
+        let started = (0..10).find_map(|_| Self::try_start(&bin, tls));
+        Some(started.expect("a server that is installed starts; it has said why it does not"))
     }
 
     fn try_start(bin: &Path, tls: &str) -> Option<Self> {

@@ -140,6 +140,17 @@ pub trait View: Read + Send + Sync {}
 /// A change of the database while it is made: reads see its own writes, and nobody else does before it is committed. Dropping it
 /// changes nothing.
 pub trait Transaction: Read {
+    /// Says that rows with some of these keys will be read soon, so that a database across a network can fetch them while the
+    /// caller computes. The keys may have any order.
+    fn prefetch(&mut self, _table: Table, _keys: &mut dyn Iterator<Item = Key>) -> Result<(), RowsError> {
+        Ok(())
+    }
+
+    /// Says that the rows that exactly these floors ask for will be read soon.
+    fn prefetch_floors(&mut self, _table: Table, _floors: &[Floor]) -> Result<(), RowsError> {
+        Ok(())
+    }
+
     /// Writes changes of some tables, each [sorted](Changes::sort). Costs one round trip.
     fn write(&mut self, changes: &[(Table, &Changes)]) -> Result<(), RowsError>;
 

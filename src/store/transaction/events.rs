@@ -38,8 +38,10 @@ struct Edit<'a> {
 
 impl Transaction<'_> {
     /// Returns the stored events of these keys, in the same order. The keys must be ascending.
-    pub fn events(&self, keys: &[EventKey]) -> Result<Vec<Event>, StoreError> {
+    pub fn events(&mut self, keys: &[EventKey]) -> Result<Vec<Event>, StoreError> {
         debug_assert!(keys.is_sorted_by(|a, b| a < b), "neighbouring ids share pages");
+        // Whoever changes events reads the same pages again.
+        self.rows.prefetch(Table::Index, &mut keys.iter().map(|key| PageKey::of(*key).key()))?;
         let mut wanted = self.find_in_index(keys)?;
         wanted.sort_unstable();
         let floors: Vec<_> = wanted.iter().map(|(prefix, id)| prefix.floor(*id)).collect();
@@ -92,12 +94,16 @@ impl Transaction<'_> {
     pub fn replace_events(&mut self, changes: &mut [EventChange<'_>]) -> Result<(), StoreError> {
         debug_assert!(changes.is_sorted_by(|a, b| a.after.key() < b.after.key()), "neighbouring ids share pages");
         let edits = changes.iter().map(|change| (change.after.key(), IndexEdit::Set(prefix_of(change).location)));
-        self.edit_index(&edits.collect::<Vec<_>>())?;
+        let of_index: Vec<_> = edits.collect();
         radsort::sort_by_key(changes, |change| prefix_of(change).order());
         let edits = edits_of(changes);
         let groups: Vec<_> = edits.chunk_by(|a, b| a.prefix == b.prefix).collect();
+        let last_blocks: Vec<_> = groups.iter().map(|edits| edits[0].prefix.floor(u64::MAX)).collect();
+        self.rows.prefetch_floors(Table::Blocks, &last_blocks)?;
+        self.prefetch_rollups(changes)?;
+        self.edit_index(&of_index)?;
         let mut writer = BlockWriter { record: &mut self.record, changes: Changes::default() };
-        let unfinished = edit_last_blocks(&*self.rows, &groups, &mut writer)?;
+        let unfinished = edit_last_blocks(&*self.rows, &groups, &last_blocks, &mut writer)?;
         edit_earlier_blocks(&*self.rows, unfinished, &mut writer)?;
         let mut changes = writer.changes;
         changes.sort();
@@ -184,12 +190,12 @@ struct Unfinished<'a> {
 fn edit_last_blocks<'a>(
     rows: &dyn Read,
     groups: &[&'a [Edit<'a>]],
+    last_blocks: &[Floor],
     writer: &mut BlockWriter<'_>,
 ) -> Result<Vec<Unfinished<'a>>, StoreError> {
-    let floors: Vec<_> = groups.iter().map(|edits| edits[0].prefix.floor(u64::MAX)).collect();
     let mut unfinished = Vec::new();
     let mut left = groups.iter();
-    reads::floors(rows, &floors, |key: BlockKey, record| {
+    reads::floors(rows, last_blocks, |key: BlockKey, record| {
         let found = BlockPrefix::of_block(key)?;
         for &edits in left.by_ref() {
             let prefix = edits[0].prefix;

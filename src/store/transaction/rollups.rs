@@ -5,7 +5,7 @@
 use std::ops::Range;
 
 use super::Transaction;
-use crate::events::Partition;
+use crate::events::{EventChange, Partition};
 use crate::rollup::{Rollup, RollupKey, RollupScope};
 use crate::store::error::StoreError;
 use crate::store::keys::{DayKey, TableKey, TotalKey};
@@ -31,6 +31,14 @@ impl StoredRollups {
 }
 
 impl Transaction<'_> {
+    /// Says that the rollups that these changes touch will be read.
+    pub(super) fn prefetch_rollups(&mut self, changes: &[EventChange<'_>]) -> Result<(), StoreError> {
+        let partitions = || changes.iter().flat_map(EventChange::partitions);
+        self.rows.prefetch(Table::Rollups, &mut partitions().map(|partition| day_key(partition).key()))?;
+        let mut totals = partitions().map(|Partition { metrics, date, .. }| total_key(metrics, date).key());
+        Ok(self.rows.prefetch(Table::Totals, &mut totals)?)
+    }
+
     /// Reads the rollups of partitions. These must be ascending by date, then choice, then metrics type.
     pub fn rollups(&mut self, partitions: &[Partition]) -> Result<StoredRollups, StoreError> {
         self.get_rollups(partitions, |&partition| day_key(partition))

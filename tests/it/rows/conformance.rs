@@ -39,6 +39,8 @@ enum Step {
 struct AnyTransaction {
     steps: Vec<Step>,
     numbers: Vec<(&'static str, Option<u64>)>,
+    /// Whether it says before each step what is read after it.
+    prefetches: bool,
     is_committed: bool,
 }
 
@@ -59,8 +61,9 @@ fn any_transactions() -> impl Strategy<Value = Vec<(AnyTransaction, Reads)>> {
         1 => (table(), 0..KEYS, 0..KEYS).prop_map(|(table, start, end)| Step::RemoveRange(table, start, end)),
     ];
     let numbers = vec((select(&NAMES[1..]), proptest::option::of(any::<u64>())), 0..3);
-    let transaction = (vec(step, 0..4), numbers, prop::bool::weighted(0.8))
-        .prop_map(|(steps, numbers, is_committed)| AnyTransaction { steps, numbers, is_committed });
+    let transaction = (vec(step, 0..4), numbers, any::<bool>(), prop::bool::weighted(0.8)).prop_map(
+        |(steps, numbers, prefetches, is_committed)| AnyTransaction { steps, numbers, prefetches, is_committed },
+    );
     let reads = (table(), vec(0..KEYS, 0..12), (0..KEYS, 0..KEYS), 0..20_usize)
         .prop_map(|(table, keys, range, most)| Reads { table, keys, range, most });
     vec((transaction, reads), 1..8)
@@ -80,6 +83,23 @@ fn key(table: Table, number: u8) -> Key {
     Key::new(&bytes)
 }
 
+impl Reads {
+    /// The keys, ascending.
+    fn keys(&self) -> Vec<Key> {
+        let mut keys: Vec<_> = self.keys.iter().map(|&number| key(self.table, number)).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        keys
+    }
+
+    /// Floors at the keys. Groups of sixteen keys have the same first one.
+    fn floors(&self) -> Vec<Floor> {
+        let mut numbers = self.keys.clone();
+        numbers.sort_unstable();
+        numbers.iter().map(|&n| Floor { first: key(self.table, n / 16 * 16), last: key(self.table, n) }).collect()
+    }
+}
+
 impl Model {
     fn range(&self, table: Table, range: &Range<Key>) -> Vec<(Key, Vec<u8>)> {
         let rows = self.rows.iter().filter(|((of, key), _)| *of == table && range.contains(key));
@@ -88,7 +108,7 @@ impl Model {
 
     /// Asserts that everything that can be read is as in this model.
     fn assert_reads(&self, rows: &dyn Read, reads: &Reads) {
-        let Reads { table, keys, range: (start, end), most } = reads;
+        let Reads { table, range: (start, end), most, .. } = reads;
         let collect = |read: &dyn Fn(&mut Visitor<'_>)| {
             let mut found = Vec::new();
             read(&mut |key, value| {
@@ -97,9 +117,7 @@ impl Model {
             });
             found
         };
-        let mut wanted: Vec<_> = keys.iter().map(|&number| key(*table, number)).collect();
-        wanted.sort_unstable();
-        wanted.dedup();
+        let wanted = reads.keys();
         let expected: Vec<_> =
             wanted.iter().filter_map(|key| Some((*key, self.rows.get(&(*table, *key))?.clone()))).collect();
         assert_eq!(collect(&|visit| rows.get(*table, &wanted, visit).unwrap()), expected, "get");
@@ -121,11 +139,7 @@ impl Model {
             "a scan ends when it is told"
         );
 
-        // Groups of sixteen keys have the same first one.
-        let mut numbers = keys.clone();
-        numbers.sort_unstable();
-        let floors: Vec<_> =
-            numbers.iter().map(|&n| Floor { first: key(*table, n / 16 * 16), last: key(*table, n) }).collect();
+        let floors = reads.floors();
         let mut expected: Vec<_> = floors
             .iter()
             .filter_map(|floor| self.range(*table, &(floor.first..floor.last.successor())).pop())
@@ -142,13 +156,19 @@ impl Model {
 fn conforms(database: &dyn Database, transactions: &[(AnyTransaction, Reads)]) {
     database.open(&[("format", 1)]).unwrap();
     let mut model = Model { numbers: [("format", 1)].into(), ..Model::default() };
-    for (AnyTransaction { steps, numbers, is_committed }, reads) in transactions {
+    for (AnyTransaction { steps, numbers, prefetches, is_committed }, reads) in transactions {
         let (view, first) = database.view(&["format", "missing"]).unwrap();
         assert_eq!(first, [Some(1), None]);
         let before = model.clone();
         let (mut transaction, first) = database.begin(&["format"]).unwrap();
         assert_eq!(first, [Some(1)]);
         for step in steps {
+            if *prefetches {
+                // Others than those that are read, too.
+                let mut keys = (0..KEYS / 2).map(|number| key(reads.table, number)).chain(reads.keys()).rev();
+                transaction.prefetch(reads.table, &mut keys).unwrap();
+                transaction.prefetch_floors(reads.table, &reads.floors()).unwrap();
+            }
             match step {
                 Step::Write(rows) => {
                     let mut changes: BTreeMap<Table, Changes> = BTreeMap::new();

@@ -173,3 +173,10 @@ impl Connections {
         }
     }
 }
+
+/// Waits for something that was [spawned](Connections::spawn).
+pub(super) async fn finished<T>(work: &mut JoinHandle<Result<T, RowsError>>) -> Result<T, RowsError> {
+    work.await.unwrap_or_else(|error| {
+        Err(RowsError::Unavailable(Cause::with_source("work on the database broke off", error)))
+    })
+}

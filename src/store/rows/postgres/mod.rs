@@ -13,6 +13,7 @@
 
 mod address;
 mod connections;
+mod reads;
 mod schema;
 mod transactions;
 mod writes;

@@ -9,18 +9,21 @@ use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::types::ToSql;
 
 use super::super::{
     Cause, Changes, Floor, Key, Numbers, Order, Read, RowsError, Stamp, Table, Transaction, View, Visitor,
 };
-use super::connections::{Connection, Connections};
+use super::connections::{Connection, Connections, finished};
+use super::reads::{Prefetched, Wanted, query_all};
 use super::schema;
 use super::writes::Writes;
 
 /// How many rows a scan asks for first, and how many more each next time: most scans are short or end early.
 const FIRST_PAGE: i64 = 512;
 const NEXT_PAGE: i64 = 4_096;
+
+/// How many rows of a table are fetched before they are read, at most: some megabytes.
+const MOST_PREFETCHED: usize = 8_192;
 
 /// An open transaction, and its connection: a view, or a change while it is made.
 #[derive(Debug)]
@@ -30,6 +33,8 @@ pub(super) struct Session {
     connection: Option<Arc<Connection>>,
     /// The last write, if nobody has waited for it yet.
     writing: Mutex<Option<JoinHandle<Result<(), RowsError>>>>,
+    /// What was fetched before it is read, of tables that were not written since.
+    prefetched: Mutex<Vec<Prefetched>>,
     stamp: Stamp,
     /// Whether Citus distributes some of the tables ([`schema::is_distributed`]).
     is_distributed: bool,
@@ -82,6 +87,7 @@ impl Session {
             connections,
             connection: Some(connection),
             writing: Mutex::default(),
+            prefetched: Mutex::default(),
             stamp,
             is_distributed,
             is_broken: AtomicBool::new(false),
@@ -89,26 +95,54 @@ impl Session {
         Ok((session, numbers))
     }
 
-    /// Waits for a step on the connection. After a failed step there is no other.
-    fn step<T>(&self, step: impl AsyncFnOnce(&Connection) -> Result<T, RowsError>) -> Result<T, RowsError> {
-        let connection = self.connection.as_ref().ok_or(RowsError::Closed)?;
+    /// Waits for a step on the connection, and for the write before it. After a failed step there is no other.
+    fn step<T>(&self, step: impl AsyncFnOnce(&Arc<Connection>) -> Result<T, RowsError>) -> Result<T, RowsError> {
+        let connection = self.usable()?;
+        let writing = self.writing.lock().take();
+        self.wait(async {
+            if let Some(mut writing) = writing {
+                finished(&mut writing).await?;
+            }
+            step(connection).await
+        })
+    }
+
+    fn usable(&self) -> Result<&Arc<Connection>, RowsError> {
         if self.is_broken.load(Ordering::Relaxed) {
             return Err(RowsError::Unavailable(Cause::new("the transaction has failed")));
         }
-        let writing = self.writing.lock().take();
-        let step = async {
-            if let Some(writing) = writing {
-                written(writing).await?;
-            }
-            step(connection).await
-        };
+        self.connection.as_ref().ok_or(RowsError::Closed)
+    }
+
+    fn wait<T>(&self, step: impl Future<Output = Result<T, RowsError>>) -> Result<T, RowsError> {
         self.connections.wait(step).inspect_err(|_| self.is_broken.store(true, Ordering::Relaxed))
     }
-}
 
-/// Waits for a write.
-async fn written(writing: JoinHandle<Result<(), RowsError>>) -> Result<(), RowsError> {
-    writing.await.unwrap_or_else(|error| Err(RowsError::Unavailable(Cause::with_source("a write broke off", error))))
+    /// Reads rows, which may have been fetched already.
+    fn read(&self, table: Table, wanted: &Wanted, visit: &mut Visitor<'_>) -> Result<(), RowsError> {
+        let mut prefetched = self.prefetched.lock();
+        if let Some(prefetched) = prefetched.iter_mut().find(|prefetched| prefetched.has(table, wanted)) {
+            self.usable()?;
+            return visit_all(self.wait(prefetched.rows(wanted))?, visit).map(drop);
+        }
+        drop(prefetched);
+        let rows = self.step(async |connection| wanted.fetch(connection, table, self.is_distributed).await)?;
+        visit_all(&rows, visit).map(drop)
+    }
+
+    /// Asks for rows that will be read, unless these are too many.
+    fn ask(&self, table: Table, wanted: Wanted) -> Result<(), RowsError> {
+        if !(1..=MOST_PREFETCHED).contains(&wanted.len()) {
+            return Ok(());
+        }
+        let prefetched = self.step(async |connection| {
+            Prefetched::ask(&self.connections, connection, table, wanted, self.is_distributed).await
+        })?;
+        let mut earlier = self.prefetched.lock();
+        earlier.retain(|earlier| !prefetched.replaces(earlier));
+        earlier.push(prefetched);
+        Ok(())
+    }
 }
 
 impl Drop for Session {
@@ -121,7 +155,7 @@ impl Drop for Session {
             // Nobody waits for it: the next one who uses the connection comes after it.
             drop(self.connections.spawn(async move {
                 let is_written = match writing {
-                    Some(writing) => written(writing).await.is_ok(),
+                    Some(mut writing) => finished(&mut writing).await.is_ok(),
                     None => true,
                 };
                 if is_written && connection.run("ROLLBACK").await.is_ok() {
@@ -138,38 +172,11 @@ impl Read for Session {
     }
 
     fn get(&self, table: Table, keys: &[Key], visit: &mut Visitor<'_>) -> Result<(), RowsError> {
-        if keys.is_empty() {
-            return Ok(());
-        }
-        let keys: Vec<_> = keys.iter().map(Key::as_bytes).collect();
-        let query = format!("SELECT key, value FROM {} WHERE key = ANY($1) ORDER BY key", schema::name(table));
-        let rows = self.step(async |connection| read(connection, &query, &[&keys]).await)?;
-        visit_all(&rows, visit).map(drop)
+        if keys.is_empty() { Ok(()) } else { self.read(table, &Wanted::Keys(keys.to_vec()), visit) }
     }
 
     fn floors(&self, table: Table, floors: &[Floor], visit: &mut Visitor<'_>) -> Result<(), RowsError> {
-        if floors.is_empty() {
-            return Ok(());
-        }
-        let first: Vec<_> = floors.iter().map(|floor| floor.first.as_bytes()).collect();
-        let last: Vec<_> = floors.iter().map(|floor| floor.last.as_bytes()).collect();
-        let name = schema::name(table);
-        let query = if self.is_distributed && schema::is_distributed(table) {
-            // Citus has no query for each floor. The greatest key of each shard is the greatest of its digits.
-            format!(
-                "SELECT key, value FROM {name} WHERE key IN (SELECT decode(max(encode(key, 'hex') COLLATE \"C\"), 'hex') \
-                 FROM unnest($1::bytea[], $2::bytea[]) AS floor (first, last) \
-                 JOIN {name} ON key BETWEEN floor.first AND floor.last GROUP BY floor.first, floor.last) ORDER BY key"
-            )
-        } else {
-            format!(
-                "SELECT DISTINCT row.key, row.value FROM unnest($1::bytea[], $2::bytea[]) AS floor (first, last) \
-                 CROSS JOIN LATERAL (SELECT key, value FROM {name} WHERE key BETWEEN floor.first AND floor.last \
-                 ORDER BY key DESC LIMIT 1) AS row ORDER BY row.key"
-            )
-        };
-        let rows = self.step(async |connection| read(connection, &query, &[&first, &last]).await)?;
-        visit_all(&rows, visit).map(drop)
+        if floors.is_empty() { Ok(()) } else { self.read(table, &Wanted::Floors(floors.to_vec()), visit) }
     }
 
     fn scan(&self, table: Table, range: Range<Key>, order: Order, visit: &mut Visitor<'_>) -> Result<(), RowsError> {
@@ -184,7 +191,7 @@ impl Read for Session {
         let mut page = FIRST_PAGE;
         while from < to {
             let (start, end) = (from.as_bytes(), to.as_bytes());
-            let rows = self.step(async |connection| read(connection, &query, &[&start, &end, &page]).await)?;
+            let rows = self.step(async |connection| query_all(connection, &query, &[&start, &end, &page]).await)?;
             let has_more = i64::try_from(rows.len()) == Ok(page);
             let Some(last) = visit_all(&rows, visit)?.filter(|_| has_more) else { break };
             match order {
@@ -201,14 +208,9 @@ impl Read for Session {
     }
 }
 
-async fn read(connection: &Connection, query: &str, values: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, RowsError> {
-    let statement = connection.prepared(query).await?;
-    Ok(connection.client.query(&statement, values).await?)
-}
-
 /// Visits the rows of an answer, after it has come: a visitor may take as long as it likes. Returns the key of the last row, unless
 /// the visitor breaks.
-fn visit_all(rows: &[Row], visit: &mut Visitor<'_>) -> Result<Option<Key>, RowsError> {
+fn visit_all<'r>(rows: impl IntoIterator<Item = &'r Row>, visit: &mut Visitor<'_>) -> Result<Option<Key>, RowsError> {
     let mut last = None;
     for row in rows {
         let key: &[u8] = row.try_get(0)?;
@@ -245,8 +247,26 @@ async fn numbers(connection: &Connection, names: &[&str]) -> Result<Numbers, Row
 impl View for Session {}
 
 impl Transaction for Session {
+    fn prefetch(&mut self, table: Table, keys: &mut dyn Iterator<Item = Key>) -> Result<(), RowsError> {
+        let mut wanted = Vec::new();
+        for key in keys {
+            if wanted.last() != Some(&key) {
+                wanted.push(key);
+            }
+        }
+        wanted.sort_unstable();
+        wanted.dedup();
+        self.ask(table, Wanted::Keys(wanted))
+    }
+
+    fn prefetch_floors(&mut self, table: Table, floors: &[Floor]) -> Result<(), RowsError> {
+        self.ask(table, Wanted::Floors(floors.to_vec()))
+    }
+
     /// The server writes while the caller goes on; the next step waits for it.
     fn write(&mut self, changes: &[(Table, &Changes)]) -> Result<(), RowsError> {
+        let written = |table| changes.iter().any(|&(written, _)| written == table);
+        self.prefetched.get_mut().retain(|prefetched| !written(prefetched.table));
         let writes = Writes::of(changes, self.is_distributed);
         if writes.are_none() {
             return Ok(());
@@ -259,6 +279,7 @@ impl Transaction for Session {
     }
 
     fn remove_range(&mut self, table: Table, range: Range<Key>) -> Result<(), RowsError> {
+        self.prefetched.get_mut().retain(|prefetched| prefetched.table != table);
         let (start, end) = (range.start.as_bytes(), range.end.as_bytes());
         let statement = format!("DELETE FROM {} WHERE key >= $1 AND key < $2", schema::name(table));
         self.step(async |connection| {
