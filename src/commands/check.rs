@@ -163,12 +163,9 @@ fn rebuild_index(store: &Store, events_from: Date) -> Result<(), StoreError> {
         for day in [None].into_iter().chain(snapshot.dates()?.range(events_from..).copied().map(Some)) {
             let mut from = Some(EventCursor::start(day));
             while let Some(next) = from {
-                let mut events = Vec::new();
-                from = snapshot.events_from(day, next, INDEXED_BLOCKS, |event, _| {
-                    events.push(event.clone());
-                    Ok(())
-                })?;
-                transaction.index(&mut events)?;
+                let mut found = snapshot.events_from(day, next, INDEXED_BLOCKS)?;
+                transaction.index(&mut found.events)?;
+                from = found.next;
             }
         }
         Ok(())

@@ -85,17 +85,15 @@ impl Snapshot {
         })
     }
 
-    /// Visits the events of up to `most_blocks` blocks from a position on: the events that are stored under a date, or those that
-    /// are stored under none. The visitor also learns whether an event is in the block that its id belongs into. Returns the
-    /// position at which to continue, if there are more events. The position is valid in later states, too: the events before it
-    /// are those that were visited, except for events that were added or removed since.
+    /// Returns the events of up to `most_blocks` blocks from a position on: the events that are stored under a date, or those that
+    /// are stored under none. The position at which to continue is valid in later states, too: the events before it are those that
+    /// were returned, except for events that were added or removed since.
     pub fn events_from(
         &self,
         of: Option<Date>,
         EventCursor(from): EventCursor,
         most_blocks: usize,
-        mut visit: impl FnMut(&Event, bool) -> Result<(), StoreError>,
-    ) -> Result<Option<EventCursor>, StoreError> {
+    ) -> Result<StoredEvents, StoreError> {
         // If blocks have moved, the next event is in a block that begins before the position.
         let mut begins = from;
         let floor = Floor { first: BlockKey { lower: 0, ..from }.key(), last: from.key() };
@@ -103,26 +101,23 @@ impl Snapshot {
             begins = key;
             Ok::<_, StoreError>(())
         })?;
-        let mut visit_block = |key: BlockKey, events: Vec<Event>, next: Option<BlockKey>| {
+        let mut found = StoredEvents { events: Vec::new(), misplaced: 0, next: None };
+        let take = |found: &mut StoredEvents, key: BlockKey, mut events: Vec<Event>, next: Option<BlockKey>| {
             let behind = next.filter(|next| BlockKey { lower: 0, ..*next } == BlockKey { lower: 0, ..key });
             let ids = key.lower..behind.map_or(u64::MAX, |next| next.lower);
-            for event in events {
-                let id = event.key().id;
-                if key == from || (BlockKey { lower: id, ..key }) >= from {
-                    visit(&event, ids.contains(&id))?;
-                }
-            }
-            Ok::<_, StoreError>(())
+            events.retain(|event| key == from || (BlockKey { lower: event.key().id, ..key }) >= from);
+            found.misplaced += events.iter().filter(|event| !ids.contains(&event.key().id)).count() as u64;
+            found.events.append(&mut events);
         };
-        // A block is visited after the start of the next block is known.
+        // A block is taken after the start of the next block is known.
         let mut block: Option<(BlockKey, Vec<Event>)> = None;
-        let (mut blocks, mut goes_on_from) = (0, None);
+        let mut blocks = 0;
         scan_until(self.rows(), begins..blocks_of(of).end, |key, record| {
             if let Some((before, events)) = block.take() {
-                visit_block(before, events, Some(key))?;
+                take(&mut found, before, events, Some(key));
             }
             if blocks == most_blocks {
-                goes_on_from = Some(EventCursor(key));
+                found.next = Some(EventCursor(key));
                 return Ok::<_, StoreError>(ControlFlow::Break(()));
             }
             blocks += 1;
@@ -130,9 +125,9 @@ impl Snapshot {
             Ok(ControlFlow::Continue(()))
         })?;
         if let Some((key, events)) = block {
-            visit_block(key, events, None)?;
+            take(&mut found, key, events, None);
         }
-        Ok(goes_on_from)
+        Ok(found)
     }
 
     /// Returns the rollups of choices on a date, beginning with a choice number: about `most` rows, but always all rows of each
@@ -222,6 +217,20 @@ pub struct Forgettable {
     pub rollups: u64,
     /// The days of these rollups.
     pub rollup_days: u64,
+}
+
+/// How many blocks are read at once: some 10 MB of events.
+pub const BLOCKS_AT_ONCE: usize = 256;
+
+/// Some of the events that are stored under a date, or under none ([`Snapshot::events_from`]).
+#[derive(Debug)]
+pub struct StoredEvents {
+    /// The events, in the order of their blocks.
+    pub events: Vec<Event>,
+    /// How many of them are in a block that their id does not belong into.
+    pub misplaced: u64,
+    /// The position at which to continue, if there are more.
+    pub next: Option<EventCursor>,
 }
 
 /// What the index says of an event ([`Snapshot::look_up_index`]).

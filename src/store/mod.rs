@@ -41,7 +41,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use audit::{EventCursor, Forgettable, Indexed};
+pub use audit::{BLOCKS_AT_ONCE, EventCursor, Forgettable, Indexed, StoredEvents};
 pub use codec::Corrupt;
 pub use copy::EventCopy;
 pub use error::StoreError;

@@ -7,9 +7,9 @@
 //! Not here: the sockets (`api::connection` for the server, `commands::client` for the commands).
 
 mod client;
-mod own_server;
 mod reason;
 mod server;
+mod unverified;
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -21,9 +21,9 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 
 pub use client::client_config;
-pub(crate) use own_server::{own_server_config, unverified_config};
 pub use reason::reason;
 pub(crate) use server::ServerCertificate;
+pub(crate) use unverified::{own_server_config, unverified_config};
 
 /// The largest file that is read, in bytes. All certificates that a system trusts take a quarter of it.
 const MOST_BYTES: u64 = 1 << 20;

@@ -19,7 +19,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::extremes::{ExtremesCache, ReadAllowance};
 use crate::events::{Contribution, Event};
 use crate::rollup::{LostExtremes, Rollup, RollupKey, RollupScope};
-use crate::store::{Corrupt, EventCursor, Indexed, Observers, Snapshot, Store, StoreError, Transaction};
+use crate::store::{
+    BLOCKS_AT_ONCE, Corrupt, EventCursor, Indexed, Observers, Snapshot, Store, StoreError, StoredEvents, Transaction,
+};
 use crate::time::Date;
 use crate::vocabulary::{ChoiceId, MetricsTypeId};
 
@@ -29,8 +31,6 @@ const BLOCK_COST: usize = 128;
 const ROLLUP_COST: usize = 16;
 /// The cost of a step when no other work waits: so much that the start of each step does not matter.
 const WHOLE: usize = 1 << 22;
-/// How many blocks are read at once: some 10 MB of events.
-const MOST_BLOCKS: usize = 256;
 /// How often a rebuild begins anew before it makes all others wait.
 const MOST_RESTARTS: u32 = 5;
 
@@ -289,18 +289,15 @@ impl Rebuild {
         from: EventCursor,
         most_blocks: usize,
     ) -> Result<Option<EventCursor>, StoreError> {
-        let mut events = Vec::new();
-        let next = snapshot.events_from(self.day, from, most_blocks.clamp(1, MOST_BLOCKS), |event, is_placed| {
-            self.examined.misplaced += u64::from(!is_placed);
-            for contribution in event.contributions().iter().flatten() {
-                for key in keys_of(contribution) {
-                    self.sums.entry(key).or_default().rollup.hour_mut(contribution.hour).fold(contribution);
-                }
+        let StoredEvents { events, misplaced, next } =
+            snapshot.events_from(self.day, from, most_blocks.clamp(1, BLOCKS_AT_ONCE))?;
+        for contribution in events.iter().flat_map(Event::contributions).flatten() {
+            for key in keys_of(&contribution) {
+                self.sums.entry(key).or_default().rollup.hour_mut(contribution.hour).fold(&contribution);
             }
-            events.push(event.clone());
-            Ok(())
-        })?;
+        }
         self.examined.events += events.len() as u64;
+        self.examined.misplaced += misplaced;
         let indexed = snapshot.look_up_index(&events)?;
         self.examined.unindexed += indexed.into_iter().filter(|indexed| *indexed != Ok(Indexed::Here)).count() as u64;
         Ok(next)

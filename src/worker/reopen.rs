@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::events::{Event, EventKey};
 use crate::rollup::{Rollup, RollupKey, RollupScope};
-use crate::store::{EventCursor, Indexed, Retention, RetentionMarks, Snapshot, Store, StoreError};
+use crate::store::{BLOCKS_AT_ONCE, EventCursor, Indexed, Retention, RetentionMarks, Snapshot, Store, StoreError};
 use crate::time::Date;
 
 /// The effects of opening some days again.
@@ -26,9 +26,6 @@ pub struct Reopening {
     /// The number of earlier days whose numbers become visible again, without their events.
     pub rollup_days: u64,
 }
-
-/// How many blocks are read at once: some 10 MB of events.
-const MOST_BLOCKS: usize = 256;
 
 /// The effects of opening one forgotten day.
 struct Day {
@@ -126,23 +123,21 @@ impl Day {
         let (mut events, mut superseded, mut unindexed) = (0, BTreeSet::new(), Vec::new());
         let mut from = Some(EventCursor::start(Some(date)));
         while let Some(cursor) = from {
-            let mut found = Vec::new();
-            from = snapshot.events_from(Some(date), cursor, MOST_BLOCKS, |event, _| {
-                found.push(event.clone());
-                Ok(())
-            })?;
-            for (event, indexed) in found.iter().zip(snapshot.look_up_index(&found)?) {
-                fold(&mut counted, event);
-                match indexed? {
-                    Indexed::Elsewhere => {
-                        superseded.insert(event.key());
-                        continue;
-                    }
-                    Indexed::Nowhere => unindexed.push(event.clone()),
-                    Indexed::Here => {}
+            let found = snapshot.events_from(Some(date), cursor, BLOCKS_AT_ONCE)?;
+            from = found.next;
+            let indexed = snapshot.look_up_index(&found.events)?;
+            for (event, indexed) in found.events.into_iter().zip(indexed) {
+                fold(&mut counted, &event);
+                let indexed = indexed?;
+                if indexed == Indexed::Elsewhere {
+                    superseded.insert(event.key());
+                    continue;
                 }
                 events += 1;
-                fold(&mut left, event);
+                fold(&mut left, &event);
+                if indexed == Indexed::Nowhere {
+                    unindexed.push(event);
+                }
             }
         }
         for rollups in [&mut left, &mut counted] {

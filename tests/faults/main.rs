@@ -22,6 +22,8 @@ mod postgres;
 #[allow(dead_code, reason = "no log is read here")]
 mod process;
 mod random;
+#[path = "../common/relay.rs"]
+mod relay;
 mod server;
 mod shared;
 mod siege;

@@ -1,4 +1,5 @@
-//! Several servers on one database: servers are killed and frozen, connections are cut, and the database crashes, again and again.
+//! Several servers on one database: servers are killed and frozen, connections are cut and break in the middle of a commit, and the
+//! database crashes, again and again.
 //! Whatever any server acknowledged is there through all, once, and nothing is there by halves.
 
 use std::path::Path;
@@ -10,6 +11,7 @@ use crate::number;
 use crate::poster::{Poster, definitions, look_through};
 use crate::postgres::Postgres;
 use crate::random::Random;
+use crate::relay::{Break, Relay};
 use crate::server::{Server, wait_until};
 
 const SERVERS: usize = 3;
@@ -24,15 +26,26 @@ enum Mishap {
     Freeze,
     /// All connections to the database are cut.
     Cut,
+    /// The network breaks during a commit.
+    Break(Break),
     /// The database crashes.
     Crash,
 }
 
-const MISHAPS: [Mishap; 4] = [Mishap::Kill, Mishap::Freeze, Mishap::Cut, Mishap::Crash];
+const MISHAPS: [Mishap; 6] = [
+    Mishap::Kill,
+    Mishap::Freeze,
+    Mishap::Cut,
+    Mishap::Break(Break::After),
+    Mishap::Break(Break::Before),
+    Mishap::Crash,
+];
 
 struct Cluster {
     database: Postgres,
     address: String,
+    /// The way from the servers to the database.
+    relay: Relay,
     servers: Vec<Server>,
     random: Random,
 }
@@ -41,17 +54,23 @@ impl Cluster {
     fn start(directory: &Path, seed: u64) -> Option<Self> {
         let database = Postgres::start()?;
         let address = database.new_database();
-        let servers = (0..SERVERS).map(|_| Server::serve_database(directory, &address)).collect();
-        Some(Self { database, address, servers, random: Random(seed) })
+        // A commit takes some time after the database has it, so that mishaps come in between, too.
+        database
+            .psql(&address, "ALTER ROLE tester SET commit_delay = 50000; ALTER ROLE tester SET commit_siblings = 0");
+        let relay = Relay::to(&address);
+        let servers = (0..SERVERS).map(|_| Server::serve_database(directory, &relay.address)).collect();
+        Some(Self { database, address, relay, servers, random: Random(seed) })
     }
 
-    /// All clients post, each to a server of its own, while somebody reads; in the middle of it, something happens.
-    fn round(&mut self, directory: &Path, posters: &mut [Poster], mishap: Mishap) {
+    /// All clients post, each to a server of its own, while somebody reads; in the middle of it, something happens. Returns whether
+    /// a request is certain to be stored without an answer.
+    fn round(&mut self, directory: &Path, posters: &mut [Poster], mishap: Mishap) -> bool {
         let counters: Vec<_> = posters.iter().map(Poster::counter).collect();
         let acknowledged = || counters.iter().map(|counter| counter.load(Ordering::Relaxed)).collect::<Vec<_>>();
         let enough = acknowledged().iter().sum::<u64>() + 1 + self.random.below(40) as u64;
         let moment = Duration::from_micros(self.random.below(20_000) as u64);
         let victim = self.random.below(SERVERS);
+        let mut is_lost = false;
         let is_over = &AtomicBool::new(false);
         thread::scope(|scope| {
             let served: Vec<_> = posters.iter().map(|_| self.random.below(SERVERS)).collect();
@@ -85,6 +104,10 @@ impl Cluster {
                     self.servers[victim].signal("CONT");
                 }
                 Mishap::Cut => self.database.end_connections(&self.address),
+                Mishap::Break(place) => {
+                    self.relay.break_next(place);
+                    is_lost = self.relay.has_broken(|| !are_done()) && place == Break::After;
+                }
                 Mishap::Crash => {
                     self.database.crash();
                     self.database.start_again();
@@ -93,13 +116,14 @@ impl Cluster {
             is_over.store(true, Ordering::Relaxed);
         });
         if matches!(mishap, Mishap::Kill) {
-            self.servers[victim] = Server::serve_database(directory, &self.address);
+            self.servers[victim] = Server::serve_database(directory, &self.relay.address);
         }
         for server in &self.servers {
             wait_until("each server is ready", || {
                 server.client.get("/readyz").is_some_and(|(status, _)| status == 200)
             });
         }
+        is_lost
     }
 
     /// Sees through any server what every client knows; returns how many open requests had been stored.
@@ -124,8 +148,10 @@ fn nothing_acknowledged_is_lost_or_counted_twice_whatever_happens_to_one_of_seve
     let mut stored_openly = 0;
     for round in 0..rounds {
         let mishap = MISHAPS[usize::try_from(round).unwrap() % MISHAPS.len()];
-        cluster.round(directory.path(), &mut posters, mishap);
-        stored_openly += cluster.settle(&mut posters);
+        let is_lost = cluster.round(directory.path(), &mut posters, mishap);
+        let stored = cluster.settle(&mut posters);
+        assert!(stored > 0 || !is_lost, "the connection broke after the database had committed");
+        stored_openly += stored;
     }
     let acknowledged: u64 = posters.iter().map(Poster::acknowledged).sum();
     look_through(directory.path(), &["--database", &cluster.address], &posters);

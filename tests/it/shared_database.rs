@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use crate::support::postgres::Postgres;
 use crate::support::process::{FREE_PORT, program, refusal};
+use crate::support::relay::{Break, Relay};
 use crate::support::{Client, Serving, job, job_type, strike, to_ndjson, wait_until, worked_example};
 
 const DAY: &str = "2015-01-01T05:00:00Z";
@@ -322,7 +323,36 @@ fn a_database_that_cannot_be_written_is_told_and_read_on() {
     assert_away(&server, "the database has format 99");
     place.psql("UPDATE scale_metrics_numbers SET value = 1 WHERE name = 'format'");
     assert_back(&server);
-    // A permission is taken away.
+    assert_sound(&place);
+}
+
+/// The outcome of a commit is unknown if its connection breaks. The client is told to try again, and nothing counts twice.
+#[test]
+fn posting_again_settles_a_commit_whose_connection_broke() {
+    let Some(place) = Place::new() else { return };
+    let relay = Relay::to(&place.address);
+    let server = Serving::serve_database(place.directory.path(), &relay.address);
+    let other = place.serve();
+    server.client.accept(&[job_type(1, "a")]);
+    let (mut id, mut stored) = (0, 0);
+    for round in 0..6 {
+        let at = if round % 2 == 0 { Break::After } else { Break::Before };
+        let events = [job(id + 1, 1, "COMPLETED", DAY), job(id + 2, 1, "FAILED", DAY)];
+        id += 2;
+        relay.break_next(at);
+        let posted = server.client.post(events.clone());
+        assert_eq!((posted.status, posted.header("retry-after")), (503, Some("1")), "{}", posted.text());
+        assert!(relay.has_broken(|| false));
+        let is_stored = u64::from(at == Break::After) * 2;
+        assert_eq!(jobs(&other.client), stored + is_stored);
+        // A read does not wait until the server writes again.
+        assert_eq!(jobs(&server.client), stored + is_stored);
+        wait_until("the server writes again", || server.client.get("/readyz").status == 200);
+        let again = server.client.post(events).json();
+        assert_eq!((&again["unchanged"], &again["created"]), (&json!(is_stored), &json!(2 - is_stored)));
+        stored += 2;
+        assert_eq!([&server, &other].map(|server| jobs(&server.client)), [stored; 2]);
+    }
     assert_sound(&place);
 }
 

@@ -13,8 +13,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::refusal::Refusal;
 use super::socket::Socket;
-use crate::config::LogLevel;
-use crate::telemetry::log::{RequestLine, milliseconds, new_request_id, say_request};
+use crate::telemetry::log::new_request_id;
 
 /// How much of a refused request is read, in bytes. If the connection were closed while there is more, the system would drop
 /// the answer.
@@ -43,20 +42,9 @@ async fn handshake(socket: TcpStream, tls: &TlsAcceptor) -> io::Result<Socket> {
 /// Answers a request in plain HTTP, and logs it like other refused requests.
 async fn refuse(mut socket: TcpStream) -> io::Result<()> {
     let (started, id) = (Instant::now(), new_request_id());
-    let Refusal { status, detail, bytes } = Refusal::of_plain_http(&id);
-    let line = RequestLine {
-        method: "-",
-        path: "-",
-        status: Some(status),
-        bytes: bytes.len() as u64,
-        elapsed_ms: milliseconds(started.elapsed()),
-        client: socket.peer_addr().ok().map(|address| address.ip()),
-        request_id: &id,
-        gone: false,
-        error: Some(detail),
-    };
-    say_request(LogLevel::Info, &line);
-    socket.write_all(&bytes).await?;
+    let refusal = Refusal::of_plain_http(&id);
+    refusal.log(&id, socket.peer_addr().ok(), started.elapsed());
+    socket.write_all(&refusal.bytes).await?;
     socket.shutdown().await?;
     let (mut rest, mut nowhere) = (socket.take(MOST_READ), sink());
     // The client may go on sending. It was told.

@@ -41,8 +41,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::config::LogLevel;
-use crate::telemetry::log::{RequestLine, milliseconds, new_request_id, say_request};
+use crate::telemetry::log::new_request_id;
 use chunks::Chunks;
 pub(crate) use handshake::accept_tls;
 use heads::Heads;
@@ -332,20 +331,9 @@ impl Connection {
     /// Completes a refusal of the framework, and logs it like a request.
     fn refuse(&mut self, head: &[u8], since: Instant) {
         let id = new_request_id();
-        let Some(Refusal { status, detail, bytes }) = Refusal::new(head, &id) else { return };
-        let line = RequestLine {
-            method: "-",
-            path: "-",
-            status: Some(status),
-            bytes: bytes.len() as u64,
-            elapsed_ms: milliseconds(since.elapsed()),
-            client: self.socket.tcp().peer_addr().ok().map(|address| address.ip()),
-            request_id: &id,
-            gone: false,
-            error: Some(detail),
-        };
-        say_request(LogLevel::Info, &line);
-        self.refusal = Some((bytes, 0));
+        let Some(refusal) = Refusal::new(head, &id) else { return };
+        refusal.log(&id, self.socket.tcp().peer_addr().ok(), since.elapsed());
+        self.refusal = Some((refusal.bytes, 0));
     }
 
     /// Whether the client has taken too little for too long, so that the connection has to be closed.

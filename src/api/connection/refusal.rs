@@ -12,11 +12,15 @@
 //!
 //! A request in plain HTTP at a port with TLS gets a whole refusal from here, since the framework never sees it.
 
-use std::time::SystemTime;
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime};
 
 use actix_web::http::header::HttpDate;
 use memchr::memmem;
 use serde_json::json;
+
+use crate::config::LogLevel;
+use crate::telemetry::log::{RequestLine, milliseconds, say_request};
 
 /// The beginning of every such refusal: a client error.
 const START: &[u8] = b"HTTP/1.1 4";
@@ -25,9 +29,9 @@ const NO_BODY: &str = "\r\ncontent-length: 0\r\n";
 
 /// A refusal that gets a body.
 pub(super) struct Refusal {
-    pub(super) status: u16,
+    status: u16,
     /// The cause, for people.
-    pub(super) detail: &'static str,
+    detail: &'static str,
     /// The bytes that are sent.
     pub(super) bytes: Vec<u8>,
 }
@@ -67,6 +71,22 @@ impl Refusal {
             }
         };
         Some(Self { status, detail, bytes: complete(head, detail, id)? })
+    }
+
+    /// Logs the request as others are, as far as it is known.
+    pub(super) fn log(&self, id: &str, client: Option<SocketAddr>, elapsed: Duration) {
+        let line = RequestLine {
+            method: "-",
+            path: "-",
+            status: Some(self.status),
+            bytes: self.bytes.len() as u64,
+            elapsed_ms: milliseconds(elapsed),
+            client: client.map(|address| address.ip()),
+            request_id: id,
+            gone: false,
+            error: Some(self.detail),
+        };
+        say_request(LogLevel::Info, &line);
     }
 }
 

@@ -9,6 +9,8 @@ pub(crate) mod nginx;
 pub(crate) mod postgres;
 #[path = "../../common/process.rs"]
 pub(crate) mod process;
+#[path = "../../common/relay.rs"]
+pub(crate) mod relay;
 #[path = "../../common/skip.rs"]
 pub(crate) mod skip;
 pub(crate) mod tls;

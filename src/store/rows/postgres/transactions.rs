@@ -265,7 +265,7 @@ impl Transaction for Session {
 
     /// The server writes while the caller goes on; the next step waits for it.
     fn write(&mut self, changes: &[(Table, &Changes)]) -> Result<(), RowsError> {
-        let written = |table| changes.iter().any(|&(written, _)| written == table);
+        let written = |table| changes.iter().any(|(written, changes)| *written == table && !changes.is_empty());
         self.prefetched.get_mut().retain(|prefetched| !written(prefetched.table));
         let writes = Writes::of(changes, self.is_distributed);
         if writes.are_none() {

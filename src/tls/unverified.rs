@@ -1,9 +1,11 @@
-//! How `health` asks its own server, by an address of this machine.
+//! Clients for whom no authority has to vouch for the server: any certificate will do.
 //!
-//! No certificate is valid for such an address. So the certificate that the server shows is compared with the one in the
-//! server's file. If they differ, this is logged, and the server is asked all the same: a server keeps its old certificate when
-//! the new one is bad, and a supervisor that restarted it for that would end a server that works. The request carries no secret,
-//! and without TLS nothing says either who answers at an address of this machine.
+//! `health` asks its own server by an address of this machine, for which no certificate is valid. So the certificate that the server
+//! shows is compared with the one in the server's file. If they differ, this is logged, and the server is asked all the same: a server
+//! keeps its old certificate when the new one is bad, and a supervisor that restarted it for that would end a server that works. The
+//! request carries no secret, and without TLS nothing says either who answers at an address of this machine.
+//!
+//! The other is the client of a database whose address says `sslmode=require` or nothing.
 
 use std::path::Path;
 use std::sync::Arc;
