@@ -15,6 +15,7 @@ pub mod rebuild;
 pub mod reopen;
 pub mod retention;
 mod task;
+mod upkeep;
 
 pub use crate::ledger::Receipt;
 pub use queue::{Queue, QueueItem, RebuildCommand, Request, Stopping, WriteFailed};

@@ -1,11 +1,8 @@
 //! The rollup task itself: commits queued requests and answers them. Long work runs in slices between commits.
 //!
 //! It makes one synced commit of all waiting requests ([`commit`]). A request that cannot be stored does not make the others fail.
-//! When no requests come, the task makes a checkpoint of the file, so that it opens at once even after a crash.
-//!
-//! After a disk failure of its own, the task closes the database and opens it again at once, so that the stored data can be read.
-//! It notices a failure of a reader before its next commit, or when it is idle, about a second later. While writing fails, it tries
-//! once a second. Until that succeeds, requests get an error that says so.
+//! When no requests come, the task keeps the database usable ([`Upkeep`]): it makes a checkpoint of the file, so that it opens at once
+//! even after a crash, and tries to write again after a failure. Until that succeeds, requests get an error that says so.
 //!
 //! In a database that several servers share, each has such a task. What a task knows of the stored state ends with the commit of
 //! another one.
@@ -14,7 +11,6 @@ use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use super::commit::{self, Applied, Causes};
@@ -23,20 +19,15 @@ use super::parked::{self, Parked, Pending};
 use super::readiness::Readiness;
 use super::rebuild::Rebuild;
 use super::retention::{Expiry, Removed};
+use super::upkeep::{PAUSE, Upkeep};
 use super::{Queue, QueueItem, RebuildCommand, Receipt, Request, WriteFailed};
 use crate::events::Object;
-use crate::store::{RowsError, Store, StoreError, Transaction};
+use crate::store::{Store, StoreError, Transaction};
 use crate::telemetry::chain;
 use crate::telemetry::server_metrics::{ServerMetrics, StorageOperation};
 
 /// The most memory that the requests of one commit take together, unless a single request is larger: some 60,000 events.
 const GROUP_BYTES: usize = 16 << 20;
-
-/// How long the queue stays empty before the task does its other work.
-const PAUSE: Duration = Duration::from_secs(1);
-
-/// How often an idle task checks whether there is room for more data.
-const LOOK_FOR_ROOM: Duration = Duration::from_mins(1);
 
 /// The result of one step of the task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,8 +42,8 @@ pub enum Progress {
 pub struct RollupTask {
     store: Arc<Store>,
     queue: Arc<Queue>,
-    readiness: Arc<Readiness>,
     figures: Arc<ServerMetrics>,
+    upkeep: Upkeep,
     expiry: Expiry,
     /// How often another server had written when the task looked last.
     changes_of_others: u64,
@@ -64,12 +55,6 @@ pub struct RollupTask {
     rebuild: Option<(Rebuild, RebuildCommand)>,
     /// Whether the last slice belonged to the rebuild.
     rebuilt: bool,
-    /// When the task last tried to write after a failure; `None` while there is no failure.
-    last_attempt: Option<Instant>,
-    /// Whether something was written since the last checkpoint.
-    needs_checkpoint: bool,
-    /// When there last was room beside the database; `None` if no check has succeeded yet.
-    found_room: Option<Instant>,
 }
 
 impl RollupTask {
@@ -82,9 +67,9 @@ impl RollupTask {
         expiry: Expiry,
     ) -> Self {
         Self {
+            upkeep: Upkeep::new(Arc::clone(&store), readiness, Arc::clone(&figures)),
             store,
             queue,
-            readiness,
             figures,
             expiry,
             changes_of_others: 0,
@@ -93,9 +78,6 @@ impl RollupTask {
             commands: VecDeque::new(),
             rebuild: None,
             rebuilt: false,
-            last_attempt: None,
-            needs_checkpoint: true,
-            found_room: None,
         }
     }
 
@@ -108,35 +90,18 @@ impl RollupTask {
 
     /// Opens the store. As long as a database across a network cannot be reached, it tries again, until the server stops.
     pub fn open(&self) -> Result<(), StoreError> {
-        loop {
-            let opened = self.store.open_first();
-            let is_away = matches!(opened, Err(StoreError::Rows(RowsError::Unavailable(_)))) && self.store.is_remote();
-            match opened {
-                Err(error) if is_away && !self.readiness.is_stopping() => self.unready(&chain(&error)),
-                opened => {
-                    self.readiness.end_trouble();
-                    return opened;
-                }
-            }
-            thread::sleep(PAUSE);
-        }
+        self.upkeep.open()
     }
 
     /// Checks whether there is room for more data, unless a recent check has found some.
     pub fn find_room(&mut self) {
-        if self.found_room.is_some_and(|found| found.elapsed() < LOOK_FOR_ROOM) {
-            return;
-        }
-        match self.store.check_room() {
-            Ok(()) => self.found_room = Some(Instant::now()),
-            Err(error) => self.failed(StorageOperation::Room, &error),
-        }
+        self.upkeep.find_room();
     }
 
     /// Works until the queue is closed and empty.
     pub fn run(mut self) {
         while self.step() == Progress::Worked {}
-        if self.last_attempt.is_none()
+        if self.upkeep.can_write()
             && let Err(error) = self.expiry.record(&self.store)
         {
             // The next start finds a record that is up to an hour old.
@@ -149,10 +114,10 @@ impl RollupTask {
     /// checkpoint, so that the file opens at once after any crash. After a failure, it tries once a second to write again,
     /// whether requests come or not.
     pub fn step(&mut self) -> Progress {
-        if self.last_attempt.is_some_and(|attempt| attempt.elapsed() >= PAUSE) {
-            self.pause();
+        if self.upkeep.is_due() {
+            self.upkeep.pause();
         }
-        let until_expiry = self.last_attempt.is_none().then(|| self.expiry.wait());
+        let until_expiry = self.upkeep.can_write().then(|| self.expiry.wait());
         if until_expiry == Some(Duration::ZERO) {
             self.expire();
         }
@@ -175,7 +140,7 @@ impl RollupTask {
     /// Does one slice of the long work. It either reads for the parked requests and commits those that need nothing more, or
     /// continues a rebuild. The two take turns. While the database cannot be written, all of it is answered with an error instead.
     pub fn slice(&mut self) {
-        if self.last_attempt.is_some() {
+        if !self.upkeep.can_write() {
             while let Some(pending) = self.parked.take_first() {
                 answer(vec![pending.request], vec![Err(WriteFailed::Unavailable)]);
             }
@@ -206,7 +171,7 @@ impl RollupTask {
         match catch_unwind(read) {
             Ok(Ok(ready)) => self.commit_pending(ready, None),
             Ok(Err(StoreError::Corrupt(damage))) => self.give_up(&damage.to_string()),
-            Ok(Err(error)) => self.failed(StorageOperation::Read, &error),
+            Ok(Err(error)) => self.upkeep.failed(StorageOperation::Read, &error),
             Err(_) => self.give_up("a panic"),
         }
     }
@@ -226,7 +191,7 @@ impl RollupTask {
             QueueItem::Requests(mut requests) => {
                 let store = Arc::clone(&self.store);
                 let mut turn = None;
-                if store.is_remote() && self.last_attempt.is_none() {
+                if store.is_remote() && self.upkeep.can_write() {
                     // The turn may be long in coming. What came meanwhile goes along, or else servers that share a database would
                     // make many small commits.
                     turn = catch_unwind(AssertUnwindSafe(|| self.take_turn(&store))).ok();
@@ -236,7 +201,7 @@ impl RollupTask {
                 self.commit_pending(pending, turn);
             }
             QueueItem::RebuildCommand(command) => self.commands.push_back(command),
-            QueueItem::Nothing => self.pause(),
+            QueueItem::Nothing => self.upkeep.pause(),
             QueueItem::Closed => {
                 while self.is_busy() {
                     self.slice();
@@ -251,7 +216,7 @@ impl RollupTask {
     /// reading. A panic fails this step, but not the server: its unfinished changes are not committed, and requests need none of
     /// them.
     pub fn expire(&mut self) {
-        if self.last_attempt.is_some() {
+        if !self.upkeep.can_write() {
             return;
         }
         let step = || self.expiry.step(&self.store).and_then(|taken| Ok((taken, self.store.snapshot()?.kept())));
@@ -264,7 +229,9 @@ impl RollupTask {
         };
         match stepped {
             Ok((taken, kept)) => {
-                self.needs_checkpoint |= taken != Removed::default();
+                if taken != Removed::default() {
+                    self.upkeep.wrote();
+                }
                 // Expiry is the only deletion that does not report each event and rollup to the cache.
                 self.extremes.forget_before(kept.events_from);
                 self.figures.expired_events.inc_by(taken.events);
@@ -274,7 +241,7 @@ impl RollupTask {
                 self.figures.count_storage_failure(StorageOperation::Expiry);
                 tracing::error!(%damage, "what is too old cannot be taken away");
             }
-            Err(error) => self.failed(StorageOperation::Expiry, &error),
+            Err(error) => self.upkeep.failed(StorageOperation::Expiry, &error),
         }
     }
 
@@ -299,7 +266,9 @@ impl RollupTask {
                 return;
             }
             Ok(Ok(Some(examined))) => {
-                self.needs_checkpoint |= !examined.wrong.is_empty();
+                if !examined.wrong.is_empty() {
+                    self.upkeep.wrote();
+                }
                 Ok(examined)
             }
             Ok(Err(StoreError::Corrupt(damage))) => {
@@ -307,7 +276,7 @@ impl RollupTask {
                 Err(WriteFailed::Internal)
             }
             Ok(Err(error)) => {
-                self.failed(StorageOperation::Rebuild, &error);
+                self.upkeep.failed(StorageOperation::Rebuild, &error);
                 Err(WriteFailed::Unavailable)
             }
             Err(_) => Err(WriteFailed::Internal),
@@ -319,48 +288,9 @@ impl RollupTask {
         let _ = command.reply.send(result);
     }
 
-    /// Uses the time in which no requests come. A panic in here ends the task: it is unknown then whether the database can still
-    /// be used, and a new start finds out.
-    fn pause(&mut self) {
-        if let Err(error) = self.recover() {
-            return self.failed(StorageOperation::Recovery, &error);
-        }
-        // The file may have been moved meanwhile.
-        if let Err(error) = self.store.check() {
-            return self.failed(StorageOperation::File, &error);
-        }
-        if std::mem::take(&mut self.needs_checkpoint)
-            && let Err(error) = self.store.checkpoint()
-        {
-            return self.failed(StorageOperation::Checkpoint, &error);
-        }
-        self.find_room();
-    }
-
-    /// After a failure, also one of a reader: opens the database again, and checks whether it can be written.
-    fn recover(&mut self) -> Result<(), StoreError> {
-        let is_usable = self.store.is_usable();
-        if is_usable && self.last_attempt.is_none() {
-            return Ok(());
-        }
-        if !is_usable {
-            if self.last_attempt.is_none() {
-                self.unready("the database failed while it was read");
-            }
-            self.store.reopen()?;
-        }
-        self.store.probe()?;
-        tracing::info!("the database can be written again");
-        self.last_attempt = None;
-        self.found_room = Some(Instant::now());
-        self.needs_checkpoint = true;
-        self.readiness.end_trouble();
-        Ok(())
-    }
-
     /// Begins a transaction, which may have to wait for other servers.
     fn take_turn<'db>(&mut self, store: &'db Store) -> Result<Transaction<'db>, StoreError> {
-        self.recover()?;
+        self.upkeep.recover()?;
         let transaction = store.begin()?;
         self.notice_others();
         Ok(transaction)
@@ -420,7 +350,7 @@ impl RollupTask {
         mut allowance: ReadAllowance,
         turn: Option<Result<Transaction<'_>, StoreError>>,
     ) -> Result<ControlFlow<Causes, Vec<Receipt>>, WriteFailed> {
-        if self.last_attempt.is_some() {
+        if !self.upkeep.can_write() {
             return Err(WriteFailed::Unavailable);
         }
         let (mut is_overtaken, mut journal) = (false, None);
@@ -457,7 +387,7 @@ impl RollupTask {
         match written {
             Ok(Ok(ControlFlow::Continue(applied))) => {
                 self.figures.count_commit(began.elapsed());
-                self.needs_checkpoint = true;
+                self.upkeep.wrote();
                 Ok(ControlFlow::Continue(self.count(applied)))
             }
             Ok(Ok(ControlFlow::Break(_))) if is_overtaken => Err(WriteFailed::Overtaken),
@@ -468,7 +398,7 @@ impl RollupTask {
             }
             Ok(Err(error)) => {
                 self.figures.commit_failures.inc();
-                self.unwritable(&error);
+                self.upkeep.unwritable(&error);
                 Err(WriteFailed::Unavailable)
             }
             // The panic's own message is logged already. The unwinding stack has dropped the unfinished transaction.
@@ -503,29 +433,6 @@ impl RollupTask {
         self.extremes.clear();
         if let Some((rebuild, _)) = &mut self.rebuild {
             rebuild.restart();
-        }
-    }
-
-    /// Handles a failure of anything other than a commit of requests.
-    fn failed(&mut self, operation: StorageOperation, error: &StoreError) {
-        self.figures.count_storage_failure(operation);
-        self.unwritable(error);
-    }
-
-    /// Marks the database as not writable. Opens it again at once if possible, so that the stored data can be read.
-    fn unwritable(&mut self, error: &StoreError) {
-        self.unready(&chain(error));
-        let is_open = matches!(error, StoreError::Rows(RowsError::Unavailable(_) | RowsError::Damaged(_)));
-        if is_open && let Err(error) = self.store.reopen() {
-            self.unready(&chain(&error));
-        }
-        self.last_attempt = Some(Instant::now());
-    }
-
-    /// Records why nothing can be written at the moment, and logs each reason once.
-    fn unready(&self, trouble: &str) {
-        if self.readiness.set_trouble(trouble) {
-            tracing::error!(error = trouble, "the database cannot be written");
         }
     }
 }

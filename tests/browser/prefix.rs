@@ -1,5 +1,5 @@
-//! The pages behind a proxy that has a prefix before all paths, which it takes off or leaves: whatever they ask for is asked below
-//! it.
+//! The pages behind a proxy that puts a prefix before all paths. Everything that a page asks for is below the prefix, whether the proxy
+//! takes it off or leaves it.
 
 use std::path::Path;
 

@@ -339,7 +339,7 @@ impl Simulation {
         }
     }
 
-    /// Takes in what the other server has stored. It came before whatever this one has stored since.
+    /// Adds to the model what the other server has stored, before anything that this server has stored since then.
     fn learn_of_other(&mut self) {
         let Some(other) = &self.other else { return };
         let stored = std::mem::take(&mut *other.stored.lock());
