@@ -1,9 +1,10 @@
 //! What several processes do with one database on a server: each `PostgresDatabase` here stands for a process.
 
+use std::ops::ControlFlow;
 use std::thread;
 
 use scale_metrics::store::rows::postgres::PostgresDatabase;
-use scale_metrics::store::rows::{Database, RowsError};
+use scale_metrics::store::rows::{Changes, Database, Key, Order, RowsError, Table, Transaction};
 
 use crate::support::postgres::Postgres;
 
@@ -73,6 +74,47 @@ fn a_turn_ends_with_its_connection() {
     assert!(one.is_usable());
     assert_eq!(number(&one), Some(7));
     one.probe().unwrap();
+}
+
+/// Writes are sent and not waited for. If one fails, nothing after it takes effect, and it is the reason that is given.
+#[test]
+fn a_write_that_fails_is_the_reason_why_all_else_fails() {
+    let Some(server) = Postgres::shared() else { return };
+    let address = &server.new_database();
+    let database = opened(address);
+    let mut row = Changes::default();
+    row.insert(Key::new(b"key"), b"value");
+    let write = |transaction: &mut Box<dyn Transaction + '_>, table| transaction.write(&[(table, &row)]);
+    server.psql(
+        address,
+        "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+         RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END $$; \
+         CREATE TRIGGER full_disk BEFORE INSERT ON scale_metrics_index EXECUTE FUNCTION full_disk()",
+    );
+    for then in ["read", "write", "commit"] {
+        let (mut transaction, _) = database.begin(&[]).unwrap();
+        let failed = write(&mut transaction, Table::Index).and_then(|()| match then {
+            "read" => transaction.get(Table::Blocks, &[Key::new(b"key")], &mut |_, _| ControlFlow::Continue(())),
+            "write" => {
+                write(&mut transaction, Table::Blocks)?;
+                transaction.numbers(&["a"]).map(drop)
+            }
+            _ => {
+                write(&mut transaction, Table::Blocks)?;
+                transaction.commit(&[], &[("a", Some(1))]).map(drop)
+            }
+        });
+        assert!(matches!(failed, Err(RowsError::Full(_))), "{then}: {failed:?}");
+        let (view, numbers) = database.view(&["a"]).unwrap();
+        assert_eq!(numbers, [None], "{then}");
+        let nothing = |key: &[u8], _: &[u8]| -> ControlFlow<()> { panic!("{key:?} is there") };
+        view.scan(Table::Blocks, Key::MIN..Key::MAX, Order::Ascending, &mut { nothing }).unwrap();
+    }
+    server.psql(address, "DROP TRIGGER full_disk ON scale_metrics_index");
+    let (mut transaction, _) = database.begin(&[]).unwrap();
+    write(&mut transaction, Table::Index).unwrap();
+    transaction.commit(&[], &[("a", Some(1))]).unwrap();
+    assert_eq!(number(&database), Some(1));
 }
 
 #[test]

@@ -31,8 +31,8 @@ pub(super) struct Session {
     connections: Arc<Connections>,
     /// `None` once it is over.
     connection: Option<Arc<Connection>>,
-    /// The last write, if nobody has waited for it yet.
-    writing: Mutex<Option<JoinHandle<Result<(), RowsError>>>>,
+    /// The writes that were sent, and whose results nobody has waited for yet.
+    sent: Mutex<Vec<JoinHandle<Result<(), RowsError>>>>,
     /// What was fetched before it is read, of tables that were not written since.
     prefetched: Mutex<Vec<Prefetched>>,
     stamp: Stamp,
@@ -86,7 +86,7 @@ impl Session {
         let session = Self {
             connections,
             connection: Some(connection),
-            writing: Mutex::default(),
+            sent: Mutex::default(),
             prefetched: Mutex::default(),
             stamp,
             is_distributed,
@@ -95,16 +95,10 @@ impl Session {
         Ok((session, numbers))
     }
 
-    /// Waits for a step on the connection, and for the write before it. After a failed step there is no other.
+    /// Waits for a step on the connection. After a failed step there is no other.
     fn step<T>(&self, step: impl AsyncFnOnce(&Arc<Connection>) -> Result<T, RowsError>) -> Result<T, RowsError> {
         let connection = self.usable()?;
-        let writing = self.writing.lock().take();
-        self.wait(async {
-            if let Some(mut writing) = writing {
-                finished(&mut writing).await?;
-            }
-            step(connection).await
-        })
+        self.wait(step(connection))
     }
 
     fn usable(&self) -> Result<&Arc<Connection>, RowsError> {
@@ -114,8 +108,24 @@ impl Session {
         self.connection.as_ref().ok_or(RowsError::Closed)
     }
 
+    /// Waits for a step. After a write that failed everything fails; then its failure is what went wrong.
     fn wait<T>(&self, step: impl Future<Output = Result<T, RowsError>>) -> Result<T, RowsError> {
+        let step = async {
+            match step.await {
+                Ok(done) => Ok(done),
+                Err(error) => self.finish_writes().await.and(Err(error)),
+            }
+        };
         self.connections.wait(step).inspect_err(|_| self.is_broken.store(true, Ordering::Relaxed))
+    }
+
+    /// Waits for the results of all writes.
+    async fn finish_writes(&self) -> Result<(), RowsError> {
+        let sent = std::mem::take(&mut *self.sent.lock());
+        for mut write in sent {
+            finished(&mut write).await?;
+        }
+        Ok(())
     }
 
     /// Reads rows, which may have been fetched already.
@@ -151,14 +161,10 @@ impl Drop for Session {
         if let Some(connection) = self.connection.take()
             && !self.is_broken.load(Ordering::Relaxed)
         {
-            let (connections, writing) = (Arc::clone(&self.connections), self.writing.lock().take());
+            let connections = Arc::clone(&self.connections);
             // Nobody waits for it: the next one who uses the connection comes after it.
             drop(self.connections.spawn(async move {
-                let is_written = match writing {
-                    Some(mut writing) => finished(&mut writing).await.is_ok(),
-                    None => true,
-                };
-                if is_written && connection.run("ROLLBACK").await.is_ok() {
+                if connection.run("ROLLBACK").await.is_ok() {
                     connections.give_back(connection);
                 }
             }));
@@ -263,7 +269,7 @@ impl Transaction for Session {
         self.ask(table, Wanted::Floors(floors.to_vec()))
     }
 
-    /// The server writes while the caller goes on; the next step waits for it.
+    /// The server writes while the caller goes on.
     fn write(&mut self, changes: &[(Table, &Changes)]) -> Result<(), RowsError> {
         let written = |table| changes.iter().any(|(written, changes)| *written == table && !changes.is_empty());
         self.prefetched.get_mut().retain(|prefetched| !written(prefetched.table));
@@ -271,10 +277,8 @@ impl Transaction for Session {
         if writes.are_none() {
             return Ok(());
         }
-        self.step(async |_| Ok(()))?;
-        let connection = Arc::clone(self.connection.as_ref().ok_or(RowsError::Closed)?);
-        let writing = self.connections.spawn(async move { writes.run(&connection).await });
-        *self.writing.lock() = Some(writing);
+        let sent = self.step(async |connection| writes.send(&self.connections, connection).await)?;
+        self.sent.get_mut().extend(sent);
         Ok(())
     }
 
@@ -298,7 +302,7 @@ impl Transaction for Session {
         let numbers: Vec<_> = numbers.iter().copied().chain([(schema::COMMITS, Some(stamp.commits))]).collect();
         let mut writes = Writes::of(changes, self.is_distributed);
         writes.add_numbers(&numbers);
-        self.step(async |connection| writes.run_and_commit(connection).await)?;
+        self.step(async |connection| writes.commit(connection, self.finish_writes()).await)?;
         if let Some(connection) = self.connection.take() {
             self.connections.give_back(connection);
         }

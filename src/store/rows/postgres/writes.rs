@@ -3,14 +3,17 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::pin::pin;
+use std::sync::Arc;
 
 use bytes::{BufMut as _, BytesMut};
-use futures_util::future::{join, join_all};
+use futures_util::FutureExt as _;
+use futures_util::future::{join_all, join3};
+use tokio::task::JoinHandle;
 use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use tokio_postgres::types::{IsNull, ToSql, Type, accepts, to_sql_checked};
 
 use super::super::{Changes, Key, RowsError, Table};
-use super::connections::Connection;
+use super::connections::{Connection, Connections};
 use super::schema;
 
 /// Rows of a table.
@@ -99,26 +102,39 @@ impl Writes {
         self.removals.is_empty() && self.copies.is_empty() && self.insertions.is_empty()
     }
 
-    /// Sends everything, most of it at once.
-    pub(super) async fn run(&self, connection: &Connection) -> Result<(), RowsError> {
-        let insertions = self.run_before_insertions(connection).await?;
-        insertions.run(connection).await
+    /// Sends everything, and does not wait for the results of what is sent last. What is sent from now on comes after that.
+    pub(super) async fn send(self, connections: &Connections, connection: &Arc<Connection>) -> Result<Sent, RowsError> {
+        let statements = self.send_copies(connection).await?;
+        let of_run = Arc::clone(connection);
+        let mut run = async move { statements.run(&of_run).await }.boxed();
+        // All is sent when it is polled first.
+        match (&mut run).now_or_never() {
+            Some(result) => result.map(|()| None),
+            None => Ok(Some(connections.spawn(run))),
+        }
     }
 
-    /// Sends everything, and commits.
-    pub(super) async fn run_and_commit(&self, connection: &Connection) -> Result<(), RowsError> {
-        let insertions = self.run_before_insertions(connection).await?;
-        // If a statement before it fails, the server takes `COMMIT` for a `ROLLBACK`.
-        let (inserted, committed) = join(insertions.run(connection), connection.run("COMMIT")).await;
-        inserted?;
-        committed
+    /// Sends everything, and commits what was sent on the connection.
+    pub(super) async fn commit(
+        self,
+        connection: &Connection,
+        earlier: impl Future<Output = Result<(), RowsError>>,
+    ) -> Result<(), RowsError> {
+        let statements = self.send_copies(connection).await?;
+        // If a statement fails, the server takes `COMMIT` for a `ROLLBACK`.
+        let (earlier, last, committed) = join3(earlier, statements.run(connection), connection.run("COMMIT")).await;
+        earlier.and(last).and(committed)
     }
 
-    /// Sends all but the insertions. They are prepared: what is sent together with them must not come before them.
-    async fn run_before_insertions(&self, connection: &Connection) -> Result<Prepared<'_>, RowsError> {
-        Prepared::new(connection, &self.removals).await?.run(connection).await?;
-        self.copy(connection).await?;
-        Prepared::new(connection, &self.insertions).await
+    /// Prepares all statements, so that they can be sent at once. If there is something to copy, sends that and the removals before
+    /// it, and waits; otherwise sends nothing yet.
+    async fn send_copies(mut self, connection: &Connection) -> Result<Prepared, RowsError> {
+        if !self.copies.is_empty() {
+            Prepared::new(connection, std::mem::take(&mut self.removals)).await?.run(connection).await?;
+            self.copy(connection).await?;
+        }
+        self.removals.append(&mut self.insertions);
+        Prepared::new(connection, self.removals).await
     }
 
     async fn copy(&self, connection: &Connection) -> Result<(), RowsError> {
@@ -135,19 +151,22 @@ impl Writes {
     }
 }
 
-/// Statements that the server has prepared, with their values.
-struct Prepared<'a>(Vec<(tokio_postgres::Statement, &'a [Box<dyn ToSql + Sync + Send>])>);
+/// A write whose results have not come yet, if there is one.
+pub(super) type Sent = Option<JoinHandle<Result<(), RowsError>>>;
 
-impl<'a> Prepared<'a> {
-    async fn new(connection: &Connection, statements: &'a [Statement]) -> Result<Self, RowsError> {
+/// Statements that the server has prepared, with their values.
+struct Prepared(Vec<(tokio_postgres::Statement, Vec<Box<dyn ToSql + Sync + Send>>)>);
+
+impl Prepared {
+    async fn new(connection: &Connection, statements: Vec<Statement>) -> Result<Self, RowsError> {
         let mut prepared = Vec::with_capacity(statements.len());
         for (statement, values) in statements {
-            prepared.push((connection.prepared(statement).await?, &values[..]));
+            prepared.push((connection.prepared(&statement).await?, values));
         }
         Ok(Self(prepared))
     }
 
-    /// Sends all of them at once, when this is polled first, and waits for their results.
+    /// Sends all of them, in their order, when this is polled first, and waits for their results.
     async fn run(&self, connection: &Connection) -> Result<(), RowsError> {
         let run = self.0.iter().map(|(statement, values)| async move {
             let values: Vec<_> = values.iter().map(|value| &**value as &(dyn ToSql + Sync)).collect();
