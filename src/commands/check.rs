@@ -5,8 +5,8 @@
 //! one by one, so the check needs the memory of the rollups of one date at a time. Days whose events are forgotten cannot be
 //! checked. Damaged data is reported, and the rest is still checked.
 //!
-//! Everything is read from one state, so servers that share the database may go on writing meanwhile. With `--repair` the state is
-//! that of each step, and while a step runs nobody else can write.
+//! Everything is read from one state, so servers that share the database may go on writing meanwhile. `--repair` then computes each
+//! day that is wrong anew, in one transaction, during which nobody else can write; so it does with a wrong index.
 
 use std::fmt;
 
@@ -116,8 +116,7 @@ pub fn run(store: &Store, is_repair: bool) -> Result<Report, StoreError> {
     let (mut events, mut lost, mut misplaced) = (0, 0, 0);
     for (done, &day) in days.iter().enumerate() {
         progress.set(done as u64, || format!("checked {events} events"));
-        let examined = if is_repair { repair(store, day) } else { examine(&snapshot, day) };
-        let examined = match examined {
+        let examined = match examine(&snapshot, day) {
             Ok(examined) => examined,
             Err(StoreError::Corrupt(damage)) => {
                 report.problems.push(Problem::Damaged { day, damage });
@@ -129,6 +128,9 @@ pub fn run(store: &Store, is_repair: bool) -> Result<Report, StoreError> {
         lost += examined.unindexed;
         misplaced += examined.misplaced;
         report.rollups += examined.rollups;
+        if is_repair && !examined.wrong.is_empty() {
+            repair(store, day)?;
+        }
         report.problems.extend(examined.wrong.into_iter().map(|(key, hours)| Problem::Rollup { key, hours }));
     }
     report.events = events;
@@ -142,7 +144,7 @@ pub fn run(store: &Store, is_repair: bool) -> Result<Report, StoreError> {
         // The number of events that the index should name is unknown, and the index cannot be rebuilt.
         return Ok(report);
     }
-    let indexed = if is_repair { store.snapshot()?.indexed()? } else { snapshot.indexed()? };
+    let indexed = snapshot.indexed()?;
     if indexed > events {
         report.problems.push(Problem::IndexedTooMany(indexed - events));
     }
@@ -182,7 +184,8 @@ pub(super) fn run_check(storage: &StorageConfig, is_repair: bool) -> anyhow::Res
         print(&format!("{repaired}{problem}"))?;
     }
     let Report { events, rollups, problems } = report;
-    print(&format!("checked {events} events and {rollups} rollups: {} problems", problems.len()))?;
+    let noun = if problems.len() == 1 { "problem" } else { "problems" };
+    print(&format!("checked {events} events and {rollups} rollups: {} {noun}", problems.len()))?;
     let left = if is_repair { 0 } else { problems.len() };
     anyhow::ensure!(left == 0, "{left} problems are left (hint: `check --repair` rebuilds rollups and index)");
     Ok(())

@@ -40,18 +40,16 @@ impl Settings {
         Ok(self)
     }
 
-    /// A directory from a higher source than that of the database takes its place, as `--data` does with a database in the file.
+    /// A database is used wherever it is named, unless the command line names a directory: packages name one in the environment.
     fn choose_storage(&mut self) -> Result<(), ConfigError> {
         if self.config.storage.database.is_none() {
             return Ok(());
         }
-        let origin = |flag| self.origins.get(flag).unwrap_or(&Origin::Default);
-        let (data, database) = (origin("--data"), origin("--database"));
-        if self.is_flag("--data") && self.is_flag("--database") {
-            let detail = "names another place than --data: one of them is enough".to_owned();
-            return Err(ConfigError::Invalid { origin: database.clone(), detail });
-        }
-        if data.rank() > database.rank() {
+        if self.is_flag("--data") {
+            if self.is_flag("--database") {
+                let detail = "names another place than --data: one of them is enough".to_owned();
+                return Err(ConfigError::Invalid { origin: self.origins["--database"].clone(), detail });
+            }
             self.config.storage.database = None;
             self.origins.remove("--database");
         }

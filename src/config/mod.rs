@@ -120,18 +120,6 @@ impl StorageConfig {
     }
 }
 
-impl Origin {
-    /// Sources of a higher rank override those of a lower one.
-    fn rank(&self) -> u8 {
-        match self {
-            Self::Default => 0,
-            Self::File { .. } => 1,
-            Self::Environment(_) => 2,
-            Self::Flag(_) => 3,
-        }
-    }
-}
-
 impl ServerConfig {
     /// The files of the certificate and of its key, if the server speaks HTTPS.
     pub fn tls_files(&self) -> Result<Option<(&Path, &Path)>, ConfigError> {

@@ -32,12 +32,12 @@ const MOST_BYTES: u64 = 1 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file cannot be read.
-    #[error("cannot read `{}`: {source}", .path.display())]
+    #[error("cannot read `{}`: {cause}", .path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// The error of the system.
-        source: io::Error,
+        /// The error of the system, which is in the message.
+        cause: io::Error,
     },
     /// A file has no certificate.
     #[error("there is no certificate in `{}`, which has to be a PEM file (`-----BEGIN CERTIFICATE-----`)", .0.display())]
@@ -105,7 +105,7 @@ fn provider() -> Result<Arc<CryptoProvider>, TlsError> {
 fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
     let mut bytes = Vec::new();
     let read = File::open(path).and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes));
-    read.map_err(|source| TlsError::Unreadable { path: path.to_owned(), source })?;
+    read.map_err(|cause| TlsError::Unreadable { path: path.to_owned(), cause })?;
     if bytes.len() as u64 > MOST_BYTES {
         return Err(TlsError::Unusable {
             path: path.to_owned(),

@@ -33,6 +33,16 @@ fn of_tls(error: &Error, authority: &str) -> Option<String> {
 }
 
 fn of_certificate(error: &CertificateError, authority: &str) -> String {
+    use CertificateError as Refused;
+    if matches!(error, Refused::BadSignature | Refused::UnsupportedSignatureAlgorithmForPublicKeyContext { .. }) {
+        return format!(
+            "this machine trusts an issuer of that name, but with another key (hint: {authority} names the certificate authority that \
+             has issued it, or the certificate itself if it is its own issuer)"
+        );
+    }
+    if matches!(error, Refused::UnsupportedSignatureAlgorithmContext { .. }) {
+        return "it is signed in a way that is not supported, such as with SHA-1".to_owned();
+    }
     if *error == CertificateError::UnknownIssuer {
         return format!(
             "this machine does not trust its issuer (hint: {authority} names a certificate authority to trust, or the certificate \

@@ -41,7 +41,11 @@ impl Upkeep {
     /// Opens the store. As long as a database across a network cannot be reached, it tries again, until the server stops.
     pub(super) fn open(&self) -> Result<(), StoreError> {
         loop {
-            let opened = self.store.open_first();
+            let opened = self.store.open_first().and_then(|()| match self.store.check() {
+                Err(error @ StoreError::Rows(RowsError::Unusable(_))) => Err(error),
+                // What may pass is no reason not to read.
+                _ => Ok(()),
+            });
             let is_away = matches!(opened, Err(StoreError::Rows(RowsError::Unavailable(_)))) && self.store.is_remote();
             match opened {
                 Err(error) if is_away && !self.readiness.is_stopping() => self.unready(&chain(&error)),

@@ -211,6 +211,8 @@ fn check_and_repair_work_beside_servers() {
         });
         while !writing.is_finished() {
             assert_sound(&place);
+            let (code, said, complaint) = place.run(&["check", "--repair"]);
+            assert!(code == Some(0) && said.contains(" 0 problems"), "{said}{complaint}");
         }
     });
     place.psql("DELETE FROM scale_metrics_index; DELETE FROM scale_metrics_rollups");
@@ -235,6 +237,10 @@ fn what_only_an_operator_can_mend_is_told_at_the_start() {
     let guest = serve(&place.address.replace("tester@", "guest@"));
     assert!(guest.contains("the user of the database lacks a permission"), "{guest}");
     place.serve();
+    place.psql("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO guest");
+    place.psql("REVOKE UPDATE ON scale_metrics_blocks, scale_metrics_totals FROM guest");
+    let guest = serve(&place.address.replace("tester@", "guest@"));
+    assert!(guest.contains("lacks a permission on scale_metrics_blocks, scale_metrics_totals"), "{guest}");
     place.psql("UPDATE scale_metrics_numbers SET value = 99 WHERE name = 'format'");
     let newer = serve(&place.address);
     assert!(newer.contains("the database has format 99, this program reads up to format 1"), "{newer}");
@@ -442,6 +448,21 @@ fn a_frozen_server_that_has_the_turn_holds_nobody_up_for_long() {
     }
     assert_eq!(jobs(&servers[1].client), 6 * 2_000 + 6);
     assert_sound(&place);
+}
+
+/// Packages name the directory in the environment.
+#[test]
+fn only_a_directory_on_the_command_line_goes_over_a_database() {
+    let directory = TempDir::new().unwrap();
+    let address = "postgres://user@localhost/metrics";
+    fs::write(directory.path().join("config.toml"), format!("[storage]\ndatabase = \"{address}\"\n")).unwrap();
+    let used = |arguments: &[&str]| {
+        let output = program(directory.path(), arguments).env("SCALE_METRICS_DATA", "elsewhere").output().unwrap();
+        let shown = String::from_utf8(output.stdout).unwrap();
+        shown.lines().find_map(|line| line.strip_prefix("database = ")).unwrap().to_owned()
+    };
+    assert!(used(&["--print-config"]).starts_with(&format!("\"{address}\"")));
+    assert!(used(&["--print-config", "--data", "here"]).starts_with("\"\""));
 }
 
 #[test]

@@ -5,15 +5,15 @@
 
 mod https;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ureq::Agent;
 use ureq::http::{Response, StatusCode, Uri};
 use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::{ConnectProxyConnector, Connector as _, TcpConnector};
+use ureq::{Agent, Proxy};
 
 use crate::tls::{self, TlsError};
 use https::HttpsConnector;
@@ -40,7 +40,8 @@ pub(crate) fn agent(url: &str, trust: &Trust, timeout: Option<Duration>) -> Resu
         .timeout_per_read(Some(IDLE))
         .timeout_per_write(Some(IDLE))
         .timeout_global(timeout);
-    let config = if is_loopback(url) { config.proxy(None) } else { config }.build();
+    let is_direct = Proxy::try_from_env().is_some() && is_loopback(url);
+    let config = if is_direct { config.proxy(None) } else { config }.build();
     if !url.starts_with("https://") {
         return Ok(config.into());
     }
@@ -127,14 +128,15 @@ impl Retry {
     }
 }
 
-/// Whether the host of an address is this machine.
+/// Whether an address leads to this machine by a loopback address, however that is written.
 fn is_loopback(url: &str) -> bool {
-    url.parse::<Uri>().is_ok_and(|uri| {
-        uri.host().is_some_and(|host| {
-            let ip = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-            ip.map_or_else(|_| host.eq_ignore_ascii_case("localhost"), |ip| ip.is_loopback())
-        })
-    })
+    let Ok(uri) = url.parse::<Uri>() else { return false };
+    let Some(host) = uri.host().map(|host| host.trim_start_matches('[').trim_end_matches(']')) else { return false };
+    let is_here = |ip: IpAddr| ip.to_canonical().is_loopback() || ip.is_unspecified();
+    match (host, 0).to_socket_addrs() {
+        Ok(mut found) => found.all(|address| is_here(address.ip())),
+        Err(_) => host.eq_ignore_ascii_case("localhost"),
+    }
 }
 
 #[cfg(test)]
@@ -143,10 +145,20 @@ mod tests {
 
     #[test]
     fn this_machine_is_known_by_all_its_names() {
-        for url in ["http://127.0.0.1:8080/x", "http://127.8.0.1", "http://[::1]:80", "http://LocalHost:1/v6/"] {
+        for url in [
+            "http://127.0.0.1:8080/x",
+            "http://127.8.0.1",
+            "http://[::1]:80",
+            "http://LocalHost:1/v6/",
+            "http://[::ffff:127.0.0.1]:80",
+            "http://0.0.0.0:8080",
+            "http://127.1:8080",
+        ] {
             assert!(is_loopback(url), "{url}");
         }
-        for url in ["http://metrics:8080", "http://10.0.0.1", "http://[2001:db8::1]", "http://localhost.example"] {
+        for url in
+            ["http://metrics.invalid:8080", "http://10.0.0.1", "http://[2001:db8::1]", "http://localhost.invalid"]
+        {
             assert!(!is_loopback(url), "{url}");
         }
     }

@@ -121,14 +121,16 @@ fn a_write_that_fails_is_the_reason_why_all_else_fails() {
 fn a_process_that_has_the_turn_and_does_not_go_on_loses_it() {
     let Some(server) = Postgres::shared() else { return };
     let address = &server.new_database();
-    let (frozen, other) = (opened(address), opened(address));
+    let (frozen, next, other) = (opened(address), opened(address), opened(address));
     let (held, _) = frozen.begin(&[]).unwrap();
-    // As long as one that only takes long is not ended.
+    // The one that gets the turn next does not go on either.
+    let (held_next, _) = next.begin(&[]).unwrap();
     let (taken, numbers) = other.begin(&["a"]).unwrap();
     assert_eq!(numbers, [None]);
-    taken.commit(&[], &[("a", Some(2))]).unwrap();
+    taken.commit(&[], &[("a", Some(3))]).unwrap();
     assert!(held.commit(&[], &[("a", Some(1))]).is_err());
-    assert_eq!(number(&other), Some(2));
+    assert!(held_next.commit(&[], &[("a", Some(2))]).is_err());
+    assert_eq!(number(&other), Some(3));
 }
 
 #[test]

@@ -131,6 +131,11 @@ impl FromStr for Address {
             let cause = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
             NoAddress(format!("is no address of a PostgreSQL database: {cause}"))
         })?;
+        if config.get_hosts().iter().any(|host| matches!(host, Host::Tcp(host) if host.contains('@'))) {
+            let hint =
+                "has more than one @ (hint: one in a password is written %40; / is %2F, ? is %3F, # is %23, % is %25)";
+            return Err(NoAddress(hint.to_owned()));
+        }
         if config.get_hosts().is_empty() {
             return Err(NoAddress("must name a host, as in postgres://USER@HOST/NAME".to_owned()));
         }
@@ -149,7 +154,7 @@ fn split_parameters(rest: &str) -> (&str, Option<&str>) {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (credentials, rest) = self.text.split_once('@').map_or((None, &*self.text), |(a, b)| (Some(a), b));
+        let (credentials, rest) = self.text.rsplit_once('@').map_or((None, &*self.text), |(a, b)| (Some(a), b));
         if let Some(credentials) = credentials {
             let (scheme, who) = credentials.split_once("://").unwrap_or_default();
             match who.split_once(':') {
@@ -161,7 +166,7 @@ impl fmt::Display for Address {
         f.write_str(place)?;
         let Some(parameters) = parameters else { return Ok(()) };
         let shown = parameters.split('&').map(|parameter| match parameter.split_once('=') {
-            Some((name @ "password", _)) => format!("{name}={MASK}"),
+            Some((name, _)) if percent_decode_str(name).eq(*b"password") => format!("password={MASK}"),
             _ => parameter.to_owned(),
         });
         write!(f, "?{}", shown.collect::<Vec<_>>().join("&"))
@@ -184,9 +189,14 @@ mod tests {
             ("postgres://u:a?b@h:1/n?sslmode=require", "postgres://u:***@h:1/n?sslmode=require"),
             ("postgres://u:a:b@h/n", "postgres://u:***@h/n"),
             ("postgres://u@h/n?password=a&connect_timeout=1", "postgres://u@h/n?password=***&connect_timeout=1"),
+            ("postgres://u@h/n?pass%77ord=a", "postgres://u@h/n?password=***"),
             ("postgres://h/n", "postgres://h/n"),
         ] {
             assert_eq!(text.parse::<Address>().unwrap().to_string(), shown);
+        }
+        for unescaped in ["postgres://u:a@b@h/n", "postgres://u:a/b@c@h/n"] {
+            let refused = unescaped.parse::<Address>().unwrap_err().to_string();
+            assert!(refused.contains("%40") && !refused.contains("b@"), "{refused}");
         }
     }
 }

@@ -19,7 +19,7 @@ use tokio_postgres::{Client, Config, NoTls, Socket, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::super::{Cause, RowsError};
-use super::{PATIENCE, schema};
+use super::{Address, PATIENCE, schema};
 
 /// How many idle connections are kept.
 const MOST_IDLE: usize = 8;
@@ -61,8 +61,12 @@ impl Connection {
 
     /// Asks whether the server can be written.
     pub(super) async fn touch(&self) -> Result<(), RowsError> {
-        let read_only: bool =
-            self.query_one("SELECT current_setting('transaction_read_only')::bool OR pg_is_in_recovery()", &[]).await?;
+        let row = self.client.query_one(&self.prepared(&schema::limits()).await?, &[]).await?;
+        let (read_only, forbidden): (bool, &str) = (row.try_get(0)?, row.try_get(1)?);
+        if !forbidden.is_empty() {
+            let message = format!("the user of the database lacks a permission on {forbidden}");
+            return Err(RowsError::Unusable(Cause::new(message)));
+        }
         if read_only {
             return Err(RowsError::Unavailable(Cause::new("the database can only be read")));
         }
@@ -74,6 +78,8 @@ impl Connection {
 pub(super) struct Connections {
     runtime: Handle,
     config: Config,
+    /// The hosts and the name of the database, for messages.
+    place: String,
     tls: Option<MakeRustlsConnect>,
     idle: Mutex<Vec<Arc<Connection>>>,
     /// The era, and what identifies the database in it; empty before the first connection.
@@ -89,8 +95,16 @@ impl fmt::Debug for Connections {
 }
 
 impl Connections {
-    pub(super) fn new(runtime: Handle, config: Config, tls: Option<MakeRustlsConnect>) -> Self {
-        Self { runtime, config, tls, idle: Mutex::default(), era: Mutex::default(), has_failed: AtomicBool::new(false) }
+    pub(super) fn new(runtime: Handle, address: &Address) -> Result<Self, RowsError> {
+        Ok(Self {
+            runtime,
+            config: address.config(),
+            place: address.place(),
+            tls: address.tls()?,
+            idle: Mutex::default(),
+            era: Mutex::default(),
+            has_failed: AtomicBool::new(false),
+        })
     }
 
     /// Whether the server failed since it was seen to work last.
@@ -146,7 +160,14 @@ impl Connections {
         T: MakeTlsConnect<Socket>,
         T::Stream: Send + 'static,
     {
-        let (client, connection) = self.config.connect(tls).await?;
+        let connected = self.config.connect(tls).await.map_err(RowsError::from);
+        let (client, connection) = match connected {
+            Err(RowsError::Unavailable(cause)) => {
+                let message = format!("the database at {} is away", self.place);
+                return Err(RowsError::Unavailable(Cause::with_source(message, cause)));
+            }
+            connected => connected?,
+        };
         self.runtime.spawn(async {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection to the database broke");

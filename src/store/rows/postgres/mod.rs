@@ -61,7 +61,7 @@ impl PostgresDatabase {
     /// Connections that are not made yet.
     fn connect(&self) -> Result<Arc<Connections>, RowsError> {
         let runtime = self.runtime.as_ref().expect("it is there until this is dropped");
-        Ok(Arc::new(Connections::new(runtime.handle().clone(), self.address.config(), self.address.tls()?)))
+        Ok(Arc::new(Connections::new(runtime.handle().clone(), &self.address)?))
     }
 
     fn connections(&self) -> Result<Arc<Connections>, RowsError> {
@@ -193,7 +193,9 @@ impl From<tokio_postgres::Error> for RowsError {
             Some(&SqlState::INSUFFICIENT_PRIVILEGE) => (Self::Unusable, "the user of the database lacks a permission"),
             Some(&SqlState::DISK_FULL) => (Self::Full, "the disk of the database is full"),
             Some(&SqlState::READ_ONLY_SQL_TRANSACTION) => (Self::Unavailable, "the database can only be read"),
-            Some(&SqlState::LOCK_NOT_AVAILABLE) => (Self::Unavailable, "another server holds the turn for too long"),
+            None if error.to_string().contains("password missing") => {
+                (Self::Unusable, "the database wants a password, and its address has none")
+            }
             _ => (Self::Unavailable, "the database failed"),
         };
         variant(Cause::with_source(message, error))

@@ -38,23 +38,22 @@ pub(super) const SETTINGS: &str = "SET synchronous_commit = on; SET client_min_m
      SET idle_in_transaction_session_timeout = '60s'; SET tcp_user_timeout = '10s'; \
      SET tcp_keepalives_idle = '5s'; SET tcp_keepalives_interval = '2s'; SET tcp_keepalives_count = 2";
 
-/// How long a transaction waits for its turn before it looks whether somebody holds it up, and how long after that. Together that is
-/// less than [`PATIENCE`](super::PATIENCE).
-pub(super) const TURN_WAITS: [&str; 2] = ["7s", "2s"];
+/// How long a transaction waits for its turn before it looks whether somebody holds it up, again and again. Together that is less
+/// than [`PATIENCE`](super::PATIENCE).
+pub(super) const TURN_WAITS: [&str; 3] = ["3s"; 3];
 
-/// Begins a transaction that writes, and waits for its turn.
+/// Begins a transaction that writes, and waits for its turn. (`lock_timeout` would limit each of several waits.)
 pub(super) fn begin_writing(wait: &str) -> String {
     format!(
-        "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = '{wait}'; \
-         SELECT value FROM scale_metrics_numbers WHERE name = '{TURN}' FOR UPDATE"
+        "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL statement_timeout = '{wait}'; \
+         SELECT value FROM scale_metrics_numbers WHERE name = '{TURN}' FOR UPDATE; SET LOCAL statement_timeout TO DEFAULT"
     )
 }
 
-/// Ends the connections of processes that have the turn and do not go on: the server has waited for them nearly as long as the first
-/// of [`TURN_WAITS`].
+/// Ends the connections of processes that have the turn and do not go on: the server has waited for them for five seconds.
 pub(super) const END_FROZEN_TURNS: &str = "SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_stat_activity USING (pid) \
      WHERE relation = 'scale_metrics_numbers'::regclass AND mode = 'RowShareLock' AND granted \
-     AND pid <> pg_backend_pid() AND wait_event_type = 'Client' AND state_change < clock_timestamp() - interval '6 s'";
+     AND pid <> pg_backend_pid() AND wait_event_type = 'Client' AND state_change < clock_timestamp() - interval '5 s'";
 
 /// Begins a transaction that reads one state.
 pub(super) const BEGIN_READING: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
@@ -70,6 +69,19 @@ pub(super) const DISTRIBUTED: &str = "distributed";
 /// read stays on the coordinator.
 pub(super) fn is_distributed(table: Table) -> bool {
     matches!(table, Table::Blocks | Table::Index)
+}
+
+/// Whether the server can only be read, and the names of those of our tables that this user may not write, or that are missing.
+pub(super) fn limits() -> String {
+    let names = Table::ALL.map(name).into_iter().chain(["scale_metrics_numbers"]);
+    let names = names.map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ");
+    let may = ["SELECT", "INSERT", "UPDATE", "DELETE"]
+        .map(|privilege| format!("has_table_privilege(to_regclass(name)::oid, '{privilege}')"));
+    format!(
+        "SELECT current_setting('transaction_read_only')::bool OR pg_is_in_recovery(), \
+         coalesce(string_agg(name, ', ') FILTER (WHERE ({}) IS NOT TRUE), '') FROM unnest(ARRAY[{names}]) AS name",
+        may.join(" AND ")
+    )
 }
 
 /// Whether there are tables.

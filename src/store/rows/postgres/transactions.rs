@@ -55,18 +55,19 @@ impl Session {
     /// Waits for the turn, begins a transaction that writes, and reads some numbers.
     pub(super) fn begin_writing(connections: Arc<Connections>, names: &[&str]) -> Result<(Self, Numbers), RowsError> {
         Self::begin(connections, names, async |connection, names| {
-            let [first, second] = schema::TURN_WAITS.map(schema::begin_writing);
-            // Both are sent at once. The numbers are read after the turn is there.
-            let take_turn =
-                async |begin| join(connection.client.batch_execute(begin), numbers(connection, names)).await;
-            let (mut begun, mut numbers) = take_turn(&first).await;
-            if begun.as_ref().is_err_and(|error| error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE)) {
-                connection.run("ROLLBACK").await?;
-                connection.run(schema::END_FROZEN_TURNS).await?;
-                (begun, numbers) = take_turn(&second).await;
+            for wait in schema::TURN_WAITS {
+                // Both are sent at once. The numbers are read after the turn is there.
+                let begin = schema::begin_writing(wait);
+                let (taken, numbers) = join(connection.client.batch_execute(&begin), numbers(connection, names)).await;
+                if taken.as_ref().is_err_and(|error| error.code() == Some(&SqlState::QUERY_CANCELED)) {
+                    connection.run("ROLLBACK").await?;
+                    connection.run(schema::END_FROZEN_TURNS).await?;
+                    continue;
+                }
+                taken?;
+                return numbers;
             }
-            begun?;
-            numbers
+            Err(RowsError::Unavailable(Cause::new("other servers hold the turn for too long")))
         })
     }
 
