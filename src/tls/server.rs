@@ -9,6 +9,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use parking_lot::{Mutex, RwLock};
 use rustls::crypto::CryptoProvider;
@@ -17,6 +18,8 @@ use rustls::sign::CertifiedKey;
 use rustls::{Error, InconsistentKeys, ServerConfig};
 use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::pem::{self, PemObject as _};
+use x509_cert::Certificate;
+use x509_cert::der::Decode as _;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::{TlsError, certificates, provider, read};
@@ -53,6 +56,9 @@ impl ServerCertificate {
         let content = files.read();
         let found = fingerprint(&content);
         let current = files.parse(&content?, &provider)?;
+        if let Err(error) = files.refuse_expired(&current) {
+            tracing::warn!(%error, "clients will refuse the certificate");
+        }
         let looked = Mutex::new(Looked { last: found, tried: found });
         Ok(Arc::new(Self { files, provider, current: RwLock::new(Arc::new(current)), looked }))
     }
@@ -78,7 +84,8 @@ impl ServerCertificate {
             return;
         }
         looked.tried = found;
-        match content.and_then(|content| self.files.parse(&content, &self.provider)) {
+        let new = content.and_then(|content| self.files.parse(&content, &self.provider));
+        match new.and_then(|new| self.files.refuse_expired(&new).map(|()| new)) {
             Ok(new) => {
                 *self.current.write() = Arc::new(new);
                 tracing::info!("the certificate in `{}` is in use", self.files.certificate.display());
@@ -125,6 +132,18 @@ impl Files {
                 Err(TlsError::OtherKey { key: self.key.clone(), certificate: self.certificate.clone() })
             }
             Err(error) => Err(unusable(&self.certificate, error.to_string())),
+        }
+    }
+
+    fn refuse_expired(&self, certified: &CertifiedKey) -> Result<(), TlsError> {
+        let Some(own) = certified.cert.first() else { return Ok(()) };
+        let read = Certificate::from_der(own).map(|own| own.tbs_certificate.validity.not_after);
+        match read {
+            Ok(end) if end.to_system_time() < SystemTime::now() => {
+                Err(TlsError::Unusable { path: self.certificate.clone(), detail: format!("it expired at {end}") })
+            }
+            Ok(_) => Ok(()),
+            Err(error) => Err(TlsError::Unusable { path: self.certificate.clone(), detail: error.to_string() }),
         }
     }
 }

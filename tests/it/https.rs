@@ -352,6 +352,9 @@ fn a_bad_new_certificate_keeps_the_old_one_and_is_told_once() {
     files.put_fixtures("rsa.pem", "server.key");
     server.wait_for("does not belong to the certificate in `live.pem`");
     assert_eq!(shown(), first);
+    files.put_fixtures("expired.pem", "server.key");
+    server.wait_for("`live.pem` cannot be used: it expired at 2020-01-02");
+    assert_eq!(shown(), first);
     fs::remove_file(directory.path().join("live.key")).unwrap();
     server.wait_for("cannot read `live.key`");
     assert_eq!(shown(), first);
@@ -359,7 +362,7 @@ fn a_bad_new_certificate_keeps_the_old_one_and_is_told_once() {
     server.wait_for("the certificate in `live.pem` is in use");
     assert_ne!(shown(), first);
     // Several looks have passed since the first of these.
-    assert_eq!(server.said().matches("the old one stays in use").count(), 3, "{}", server.said());
+    assert_eq!(server.said().matches("the old one stays in use").count(), 4, "{}", server.said());
 }
 
 // Connections.
