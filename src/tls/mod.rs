@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
 use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::pem::{self, PemObject as _};
 
 pub use client::client_config;
 pub use reason::reason;
@@ -115,10 +115,21 @@ fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
     Ok(bytes)
 }
 
+/// Why a PEM file cannot be read, in words: the errors of its reader have lines as lists of bytes.
+fn unusable_pem(path: &Path, error: &pem::Error) -> TlsError {
+    let detail = if let pem::Error::MissingSectionEnd { end_marker } = error {
+        format!("it ends before its line `-----END {}-----`", String::from_utf8_lossy(end_marker))
+    } else if let pem::Error::IllegalSectionStart { .. } = error {
+        "a line that begins with `-----` is none of a PEM file".to_owned()
+    } else {
+        error.to_string()
+    };
+    TlsError::Unusable { path: path.to_owned(), detail }
+}
+
 /// The certificates in the content of a PEM file; at least one.
 fn certificates(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-    let unusable = |error| TlsError::Unusable { path: path.to_owned(), detail: format!("{error}") };
-    let certificates = certificates.map_err(unusable)?;
+    let certificates = certificates.map_err(|error| unusable_pem(path, &error))?;
     if certificates.is_empty() { Err(TlsError::NoCertificate(path.to_owned())) } else { Ok(certificates) }
 }

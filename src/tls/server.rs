@@ -22,7 +22,7 @@ use x509_cert::Certificate;
 use x509_cert::der::Decode as _;
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::{TlsError, certificates, provider, read};
+use super::{TlsError, certificates, provider, read, unusable_pem};
 
 /// The protocol above TLS. There is no other one.
 const HTTP_1_1: &[u8] = b"http/1.1";
@@ -57,7 +57,7 @@ impl ServerCertificate {
         let found = fingerprint(&content);
         let current = files.parse(&content?, &provider)?;
         if let Err(error) = files.refuse_expired(&current) {
-            tracing::warn!(%error, "clients will refuse the certificate");
+            tracing::warn!(error = error.to_string(), "clients will refuse the certificate");
         }
         let looked = Mutex::new(Looked { last: found, tried: found });
         Ok(Arc::new(Self { files, provider, current: RwLock::new(Arc::new(current)), looked }))
@@ -90,7 +90,12 @@ impl ServerCertificate {
                 *self.current.write() = Arc::new(new);
                 tracing::info!("the certificate in `{}` is in use", self.files.certificate.display());
             }
-            Err(error) => tracing::error!(%error, "the new certificate cannot be used, and the old one stays in use"),
+            Err(error) => {
+                tracing::error!(
+                    error = error.to_string(),
+                    "the new certificate cannot be used, and the old one stays in use"
+                );
+            }
         }
     }
 }
@@ -120,7 +125,7 @@ impl Files {
         let unusable = |path: &Path, detail: String| TlsError::Unusable { path: path.to_owned(), detail };
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| {
             let is_missing = matches!(error, pem::Error::NoItemsFound);
-            if is_missing { TlsError::NoKey(self.key.clone()) } else { unusable(&self.key, error.to_string()) }
+            if is_missing { TlsError::NoKey(self.key.clone()) } else { unusable_pem(&self.key, &error) }
         })?;
         let key = provider.key_provider.load_private_key(key).map_err(|error| {
             unusable(&self.key, format!("it has to be an RSA, P-256, P-384 or Ed25519 key ({error})"))

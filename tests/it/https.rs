@@ -349,6 +349,10 @@ fn a_bad_new_certificate_keeps_the_old_one_and_is_told_once() {
     files.put(b"text", &key);
     server.wait_for("there is no certificate in `live.pem`");
     assert_eq!(shown(), first);
+    let whole = fs::read(fixture("server.pem")).unwrap();
+    files.put(&whole[..whole.len() / 2], &key);
+    server.wait_for("it ends before its line `-----END CERTIFICATE-----`");
+    assert_eq!(shown(), first);
     files.put_fixtures("rsa.pem", "server.key");
     server.wait_for("does not belong to the certificate in `live.pem`");
     assert_eq!(shown(), first);
@@ -362,7 +366,7 @@ fn a_bad_new_certificate_keeps_the_old_one_and_is_told_once() {
     server.wait_for("the certificate in `live.pem` is in use");
     assert_ne!(shown(), first);
     // Several looks have passed since the first of these.
-    assert_eq!(server.said().matches("the old one stays in use").count(), 4, "{}", server.said());
+    assert_eq!(server.said().matches("the old one stays in use").count(), 5, "{}", server.said());
 }
 
 // Connections.
