@@ -1,6 +1,7 @@
 //! Several servers on one database, and the commands beside them: docs/reference.md, Several servers.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::process::Command;
 use std::thread;
@@ -244,6 +245,18 @@ fn what_only_an_operator_can_mend_is_told_at_the_start() {
     place.psql("UPDATE scale_metrics_numbers SET value = 99 WHERE name = 'format'");
     let newer = serve(&place.address);
     assert!(newer.contains("the database has format 99, this program reads up to format 1"), "{newer}");
+    // A server that wants a password, as far as it comes without one.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let wanting = format!("postgres://tester@{}/x?sslmode=disable", listener.local_addr().unwrap());
+    let asks = thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        let _ = client.read(&mut [0; 256]).unwrap();
+        client.write_all(b"R\0\0\0\x17\0\0\0\x0aSCRAM-SHA-256\0\0").unwrap();
+        let _ = client.read(&mut [0; 256]);
+    });
+    let missing = serve(&wanting);
+    assert!(missing.contains("the database wants a password, and its address has none"), "{missing}");
+    asks.join().unwrap();
     for address in ["mysql://a@b/c", "postgres://", "postgres://a:***@localhost/c", "postgres://a@b/c?sslmode=banana"] {
         let wrong = serve(address);
         assert!(wrong.contains("storage.database") && !wrong.contains("banana"), "{wrong}");

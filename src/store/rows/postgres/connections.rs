@@ -164,7 +164,7 @@ impl Connections {
         let (client, connection) = match connected {
             Err(RowsError::Unavailable(cause)) => {
                 let message = format!("the database at {} is away", self.place);
-                return Err(RowsError::Unavailable(Cause::with_source(message, cause)));
+                return Err(RowsError::Unavailable(Cause { message, ..cause }));
             }
             connected => connected?,
         };

@@ -18,6 +18,7 @@ mod schema;
 mod transactions;
 mod writes;
 
+use std::error::Error as _;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -193,7 +194,7 @@ impl From<tokio_postgres::Error> for RowsError {
             Some(&SqlState::INSUFFICIENT_PRIVILEGE) => (Self::Unusable, "the user of the database lacks a permission"),
             Some(&SqlState::DISK_FULL) => (Self::Full, "the disk of the database is full"),
             Some(&SqlState::READ_ONLY_SQL_TRANSACTION) => (Self::Unavailable, "the database can only be read"),
-            None if error.to_string().contains("password missing") => {
+            None if error.source().is_some_and(|cause| cause.to_string() == "password missing") => {
                 (Self::Unusable, "the database wants a password, and its address has none")
             }
             _ => (Self::Unavailable, "the database failed"),
