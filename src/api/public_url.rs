@@ -10,9 +10,9 @@
 //! | host | `host` in `Forwarded`; `X-Forwarded-Host`; an absolute request target; `Host`; the address that the server listens on |
 //! | prefix | `X-Forwarded-Prefix`; `server.base_path` |
 //!
-//! Each proxy on the way adds an element to these lists. Only the one that the outermost trusted proxy has added counts; those before
-//! it are whatever a client sent. To find it, the addresses in `for` of `Forwarded`, or in `X-Forwarded-For`, are read from the end, as
-//! long as they are of trusted proxies.
+//! Each proxy on the way adds an element to these lists. The one that the outermost trusted proxy has added counts; a client may have
+//! sent all that is before it. The server finds that one by reading the list of addresses (`for` in `Forwarded`, or `X-Forwarded-For`)
+//! from its end, as long as the addresses are those of trusted proxies.
 //!
 //! Not here: pages and redirects, whose addresses are relative, so that any prefix stays; the `write_guard`, which believes no
 //! header, since a browser on a trusted machine sends what a page tells it to.
