@@ -5,10 +5,12 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::future::ready;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
@@ -135,6 +137,16 @@ impl Connections {
     /// Does something while the caller goes on.
     pub(super) fn spawn<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
         self.runtime.spawn(work)
+    }
+
+    /// Polls something once, so that all that it sends is sent before what comes later, and lets it go on while the caller does.
+    /// Somebody has to take results: until then nothing else comes through their connection.
+    pub(super) fn send<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+        let mut work = work.boxed();
+        match (&mut work).now_or_never() {
+            Some(done) => self.runtime.spawn(ready(done)),
+            None => self.runtime.spawn(work),
+        }
     }
 
     /// A connection that is idle, or a new one.

@@ -4,7 +4,6 @@
 use std::mem;
 use std::sync::Arc;
 
-use futures_util::FutureExt as _;
 use tokio::task::JoinHandle;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
@@ -117,12 +116,8 @@ impl Prefetched {
         // The fetch is sent when it is polled first, unless the server has to prepare it.
         connection.prepared(&wanted.query(table, is_distributed)).await?;
         let (of_fetch, to_fetch) = (Arc::clone(connection), wanted.clone());
-        let mut fetch = async move { to_fetch.fetch(&of_fetch, table, is_distributed).await }.boxed();
-        let rows = match (&mut fetch).now_or_never() {
-            Some(rows) => Rows::Here(rows?),
-            // Somebody has to take the rows: until then nothing else comes through the connection.
-            None => Rows::UnderWay(connections.spawn(fetch)),
-        };
+        let fetch = async move { to_fetch.fetch(&of_fetch, table, is_distributed).await };
+        let rows = Rows::UnderWay(connections.send(fetch));
         Ok(Self { table, wanted, rows })
     }
 

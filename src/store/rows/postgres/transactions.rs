@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::future::{join, try_join};
 use parking_lot::Mutex;
-use tokio::task::JoinHandle;
 use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
 
@@ -16,7 +15,7 @@ use super::super::{
 use super::connections::{Connection, Connections, finished};
 use super::reads::{Prefetched, Wanted, query_all};
 use super::schema;
-use super::writes::Writes;
+use super::writes::{Sent, Writes};
 
 /// How many rows a scan asks for first, and how many more each next time: most scans are short or end early.
 const FIRST_PAGE: i64 = 512;
@@ -32,7 +31,7 @@ pub(super) struct Session {
     /// `None` once it is over.
     connection: Option<Arc<Connection>>,
     /// The writes that were sent, and whose results nobody has waited for yet.
-    sent: Mutex<Vec<JoinHandle<Result<(), RowsError>>>>,
+    sent: Mutex<Vec<Sent>>,
     /// What was fetched before it is read, of tables that were not written since.
     prefetched: Mutex<Vec<Prefetched>>,
     stamp: Stamp,
@@ -279,7 +278,7 @@ impl Transaction for Session {
             return Ok(());
         }
         let sent = self.step(async |connection| writes.send(&self.connections, connection).await)?;
-        self.sent.get_mut().extend(sent);
+        self.sent.get_mut().push(sent);
         Ok(())
     }
 

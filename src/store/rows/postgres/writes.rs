@@ -6,7 +6,6 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::{BufMut as _, BytesMut};
-use futures_util::FutureExt as _;
 use futures_util::future::{join_all, join3};
 use tokio::task::JoinHandle;
 use tokio_postgres::binary_copy::BinaryCopyInWriter;
@@ -106,12 +105,7 @@ impl Writes {
     pub(super) async fn send(self, connections: &Connections, connection: &Arc<Connection>) -> Result<Sent, RowsError> {
         let statements = self.send_copies(connection).await?;
         let of_run = Arc::clone(connection);
-        let mut run = async move { statements.run(&of_run).await }.boxed();
-        // All is sent when it is polled first.
-        match (&mut run).now_or_never() {
-            Some(result) => result.map(|()| None),
-            None => Ok(Some(connections.spawn(run))),
-        }
+        Ok(connections.send(async move { statements.run(&of_run).await }))
     }
 
     /// Sends everything, and commits what was sent on the connection.
@@ -151,8 +145,8 @@ impl Writes {
     }
 }
 
-/// A write whose results have not come yet, if there is one.
-pub(super) type Sent = Option<JoinHandle<Result<(), RowsError>>>;
+/// A write that was sent, and whose results may not have come yet.
+pub(super) type Sent = JoinHandle<Result<(), RowsError>>;
 
 /// Statements that the server has prepared, with their values.
 struct Prepared(Vec<(tokio_postgres::Statement, Vec<Box<dyn ToSql + Sync + Send>>)>);
