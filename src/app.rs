@@ -8,8 +8,8 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::sync::mpsc;
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -29,6 +29,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::access::Access;
 use crate::api::{self, Connection, Exports, Looks, PublicUrls, ResponseCache, Scheme, Socket, State, WriteGuard};
+use crate::catalog::with_percentiles;
 use crate::config::{Config, ConfigError, RetentionConfig, WebOrigin};
 use crate::dashboard;
 use crate::descriptors;
@@ -142,6 +143,7 @@ impl App {
         let stall = Duration::from_secs(config.server.stall_timeout_s.min(24 * 60 * 60));
         let workers = thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let connections = Connections { workers, most: config.server.max_connections, stall, certificate };
+        let catalog = with_percentiles(&config.percentiles());
         let origins = config.server.cors_origins;
         // Without tokens and without open writes, the server listens on loopback, and nothing else prevents others from writing.
         let is_only_loopback = config.access.tokens.is_empty() && !config.server.allow_open_writes;
@@ -174,6 +176,8 @@ impl App {
             figures: Arc::clone(&figures),
             clock,
             retention: Arc::clone(&retention),
+            catalog,
+            openapi: OnceLock::new(),
             dialect: config.api.dialect,
             max_body_bytes: config.server.max_body_bytes,
             body_timeout: Duration::from_secs(config.server.body_timeout_s),

@@ -158,7 +158,7 @@ impl ApiError {
             return error.may_pass();
         }
         let Self::Unreadable(error) = self else { return false };
-        !matches!(**error, StoreError::Rows(RowsError::Displaced(_)) | StoreError::NewerFormat { .. })
+        !matches!(**error, StoreError::Rows(RowsError::Displaced(_)) | StoreError::OtherFormat { .. })
     }
 
     /// The text for the log, which has more detail than the client gets.
@@ -182,7 +182,7 @@ impl From<StoreError> for ApiError {
 impl From<Arc<StoreError>> for ApiError {
     fn from(error: Arc<StoreError>) -> Self {
         match *error {
-            StoreError::Rows(_) | StoreError::NewerFormat { .. } => Self::Unreadable(error),
+            StoreError::Rows(_) | StoreError::OtherFormat { .. } | StoreError::Upgrading => Self::Unreadable(error),
             StoreError::NoCopy { .. } => Self::NoCopy(error),
             StoreError::Copy(_) | StoreError::Corrupt(_) => Self::Store(error),
         }

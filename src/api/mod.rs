@@ -31,7 +31,7 @@ mod v6;
 mod write_guard;
 
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::{Duration, Instant};
 
 use actix_web::http::StatusCode;
@@ -48,6 +48,7 @@ use crate::config::Dialect;
 use crate::store::{RowsError, Store, StoreError};
 use crate::telemetry::server_metrics::ServerMetrics;
 use crate::time::Clock;
+use crate::vocabulary::MetricsTypeId;
 use crate::worker::retention::RetentionGuard;
 use crate::worker::{Queue, Readiness};
 
@@ -59,7 +60,7 @@ pub(crate) use error::ApiError;
 use error::Refusal;
 pub(crate) use get_export::Exports;
 pub(crate) use look::Looks;
-pub(crate) use openapi::DOCUMENT;
+pub(crate) use openapi::openapi;
 use params::{Known, Params};
 pub(crate) use public_url::{PublicUrls, Scheme};
 pub(crate) use request_log::observe;
@@ -86,6 +87,10 @@ pub(crate) struct State {
     pub(crate) clock: Clock,
     pub(crate) retention: Arc<RetentionGuard>,
     pub(crate) dialect: Dialect,
+    /// All metrics types, with the columns of this server.
+    pub(crate) catalog: &'static [MetricsType],
+    /// The description of the interface, once it was asked for.
+    pub(crate) openapi: OnceLock<String>,
     /// The size limit of an unpacked event body, in bytes.
     pub(crate) max_body_bytes: usize,
     /// The time limit for an event body to arrive.
@@ -111,6 +116,11 @@ impl State {
     fn allow_writing(&self, request: &HttpRequest, scope: Scope) -> Result<(), ApiError> {
         self.write_guard.check(request)?;
         self.allow(request, scope)
+    }
+
+    /// Describes a metrics type, with the columns of this server.
+    fn describe(&self, id: MetricsTypeId) -> &'static MetricsType {
+        self.catalog.iter().find(|metrics| metrics.id == id).expect("the catalogue has every type")
     }
 
     /// Returns the result of `read`, which reads the store. After a failed write or read, the database fails all reads until the
@@ -209,7 +219,7 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
 /// pattern takes longer than sending a small answer.
 fn each_type(path: &str, parse: v6::Parse) -> Vec<Resource> {
     let serve = |metrics: &'static MetricsType| {
-        let respond = move |request, state| v6::respond(metrics, parse, request, state);
+        let respond = move |request, state| v6::respond(metrics.id, parse, request, state);
         readable(&path.replace("{name}", metrics.name), respond)
     };
     CATALOG.iter().map(serve).collect()
@@ -224,7 +234,7 @@ static ROUTES: LazyLock<HashMap<String, Option<Known>>> = LazyLock::new(|| {
     let mut routes: HashMap<_, _> = PAGES.iter().map(|&path| (path.to_owned(), None)).collect();
     for endpoint in ENDPOINTS {
         let described = openapi::query_parameters(&(endpoint.describe)());
-        for metrics in CATALOG.iter() {
+        for metrics in *CATALOG {
             // The description covers all types; the filters of other types have no meaning here.
             let is_foreign = |name: &String| CATALOG.iter().any(|other| other.filters.contains(&name.as_str()));
             let is_own = |name: &String| metrics.filters.contains(&name.as_str());

@@ -1,11 +1,11 @@
 //! `ingests`: the outcomes of the ingests of each strike, the sizes of their files, and their durations.
 
-use super::{Measure, MetricsType, Units};
+use super::{Measure, MetricsType, Percentiles, Units};
 use crate::vocabulary::IngestCount::{Deferred, Duplicate, Errored, Ingested};
 use crate::vocabulary::IngestObservation::{FileSize, IngestTime, TransferTime};
 use crate::vocabulary::{IngestCount, MetricsTypeId};
 
-pub(super) fn metrics_type() -> MetricsType {
+pub(super) fn metrics_type(percentiles: &Percentiles) -> MetricsType {
     let of = |count: IngestCount| Measure::Counter(count as usize);
     let description = "Metrics for ingested files grouped by strike.";
     let total = "Number of ingests that ended: deferred, ingested, errored or duplicate.";
@@ -22,9 +22,9 @@ pub(super) fn metrics_type() -> MetricsType {
         )
         .count("total_count", "Total Count", total, Measure::Total)
         .group("file_size", "File Size", "How large the files were.")
-        .distribution(FileSize as usize, Units::Bytes, "size of the files")
+        .distribution(FileSize as usize, Units::Bytes, "size of the files", percentiles)
         .group("transfer_time", "Transfer Time", "How long the files took to arrive.")
-        .distribution(TransferTime as usize, Units::Seconds, "time spent transferring files")
+        .distribution(TransferTime as usize, Units::Seconds, "time spent transferring files", percentiles)
         .group("ingest_time", "Ingest Time", "How long arrived files took to be ingested.")
-        .distribution(IngestTime as usize, Units::Seconds, "time spent ingesting files")
+        .distribution(IngestTime as usize, Units::Seconds, "time spent ingesting files", percentiles)
 }

@@ -1,12 +1,12 @@
 //! `job-types`: the outcomes of jobs, and a breakdown of the time of completed executions.
 
-use super::{Measure, MetricsType, Units};
+use super::{Measure, MetricsType, Percentiles, Units};
 use crate::vocabulary::ErrorCategory::{Algorithm, Data, System};
 use crate::vocabulary::JobCount::{Canceled, Completed, Failed};
 use crate::vocabulary::JobTime::{Job, Post, Pre, Queue, Run, Stage};
 use crate::vocabulary::{JobCount, MetricsTypeId};
 
-pub(super) fn metrics_type() -> MetricsType {
+pub(super) fn metrics_type(percentiles: &Percentiles) -> MetricsType {
     let of = |count: JobCount| Measure::Counter(count as usize);
     let errors = Measure::ErrorsOf;
     let description = "Metrics for jobs and executions grouped by job type.";
@@ -36,15 +36,15 @@ pub(super) fn metrics_type() -> MetricsType {
             errors(Algorithm),
         )
         .group("queue_time", "Queue Time", "How long executions waited before they started.")
-        .distribution(Queue as usize, Units::Seconds, "time spent waiting in the queue")
+        .distribution(Queue as usize, Units::Seconds, "time spent waiting in the queue", percentiles)
         .group("pre_time", "Pre-task Time", "How long the pre-task of executions ran.")
-        .distribution(Pre as usize, Units::Seconds, "time spent running the pre-task")
+        .distribution(Pre as usize, Units::Seconds, "time spent running the pre-task", percentiles)
         .group("job_time", "Job Task Time", "How long the main task of executions ran.")
-        .distribution(Job as usize, Units::Seconds, "time spent running the main task")
+        .distribution(Job as usize, Units::Seconds, "time spent running the main task", percentiles)
         .group("post_time", "Post-task Time", "How long the post-task of executions ran.")
-        .distribution(Post as usize, Units::Seconds, "time spent running the post-task")
+        .distribution(Post as usize, Units::Seconds, "time spent running the post-task", percentiles)
         .group("run_time", "Run Time", "How long executions took from start to end.")
-        .distribution(Run as usize, Units::Seconds, "time spent running the pre, job, and post tasks")
+        .distribution(Run as usize, Units::Seconds, "time spent running the pre, job, and post tasks", percentiles)
         .group("stage_time", "Stage Time", "How long executions spent between their tasks.")
-        .distribution(Stage as usize, Units::Seconds, "time spent outside of the tasks of an execution")
+        .distribution(Stage as usize, Units::Seconds, "time spent outside of the tasks of an execution", percentiles)
 }

@@ -2,7 +2,8 @@
 //!
 //! A column is one statistic ([`Statistic`]) of one measure ([`Measure`]): `run_time_min` is the minimum of the distribution of
 //! run times. The names of distribution columns are made here, those of counts stand in the file of their metrics type. The
-//! overview page and the examples in the API description contain some names literally.
+//! overview page and the examples in the API description contain some names literally. Which percentiles have columns is a setting,
+//! so there is a catalogue for each list of them ([`with_percentiles`]).
 //!
 //! Not here: which events feed a measure (`events::contribution`), the numbers themselves (`rollup`).
 
@@ -10,9 +11,13 @@ mod errors;
 mod ingests;
 mod job_types;
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::ptr;
 use std::sync::LazyLock;
+
+use parking_lot::Mutex;
 
 use crate::vocabulary::{ErrorCategory, MetricsTypeId, string_enum};
 
@@ -33,6 +38,8 @@ pub struct MetricsType {
     pub groups: Vec<Group>,
     /// Its columns, in catalogue order.
     pub columns: Vec<Column>,
+    /// The same columns, with times in milliseconds.
+    pub columns_in_milliseconds: Vec<Column>,
 }
 
 /// A group of related columns.
@@ -47,7 +54,7 @@ pub struct Group {
 }
 
 /// One statistic of one measure.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Column {
     /// The name used in queries.
     pub name: String,
@@ -65,20 +72,26 @@ pub struct Column {
     pub measure: Measure,
 }
 
-/// A column equals only itself: [`CATALOG`] has one of each.
-impl PartialEq for Column {
-    fn eq(&self, other: &Self) -> bool {
-        ptr::eq(self, other)
-    }
+/// Types that equal only themselves: a catalogue has one of each.
+macro_rules! equals_itself {
+    ($($Type:ty)+) => {$(
+        impl PartialEq for $Type {
+            fn eq(&self, other: &Self) -> bool {
+                ptr::eq(self, other)
+            }
+        }
+
+        impl Eq for $Type {}
+
+        impl Hash for $Type {
+            fn hash<H: Hasher>(&self, state: &mut H) {
+                ptr::hash(self, state);
+            }
+        }
+    )+};
 }
 
-impl Eq for Column {}
-
-impl Hash for Column {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        ptr::hash(self, state);
-    }
-}
+equals_itself! { MetricsType Column }
 
 string_enum! {
     /// The unit of a column's values.
@@ -87,6 +100,8 @@ string_enum! {
         Count = "count",
         /// Whole seconds; the observations are in microseconds.
         Seconds = "seconds",
+        /// Whole milliseconds; the observations are in microseconds.
+        Milliseconds = "milliseconds",
         /// Bytes.
         Bytes = "bytes",
     }
@@ -97,22 +112,63 @@ impl Units {
     pub fn scale(self) -> u64 {
         match self {
             Self::Count | Self::Bytes => 1,
+            Self::Milliseconds => 1_000,
             Self::Seconds => 1_000_000,
         }
     }
 }
 
-string_enum! {
-    /// The operation that computes one value from many; `aggregate` on the wire.
-    pub Statistic {
-        /// The sum.
-        Sum = "sum",
-        /// The smallest value.
-        Min = "min",
-        /// The largest value.
-        Max = "max",
-        /// The sum divided by the number of observations.
-        Avg = "avg",
+/// The operation that computes one value from many. It is displayed as `aggregate` on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Statistic {
+    /// The sum.
+    Sum,
+    /// The smallest value.
+    Min,
+    /// The largest value.
+    Max,
+    /// The sum divided by the number of observations.
+    Avg,
+    /// The observation at the rank of that many percent (docs/reference.md, Percentiles).
+    Percentile(u8),
+}
+
+impl fmt::Display for Statistic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sum => f.write_str("sum"),
+            Self::Min => f.write_str("min"),
+            Self::Max => f.write_str("max"),
+            Self::Avg => f.write_str("avg"),
+            Self::Percentile(percent) => write!(f, "p{percent}"),
+        }
+    }
+}
+
+/// A list of percentiles that have columns: whole numbers from 1 to 99, ascending, at most [`Percentiles::MOST`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Percentiles(Vec<u8>);
+
+impl Percentiles {
+    /// The largest number of percentiles.
+    pub const MOST: usize = 8;
+
+    /// Returns the list, if it is one.
+    pub fn new(percentiles: Vec<u8>) -> Option<Self> {
+        let is_list = percentiles.len() <= Self::MOST
+            && percentiles.iter().all(|percent| (1..=99).contains(percent))
+            && percentiles.is_sorted_by(|one, next| one < next);
+        is_list.then_some(Self(percentiles))
+    }
+
+    /// The percentiles that have columns where nothing else is set: those that most tools show.
+    pub fn common() -> Self {
+        Self(vec![50, 95, 99])
+    }
+
+    /// The percentiles, ascending.
+    pub fn as_slice(&self) -> &[u8] {
+        &self.0
     }
 }
 
@@ -131,9 +187,17 @@ pub enum Measure {
     Distribution(usize),
 }
 
-/// All metrics types, in catalogue order.
-pub static CATALOG: LazyLock<Vec<MetricsType>> =
-    LazyLock::new(|| vec![job_types::metrics_type(), ingests::metrics_type(), errors::metrics_type()]);
+/// All metrics types, in catalogue order, without columns of percentiles.
+pub static CATALOG: LazyLock<&[MetricsType]> = LazyLock::new(|| with_percentiles(&Percentiles::default()));
+
+/// Returns all metrics types, in catalogue order, with columns of these percentiles. Each list has one catalogue, which stays.
+pub fn with_percentiles(percentiles: &Percentiles) -> &'static [MetricsType] {
+    static CATALOGS: Mutex<BTreeMap<Percentiles, &[MetricsType]>> = Mutex::new(BTreeMap::new());
+    CATALOGS.lock().entry(percentiles.clone()).or_insert_with(|| {
+        let types = [job_types::metrics_type, ingests::metrics_type, errors::metrics_type];
+        Box::leak(Box::new(types.map(|make| make(percentiles).finish())))
+    })
+}
 
 impl MetricsTypeId {
     /// Returns the description of the metrics type.
@@ -143,6 +207,15 @@ impl MetricsTypeId {
 }
 
 impl MetricsType {
+    /// Returns the same column, with times in other units.
+    pub fn in_units(&'static self, column: &'static Column, units: Units) -> &'static Column {
+        let place = self.columns.iter().position(|known| known == column);
+        match place {
+            Some(place) if units == Units::Milliseconds => &self.columns_in_milliseconds[place],
+            _ => column,
+        }
+    }
+
     fn new(
         id: MetricsTypeId,
         name: &'static str,
@@ -150,7 +223,8 @@ impl MetricsType {
         description: &'static str,
         filters: &'static [&'static str],
     ) -> Self {
-        Self { id, name, title, description, filters, groups: Vec::new(), columns: Vec::new() }
+        let (groups, columns, columns_in_milliseconds) = (Vec::new(), Vec::new(), Vec::new());
+        Self { id, name, title, description, filters, groups, columns, columns_in_milliseconds }
     }
 
     /// Adds a group. The counts that are added next belong to it.
@@ -167,17 +241,21 @@ impl MetricsType {
         self
     }
 
-    /// Adds the four columns of a distribution to its group. `observed` completes "Minimum …", "Total …".
-    fn distribution(mut self, place: usize, units: Units, observed: &str) -> Self {
+    /// Adds the columns of a distribution to its group. `observed` completes "Minimum …", "Total …".
+    fn distribution(mut self, place: usize, units: Units, observed: &str, percentiles: &Percentiles) -> Self {
         let Group { name: group, title, .. } = *self.groups.last().expect("a distribution has a group");
-        for (statistic, label, adjective) in [
-            (Statistic::Sum, "Sum", "Total"),
-            (Statistic::Min, "Min", "Minimum"),
-            (Statistic::Max, "Max", "Maximum"),
-            (Statistic::Avg, "Avg", "Average"),
-        ] {
+        let fixed = [
+            (Statistic::Sum, "Sum".to_owned(), "Total".to_owned()),
+            (Statistic::Min, "Min".to_owned(), "Minimum".to_owned()),
+            (Statistic::Max, "Max".to_owned(), "Maximum".to_owned()),
+            (Statistic::Avg, "Avg".to_owned(), "Average".to_owned()),
+        ];
+        let percentiles = percentiles.as_slice().iter().map(|&percent| {
+            (Statistic::Percentile(percent), format!("P{percent}"), format!("{} percentile of", ordinal(percent)))
+        });
+        for (statistic, label, adjective) in fixed.into_iter().chain(percentiles) {
             self.columns.push(Column {
-                name: format!("{group}_{}", statistic.name()),
+                name: format!("{group}_{statistic}"),
                 title: format!("{title} ({label})"),
                 description: format!("{adjective} {observed}."),
                 units,
@@ -187,5 +265,55 @@ impl MetricsType {
             });
         }
         self
+    }
+
+    /// Ends the list of columns.
+    fn finish(mut self) -> Self {
+        self.columns_in_milliseconds.clone_from(&self.columns);
+        for column in self.columns_in_milliseconds.iter_mut().filter(|column| column.units == Units::Seconds) {
+            column.units = Units::Milliseconds;
+        }
+        self
+    }
+}
+
+/// The ordinal number of a number below 100, such as `3rd` and `95th`.
+fn ordinal(number: u8) -> String {
+    let ending = match (number / 10, number % 10) {
+        (0 | 2.., 1) => "st",
+        (0 | 2.., 2) => "nd",
+        (0 | 2.., 3) => "rd",
+        _ => "th",
+    };
+    format!("{number}{ending}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_few_ascending_and_within_bounds() {
+        for good in [&[][..], &[1], &[99], &[50, 95, 99], &[1, 2, 3, 4, 5, 6, 7, 8]] {
+            assert_eq!(Percentiles::new(good.to_vec()).unwrap().as_slice(), good);
+        }
+        for bad in [&[0][..], &[100], &[101], &[50, 50], &[95, 50], &[1, 2, 3, 4, 5, 6, 7, 8, 9]] {
+            assert_eq!(Percentiles::new(bad.to_vec()), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_percentile_has_a_column_behind_the_average() {
+        let types = with_percentiles(&Percentiles::new(vec![1, 52, 93]).unwrap());
+        let columns: Vec<_> = types[0].columns.iter().filter(|column| column.group == "run_time").collect();
+        let names: Vec<_> = columns.iter().map(|column| column.name.as_str()).collect();
+        let expected = ["sum", "min", "max", "avg", "p1", "p52", "p93"].map(|name| format!("run_time_{name}"));
+        assert_eq!(names, expected);
+        assert_eq!(columns[4].title, "Run Time (P1)");
+        assert_eq!(columns[4].description, "1st percentile of time spent running the pre, job, and post tasks.");
+        assert_eq!(columns[5].description, "52nd percentile of time spent running the pre, job, and post tasks.");
+        assert_eq!(columns[6].description, "93rd percentile of time spent running the pre, job, and post tasks.");
+        assert_eq!((columns[6].statistic.to_string(), columns[6].units), ("p93".to_owned(), Units::Seconds));
+        assert_eq!(ordinal(11) + &ordinal(12) + &ordinal(13), "11th12th13th");
     }
 }

@@ -38,8 +38,9 @@ use clap_complete::Shell;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::access::Scope;
-use crate::api::DOCUMENT;
+use crate::api::openapi;
 use crate::app::{App, REQUESTS_OF_FRAMEWORK, StartError};
+use crate::catalog::{Percentiles, with_percentiles};
 use crate::config::{ConfigError, Overrides, Settings};
 use crate::telemetry::chain;
 use crate::telemetry::log;
@@ -303,7 +304,7 @@ fn execute(cli: Cli, has_url_flag: bool) -> anyhow::Result<()> {
             expire::run_reopen(config, from, dry_run, drop_numbers)
         }
         Command::Expire { dry_run, confirm, .. } => expire::run_expire(config, dry_run, confirm),
-        Command::Openapi => print(DOCUMENT.trim_end()),
+        Command::Openapi => print(openapi(with_percentiles(&Percentiles::common())).trim_end()),
         Command::Token { name, scopes } => token::run(&name, &scopes),
         Command::Completions { shell } => print_completions(shell),
     }

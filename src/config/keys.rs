@@ -12,6 +12,7 @@ use clap::Arg;
 use super::types::{BasePath, Dialect, LogFormat, LogLevel, Network, WebOrigin};
 use super::value::{Problem, Setting, Written};
 use crate::access::Token;
+use crate::catalog::Percentiles;
 use crate::store::rows::postgres::Address;
 
 /// The properties of a setting that do not depend on its type.
@@ -205,6 +206,14 @@ settings! {
         /// How long shorter periods, or a clock that jumped ahead, wait before anything is deleted by them, in hours.
         grace_hours: u64 = 24,
             flag "--retention-grace-hours" of "HOURS", variable "SCALE_METRICS_RETENTION_GRACE_HOURS";
+    }
+
+    /// What is measured.
+    metrics: MetricsConfig {
+        /// Which percentiles of every time and size there are: at most 8 whole numbers from 1 to 99, ascending, or `[]`. By default
+        /// 50, 95 and 99, and none with the dialect of Scale.
+        percentiles: Option<Percentiles> = None,
+            flag "--percentiles" of "PERCENTILES", variable "SCALE_METRICS_PERCENTILES";
     }
 
     /// How the read endpoints answer.

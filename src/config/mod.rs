@@ -15,6 +15,7 @@ mod print;
 mod types;
 mod value;
 
+use crate::catalog::Percentiles;
 use crate::store::rows::postgres::{Address, PostgresDatabase};
 use crate::store::{OpenOptions, Store, StoreError};
 use std::collections::BTreeMap;
@@ -23,7 +24,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-pub use keys::{AccessConfig, ApiConfig, Config, KEYS, Key, LogConfig, RetentionConfig, ServerConfig, StorageConfig};
+pub use keys::{
+    AccessConfig, ApiConfig, Config, KEYS, Key, LogConfig, MetricsConfig, RetentionConfig, ServerConfig, StorageConfig,
+};
 pub use overrides::Overrides;
 pub use types::{BasePath, Dialect, LogFormat, LogLevel, Network, WebOrigin};
 
@@ -132,6 +135,14 @@ impl ServerConfig {
 }
 
 impl Config {
+    /// The percentiles that have columns.
+    pub fn percentiles(&self) -> Percentiles {
+        self.metrics.percentiles.clone().unwrap_or_else(|| match self.api.dialect {
+            Dialect::Documented => Percentiles::common(),
+            Dialect::Scale => Percentiles::default(),
+        })
+    }
+
     /// Rejects settings that keep events longer than their rollups.
     pub fn refuse_short_rollups(&self) -> Result<(), ConfigError> {
         let RetentionConfig { events_days, rollups_days, .. } = self.retention;

@@ -9,6 +9,7 @@ use toml::de::DeValue;
 
 use super::types::{BasePath, Dialect, LogFormat, LogLevel, Network, WebOrigin};
 use crate::access::Token;
+use crate::catalog::Percentiles;
 use crate::store::rows::postgres::{Address, NoAddress};
 
 /// A type that a setting may have.
@@ -186,6 +187,30 @@ impl<T: Setting> Setting for Vec<T> {
 
     fn show(&self) -> toml::Value {
         toml::Value::Array(self.iter().map(T::show).collect())
+    }
+}
+
+const PERCENTILES: &str = "must be at most 8 whole numbers from 1 to 99, ascending, such as [50, 95, 99]";
+
+impl Setting for Percentiles {
+    /// Parses numbers with commas between them, with or without brackets around them; `[]` is none.
+    fn from_text(text: &str) -> Result<Self, String> {
+        let inner = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
+        let numbers = match inner {
+            Some(inner) if inner.trim().is_empty() => Some(Vec::new()),
+            _ => inner.unwrap_or(text).split(',').map(|number| number.trim().parse().ok()).collect(),
+        };
+        numbers.and_then(Self::new).ok_or_else(|| PERCENTILES.to_owned())
+    }
+
+    fn from_toml(value: &Spanned<DeValue<'_>>) -> Result<Self, Problem> {
+        let numbers = value.get_ref().as_array().ok_or(PERCENTILES)?;
+        let numbers = numbers.iter().map(|number| u8::try_from(u64::from_toml(number).ok()?).ok());
+        Ok(numbers.collect::<Option<_>>().and_then(Self::new).ok_or(PERCENTILES)?)
+    }
+
+    fn show(&self) -> toml::Value {
+        toml::Value::Array(self.as_slice().iter().map(|&percent| i64::from(percent).into()).collect())
     }
 }
 

@@ -4,6 +4,7 @@ use std::iter;
 
 use crate::catalog::Units;
 
+const SECOND_MS: f64 = 1_000.0;
 const MINUTE: f64 = 60.0;
 const HOUR: f64 = 60.0 * MINUTE;
 const DAY: f64 = 24.0 * HOUR;
@@ -20,7 +21,7 @@ pub(super) fn steps(units: Units) -> Box<dyn Iterator<Item = f64>> {
         units.flat_map(move |unit| parts.map(|part| unit * part))
     };
     match units {
-        Units::Count => Box::new(multiples(1.0, 1000.0)),
+        Units::Count | Units::Milliseconds => Box::new(multiples(1.0, 1000.0)),
         Units::Bytes => Box::new(multiples(1.0, 1024.0)),
         Units::Seconds => {
             let [seconds, hours] = [[1.0, 2.0, 5.0, 10.0, 15.0, 30.0].as_slice(), &[1.0, 2.0, 3.0, 6.0, 12.0]];
@@ -35,6 +36,8 @@ pub(super) fn steps(units: Units) -> Box<dyn Iterator<Item = f64>> {
 pub(super) fn show(units: Units, value: f64) -> String {
     match units {
         Units::Count => count(value),
+        Units::Milliseconds if value < SECOND_MS => format!("{value} ms"),
+        Units::Milliseconds => seconds(value / SECOND_MS),
         Units::Seconds => seconds(value),
         Units::Bytes => prefixed(value, 1024.0, &BINARIES),
     }
@@ -49,7 +52,7 @@ pub(super) fn tick(units: Units, step: f64, number: u32) -> String {
             let place = place(step, 1024.0, BINARIES.len());
             format!("{} {}", digits(value / of_place(place, 1024.0)), BINARIES[place])
         }
-        Units::Count | Units::Seconds => show(units, value),
+        Units::Count | Units::Milliseconds | Units::Seconds => show(units, value),
     }
 }
 

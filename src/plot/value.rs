@@ -11,12 +11,15 @@ pub(super) fn parts(column: &Column) -> Parts {
         Measure::Counter(place) => Parts::counter(place),
         Measure::Total => Parts::COUNTERS,
         Measure::ErrorsOf(_) | Measure::BuiltinErrors => Parts::ERRORS,
-        Measure::Distribution(place) => Parts::distribution(place),
+        Measure::Distribution(place) => match column.statistic {
+            Statistic::Percentile(_) => Parts::histogram(place),
+            Statistic::Sum | Statistic::Min | Statistic::Max | Statistic::Avg => Parts::distribution(place),
+        },
     }
 }
 
 /// Returns the value of a column in a bucket that exists. Returns `None` if the column has no value there: for a distribution
-/// without observations, or if the bucket has only errors that are no longer built in (docs/reference.md, Counting).
+/// without observations, for a percentile if the histogram is unknown, or if the bucket has only errors that are no longer built in (docs/reference.md, Counting).
 pub(super) fn of(column: &Column, aggregate: &Aggregate, choices: &Choices) -> Option<u128> {
     match column.measure {
         Measure::Counter(place) => Some(aggregate.counters[place].into()),
@@ -50,6 +53,7 @@ fn statistic(statistic: Statistic, distribution: &Distribution) -> Option<u128> 
         Statistic::Max => distribution.max.into(),
         // Rounding down here and again for the unit has the same result as rounding down once.
         Statistic::Avg => divide(distribution.sum, distribution.n),
+        Statistic::Percentile(percent) => distribution.percentile(percent)?.into(),
     })
 }
 
@@ -67,7 +71,7 @@ mod tests {
 
     #[test]
     fn averages_are_rounded_down_however_large_the_sum_is() {
-        let average = |sum, n| statistic(Statistic::Avg, &Distribution { n, sum, min: 0, max: 0 });
+        let average = |sum, n| statistic(Statistic::Avg, &Distribution { n, sum, ..Distribution::default() });
         let largest = u128::from(u64::MAX);
         assert_eq!(average(7, 2), Some(3));
         assert_eq!(average(largest, 2), Some(largest / 2));

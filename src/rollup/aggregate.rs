@@ -1,7 +1,9 @@
 //! The summary of one bucket: counters, counts by error, distributions of observations.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use super::histogram::{Count, Histogram};
 use crate::events::Contribution;
 use crate::vocabulary::{COUNTERS, ChoiceId, DISTRIBUTIONS};
 
@@ -36,8 +38,8 @@ impl LostExtremes {
     }
 }
 
-/// A set of parts of an aggregate: one bit for each counter, then one for each distribution, then one for the counts by error.
-/// The bits are part of the file format.
+/// A set of parts of an aggregate: one bit for each counter, then one for each distribution, then one for the counts by error, then
+/// one for the histogram of each distribution. The bits are part of the file format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Parts(u64);
 
@@ -51,6 +53,9 @@ impl Parts {
     /// The counts by error.
     pub const ERRORS: Self = Self(1 << (COUNTERS + DISTRIBUTIONS));
 
+    /// All histograms, without their distributions.
+    pub const HISTOGRAMS: Self = Self(((1 << DISTRIBUTIONS) - 1) << (COUNTERS + DISTRIBUTIONS + 1));
+
     /// The counter at an index.
     pub fn counter(place: usize) -> Self {
         Self(1 << place)
@@ -59,6 +64,11 @@ impl Parts {
     /// The distribution at an index.
     pub fn distribution(place: usize) -> Self {
         Self(1 << (COUNTERS + place))
+    }
+
+    /// The histogram of the distribution at an index, with the distribution.
+    pub fn histogram(place: usize) -> Self {
+        Self(1 << (COUNTERS + DISTRIBUTIONS + 1 + place)).union(Self::distribution(place))
     }
 
     /// The parts of a bit set.
@@ -77,9 +87,9 @@ impl Parts {
         Self(self.0 | others.0)
     }
 
-    /// Whether the set contains a part at this bit or a higher one.
-    pub fn reaches(self, bit: usize) -> bool {
-        self.0 >> bit > 0
+    /// Whether the set contains these parts or any with a higher bit.
+    pub fn reaches(self, parts: Self) -> bool {
+        self.0 >> parts.0.trailing_zeros() > 0
     }
 
     /// Whether the set contains all of `others`.
@@ -115,11 +125,24 @@ impl Aggregate {
             self.errors.clear();
         }
         for distribution in &mut self.distributions {
-            *distribution = Distribution { n: 0, sum: 0, min: 0, max: 0 };
+            distribution.clear();
         }
     }
 
-    /// Returns the parts that are not empty.
+    /// The memory that it takes beside itself, in bytes, approximately.
+    pub fn memory(&self) -> usize {
+        let errors = self.errors.len() * size_of::<(ChoiceId, u64)>() * 2;
+        errors + self.distributions.iter().map(|distribution| distribution.histogram.memory()).sum::<usize>()
+    }
+
+    /// Whether it may be of the same contributions: all is equal but for histograms that one of the two does not know.
+    pub fn agrees_with(&self, other: &Self) -> bool {
+        let mut pairs = self.distributions.iter().zip(&other.distributions);
+        (self.events, self.counters, &self.errors) == (other.events, other.counters, &other.errors)
+            && pairs.all(|(one, other)| one.has_same_numbers(other) && one.counts_agree(other))
+    }
+
+    /// Returns the parts that are not empty, without histograms.
     pub fn parts(&self) -> Parts {
         let mut parts = if self.errors.is_empty() { Parts::NONE } else { Parts::ERRORS };
         for (place, &counter) in self.counters.iter().enumerate() {
@@ -149,6 +172,15 @@ impl Aggregate {
 
     /// Adds all contributions of another aggregate.
     pub fn merge(&mut self, other: &Self) {
+        self.merge_with(other, Distribution::merge);
+    }
+
+    /// Like [`merge`](Self::merge), but leaves out the histograms.
+    pub fn merge_numbers(&mut self, other: &Self) {
+        self.merge_with(other, Distribution::merge_numbers);
+    }
+
+    fn merge_with(&mut self, other: &Self, merge: fn(&mut Distribution, &Distribution)) {
         self.events += other.events;
         for (counter, other) in self.counters.iter_mut().zip(other.counters) {
             *counter += other;
@@ -157,7 +189,7 @@ impl Aggregate {
             *self.errors.entry(error).or_default() += count;
         }
         for (distribution, other) in self.distributions.iter_mut().zip(&other.distributions) {
-            distribution.merge(other);
+            merge(distribution, other);
         }
     }
 
@@ -187,7 +219,10 @@ impl Aggregate {
 }
 
 /// The summary of a set of observations, in microseconds or bytes. The default is empty and the identity of `merge`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+///
+/// Its histogram is empty if there are at most two observations, since `min` and `max` say what they are. With more, an empty one
+/// means that it is unknown: events of that day were forgotten before there were histograms.
+#[derive(Debug, Clone, Default)]
 pub struct Distribution {
     /// The number of observations.
     pub n: u64,
@@ -197,12 +232,30 @@ pub struct Distribution {
     pub min: u64,
     /// The largest observation; 0 while there are none.
     pub max: u64,
+    /// The number of observations by cell. With one or two observations it may be empty or not, which means the same.
+    pub histogram: Histogram,
 }
 
+/// The number of observations that the smallest and the largest describe.
+const ENDS: u64 = 2;
+
 impl Distribution {
+    /// Removes all observations.
+    pub fn clear(&mut self) {
+        (self.n, self.sum, self.min, self.max) = (0, 0, 0, 0);
+        self.histogram.clear();
+    }
+
     /// Adds one observation.
     pub fn observe(&mut self, value: u64) {
-        self.merge(&Self { n: 1, sum: value.into(), min: value, max: value });
+        if (self.n >= ENDS || !self.histogram.is_empty()) && self.know_counts() {
+            self.histogram.extend([Count::one(value)]);
+        }
+        let is_first = self.n == 0;
+        self.n += 1;
+        self.sum += u128::from(value);
+        self.min = if is_first { value } else { self.min.min(value) };
+        self.max = self.max.max(value);
     }
 
     /// Adds all observations of another distribution.
@@ -211,13 +264,96 @@ impl Distribution {
             return;
         }
         if self.n == 0 {
-            *self = other.clone();
+            self.histogram.clone_from(&other.histogram);
+        } else if self.n + other.n > ENDS || !self.histogram.is_empty() {
+            if !self.know_counts() {
+                // It stays unknown.
+            } else if !other.histogram.is_empty() {
+                self.histogram.merge(&other.histogram);
+            } else if other.n <= ENDS {
+                self.histogram.extend(other.ends());
+            } else {
+                self.histogram.clear();
+            }
+        }
+        self.merge_numbers(other);
+    }
+
+    /// Adds all observations of another distribution, but leaves out the histogram.
+    pub fn merge_numbers(&mut self, other: &Self) {
+        if other.n == 0 {
             return;
         }
+        let is_first = self.n == 0;
         self.n += other.n;
         self.sum += other.sum;
-        self.min = self.min.min(other.min);
+        self.min = if is_first { other.min } else { self.min.min(other.min) };
         self.max = self.max.max(other.max);
+    }
+
+    /// Whether the histogram is known.
+    pub fn knows_counts(&self) -> bool {
+        self.n <= ENDS || !self.histogram.is_empty()
+    }
+
+    /// Puts the observations that only the ends tell into the histogram. Returns whether it is known.
+    fn know_counts(&mut self) -> bool {
+        if self.histogram.is_empty() && self.n <= ENDS {
+            let ends = self.ends();
+            self.histogram.extend(ends);
+        }
+        !self.histogram.is_empty()
+    }
+
+    /// The counts of the smallest and the largest observation; one or none if there are not more observations.
+    fn ends(&self) -> impl Iterator<Item = Count> + use<> {
+        let ends = usize::try_from(self.n.min(ENDS)).expect("two at most");
+        [self.max, self.min].into_iter().skip(2 - ends).map(Count::one)
+    }
+
+    /// The number of observations by cell, ascending; `None` if it is unknown.
+    pub fn counts(&self) -> Option<Cow<'_, [Count]>> {
+        if !self.histogram.is_empty() {
+            return Some(self.histogram.counts());
+        }
+        (self.n <= ENDS).then(|| {
+            let mut ends: Vec<_> = self.ends().collect();
+            super::histogram::combine(&mut ends);
+            Cow::Owned(ends)
+        })
+    }
+
+    /// Appends the number of observations by cell, in any order. Appends nothing if it is unknown.
+    pub fn add_counts_to(&self, counts: &mut Vec<Count>) {
+        if !self.histogram.is_empty() {
+            counts.extend_from_slice(self.histogram.unordered());
+        } else if self.n <= ENDS {
+            counts.extend(self.ends());
+        }
+    }
+
+    /// Returns the observation at the rank ceil(`percent` × n ÷ 100) of all in ascending order: exactly if it is the smallest or
+    /// the largest, otherwise a value of the same cell. Returns `None` if there are no observations, or if the histogram is unknown.
+    pub fn percentile(&self, percent: u8) -> Option<u64> {
+        if !self.knows_counts() {
+            return None;
+        }
+        let rank = u64::try_from((u128::from(self.n) * u128::from(percent)).div_ceil(100)).unwrap_or(u64::MAX);
+        match rank {
+            0 => None,
+            1 => Some(self.min),
+            rank if rank >= self.n => Some(self.max),
+            rank => {
+                let mut left = rank;
+                let counts = self.histogram.counts();
+                let cell = counts.iter().find(|count| {
+                    let is_here = left <= count.observations();
+                    left = left.saturating_sub(count.observations());
+                    is_here
+                });
+                cell.map(|count| count.cell().typical().clamp(self.min, self.max))
+            }
+        }
     }
 
     /// Removes `removed`, after `added` was merged in. Returns whether the smallest and whether the largest observation may have
@@ -226,18 +362,44 @@ impl Distribution {
         if removed.n == 0 {
             return (false, false);
         }
-        self.n -= removed.n;
-        self.sum -= removed.sum;
-        if self.n == added.n {
+        let left = self.n - removed.n;
+        if left == added.n {
             // No older observation remains.
-            (self.min, self.max) = (added.min, added.max);
+            self.clone_from(added);
             return (false, false);
         }
         let min_kept = self.min < removed.min || (added.n > 0 && added.min == self.min);
         let max_kept = self.max > removed.max || (added.n > 0 && added.max == self.max);
+        let is_told_by_ends = self.histogram.is_empty() && min_kept && max_kept;
+        if !is_told_by_ends && self.know_counts() {
+            match removed.counts() {
+                Some(removed) => self.histogram.subtract(&removed),
+                None => self.histogram.clear(),
+            }
+        }
+        self.n = left;
+        self.sum -= removed.sum;
         (!min_kept, !max_kept)
     }
+
+    fn has_same_numbers(&self, other: &Self) -> bool {
+        (self.n, self.sum, self.min, self.max) == (other.n, other.sum, other.min, other.max)
+    }
+
+    /// Whether the histograms are equal or one of them is unknown, given the same numbers.
+    fn counts_agree(&self, other: &Self) -> bool {
+        self.n <= ENDS || self.histogram.is_empty() || other.histogram.is_empty() || self.counts() == other.counts()
+    }
 }
+
+impl PartialEq for Distribution {
+    fn eq(&self, other: &Self) -> bool {
+        let are_both_known = self.histogram.is_empty() == other.histogram.is_empty();
+        self.has_same_numbers(other) && (self.n <= ENDS || are_both_known) && self.counts_agree(other)
+    }
+}
+
+impl Eq for Distribution {}
 
 #[cfg(test)]
 mod tests {
@@ -257,12 +419,26 @@ mod tests {
 
     /// Computes the distribution by its definition, from the list of values.
     fn oracle(values: &[u64]) -> Distribution {
+        let mut histogram = Histogram::default();
+        histogram.extend(values.iter().copied().map(Count::one));
         Distribution {
             n: values.len() as u64,
             sum: values.iter().map(|&value| u128::from(value)).sum(),
             min: values.iter().copied().min().unwrap_or(0),
             max: values.iter().copied().max().unwrap_or(0),
+            histogram,
         }
+    }
+
+    /// Any of the shapes that observations have, in microseconds.
+    fn any_observations() -> impl Strategy<Value = Vec<u64>> {
+        let few = prop_oneof![0..5_u64, 100..140_u64, Just(3_600_000_000), any::<u64>()];
+        let seconds = (0..100_000_u64).prop_map(|seconds| seconds * 1_000_000);
+        prop_oneof![
+            vec(few, 0..20),
+            vec(seconds, 0..100),
+            vec((any::<u64>(), 0..64).prop_map(|(it, bits)| it >> bits), 0..200)
+        ]
     }
 
     proptest! {
@@ -285,10 +461,70 @@ mod tests {
             let (min_lost, max_lost) = distribution.subtract(&summarise(&removed), &summarise(&added));
             let expected = oracle(&[kept, added].concat());
             prop_assert_eq!((distribution.n, distribution.sum), (expected.n, expected.sum));
+            let are_known = !min_lost && !max_lost || !distribution.histogram.is_empty();
+            prop_assert!(are_known && (distribution.n <= ENDS || distribution.counts() == expected.counts()));
             // While an extreme is lost, the stored value lies at or beyond the real one. If the two are equal, the value is
             // right.
             prop_assert!(distribution.min == expected.min || (min_lost && distribution.min <= expected.min));
             prop_assert!(distribution.max == expected.max || (max_lost && distribution.max >= expected.max));
+        }
+
+        #[test]
+        fn what_follows_lost_extremes_is_counted_right(
+            start in vec(0..20_u64, 1..6),
+            removed in vec(any::<Index>(), 1..4),
+            added in vec(0..20_u64, 0..6),
+        ) {
+            let (mut left, mut distribution) = (start.clone(), summarise(&start));
+            for place in removed {
+                if left.len() > 1 {
+                    let value = left.swap_remove(place.index(left.len()));
+                    let _ = distribution.subtract(&summarise(&[value]), &Distribution::default());
+                }
+            }
+            for value in added {
+                left.push(value);
+                distribution.merge(&summarise(&[value]));
+            }
+            // Whoever finds the extremes again has all of it.
+            (distribution.min, distribution.max) = (*left.iter().min().unwrap(), *left.iter().max().unwrap());
+            prop_assert_eq!(distribution, oracle(&left));
+        }
+
+        #[test]
+        fn a_percentile_is_within_one_percent_and_exact_at_the_ends(values in any_observations(), percent in 1..=99_u8) {
+            let mut sorted = values.clone();
+            sorted.sort_unstable();
+            let rank = (values.len() * usize::from(percent)).div_ceil(100);
+            let shown = summarise(&values).percentile(percent);
+            prop_assert_eq!(shown.is_some(), !values.is_empty());
+            if let Some(shown) = shown {
+                let exact = sorted[rank - 1];
+                prop_assert!(shown.abs_diff(exact) <= exact / 100, "{} for {}", shown, exact);
+                prop_assert!(sorted[0] <= shown && shown <= sorted[sorted.len() - 1]);
+                if rank == 1 || rank == values.len() {
+                    prop_assert_eq!(shown, exact);
+                }
+            }
+        }
+
+        #[test]
+        fn what_is_unknown_of_a_part_is_unknown_of_the_whole(
+            known in vec(any::<u64>(), 0..5),
+            unknown in vec(any::<u64>(), 3..9),
+        ) {
+            let mut part = summarise(&unknown);
+            part.histogram.clear();
+            for (mut one, other) in [(summarise(&known), part.clone()), (part.clone(), summarise(&known))] {
+                one.merge(&other);
+                prop_assert!(one.histogram.is_empty() && !one.knows_counts());
+                prop_assert_eq!(one.counts(), None);
+                let whole = summarise(&[known.clone(), unknown.clone()].concat());
+                prop_assert!(one != whole && one.has_same_numbers(&whole) && one.counts_agree(&whole));
+                for percent in [1, 50, 99] {
+                    prop_assert_eq!(one.percentile(percent), None);
+                }
+            }
         }
     }
 }

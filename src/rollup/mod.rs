@@ -10,9 +10,11 @@
 //! Not here: what an event contributes (`events::contribution`), which columns exist (`catalog`), the encoding (`store`).
 
 mod aggregate;
+mod histogram;
 mod zones;
 
 pub use aggregate::{Aggregate, Distribution, LostExtremes, Parts};
+pub use histogram::{Cell, Count, combine};
 pub use zones::{Ranges, Zone, ZoneMap, ranges_of};
 
 use crate::events::Partition;
@@ -71,6 +73,11 @@ impl Rollup {
         })
     }
 
+    /// Returns the aggregates of the hours that exist, in order.
+    pub fn aggregates(&self) -> &[Aggregate] {
+        &self.aggregates
+    }
+
     /// Returns one bit for each hour that exists, from 0 to 23.
     pub fn hour_bits(&self) -> u32 {
         self.hours
@@ -84,6 +91,21 @@ impl Rollup {
             day.merge(aggregate);
         }
         day
+    }
+
+    /// Returns the aggregate of the whole day without histograms.
+    pub fn numbers_of_day(&self) -> Aggregate {
+        let mut day = Aggregate::default();
+        for aggregate in &self.aggregates {
+            day.merge_numbers(aggregate);
+        }
+        day
+    }
+
+    /// Whether it may be of the same contributions ([`Aggregate::agrees_with`]).
+    pub fn agrees_with(&self, other: &Self) -> bool {
+        let mut pairs = self.aggregates.iter().zip(&other.aggregates);
+        self.hours == other.hours && pairs.all(|(one, other)| one.agrees_with(other))
     }
 
     /// Whether nothing is counted on that day.

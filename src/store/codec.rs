@@ -40,8 +40,26 @@ impl Record {
         self.bytes.push(form);
     }
 
+    pub(super) fn byte(&mut self, byte: u8) {
+        self.bytes.push(byte);
+    }
+
     pub(super) fn bytes(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Appends what `put` appends, with its length before it.
+    pub(super) fn with_length(&mut self, put: impl FnOnce(&mut Self)) {
+        let start = self.bytes.len();
+        put(self);
+        let length = (self.bytes.len() - start) as u64;
+        self.insert_varint(start, length);
+    }
+
+    fn insert_varint(&mut self, at: usize, number: u64) {
+        let mut varint = Vec::new();
+        put_varint(&mut varint, number);
+        self.bytes.splice(at..at, varint);
     }
 
     pub(super) fn varint(&mut self, number: u64) {
@@ -60,9 +78,7 @@ impl Record {
 
     /// Ends the front of the record: inserts its length before it and appends a checksum. The front can be read without the rest.
     pub(super) fn seal_front(&mut self) {
-        let mut length = Vec::new();
-        put_varint(&mut length, self.bytes.len() as u64 - 1);
-        self.bytes.splice(1..1, length);
+        self.insert_varint(1, self.bytes.len() as u64 - 1);
         self.seal();
     }
 

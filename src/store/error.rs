@@ -12,14 +12,17 @@ pub enum StoreError {
     /// The database failed.
     #[error(transparent)]
     Rows(#[from] RowsError),
-    /// The database has a format that this program cannot read, mostly since a later version wrote it.
+    /// The database has a format that this program does not know, mostly since a later version wrote it.
     #[error("the database has format {found}, this program reads up to format {known}")]
-    NewerFormat {
+    OtherFormat {
         /// The format of the database.
         found: u64,
         /// The newest format that is known here.
         known: u64,
     },
+    /// The database has an earlier format, and is being upgraded.
+    #[error("the database is being upgraded to a new format")]
+    Upgrading,
     /// What was read is damaged.
     #[error(transparent)]
     Corrupt(#[from] Corrupt),

@@ -24,15 +24,18 @@ use crate::events::EventKey;
 use crate::time::Date;
 use crate::vocabulary::ChoiceId;
 
-/// The format that this program writes. A start refuses every other number; no earlier one exists. Files of the first versions of
-/// this program have the same format, but lack some of the numbers below.
+/// The format that this program writes. A start upgrades earlier ones (`upgrade`) and refuses later ones. Databases of the first
+/// versions of this program lack some of the numbers below.
 ///
-/// Raise it with every change after which an earlier program could not read the file, such as a new form byte or a new table.
-/// `Store::read_first` then has to accept the earlier numbers, and to migrate what cannot be read as it is.
-pub(super) const FORMAT: u64 = 1;
+/// Raise it with every change after which an earlier program could not read the database, such as a new form byte or a new table.
+/// `upgrade` then has to change what cannot be read as it is.
+pub(super) const FORMAT: u64 = 2;
 
 /// The name of the number that holds the format.
 pub(super) const NUMBER_FORMAT: &str = "format";
+/// The first day that is not upgraded to the format yet, in days since 1970. Absent if nothing is left to do; as long as it is there,
+/// only the upgrade may read and write.
+pub(super) const NUMBER_UPGRADE: &str = "upgrade_from";
 /// The version: the number of changes of rollups or definitions.
 pub(super) const NUMBER_VERSION: &str = "version";
 /// The version at which the definitions changed last.

@@ -11,6 +11,7 @@
 //! | `version`, `definitions` | the version of a state; the definitions of recent versions, in memory |
 //! | `transaction` | writing |
 //! | `writer` | whether other processes write, too |
+//! | `upgrade` | databases of earlier formats |
 //! | `snapshot`, `observers`, `audit`, `copy`, `retention` | reading; `reads` by the keys of a table |
 //!
 //! Not here: which event replaces which, and what that does to a rollup (`ledger`).
@@ -33,6 +34,7 @@ mod rollup_rows;
 pub mod rows;
 mod snapshot;
 mod transaction;
+mod upgrade;
 mod version;
 mod writer;
 
@@ -40,6 +42,7 @@ use std::env;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 pub use audit::{BLOCKS_AT_ONCE, EventCursor, Forgettable, Indexed, StoredEvents};
 pub use codec::Corrupt;
@@ -57,7 +60,7 @@ use definitions::RecentDefinitions;
 use rows::Database;
 use rows::postgres::PostgresDatabase;
 use rows::redb::RedbDatabase;
-use snapshot::refuse_other_format;
+use upgrade::Upgrade;
 use writer::Writer;
 
 /// The name of the database file in the data directory.
@@ -71,6 +74,8 @@ pub struct Store {
     rows: Box<dyn Database>,
     definitions: RecentDefinitions,
     writer: Writer,
+    /// Whether the database has to be upgraded before it can be used.
+    needs_upgrade: AtomicBool,
 }
 
 impl Store {
@@ -109,21 +114,23 @@ impl Store {
             rows,
             definitions: RecentDefinitions::default(),
             writer: Writer::default(),
+            needs_upgrade: AtomicBool::new(false),
         }
     }
 
     /// Opens the database for the first time, and creates it if it is missing. Until this returns, reads fail with
-    /// [`RowsError::Closed`].
+    /// [`RowsError::Closed`]. If it then [needs an upgrade](Self::needs_upgrade), they fail with [`StoreError::Upgrading`] until that
+    /// is done.
     pub fn open_first(&self) -> Result<(), StoreError> {
         self.rows.open(&[(keys::NUMBER_FORMAT, keys::FORMAT)])?;
         self.read_first().inspect_err(|_| self.rows.close())
     }
 
-    /// Checks the format and reads the definitions, so that readers find them in memory.
+    /// Looks at the format and reads the definitions, so that readers find them in memory.
     fn read_first(&self) -> Result<(), StoreError> {
-        self.check_format()?;
+        self.look_for_upgrade()?;
         self.definitions.clear();
-        match self.snapshot() {
+        match Snapshot::of_upgrade(&*self.rows, &self.definitions) {
             // If definitions are damaged, every operation that needs them fails and reports it then.
             Ok(_) | Err(StoreError::Corrupt(_)) => Ok(()),
             Err(error) => Err(error),
@@ -137,11 +144,13 @@ impl Store {
 
     /// Returns a snapshot of the current state. Fails with [`RowsError::Closed`] while the database is being reopened.
     pub fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        self.refuse_while_upgrading()?;
         Snapshot::new(&*self.rows, &self.definitions)
     }
 
     /// Returns what is known of the current state. Across a network, this costs less than a snapshot.
     pub fn look(&self) -> Result<StoreState, StoreError> {
+        self.refuse_while_upgrading()?;
         StoreState::look(&*self.rows, &self.definitions)
     }
 
@@ -166,7 +175,12 @@ impl Store {
     /// Begins a transaction. Dropping it changes nothing. If a commit fails, its outcome may be unknown; [`reopen`](Self::reopen)
     /// settles that.
     pub fn begin(&self) -> Result<Transaction<'_>, StoreError> {
+        self.refuse_while_upgrading()?;
         Transaction::begin(&*self.rows, &self.definitions, &self.writer)
+    }
+
+    fn refuse_while_upgrading(&self) -> Result<(), StoreError> {
+        if self.needs_upgrade() { Err(StoreError::Upgrading) } else { Ok(()) }
     }
 
     /// Runs `change` in a transaction and commits it. If `change` fails, nothing is changed.
@@ -194,12 +208,10 @@ impl Store {
     /// Checks, without a commit, whether a commit would be acknowledged. Another process may have changed the format meanwhile.
     pub fn check(&self) -> Result<(), StoreError> {
         self.rows.check()?;
-        if self.is_remote() { self.check_format() } else { Ok(()) }
-    }
-
-    fn check_format(&self) -> Result<(), StoreError> {
-        let (_, numbers) = self.rows.view(&[keys::NUMBER_FORMAT])?;
-        refuse_other_format(numbers[0])
+        if self.is_remote() && self.look_for_upgrade()? != Upgrade::Done {
+            return Err(StoreError::Upgrading);
+        }
+        Ok(())
     }
 
     /// Checks whether the disk has room for more data.

@@ -11,6 +11,7 @@ use super::keys::{self, DayKey, TotalKey};
 use super::reads::{first_key, look_up, scan};
 use super::rollup_rows::RollupRow;
 use super::rows::{Database, Order, Read, Stamp, View};
+use super::upgrade::Upgrade;
 use super::version::Version;
 use crate::events::Choices;
 use crate::events::request::Draft;
@@ -42,18 +43,23 @@ pub struct RetentionMarks {
     pub rollups_from: Date,
 }
 
-/// The names of the numbers that describe a state. [`StoreState::read`] takes the numbers in this order.
-const STATE_NUMBERS: [&str; 5] = [
+/// The names of the numbers that describe a state, then those of [`Upgrade::NUMBERS`]. [`StoreState::of`] takes the numbers in this
+/// order.
+pub(super) const STATE_NUMBERS: [&str; 6] = [
     keys::NUMBER_VERSION,
     keys::NUMBER_DEFINITIONS,
     keys::NUMBER_EVENTS_FROM,
     keys::NUMBER_ROLLUPS_FROM,
-    keys::NUMBER_FORMAT,
+    Upgrade::NUMBERS[0],
+    Upgrade::NUMBERS[1],
 ];
+
+/// How many of these numbers describe a state.
+pub(super) const OF_STATE: usize = 4;
 
 /// The names of the numbers that describe a state of this database. The format is left out where no other process can change it.
 pub(super) fn state_numbers(database: &dyn Database) -> &'static [&'static str] {
-    if database.is_remote() { &STATE_NUMBERS } else { &STATE_NUMBERS[..4] }
+    if database.is_remote() { &STATE_NUMBERS } else { &STATE_NUMBERS[..OF_STATE] }
 }
 
 impl StoreState {
@@ -63,9 +69,11 @@ impl StoreState {
         numbers: &[Option<u64>],
         definitions: impl FnOnce(Version) -> Result<Arc<Choices>, StoreError>,
     ) -> Result<Self, StoreError> {
-        let &[version, defined_by, events_from, rollups_from, ..] = numbers else { unreachable!("all are read") };
-        if let Some(&found) = numbers.get(4) {
-            refuse_other_format(found)?;
+        let &[version, defined_by, events_from, rollups_from, ref format @ ..] = numbers else {
+            unreachable!("all are read")
+        };
+        if !format.is_empty() && Upgrade::of(format)? != Upgrade::Done {
+            return Err(StoreError::Upgrading);
         }
         let date = |days: Option<u64>| match u32::try_from(days.unwrap_or(0)) {
             Ok(days) => keys::date(days),
@@ -120,14 +128,6 @@ impl StoreState {
     }
 }
 
-/// Refuses a database with another format than [`keys::FORMAT`].
-pub(super) fn refuse_other_format(found: Option<u64>) -> Result<(), StoreError> {
-    match found {
-        Some(keys::FORMAT) => Ok(()),
-        found => Err(StoreError::NewerFormat { found: found.unwrap_or(0), known: keys::FORMAT }),
-    }
-}
-
 /// Selects the aggregates to read.
 #[derive(Debug)]
 pub struct RollupQuery<'a> {
@@ -150,7 +150,16 @@ const KEYS_AT_ONCE: usize = 4_096;
 
 impl Snapshot {
     pub(super) fn new(database: &dyn Database, recent: &RecentDefinitions) -> Result<Self, StoreError> {
-        let (rows, numbers) = database.view(state_numbers(database))?;
+        Self::with(database, recent, state_numbers(database))
+    }
+
+    /// The current state of a database that is being upgraded.
+    pub(super) fn of_upgrade(database: &dyn Database, recent: &RecentDefinitions) -> Result<Self, StoreError> {
+        Self::with(database, recent, &STATE_NUMBERS[..OF_STATE])
+    }
+
+    fn with(database: &dyn Database, recent: &RecentDefinitions, names: &[&str]) -> Result<Self, StoreError> {
+        let (rows, numbers) = database.view(names)?;
         let state = StoreState::read(&*rows, &numbers, recent)?;
         Ok(Self { rows, state })
     }

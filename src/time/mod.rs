@@ -157,6 +157,11 @@ impl Date {
         Self(self.0.saturating_add(days).min(Self::MAX.0))
     }
 
+    /// Returns the next day, if it is in the supported range.
+    pub fn next(self) -> Option<Self> {
+        Self::from_days(self.0 + 1)
+    }
+
     /// Returns the first microsecond of the day.
     pub fn start(self) -> Timestamp {
         Timestamp::at(u64::from(self.0) * DAY_US)

@@ -324,7 +324,7 @@ mod tests {
     use std::ops::RangeInclusive;
 
     use super::*;
-    use crate::rollup::{Distribution, RollupScope};
+    use crate::rollup::RollupScope;
     use crate::store::ObserverRead;
     use crate::vocabulary::{ChoiceId, MetricsTypeId};
 
@@ -355,7 +355,7 @@ mod tests {
             let place = usize::try_from(id).unwrap() - 1;
             let summary = |value| {
                 let mut summary = Aggregate { events: 1, ..Aggregate::default() };
-                summary.distributions[0] = Distribution { n: 1, sum: u128::from(value), min: value, max: value };
+                summary.distributions[0].observe(value);
                 summary
             };
             let lost = aggregate.replace(&summary(self.values[place]), &summary(value));

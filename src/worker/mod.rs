@@ -15,6 +15,7 @@ pub mod rebuild;
 pub mod reopen;
 pub mod retention;
 mod task;
+pub mod upgrade;
 mod upkeep;
 
 pub use crate::ledger::Receipt;

@@ -74,6 +74,8 @@ impl Journal {
 pub struct Rebuild {
     day: Option<Date>,
     repair: bool,
+    /// Whether all rollups count as wrong, since they have an earlier form.
+    rewrite: bool,
     phase: Phase,
     /// The sums of the events that were read so far.
     sums: BTreeMap<RollupKey, Sum>,
@@ -144,6 +146,7 @@ impl Rebuild {
         Self {
             day,
             repair,
+            rewrite: false,
             phase: Phase::Events(EventCursor::start(day)),
             sums: BTreeMap::new(),
             examined: Examined::default(),
@@ -155,7 +158,7 @@ impl Rebuild {
 
     /// Begins anew, since what it has read may be outdated.
     pub fn restart(&mut self) {
-        *self = Self { restarts: self.restarts + 1, ..Self::new(self.day, self.repair) };
+        *self = Self { restarts: self.restarts + 1, rewrite: self.rewrite, ..Self::new(self.day, self.repair) };
     }
 
     /// A journal for the changes of the next commit. The caller passes it to [`follow`](Self::follow) only if the commit took
@@ -217,17 +220,25 @@ impl Rebuild {
 
     /// Does everything in one transaction. All other writers wait.
     fn run_alone(&mut self, store: &Store) -> Result<Examined, StoreError> {
-        let (mut transaction, mut extremes) = (store.begin()?, ExtremesCache::default());
+        let mut transaction = store.begin()?;
         let snapshot = store.snapshot()?;
         self.restart();
+        let examined = self.run_in(&mut transaction, &snapshot)?;
+        transaction.commit()?;
+        Ok(examined)
+    }
+
+    /// Does everything in a transaction, which began with the state of the snapshot.
+    fn run_in(&mut self, transaction: &mut Transaction<'_>, snapshot: &Snapshot) -> Result<Examined, StoreError> {
+        let mut extremes = ExtremesCache::default();
         loop {
-            let wrong = self.step(&snapshot, &mut transaction, &mut extremes, WHOLE)?;
+            let wrong = self.step(snapshot, transaction, &mut extremes, WHOLE)?;
+            transaction.keep_turn()?;
             if self.repair {
-                self.put(&wrong, &mut transaction, &mut extremes)?;
+                self.put(&wrong, transaction, &mut extremes)?;
                 extremes.clear();
             }
             if let Some(examined) = self.result() {
-                transaction.commit()?;
                 return Ok(examined);
             }
         }
@@ -387,7 +398,7 @@ impl Rebuild {
         }
         let (nothing, is_damaged) = (Rollup::default(), stored.is_some_and(Result::is_err));
         let stored = stored.and_then(|stored| stored.as_ref().ok()).unwrap_or(&nothing);
-        if is_damaged || sum.rollup != *stored {
+        if is_damaged || self.rewrite || sum.rollup != *stored {
             let hours = (0..24).filter(|&hour| sum.rollup.hour(hour) != stored.hour(hour)).collect();
             self.examined.wrong.push((key, hours));
         }
@@ -429,6 +440,13 @@ pub fn examine(snapshot: &Snapshot, day: Option<Date>) -> Result<Examined, Store
             return Ok(examined);
         }
     }
+}
+
+/// Stores all rollups of a day in the present form, computed from its events in a snapshot, in a transaction that began with the
+/// same state.
+pub fn rewrite(transaction: &mut Transaction<'_>, snapshot: &Snapshot, day: Date) -> Result<(), StoreError> {
+    let mut rebuild = Rebuild { rewrite: true, ..Rebuild::new(Some(day), true) };
+    rebuild.run_in(transaction, snapshot).map(drop)
 }
 
 /// Compares the rollups of a day with its events, and stores those that are wrong, in one transaction.

@@ -109,7 +109,7 @@ fn whole_days_before(snapshot: &Snapshot, from: Date) -> Result<Vec<Date>, Store
         let rollups = snapshot.rollups_of(date)?;
         let (all, choices) =
             rollups.into_iter().partition::<BTreeMap<_, _>, _>(|(key, _)| key.scope == RollupScope::All);
-        if together(&choices) != all {
+        if !agree(&together(&choices), &all) {
             break;
         }
         days.push(date);
@@ -146,7 +146,8 @@ impl Day {
         }
         let stored = snapshot.rollups_of(date)?;
         let are_hidden = date < snapshot.kept().rollups_from;
-        let is_explained = |(key, rollup): (&RollupKey, &Rollup)| counted.get(key) == Some(rollup);
+        let is_explained =
+            |(key, rollup): (&RollupKey, &Rollup)| counted.get(key).is_some_and(|counted| counted.agrees_with(rollup));
         // While rows of the day are being deleted, only the rows that exist have to fit.
         let is_lossy = !stored.iter().all(is_explained) || (!are_hidden && stored.len() != counted.len());
         let keys: BTreeSet<_> = left.keys().chain(stored.keys()).copied().collect();
@@ -171,6 +172,12 @@ fn together(choices: &BTreeMap<RollupKey, Rollup>) -> BTreeMap<RollupKey, Rollup
         all.entry(RollupKey { scope: RollupScope::All, ..key }).or_default().merge(rollup);
     }
     all
+}
+
+/// Whether the rollups are the same, but for histograms that are unknown: those of days that format 1 left.
+fn agree(one: &BTreeMap<RollupKey, Rollup>, other: &BTreeMap<RollupKey, Rollup>) -> bool {
+    one.len() == other.len()
+        && one.iter().zip(other).all(|((key, one), (same, other))| key == same && one.agrees_with(other))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::Readiness;
+use super::{Readiness, upgrade};
 use crate::store::{RowsError, Store, StoreError};
 use crate::telemetry::chain;
 use crate::telemetry::server_metrics::{ServerMetrics, StorageOperation};
@@ -41,7 +41,8 @@ impl Upkeep {
     /// Opens the store. As long as a database across a network cannot be reached, it tries again, until the server stops.
     pub(super) fn open(&self) -> Result<(), StoreError> {
         loop {
-            let opened = self.store.open_first().and_then(|()| match self.store.check() {
+            let opened = self.store.open_first().and_then(|()| upgrade::run(&self.store, || {}));
+            let opened = opened.and_then(|()| match self.store.check() {
                 Err(error @ StoreError::Rows(RowsError::Unusable(_))) => Err(error),
                 // What may pass is no reason not to read.
                 _ => Ok(()),
@@ -102,6 +103,8 @@ impl Upkeep {
                 self.unready("the database failed while it was read");
             }
             self.store.reopen()?;
+            // The database of a server may be an earlier one by now.
+            upgrade::run(&self.store, || {})?;
         }
         self.store.probe()?;
         tracing::info!("the database can be written again");

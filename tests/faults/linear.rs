@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::oracle::Oracle;
+use crate::oracle::{Oracle, fit};
 
 /// What somebody asked for, and what came of it.
 #[derive(Debug, Clone)]
@@ -57,7 +57,9 @@ impl Operation {
                     Outcome::Unknown => answer.map(|_| after),
                 };
             }
-            What::Plot { metrics, selected, resolution, shown } => state.plot(metrics, selected, resolution) == *shown,
+            What::Plot { metrics, selected, resolution, shown } => {
+                fit(shown, &state.plot(metrics, selected, resolution))
+            }
             What::Choices { metrics, shown } => state.choices(metrics) == *shown,
         };
         is_explained.then(|| state.clone())

@@ -1,12 +1,13 @@
 //! The metrics, computed the plain way: a fold over every object that was accepted.
 //!
 //! An [`Oracle`] is told each request and says what the server must answer, and what every column must show from then
-//! on. It keeps the objects as JSON, looks at all of them for each question, and knows nothing of rollups.
+//! on. It keeps the objects as JSON, looks at all of them for each question, and knows nothing of rollups. A percentile need not be
+//! exact, so the oracle gives a range for it, `{"from": …, "to": …}`, and [`fits`] compares.
 //!
 //! Not here: the validation of fields. The only reason it refuses a request for is a choice that nobody defined.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use chrono::{DateTime, NaiveDateTime};
 use serde_json::{Map, Value, json};
@@ -117,8 +118,9 @@ impl Oracle {
             }
         }
         let values = |contributions: &[Contribution]| -> Value {
-            let value = |column: &String| if contributions.is_empty() { None } else { value(column, contributions) };
-            columns(metrics_type).into_iter().map(|column| (column.clone(), json!(value(&column)))).collect()
+            let value = |column: &str| value(column, contributions).filter(|_| !contributions.is_empty());
+            let values = columns(metrics_type).into_iter();
+            values.map(|column| (column.clone(), json!(value(&column).as_ref().map(expected)))).collect()
         };
         (values(&all), choices.iter().map(|(&id, contributions)| (id, values(contributions))).collect())
     }
@@ -253,8 +255,9 @@ fn columns(metrics_type: &str) -> Vec<String> {
         _ => (&["total"], &[]),
     };
     let counts = counts.iter().map(|count| format!("{count}_count"));
-    let four = |measure: &&str| ["sum", "min", "max", "avg"].map(|aggregate| format!("{measure}_{aggregate}"));
-    counts.chain(measures.iter().flat_map(four)).collect()
+    let aggregates = ["sum", "min", "max", "avg", "p50", "p95", "p99"];
+    let of = |measure: &&str| aggregates.map(|aggregate| format!("{measure}_{aggregate}"));
+    counts.chain(measures.iter().flat_map(of)).collect()
 }
 
 fn series(column: &str, buckets: &BTreeMap<(u64, Option<u64>), Vec<Contribution>>) -> Value {
@@ -262,15 +265,21 @@ fn series(column: &str, buckets: &BTreeMap<(u64, Option<u64>), Vec<Contribution>
         let (start_us, id) = *key;
         Some((start_us, id, value(column, contributions)?))
     };
-    let values: Vec<(u64, Option<u64>, u64)> = buckets.iter().filter_map(shown).collect();
+    let values: Vec<(u64, Option<u64>, RangeInclusive<u64>)> = buckets.iter().filter_map(shown).collect();
+    let best = |best: fn(&mut dyn Iterator<Item = u64>) -> Option<u64>| {
+        let from = best(&mut values.iter().map(|value| *value.2.start()))?;
+        let to = best(&mut values.iter().map(|value| *value.2.end()))?;
+        Some(expected(&(from..=to)))
+    };
     json!({
         "column": column,
         "min_x": values.first().map(|value| date_time(value.0).format("%Y-%m-%d").to_string()),
         "max_x": values.last().map(|value| date_time(value.0).format("%Y-%m-%d").to_string()),
-        "min_y": values.iter().map(|value| value.2).min(),
-        "max_y": values.iter().map(|value| value.2).max(),
-        "values": values.iter().map(|&(start_us, id, value)| {
-            let datetime = date_time(start_us).format("%Y-%m-%dT%H:%M:%S").to_string();
+        "min_y": best(|values| values.min()),
+        "max_y": best(|values| values.max()),
+        "values": values.iter().map(|(start_us, id, value)| {
+            let datetime = date_time(*start_us).format("%Y-%m-%dT%H:%M:%S").to_string();
+            let value = expected(value);
             match id {
                 Some(id) => json!({ "id": id, "datetime": datetime, "value": value }),
                 None => json!({ "datetime": datetime, "value": value }),
@@ -279,24 +288,65 @@ fn series(column: &str, buckets: &BTreeMap<(u64, Option<u64>), Vec<Contribution>
     })
 }
 
-/// A column's value in a bucket, rounded down once; `None` if nothing was observed.
-fn value(column: &str, contributions: &[Contribution]) -> Option<u64> {
+/// What a value may be: a number, or a range.
+fn expected(range: &RangeInclusive<u64>) -> Value {
+    if range.start() == range.end() {
+        json!(range.start())
+    } else {
+        json!({ "from": range.start(), "to": range.end() })
+    }
+}
+
+/// Whether what is shown is what is expected.
+pub(crate) fn fits(shown: &Value, expected: &Value) -> bool {
+    match (shown, expected) {
+        (Value::Number(shown), Value::Object(range)) if range.len() == 2 => {
+            let within = |from: &Value, to: &Value| Some((from.as_u64()?..=to.as_u64()?).contains(&shown.as_u64()?));
+            within(&range["from"], &range["to"]) == Some(true)
+        }
+        (Value::Array(shown), Value::Array(expected)) => fit(shown, expected),
+        (Value::Object(shown), Value::Object(expected)) => {
+            let mut pairs = shown.iter().zip(expected);
+            shown.len() == expected.len() && pairs.all(|((key, one), (same, other))| key == same && fits(one, other))
+        }
+        (shown, expected) => shown == expected,
+    }
+}
+
+/// Whether all of what is shown is what is expected.
+pub(crate) fn fit(shown: &[Value], expected: &[Value]) -> bool {
+    shown.len() == expected.len() && shown.iter().zip(expected).all(|(shown, expected)| fits(shown, expected))
+}
+
+/// A column's value in a bucket, rounded down once; `None` if nothing was observed. A percentile may be anything in a range.
+fn value(column: &str, contributions: &[Contribution]) -> Option<RangeInclusive<u64>> {
     if column.ends_with("_count") {
         let counted = contributions.iter().flat_map(|contribution| &contribution.counts);
-        return Some(counted.filter(|count| *count == column).count() as u64);
+        let count = counted.filter(|count| *count == column).count() as u64;
+        return Some(count..=count);
     }
     let (measure, aggregate) = column.rsplit_once('_').unwrap();
     let observations = contributions.iter().flat_map(|contribution| &contribution.observations);
-    let observed: Vec<u128> = observations.filter(|(of, _)| *of == measure).map(|(_, value)| *value).collect();
-    let (smallest, largest) = (*observed.iter().min()?, *observed.iter().max()?);
+    let mut observed: Vec<u128> = observations.filter(|(of, _)| *of == measure).map(|(_, value)| *value).collect();
+    observed.sort_unstable();
+    let (smallest, largest) = (*observed.first()?, *observed.last()?);
     let unit = if measure == "file_size" { 1 } else { 1_000_000 };
+    let exactly = |shown: u128| shown..=shown;
     let shown = match aggregate {
-        "min" => smallest / unit,
-        "max" => largest / unit,
-        "sum" => observed.iter().sum::<u128>() / unit,
-        _ => observed.iter().sum::<u128>() / (unit * observed.len() as u128),
+        "min" => exactly(smallest / unit),
+        "max" => exactly(largest / unit),
+        "sum" => exactly(observed.iter().sum::<u128>() / unit),
+        "avg" => exactly(observed.iter().sum::<u128>() / (unit * observed.len() as u128)),
+        percentile => {
+            let percent: usize = percentile.strip_prefix('p').unwrap().parse().unwrap();
+            let rank = (percent * observed.len()).div_ceil(100);
+            let exact = observed[rank - 1];
+            let off = if rank == 1 || rank == observed.len() { 0 } else { exact / 100 };
+            (exact - off).max(smallest) / unit..=(exact + off).min(largest) / unit
+        }
     };
-    Some(u64::try_from(shown).unwrap())
+    let [from, to] = [shown.start(), shown.end()].map(|end| u64::try_from(*end).unwrap());
+    Some(from..=to)
 }
 
 fn normal_form(object: &Value) -> Object {

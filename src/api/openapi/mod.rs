@@ -12,8 +12,6 @@ pub(super) mod names;
 mod parts;
 mod server;
 
-use std::sync::LazyLock;
-
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use utoipa::ToSchema;
@@ -30,6 +28,7 @@ use super::probes::{Health, NotReady};
 use super::v6::{MetricsTypeView, PeriodView};
 use super::{Content, ENDPOINTS, State, answer};
 use crate::access::Scope;
+use crate::catalog::MetricsType;
 use crate::events::{ErrorDefinition, JobType, Strike};
 
 pub(super) use events::post;
@@ -44,8 +43,10 @@ pub(super) fn query_parameters(item: &PathItem) -> Vec<String> {
     of_query.map(|parameter| parameter.name.clone()).collect()
 }
 
-/// The document as it is sent and printed.
-pub(crate) static DOCUMENT: LazyLock<String> = LazyLock::new(|| to_json(&make()));
+/// The document of a server with this catalogue, as it is sent and printed.
+pub(crate) fn openapi(catalog: &'static [MetricsType]) -> String {
+    to_json(&make(catalog))
+}
 
 fn to_json(document: &OpenApi) -> String {
     let mut json = document.to_pretty_json().expect("a document has texts for keys and cannot fail");
@@ -57,9 +58,9 @@ fn to_json(document: &OpenApi) -> String {
 pub(super) async fn get(request: HttpRequest, state: Data<State>) -> HttpResponse {
     let prefix = state.public_urls.prefix(&request);
     let json = if prefix.as_str().is_empty() {
-        DOCUMENT.clone()
+        state.openapi.get_or_init(|| openapi(state.catalog)).clone()
     } else {
-        let mut document = make();
+        let mut document = make(state.catalog);
         document.servers = Some(vec![Server::new(prefix.as_str())]);
         to_json(&document)
     };
@@ -69,7 +70,7 @@ pub(super) async fn get(request: HttpRequest, state: Data<State>) -> HttpRespons
 const BEARER: &str = "bearer";
 const TOKEN: &str = "token";
 
-fn make() -> OpenApi {
+fn make(catalog: &'static [MetricsType]) -> OpenApi {
     let info = InfoBuilder::new()
         .title(env!("CARGO_PKG_NAME"))
         .version(env!("CARGO_PKG_VERSION"))
@@ -93,13 +94,13 @@ fn make() -> OpenApi {
     OpenApiBuilder::new()
         .info(info.build())
         .paths(paths)
-        .components(Some(components().build()))
+        .components(Some(components(catalog).build()))
         .tags(Some(tags.map(|(name, description)| TagBuilder::new().name(name).description(Some(description)).build())))
         .build()
 }
 
-fn components() -> ComponentsBuilder {
-    let mut schemas = names::all();
+fn components(catalog: &'static [MetricsType]) -> ComponentsBuilder {
+    let mut schemas = names::all(catalog);
     add::<MetricsTypeView>(&mut schemas);
     add::<JobType>(&mut schemas);
     add::<Strike>(&mut schemas);

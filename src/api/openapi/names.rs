@@ -6,7 +6,7 @@ use serde_json::Value;
 use utoipa::openapi::{KnownFormat, Object, ObjectBuilder, RefOr, Schema, SchemaFormat, Type};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::catalog::{CATALOG, Column, MetricsType};
+use crate::catalog::{Column, MetricsType, Percentiles, with_percentiles};
 use crate::time::{Date, Duration, Timestamp};
 use crate::vocabulary::{ChoiceId, ErrorCategory, ExecutionStatus, IngestStatus, JobStatus, MAX_ID, TaskType};
 
@@ -28,8 +28,8 @@ macro_rules! schemas {
         }
     )*
 
-        /// All of them.
-        pub(super) fn all() -> Vec<(String, RefOr<Schema>)> {
+        /// All of them, for a server with the most common percentiles.
+        fn common() -> Vec<(String, RefOr<Schema>)> {
             vec![$(($name.to_owned(), <$type>::schema())),*]
         }
     };
@@ -45,11 +45,11 @@ schemas! {
     /// The name of a group. Which ones a metrics type has, its details say.
     "GroupName": GroupName = of_catalogue(|metrics| metrics.groups.iter().map(|group| group.name).collect());
     /// The name of a column. Which ones a metrics type has, its details say.
-    "ColumnName": ColumnName = of_catalogue(|metrics| each_column(metrics, |column| &column.name));
+    "ColumnName": ColumnName = one_of(column_names(standard()));
     /// What values count.
-    "Units": UnitsName = of_catalogue(|metrics| each_column(metrics, |column| column.units.name()));
+    "Units": UnitsName = one_of(units());
     /// The operation that makes one value of many.
-    "Aggregate": Aggregate = of_catalogue(|metrics| each_column(metrics, |column| column.statistic.name()));
+    "Aggregate": Aggregate = one_of(aggregates(standard()).iter().map(String::as_str));
     /// Where a job is in its life.
     "JobStatus": JobStatus = one_of(JobStatus::ALL.iter().map(|status| status.name()));
     /// Where an execution is in its life.
@@ -99,23 +99,62 @@ pub(super) fn one_of<'a>(names: impl IntoIterator<Item = &'a str>) -> Object {
     ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names)).build()
 }
 
+/// All of them, for a server with this catalogue.
+pub(super) fn all(catalog: &'static [MetricsType]) -> Vec<(String, RefOr<Schema>)> {
+    let mut all = common();
+    let aggregates = aggregates(catalog);
+    let own = [
+        (ColumnName::name(), column_names(catalog)),
+        (Aggregate::name(), aggregates.iter().map(String::as_str).collect()),
+    ];
+    for (name, values) in own {
+        let schema = all.iter_mut().find(|(known, _)| *known == name).map(|(_, schema)| schema);
+        let Some(RefOr::T(Schema::Object(schema))) = schema else { unreachable!("a name has a plain schema") };
+        schema.enum_values = one_of(values).enum_values;
+    }
+    all
+}
+
+/// The catalogue of a server without settings.
+fn standard() -> &'static [MetricsType] {
+    with_percentiles(&Percentiles::common())
+}
+
 fn of_catalogue(names: impl Fn(&'static MetricsType) -> Vec<&'static str>) -> Object {
     one_of(catalogue_names(names))
 }
 
 /// The distinct names of this sort in all metrics types, in the order of the catalogue.
 pub(super) fn catalogue_names(names: impl Fn(&'static MetricsType) -> Vec<&'static str>) -> Vec<&'static str> {
-    let mut all: Vec<&str> = Vec::new();
-    for name in CATALOG.iter().flat_map(names) {
-        if !all.contains(&name) {
-            all.push(name);
+    distinct(standard().iter().flat_map(names))
+}
+
+fn column_names(catalog: &'static [MetricsType]) -> Vec<&'static str> {
+    distinct(columns(catalog).map(|column| column.name.as_str()))
+}
+
+fn aggregates(catalog: &'static [MetricsType]) -> Vec<String> {
+    distinct(columns(catalog).map(|column| column.statistic.to_string()))
+}
+
+fn units() -> Vec<&'static str> {
+    let in_milliseconds = standard().iter().flat_map(|metrics| &metrics.columns_in_milliseconds);
+    distinct(columns(standard()).chain(in_milliseconds).map(|column| column.units.name()))
+}
+
+fn columns(catalog: &'static [MetricsType]) -> impl Iterator<Item = &'static Column> {
+    catalog.iter().flat_map(|metrics| &metrics.columns)
+}
+
+/// The first of each, in their order.
+fn distinct<T: PartialEq>(values: impl Iterator<Item = T>) -> Vec<T> {
+    let mut all = Vec::new();
+    for value in values {
+        if !all.contains(&value) {
+            all.push(value);
         }
     }
     all
-}
-
-fn each_column(metrics: &'static MetricsType, name: impl Fn(&'static Column) -> &'static str) -> Vec<&'static str> {
-    metrics.columns.iter().map(name).collect()
 }
 
 pub(super) fn integer(min: u64, max: u64) -> Object {

@@ -8,7 +8,6 @@ use super::MetricsTypeView;
 use crate::access::Scope;
 use crate::api::page::{Head, Links, PageRequest};
 use crate::api::{ApiError, Content, State, answer, parameters};
-use crate::catalog::CATALOG;
 
 /// A page of metrics types.
 #[derive(Serialize)]
@@ -22,7 +21,7 @@ pub(in crate::api) async fn list(request: HttpRequest, state: Data<State>) -> Re
     state.allow(&request, Scope::Read)?;
     let params = parameters(&request)?;
     let page = PageRequest::parse(&params)?;
-    let results = page.slice(&CATALOG)?.iter().map(MetricsTypeView::from).collect();
-    let head = page.head(CATALOG.len(), || Links::new(state.public_urls.of(&request), &params));
+    let results = page.slice(state.catalog)?.iter().map(MetricsTypeView::from).collect();
+    let head = page.head(state.catalog.len(), || Links::new(state.public_urls.of(&request), &params));
     Ok(answer(&request, Content::json(&TypesView { head, results })))
 }

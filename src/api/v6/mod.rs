@@ -69,7 +69,7 @@ struct ColumnView {
     group: &'static str,
     /// The operation that makes one value of many.
     #[schema(value_type = Aggregate)]
-    aggregate: &'static str,
+    aggregate: String,
 }
 
 /// A metrics type: what can be asked for, and how it is narrowed.
@@ -99,7 +99,7 @@ impl From<&'static Column> for ColumnView {
             description: &column.description,
             units: column.units.name(),
             group: column.group,
-            aggregate: column.statistic.name(),
+            aggregate: column.statistic.to_string(),
         }
     }
 }

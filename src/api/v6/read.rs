@@ -11,6 +11,7 @@ use crate::api::look::Look;
 use crate::api::params::Params;
 use crate::api::{ApiError, State, known_at_endpoint, off_thread, parameters};
 use crate::catalog::MetricsType;
+use crate::vocabulary::MetricsTypeId;
 
 /// Longer queries are parsed off the async threads, in bytes: they may name thousands of choices.
 const SHORT_QUERY: usize = 4 << 10;
@@ -22,12 +23,13 @@ pub(in crate::api) type Parse = fn(&ReadRequest<'_>) -> Result<ReadQuery, ApiErr
 
 /// Answers a request about a metrics type, if its token may read.
 pub(in crate::api) async fn respond(
-    metrics: &'static MetricsType,
+    metrics: MetricsTypeId,
     parse: Parse,
     request: HttpRequest,
     state: Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     state.allow(&request, Scope::Read)?;
+    let metrics = state.describe(metrics);
     let client = request.conn_data::<Phase>();
     let attempt = async || {
         let (query, look) = ask(metrics, parse, &request, &state).await?;

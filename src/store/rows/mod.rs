@@ -272,6 +272,9 @@ pub struct OpenProgress {
     read: AtomicU64,
     /// The length of the file; 0 while it is unknown.
     total: AtomicU64,
+    /// The days that are upgraded to a new format, and all of them; 0 while there are none.
+    upgraded: AtomicU64,
+    to_upgrade: AtomicU64,
 }
 
 impl OpenProgress {
@@ -279,6 +282,12 @@ impl OpenProgress {
     pub fn begin(&self, total: u64) {
         self.read.store(0, Ordering::Relaxed);
         self.total.store(total, Ordering::Relaxed);
+    }
+
+    /// Records how many days are upgraded to a new format, of how many.
+    pub fn upgraded(&self, days: u64, of: u64) {
+        self.upgraded.store(days, Ordering::Relaxed);
+        self.to_upgrade.store(of, Ordering::Relaxed);
     }
 
     /// Counts bytes that were read.
@@ -291,6 +300,10 @@ impl fmt::Display for OpenProgress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const MEGABYTE: u64 = 1_000_000;
         let (read, total) = (self.read.load(Ordering::Relaxed), self.total.load(Ordering::Relaxed));
+        let (days, of) = (self.upgraded.load(Ordering::Relaxed), self.to_upgrade.load(Ordering::Relaxed));
+        if of > 0 {
+            return write!(f, "upgrading the database to a new format: {days} of {of} days");
+        }
         f.write_str("opening the database")?;
         if total == 0 {
             return Ok(());

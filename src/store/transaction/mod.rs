@@ -10,12 +10,15 @@ use super::codec::Record;
 use super::definition_rows::{definition_key, encode_choice};
 use super::definitions::RecentDefinitions;
 use super::error::StoreError;
-use super::keys;
-use super::rows::{self, Changes, Database, Table};
-use super::snapshot::{RetentionMarks, StoreState, state_numbers};
+use super::keys::{self, TotalKey};
+use super::reads::first_key;
+use super::rows::{self, Changes, Database, Order, Table};
+use super::snapshot::{OF_STATE, RetentionMarks, STATE_NUMBERS, StoreState, state_numbers};
+use super::upgrade::Upgrade;
 use super::version::Version;
 use super::writer::Writer;
 use crate::events::{Choice, Choices};
+use crate::time::Date;
 
 /// One change of the store. It reads its own writes, which no other reader sees before the commit. Dropping it changes nothing.
 pub struct Transaction<'db> {
@@ -47,7 +50,27 @@ impl<'db> Transaction<'db> {
         writer: &'db Writer,
     ) -> Result<Self, StoreError> {
         let (rows, numbers) = database.begin(state_numbers(database))?;
-        let state = StoreState::read(&*rows, &numbers, recent)?;
+        Self::of(rows, &numbers, recent, writer)
+    }
+
+    /// Begins a transaction of the upgrade. Returns also what is left to do.
+    pub(super) fn begin_upgrade(
+        database: &'db dyn Database,
+        recent: &'db RecentDefinitions,
+        writer: &'db Writer,
+    ) -> Result<(Self, Upgrade), StoreError> {
+        let (rows, numbers) = database.begin(&STATE_NUMBERS)?;
+        let (state, format) = numbers.split_at(OF_STATE);
+        Ok((Self::of(rows, state, recent, writer)?, Upgrade::of(format)?))
+    }
+
+    fn of(
+        rows: Box<dyn rows::Transaction + 'db>,
+        numbers: &[Option<u64>],
+        recent: &'db RecentDefinitions,
+        writer: &'db Writer,
+    ) -> Result<Self, StoreError> {
+        let state = StoreState::read(&*rows, numbers, recent)?;
         writer.notice(rows.stamp());
         Ok(Self {
             rows,
@@ -82,6 +105,18 @@ impl<'db> Transaction<'db> {
             self.defined.replace(definition_key(choice), encode_choice(&mut self.record, choice));
             Arc::make_mut(&mut self.definitions).define(choice.clone());
         }
+    }
+
+    /// Reads something, so that other servers, which wait for their turn, see that this one uses it.
+    pub fn keep_turn(&self) -> Result<(), StoreError> {
+        first_key(self.rows(), .., Order::Ascending).map(|_: Option<TotalKey>| ())
+    }
+
+    /// Commits a step of the upgrade. `next` is the first day that is left.
+    pub(super) fn commit_upgrade(mut self, next: Option<Date>) -> Result<(), StoreError> {
+        self.numbers.push((keys::NUMBER_FORMAT, Some(keys::FORMAT)));
+        self.numbers.push((keys::NUMBER_UPGRADE, next.map(|date| date.days().into())));
+        self.commit()
     }
 
     /// Commits the change, durably.

@@ -1,0 +1,272 @@
+//! Histograms: how many observations fall into each of some fixed ranges, for percentiles.
+//!
+//! The ranges are called cells here, since a bucket is a span of time. A cell is exact below 128 microseconds or bytes. From there
+//! on, each power of two is divided into 128 cells of equal width. So a cell is at most 1/128 of its values wide, which keeps a
+//! percentile within the 1 % that docs/reference.md (Percentiles) promises. The cells never change: two histograms merge by adding
+//! their counts, and subtract exactly. So corrections need no recomputation.
+//!
+//! Two libraries were judged. `hdrhistogram` has such cells, too, but keeps an array of all cells up to the largest value: 40 kB
+//! for an hour in microseconds, of which there are dozens in each commit. `sketches-ddsketch` cannot subtract. Both pack a day of
+//! six executions into far more bytes than the six that it takes here (`store::rollup_rows`).
+
+use std::borrow::Cow;
+
+/// The number of cells in each power of two, as a power of two.
+const STEP_BITS: u16 = 7;
+/// The bits of a [`Count`] that hold the number of observations.
+const COUNT_BITS: u32 = 48;
+
+/// A range of observations that count as equal: its number, in ascending order of the observations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cell(u16);
+
+impl Cell {
+    /// The last cell, which has the largest possible observations.
+    pub const LAST: Self = Self(((64 - STEP_BITS + 1) << STEP_BITS) - 1);
+
+    /// Returns the cell of an observation.
+    pub fn of(observation: u64) -> Self {
+        let bits = u64::BITS - observation.leading_zeros();
+        let shift = bits.saturating_sub(u32::from(STEP_BITS) + 1);
+        let number = u64::from(shift << STEP_BITS) + (observation >> shift);
+        Self(u16::try_from(number).expect("a shift of at most 56 and a step of at most 8 bits make 13 bits"))
+    }
+
+    /// Returns the cell with a number, if there is one.
+    pub fn new(number: u16) -> Option<Self> {
+        (number <= Self::LAST.0).then_some(Self(number))
+    }
+
+    /// Returns the number of the cell.
+    pub fn number(self) -> u16 {
+        self.0
+    }
+
+    /// Returns the smallest and the largest observation of the cell.
+    pub fn bounds(self) -> (u64, u64) {
+        let shift = (self.0 >> STEP_BITS).saturating_sub(1);
+        let first = u64::from(self.0 - (shift << STEP_BITS)) << shift;
+        (first, first + ((1 << shift) - 1))
+    }
+
+    /// Returns the observation that stands for all in the cell: whole seconds if there are any in it, otherwise whole milliseconds,
+    /// otherwise its middle. Most programs measure in one of these.
+    pub fn typical(self) -> u64 {
+        let (first, last) = self.bounds();
+        let middle = first + (last - first) / 2;
+        let round = [1_000_000, 1_000].map(|unit| middle.saturating_add(unit / 2) / unit * unit);
+        round.into_iter().find(|round| (first..=last).contains(round)).unwrap_or(middle)
+    }
+}
+
+/// The number of observations in one cell, in 64 bits: the cell first, so that numbers have the order of their cells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Count(u64);
+
+impl Count {
+    /// Returns a count, if it is small enough: no database holds 2^48 observations.
+    pub fn new(cell: Cell, observations: u64) -> Option<Self> {
+        (observations >> COUNT_BITS == 0).then_some(Self(u64::from(cell.0) << COUNT_BITS | observations))
+    }
+
+    /// Returns the count of one observation.
+    pub fn one(observation: u64) -> Self {
+        Self(u64::from(Cell::of(observation).0) << COUNT_BITS | 1)
+    }
+
+    /// Returns the cell.
+    pub fn cell(self) -> Cell {
+        Cell(u16::try_from(self.0 >> COUNT_BITS).expect("16 bits are left"))
+    }
+
+    /// Returns the number of observations in the cell.
+    pub fn observations(self) -> u64 {
+        self.0 & ((1 << COUNT_BITS) - 1)
+    }
+}
+
+/// Sorts counts by cell, and makes one of those of the same cell.
+pub fn combine(counts: &mut Vec<Count>) {
+    counts.sort_unstable();
+    counts.dedup_by(|next, before| {
+        let is_same = next.cell() == before.cell();
+        if is_same {
+            before.0 += next.observations();
+        }
+        is_same
+    });
+}
+
+/// The counts of some observations. The default has none.
+#[derive(Debug, Default)]
+pub struct Histogram(Option<Box<Counts>>);
+
+/// Apart from the distribution, since most have none.
+#[derive(Debug, Default)]
+struct Counts {
+    /// First some with ascending cells, then others, whose cells may occur several times.
+    counts: Vec<Count>,
+    /// The number of the first ones.
+    sorted: usize,
+}
+
+impl Clone for Histogram {
+    fn clone(&self) -> Self {
+        let mut clone = Self::default();
+        clone.clone_from(self);
+        clone
+    }
+
+    fn clone_from(&mut self, source: &Self) {
+        self.clear();
+        if let Some(source) = source.0.as_ref().filter(|it| !it.counts.is_empty()) {
+            let it = self.0.get_or_insert_default();
+            it.counts.extend_from_slice(&source.counts);
+            it.sorted = source.sorted;
+        }
+    }
+}
+
+/// Fewer counts than this are not worth sorting.
+const FEW: usize = 64;
+
+impl Histogram {
+    /// Whether there are no counts.
+    pub fn is_empty(&self) -> bool {
+        self.0.as_ref().is_none_or(|it| it.counts.is_empty())
+    }
+
+    /// Removes all counts, and keeps the memory for reuse.
+    pub fn clear(&mut self) {
+        if let Some(it) = &mut self.0 {
+            it.counts.clear();
+            it.sorted = 0;
+        }
+    }
+
+    /// Adds counts, in any order.
+    pub fn extend(&mut self, counts: impl IntoIterator<Item = Count>) {
+        let it = self.0.get_or_insert_default();
+        it.counts.extend(counts);
+        if it.counts.len() >= 2 * it.sorted + FEW {
+            it.sort();
+        }
+    }
+
+    /// Adds all counts of another histogram.
+    pub fn merge(&mut self, other: &Self) {
+        self.extend(other.unordered().iter().copied());
+    }
+
+    /// Removes counts, which must be contained.
+    pub fn subtract(&mut self, removed: &[Count]) {
+        let Some(it) = &mut self.0 else { return };
+        it.sort();
+        for count in removed {
+            let place = it.counts.binary_search_by_key(&count.cell(), |count| count.cell());
+            let left = place.ok().map(|place| &mut it.counts[place]).filter(|left| left.0 >= count.0);
+            left.expect("what is taken out was counted").0 -= count.observations();
+        }
+        it.counts.retain(|count| count.observations() > 0);
+        it.sorted = it.counts.len();
+    }
+
+    /// The counts with ascending cells, each cell once.
+    pub fn counts(&self) -> Cow<'_, [Count]> {
+        let Some(it) = &self.0 else { return Cow::Borrowed(&[]) };
+        if it.sorted == it.counts.len() {
+            return Cow::Borrowed(&it.counts);
+        }
+        let mut counts = it.counts.clone();
+        combine(&mut counts);
+        Cow::Owned(counts)
+    }
+
+    /// The counts as they are: in any order, and a cell may occur several times.
+    pub fn unordered(&self) -> &[Count] {
+        self.0.as_ref().map_or(&[], |it| &it.counts)
+    }
+
+    /// Replaces the counts by those that `fill` appends to an empty list, whose cells ascend. If it fails, there are none.
+    pub fn set<E>(&mut self, fill: impl FnOnce(&mut Vec<Count>) -> Result<(), E>) -> Result<(), E> {
+        let it = self.0.get_or_insert_default();
+        it.counts.clear();
+        let filled = fill(&mut it.counts).inspect_err(|_| it.counts.clear());
+        it.sorted = it.counts.len();
+        debug_assert!(it.counts.is_sorted_by(|one, next| one.cell() < next.cell()), "cells ascend");
+        filled
+    }
+
+    /// The memory of the counts, in bytes.
+    pub fn memory(&self) -> usize {
+        self.0.as_ref().map_or(0, |it| size_of::<Counts>() + it.counts.capacity() * size_of::<Count>())
+    }
+}
+
+impl Counts {
+    fn sort(&mut self) {
+        if self.sorted < self.counts.len() {
+            combine(&mut self.counts);
+            self.sorted = self.counts.len();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn cells_follow_each_other_without_gaps_and_are_narrow() {
+        let mut next = 0;
+        for number in 0..=Cell::LAST.number() {
+            let cell = Cell::new(number).unwrap();
+            let (first, last) = cell.bounds();
+            assert_eq!(first, next, "{number}");
+            assert!(last - first <= first / 128, "{number}");
+            for observation in [first, last, cell.typical()] {
+                assert_eq!(Cell::of(observation), cell, "{observation}");
+            }
+            next = last.wrapping_add(1);
+        }
+        assert_eq!(next, 0, "the last cell ends with the largest number");
+        assert_eq!(Cell::new(Cell::LAST.number() + 1), None);
+    }
+
+    #[test]
+    fn round_numbers_stand_for_themselves() {
+        for round in (0..128).map(|number| number * 1_000).chain((0..134).map(|number| number * 1_000_000)) {
+            assert_eq!(Cell::of(round).typical(), round);
+        }
+        assert_eq!(Cell::of(3_599_000_000).typical(), 3_599_000_000);
+    }
+
+    proptest! {
+        #[test]
+        fn counts_add_and_subtract_in_any_order(
+            kept in proptest::collection::vec(0..3_000_u64, 0..300),
+            removed in proptest::collection::vec(0..3_000_u64, 0..300),
+            middle in any::<proptest::sample::Index>(),
+        ) {
+            let counts_of = |observations: &[u64]| {
+                let mut counts: Vec<_> = observations.iter().copied().map(Count::one).collect();
+                combine(&mut counts);
+                counts
+            };
+            let mut all = [kept.clone(), removed.clone()].concat();
+            let middle = middle.index(all.len() + 1);
+            all.rotate_left(middle);
+            let mut histogram = Histogram::default();
+            for part in all.chunks(7) {
+                let mut other = Histogram::default();
+                other.extend(part.iter().copied().map(Count::one));
+                histogram.merge(&other);
+            }
+            prop_assert_eq!(&*histogram.counts(), counts_of(&all));
+            histogram.subtract(&counts_of(&removed));
+            prop_assert_eq!(&*histogram.counts(), counts_of(&kept));
+        }
+    }
+}

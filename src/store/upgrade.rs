@@ -1,0 +1,114 @@
+//! Upgrading: a database of an earlier format becomes one of the present format, day by day.
+//!
+//! | format | differs from the one before |
+//! | --- | --- |
+//! | 1 | the first |
+//! | 2 | rollups have histograms (`rollup_rows`). Those of days whose events are kept are computed anew; the others are read as they are |
+//!
+//! The present format is recorded with the first change, so that an earlier program refuses the database from then on. As long as
+//! a day is left, the number [`keys::NUMBER_UPGRADE`] says which one is next, and everything but the upgrade is refused. Each step
+//! is one commit: after a kill at any moment, the next start goes on with the next day. Of servers that share a database, the one
+//! that has the turn upgrades, while the others wait for theirs.
+//!
+//! Not here: how the rollups of a day are computed (`worker::upgrade`).
+
+use std::ops::Bound;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::Store;
+use super::error::StoreError;
+use super::keys::{self, BlockKey};
+use super::reads::first_key;
+use super::rows::Order;
+use super::snapshot::Snapshot;
+use super::transaction::Transaction;
+use crate::time::Date;
+
+/// What a database needs before it can be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Upgrade {
+    /// Nothing: it has the present format.
+    Done,
+    /// The days from this one on.
+    From(Date),
+}
+
+impl Upgrade {
+    /// The names of the numbers that say what a database needs.
+    pub(super) const NUMBERS: [&str; 2] = [keys::NUMBER_FORMAT, keys::NUMBER_UPGRADE];
+
+    /// What a database with these numbers needs. Fails if this program does not know its format.
+    pub(super) fn of(numbers: &[Option<u64>]) -> Result<Self, StoreError> {
+        match *numbers {
+            [Some(keys::FORMAT), None] => Ok(Self::Done),
+            [Some(1), _] => Ok(Self::From(Date::MIN)),
+            [Some(keys::FORMAT), Some(days)] => {
+                let days = u32::try_from(days).unwrap_or(u32::MAX);
+                Ok(Self::From(Date::from_days(days).unwrap_or(Date::MAX)))
+            }
+            [found, ..] => Err(StoreError::OtherFormat { found: found.unwrap_or(0), known: keys::FORMAT }),
+            [] => unreachable!("both are read"),
+        }
+    }
+}
+
+impl Store {
+    /// Whether the database has an earlier format, and nothing can be read or written before it is upgraded.
+    pub fn needs_upgrade(&self) -> bool {
+        self.needs_upgrade.load(Ordering::Relaxed)
+    }
+
+    /// Looks what the database needs, and remembers it.
+    pub(super) fn look_for_upgrade(&self) -> Result<Upgrade, StoreError> {
+        let (_, numbers) = self.rows.view(&Upgrade::NUMBERS)?;
+        let upgrade = Upgrade::of(&numbers)?;
+        self.needs_upgrade.store(upgrade != Upgrade::Done, Ordering::Relaxed);
+        Ok(upgrade)
+    }
+
+    /// Upgrades the next days in one commit: one at least, and more if that takes less than `most`. `recompute` computes the rollups of a day anew from its events in the snapshot, and
+    /// stores those that differ. Returns whether all days are upgraded; then the database can be used.
+    pub fn upgrade_step(
+        &self,
+        most: Duration,
+        mut recompute: impl FnMut(&mut Transaction<'_>, &Snapshot, Date) -> Result<(), StoreError>,
+    ) -> Result<bool, StoreError> {
+        let (mut transaction, upgrade) = Transaction::begin_upgrade(&*self.rows, &self.definitions, &self.writer)?;
+        let Upgrade::From(from) = upgrade else {
+            // Another server was first.
+            drop(transaction);
+            return self.look_for_upgrade().map(|upgrade| upgrade == Upgrade::Done);
+        };
+        // Nobody else writes, so this is the state that the transaction began with.
+        let snapshot = Snapshot::of_upgrade(&*self.rows, &self.definitions)?;
+        let begun = Instant::now();
+        let mut next = next_day(&snapshot, from.max(snapshot.kept().events_from))?;
+        while let Some(date) = next {
+            recompute(&mut transaction, &snapshot, date)?;
+            next = date.next().map_or(Ok(None), |after| next_day(&snapshot, after))?;
+            if begun.elapsed() >= most {
+                break;
+            }
+        }
+        if let Some(date) = next {
+            let first = next_day(&snapshot, Date::MIN)?.unwrap_or(date);
+            let last = first_key(snapshot.rows(), blocks_from(Date::MIN), Order::Descending)?;
+            let days = |last: u32| u64::from(last.saturating_sub(first.days()));
+            let last = last.map_or(date.days(), |key| key.days);
+            self.open_progress().upgraded(days(date.days()), days(last) + 1);
+        }
+        transaction.commit_upgrade(next)?;
+        Ok(next.is_none() && self.look_for_upgrade()? == Upgrade::Done)
+    }
+}
+
+/// The first day from `from` on with events.
+fn next_day(snapshot: &Snapshot, from: Date) -> Result<Option<Date>, StoreError> {
+    let block = first_key(snapshot.rows(), blocks_from(from), Order::Ascending)?;
+    Ok(block.map(|key| keys::date(key.days)).transpose()?)
+}
+
+fn blocks_from(date: Date) -> (Bound<BlockKey>, Bound<BlockKey>) {
+    (Bound::Included(BlockKey::first_of(date.days())), Bound::Unbounded)
+}
