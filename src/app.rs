@@ -176,6 +176,7 @@ impl App {
             figures: Arc::clone(&figures),
             clock,
             retention: Arc::clone(&retention),
+            timezone: config.api.timezone,
             catalog,
             openapi: OnceLock::new(),
             dialect: config.api.dialect,

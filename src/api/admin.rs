@@ -13,7 +13,7 @@ use super::openapi::names::TypeName;
 use super::{ApiError, State};
 use crate::access;
 use crate::rollup::{RollupKey, RollupScope};
-use crate::time::Date;
+use crate::time::{Date, Zone};
 use crate::vocabulary::ChoiceId;
 use crate::worker::{RebuildCommand, WriteFailed};
 
@@ -64,9 +64,9 @@ impl Difference {
 /// Rebuilds one day after the other, with a command for each. If the client goes, the current day is abandoned.
 pub(super) async fn rebuild(request: HttpRequest, state: Data<State>) -> Result<HttpResponse, ApiError> {
     state.allow_writing(&request, access::Scope::Admin)?;
-    let range = super::parameters(&request)?.time_range(state.clock.now())?;
+    let range = super::parameters(&request)?.time_range(state.clock.now(), Zone::UTC)?;
     let _permit = state.rebuilds.try_acquire().map_err(|_| ApiError::RebuildRuns)?;
-    let (first, last) = range.dates();
+    let (first, last) = (range.started.date(), range.ended.date());
     let (dates, kept) = super::read_off_thread(&state, move |state| {
         let snapshot = state.store.snapshot()?;
         Ok((snapshot.dates()?.range(first..=last).copied().collect::<Vec<_>>(), snapshot.kept()))

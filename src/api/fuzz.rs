@@ -20,7 +20,7 @@ use crate::events::request::Draft;
 use crate::events::{Choices, Object};
 use crate::memory::Budget;
 use crate::plot::Query;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, Zone};
 
 /// The largest body that is accepted, in bytes.
 const LIMIT: usize = 100_000;
@@ -112,7 +112,7 @@ fn page(params: &Params<'_>) -> Option<PageRequest> {
 /// Parses the query that the parameters mean at noon of 2015-01-31; `None` if they are invalid.
 fn meaning(metrics: &'static MetricsType, params: &Params<'_>) -> Option<Query> {
     let now = Timestamp::from_micros(1_422_705_600_000_000).expect("it is in range");
-    match v6::parse(metrics, params, &CHOICES, Dialect::Documented, now) {
+    match v6::parse(metrics, params, &CHOICES, Dialect::Documented, (now, Zone::UTC)) {
         Ok(query) => Some(query),
         Err(ApiError::BadParameter { .. }) => None,
         Err(error) => panic!("{error}"),

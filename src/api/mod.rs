@@ -47,7 +47,7 @@ use crate::catalog::{CATALOG, MetricsType};
 use crate::config::Dialect;
 use crate::store::{RowsError, Store, StoreError};
 use crate::telemetry::server_metrics::ServerMetrics;
-use crate::time::Clock;
+use crate::time::{Clock, Zone};
 use crate::vocabulary::MetricsTypeId;
 use crate::worker::retention::RetentionGuard;
 use crate::worker::{Queue, Readiness};
@@ -87,6 +87,8 @@ pub(crate) struct State {
     pub(crate) clock: Clock,
     pub(crate) retention: Arc<RetentionGuard>,
     pub(crate) dialect: Dialect,
+    /// The time zone of requests that ask for none.
+    pub(crate) timezone: Zone,
     /// All metrics types, with the columns of this server.
     pub(crate) catalog: &'static [MetricsType],
     /// The description of the interface, once it was asked for.

@@ -11,7 +11,7 @@ use std::ops::RangeInclusive;
 use actix_web::http::header::{HeaderName, HeaderValue};
 
 use super::ApiError;
-use crate::time::{Date, Duration, TimeRange, Timestamp};
+use crate::time::{Date, Duration, TimeRange, Timestamp, UnknownZone, Zone};
 
 /// The header that names the ignored parameters.
 pub(super) const IGNORED_PARAMETERS: HeaderName = HeaderName::from_static("x-ignored-parameters");
@@ -148,10 +148,16 @@ impl<'a> Params<'a> {
         Ok(Some(number.ok_or_else(|| ApiError::parameter(name, text, bounds()))?))
     }
 
-    /// Parses `started` and `ended`. The default is from the beginning of time to now.
-    pub(crate) fn time_range(&self, now: Timestamp) -> Result<TimeRange, ApiError> {
-        let started = self.time("started", now)?;
-        let ended = self.time("ended", now)?.unwrap_or(now);
+    /// Parses `timezone`.
+    pub(crate) fn zone(&self, standard: Zone) -> Result<Zone, ApiError> {
+        let Some(name) = self.one("timezone") else { return Ok(standard) };
+        name.parse().map_err(|error: UnknownZone| ApiError::parameter("timezone", name, format!("it {error}")))
+    }
+
+    /// Parses `started` and `ended`; dates and times without an offset are local. The default is from the beginning of time to now.
+    pub(crate) fn time_range(&self, now: Timestamp, zone: Zone) -> Result<TimeRange, ApiError> {
+        let started = self.time("started", now, zone)?;
+        let ended = self.time("ended", now, zone)?.unwrap_or(now);
         // Without `started`, the range begins at the first instant, and may end there, too: it is the first bucket then.
         if started.is_some_and(|started| started >= ended) {
             let allowed = format!("it must be earlier than ended, which is {ended}");
@@ -160,9 +166,9 @@ impl<'a> Params<'a> {
         Ok(TimeRange { started: started.unwrap_or(Timestamp::MIN), ended })
     }
 
-    fn time(&self, name: &str, now: Timestamp) -> Result<Option<Timestamp>, ApiError> {
+    fn time(&self, name: &str, now: Timestamp, zone: Zone) -> Result<Option<Timestamp>, ApiError> {
         let Some(value) = self.one(name) else { return Ok(None) };
-        let time = parse_time(value, now).ok_or_else(|| {
+        let time = parse_time(value, now, zone).ok_or_else(|| {
             let allowed = "it must be an ISO-8601 date-time (2015-01-01T00:00:00Z) from 1970-01-01 to 9999-12-31, a date \
                  (2015-01-01) or a duration back from now (PT3H0M0S)";
             ApiError::parameter(name, value, allowed)
@@ -204,20 +210,20 @@ pub(super) fn ignored(query: &str, known: &Known) -> Option<HeaderValue> {
     (!names.is_empty()).then(|| HeaderValue::try_from(names).expect("escaped names make a header"))
 }
 
-/// Parses a point in time: a date-time, a date (its midnight), or a duration back from now. An unescaped `+` arrives as a space,
-/// so a space before an offset counts as `+`.
-fn parse_time(text: &str, now: Timestamp) -> Option<Timestamp> {
+/// Parses a point in time: a date-time, a date (its midnight), or a duration back from now. Without an offset, it is local. An
+/// unescaped `+` arrives as a space, so a space before an offset counts as `+`.
+fn parse_time(text: &str, now: Timestamp, zone: Zone) -> Option<Timestamp> {
     if let Ok(duration) = text.parse::<Duration>() {
         return Some(duration.before(now));
     }
     if let Ok(date) = text.parse::<Date>() {
-        return Some(date.start());
+        return Some(zone.first_at(Zone::UTC.local(date.start())));
     }
     let text = match text.split_once(' ') {
         Some((time, offset)) if time.contains('T') => Cow::Owned(format!("{time}+{offset}")),
         _ => Cow::Borrowed(text),
     };
-    text.parse().ok()
+    Timestamp::parse_in(zone, &text).ok()
 }
 
 #[cfg(test)]
@@ -240,9 +246,9 @@ mod tests {
 
     #[test]
     fn a_space_where_an_unescaped_plus_stood_is_understood() {
-        let now = Timestamp::MIN;
-        assert_eq!(parse_time("2015-01-01T05:00:00 05:00", now), parse_time("2015-01-01", now));
-        assert_eq!(parse_time("2015-01-01 05:00:00", now), None);
+        let parse = |text| parse_time(text, Timestamp::MIN, Zone::UTC);
+        assert_eq!(parse("2015-01-01T05:00:00 05:00"), parse("2015-01-01"));
+        assert_eq!(parse("2015-01-01 05:00:00"), None);
     }
 
     #[test]

@@ -207,13 +207,9 @@ impl MetricsTypeId {
 }
 
 impl MetricsType {
-    /// Returns the same column, with times in other units.
-    pub fn in_units(&'static self, column: &'static Column, units: Units) -> &'static Column {
-        let place = self.columns.iter().position(|known| known == column);
-        match place {
-            Some(place) if units == Units::Milliseconds => &self.columns_in_milliseconds[place],
-            _ => column,
-        }
+    /// Returns the columns with times in seconds or milliseconds.
+    pub fn columns_in(&self, units: Units) -> &[Column] {
+        if units == Units::Milliseconds { &self.columns_in_milliseconds } else { &self.columns }
     }
 
     fn new(

@@ -14,6 +14,7 @@ use super::value::{Problem, Setting, Written};
 use crate::access::Token;
 use crate::catalog::Percentiles;
 use crate::store::rows::postgres::Address;
+use crate::time::Zone;
 
 /// The properties of a setting that do not depend on its type.
 #[derive(Debug)]
@@ -221,6 +222,10 @@ settings! {
         /// Whose habits the read endpoints follow where the specification and Scale's own server differ.
         dialect: Dialect = Dialect::Documented,
             flag "--dialect" of "DIALECT", variable "SCALE_METRICS_DIALECT";
+
+        /// The time zone of requests that ask for none: the name of a zone of the IANA database, such as `Europe/Berlin`.
+        timezone: Zone = Zone::UTC,
+            flag "--timezone" of "ZONE", variable "SCALE_METRICS_TIMEZONE";
 
         /// How much memory the answers about metrics may take together, in bytes, until they are sent; one of them at
         /// most half of it.

@@ -11,6 +11,7 @@ use super::types::{BasePath, Dialect, LogFormat, LogLevel, Network, WebOrigin};
 use crate::access::Token;
 use crate::catalog::Percentiles;
 use crate::store::rows::postgres::{Address, NoAddress};
+use crate::time::{UnknownZone, Zone};
 
 /// A type that a setting may have.
 pub(super) trait Setting: Sized {
@@ -211,6 +212,16 @@ impl Setting for Percentiles {
 
     fn show(&self) -> toml::Value {
         toml::Value::Array(self.as_slice().iter().map(|&percent| i64::from(percent).into()).collect())
+    }
+}
+
+impl Setting for Zone {
+    fn from_text(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|error: UnknownZone| error.to_string())
+    }
+
+    fn show(&self) -> toml::Value {
+        self.name().into()
     }
 }
 

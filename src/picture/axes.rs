@@ -1,49 +1,18 @@
 //! The axes of a picture: where their ticks are, and how the ticks are labelled.
 
-use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, Timelike};
+use chrono::{Datelike, NaiveDate, NaiveDateTime, Timelike};
 
+use super::span::{Span, naive};
 use super::text;
 use super::units;
 use crate::catalog::Units;
-use crate::plot::Resolution;
+use crate::time::Resolution;
 
 /// The minimum gap between labels of the time axis, in pixels.
 const GAP: f64 = 14.0;
 
-const HOUR_S: u64 = 3_600;
-pub(super) const DAY_S: u64 = 24 * HOUR_S;
-
-/// The time range of a picture, in whole buckets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Span {
-    /// The start of the first bucket, in seconds since 1970.
-    pub(super) from: u64,
-    /// The end of the last bucket, in seconds since 1970.
-    pub(super) to: u64,
-    pub(super) resolution: Resolution,
-}
-
-impl Span {
-    /// The length of a bucket, in seconds.
-    pub(super) fn bucket(self) -> u64 {
-        match self.resolution {
-            Resolution::Day => DAY_S,
-            Resolution::Hour => HOUR_S,
-        }
-    }
-
-    /// The number of buckets.
-    pub(super) fn buckets(self) -> u32 {
-        let buckets = (self.to - self.from) / self.bucket();
-        u32::try_from(buckets).expect("there are fewer hours from 1970 to 9999")
-    }
-
-    /// The horizontal position of a time: 0 at the left edge of the picture, 1 at its right edge.
-    #[expect(clippy::cast_precision_loss, reason = "seconds of 8000 years are exact")]
-    fn part(self, seconds: u64) -> f64 {
-        (seconds - self.from) as f64 / (self.to - self.from) as f64
-    }
-}
+const HOUR_S: i64 = 3_600;
+const DAY_S: i64 = 24 * HOUR_S;
 
 /// A tick of the time axis.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,13 +35,20 @@ enum Step {
 /// The ticks of the time axis of a plot that is `width` pixels wide, with `left` and `right` pixels of room beside it. There are
 /// as many ticks as have room for their labels.
 pub(super) fn time_ticks(span: Span, width: f64, left: f64, right: f64) -> Vec<Tick> {
-    let hours = [1, 2, 3, 6, 12].map(Step::Hours).into_iter().filter(|_| span.resolution == Resolution::Hour);
-    let days = [1, 2, 7, 14].map(Step::Days);
+    let resolution = span.calendar.resolution;
+    let hours = [1, 2, 3, 6, 12].map(Step::Hours).into_iter().filter(|_| resolution == Resolution::Hour);
+    let days = [1, 2, 7, 14].into_iter().filter(|&days| match resolution {
+        Resolution::Hour | Resolution::Day => true,
+        Resolution::Week => days >= 7,
+        Resolution::Month => false,
+    });
+    let days = days.map(Step::Days);
     let months = [1, 2, 3, 6].map(Step::Months);
     let years = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 10_000].map(Step::Years);
     let possible = hours.chain(days).chain(months).chain(years);
     // Steps with more ticks than could ever have room are skipped, without computing their ticks.
-    let few = possible.filter(|step| span.part(span.from + step.seconds()) * width >= GAP);
+    let (from, to) = span.edges();
+    let few = possible.filter(|step| length(step.seconds()) / length(to - from) * width >= GAP);
     let is_inside = |tick: &Tick| {
         let half = text::width(&tick.label) / 2.0;
         tick.x - half >= -left && tick.x + half <= width + right
@@ -85,7 +61,7 @@ pub(super) fn time_ticks(span: Span, width: f64, left: f64, right: f64) -> Vec<T
     let dated = |ticks: &[Tick]| {
         (0..ticks.len()).find_map(|place| {
             let mut ticks = ticks.to_vec();
-            ticks[place].label = format!("{}, {}", time(span.from).format(DATE), ticks[place].label);
+            ticks[place].label = format!("{}, {}", naive(from).format(DATE), ticks[place].label);
             (is_inside(&ticks[place]) && have_room(&ticks)).then_some(ticks)
         })
     };
@@ -113,12 +89,12 @@ const DATE: &str = "%b %-d";
 
 impl Step {
     /// The minimum length of the step, in seconds.
-    fn seconds(self) -> u64 {
+    fn seconds(self) -> i64 {
         match self {
-            Self::Hours(hours) => u64::from(hours) * HOUR_S,
-            Self::Days(days) => u64::from(days) * DAY_S,
-            Self::Months(months) => u64::from(months) * 28 * DAY_S,
-            Self::Years(years) => u64::from(years) * 365 * DAY_S,
+            Self::Hours(hours) => i64::from(hours) * HOUR_S,
+            Self::Days(days) => i64::from(days) * DAY_S,
+            Self::Months(months) => i64::from(months) * 28 * DAY_S,
+            Self::Years(years) => i64::from(years) * 365 * DAY_S,
         }
     }
 
@@ -127,7 +103,7 @@ impl Step {
         let mut ticks = Vec::new();
         let mut before: Option<NaiveDateTime> = None;
         for seconds in self.times(span) {
-            let time = time(seconds);
+            let time = naive(seconds);
             let is_first_of_year = before.is_some_and(|before| before.year() != time.year());
             let label = match self {
                 Self::Hours(_) if time.hour() > 0 => time.format("%H:%M"),
@@ -136,47 +112,52 @@ impl Step {
                 Self::Months(_) => time.format("%b %Y"),
                 Self::Years(_) => time.format("%Y"),
             };
-            // In a picture by days, the tick of a day is in the middle of its bucket.
-            let is_bucket = matches!((self, span.resolution), (Self::Days(_), Resolution::Day));
-            let middle = if is_bucket { seconds + DAY_S / 2 } else { seconds };
-            ticks.push(Tick { x: span.part(middle) * width, label: label.to_string() });
+            // Where a tick names a bucket, it is in the middle of that bucket.
+            let names_bucket = matches!(
+                (self, span.calendar.resolution),
+                (Self::Days(_), Resolution::Day | Resolution::Week) | (Self::Months(_), Resolution::Month)
+            );
+            let to_middle = if names_bucket { 0.5 / f64::from(span.buckets()) } else { 0.0 };
+            ticks.push(Tick { x: (span.position(seconds) + to_middle) * width, label: label.to_string() });
             before = Some(time);
         }
         ticks
     }
 
-    /// The times of the ticks in the span, in seconds since 1970.
-    fn times(self, span: Span) -> Vec<u64> {
-        let since = |first: u64| {
+    /// The times of the ticks in the span, as local clocks show them, in seconds since 1970.
+    fn times(self, span: Span) -> Vec<i64> {
+        let (from, to) = span.edges();
+        let since = |first: i64| {
             let step = self.seconds();
-            let first = span.from + (first % step + step - span.from % step) % step;
-            (first..span.to).step_by(usize::try_from(step).expect("a step is less than a month")).collect()
+            let first = from + (first - from).rem_euclid(step);
+            (first..to).step_by(usize::try_from(step).expect("a step is less than a month")).collect()
         };
         match self {
             Self::Hours(_) | Self::Days(1 | 2) => since(0),
             // Weeks begin on a Monday. January 5, 1970, was a Monday.
             Self::Days(_) => since(4 * DAY_S),
-            Self::Months(step) => months(span, step),
-            Self::Years(step) => months(span, step * 12),
+            Self::Months(step) => months((from, to), step),
+            Self::Years(step) => months((from, to), step * 12),
         }
     }
 }
 
-/// The beginnings of the months in the span. Only months whose number since the year 0 is a multiple of `step` are returned.
-fn months(span: Span, step: u32) -> Vec<u64> {
-    let from = time(span.from);
+/// The beginnings of the months between two times. Only months whose number since the year 0 is a multiple of `step` are returned.
+fn months((from, to): (i64, i64), step: u32) -> Vec<i64> {
+    let first = naive(from);
     let month = |number: u32| {
         let year = i32::try_from(number / 12).expect("it is a year of five digits");
         let first = NaiveDate::from_ymd_opt(year, number % 12 + 1, 1).expect("every month has a first day");
-        u64::try_from(first.and_time(chrono::NaiveTime::MIN).and_utc().timestamp()).unwrap_or(0)
+        first.and_time(chrono::NaiveTime::MIN).and_utc().timestamp()
     };
-    let first = from.year().unsigned_abs() * 12 + from.month0();
+    let first = first.year().unsigned_abs() * 12 + first.month0();
     let numbers = (first.div_ceil(step) * step..).step_by(step as usize);
-    numbers.map(month).skip_while(|&start| start < span.from).take_while(|&start| start < span.to).collect()
+    numbers.map(month).skip_while(|&start| start < from).take_while(|&start| start < to).collect()
 }
 
-fn time(seconds: u64) -> NaiveDateTime {
-    DateTime::from_timestamp_secs(seconds.cast_signed()).expect("it is a time before the year 10001").naive_utc()
+#[expect(clippy::cast_precision_loss, reason = "seconds of 8000 years are exact")]
+fn length(seconds: i64) -> f64 {
+    seconds as f64
 }
 
 /// An axis of values. It begins at 0 and has equal steps.
@@ -217,11 +198,17 @@ impl ValueAxis {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::time::Timestamp;
+    use crate::time::{Calendar, Timestamp, Zone};
 
+    /// The buckets between two times.
     fn span(from: &str, to: &str, resolution: Resolution) -> Span {
-        let seconds = |text: &str| text.parse::<Timestamp>().expect("it is a time").micros() / 1_000_000;
-        Span { from: seconds(from), to: seconds(to), resolution }
+        span_in("UTC", from, to, resolution)
+    }
+
+    fn span_in(zone: &str, from: &str, to: &str, resolution: Resolution) -> Span {
+        let time = |text: &str| text.parse::<Timestamp>().expect("it is a time");
+        let calendar = Calendar { zone: zone.parse().expect("it is a zone"), resolution };
+        Span { calendar, from: calendar.start_of(time(from)), last: calendar.start_of(time(to).before()) }
     }
 
     fn labels(span: Span, width: f64) -> Vec<String> {
@@ -261,10 +248,35 @@ mod tests {
     fn long_times_have_months_and_years() {
         let year = span("2025-11-23T00:00:00Z", "2026-11-24T00:00:00Z", Resolution::Hour);
         assert_eq!(labels(year, 400.0), ["Jan 2026", "Apr 2026", "Jul 2026", "Oct 2026"]);
-        let all = Span { from: 0, to: 253_402_300_800, resolution: Resolution::Hour };
+        let hours = Calendar { zone: Zone::UTC, resolution: Resolution::Hour };
+        let all = Span { calendar: hours, from: Timestamp::MIN, last: hours.start_of(Timestamp::MAX) };
         assert_eq!(labels(all, 400.0), ["2000", "3000", "4000", "5000", "6000", "7000", "8000", "9000"]);
         let from_1970 = span("1970-01-01T00:00:00Z", "2026-11-24T00:00:00Z", Resolution::Day);
         assert_eq!(labels(from_1970, 400.0), ["1970", "1980", "1990", "2000", "2010", "2020"]);
+    }
+
+    #[test]
+    fn ticks_are_where_local_clocks_show_them() {
+        // From 03:00 on it is summer.
+        let night = span_in("Europe/Berlin", "2026-03-28T22:00:00Z", "2026-03-29T04:00:00Z", Resolution::Hour);
+        assert_eq!(labels(night, 600.0), ["23:00", "Mar 29", "01:00", "03:00", "04:00", "05:00"]);
+        let places: Vec<_> = time_ticks(night, 600.0, 20.0, 20.0).iter().map(|tick| tick.x).collect();
+        assert_eq!(places, [0.0, 100.0, 200.0, 300.0, 400.0, 500.0]);
+        let days = span_in("Asia/Kolkata", "2026-03-27T18:30:00Z", "2026-03-30T18:30:00Z", Resolution::Day);
+        assert_eq!(labels(days, 300.0), ["Mar 28", "Mar 29", "Mar 30"]);
+        let places: Vec<_> = time_ticks(days, 300.0, 20.0, 20.0).iter().map(|tick| tick.x).collect();
+        assert_eq!(places, [50.0, 150.0, 250.0]);
+    }
+
+    #[test]
+    fn weeks_and_months_are_equally_wide() {
+        let weeks = span("2026-11-02T00:00:00Z", "2026-11-30T00:00:00Z", Resolution::Week);
+        assert_eq!(labels(weeks, 400.0), ["Nov 2", "Nov 9", "Nov 16", "Nov 23"]);
+        let months = span("2026-01-15T00:00:00Z", "2026-04-02T00:00:00Z", Resolution::Month);
+        assert_eq!((months.buckets(), months.number(months.last)), (4, 3));
+        assert_eq!(labels(months, 400.0), ["Jan 2026", "Feb 2026", "Mar 2026", "Apr 2026"]);
+        let places: Vec<_> = time_ticks(months, 400.0, 20.0, 20.0).iter().map(|tick| tick.x).collect();
+        assert_eq!(places, [50.0, 150.0, 250.0, 350.0]);
     }
 
     #[test]

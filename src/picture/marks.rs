@@ -12,8 +12,8 @@
 use std::iter;
 
 use super::MOST_SERIES;
-use super::axes::Span;
-use crate::plot::{Bucket, Plot};
+use super::span::Span;
+use crate::plot::Plot;
 use crate::rollup::RollupScope;
 
 /// The maximum number of marks of all series together. A written mark has less than 30 bytes.
@@ -43,11 +43,11 @@ impl Row {
 pub(super) fn rows(plot: &Plot<'_>, span: Span, scopes: &[RollupScope], hidden: &[bool]) -> impl Iterator<Item = Row> {
     let mut columns: Vec<_> = plot.series().iter().map(|series| plot.points(series).peekable()).collect();
     iter::from_fn(move || {
-        let start = columns.iter_mut().filter_map(|points| points.peek()).map(|(bucket, _)| start(*bucket)).min()?;
-        let bucket = u32::try_from((start - span.from) / span.bucket()).expect("it is one of the picture's buckets");
+        let start = columns.iter_mut().filter_map(|points| points.peek()).map(|(bucket, _)| bucket.start).min()?;
+        let bucket = span.number(start);
         let mut values = [None; MOST_SERIES];
         for (column, points) in columns.iter_mut().enumerate() {
-            while let Some((bucket, value)) = points.next_if(|(bucket, _)| self::start(*bucket) == start) {
+            while let Some((bucket, value)) = points.next_if(|(bucket, _)| bucket.start == start) {
                 let scope = scopes.binary_search(&bucket.scope).expect("nobody else's values are read");
                 let series = column * scopes.len() + scope;
                 if !hidden[series] {
@@ -57,11 +57,6 @@ pub(super) fn rows(plot: &Plot<'_>, span: Span, scopes: &[RollupScope], hidden: 
         }
         Some(Row { bucket, values })
     })
-}
-
-/// When a bucket starts, in seconds since 1970.
-pub(super) fn start(bucket: Bucket) -> u64 {
-    bucket.date.hour_start(bucket.hour).micros() / 1_000_000
 }
 
 #[expect(clippy::cast_precision_loss, reason = "nobody sees the sixteenth digit in a picture")]

@@ -13,6 +13,7 @@ mod marks;
 mod palette;
 mod paths;
 mod series;
+mod span;
 mod text;
 mod units;
 
@@ -22,17 +23,18 @@ use std::iter;
 use serde_json::{Value, json};
 use xxhash_rust::xxh3::xxh3_64;
 
-use self::axes::{Span, Tick};
+use self::axes::Tick;
 use self::frame::{APART, BESIDE, Frame, SQUARE};
 use self::marks::{Bar, Cells, Point, Row};
 use self::palette::{Colour, Palette};
 use self::paths::Position;
 use self::series::Series;
+use self::span::Span;
 use self::text::{Anchor, escape};
 use crate::catalog::Units;
 use crate::events::Choices;
-use crate::plot::{Plot, Query, Resolution};
-use crate::time::Timestamp;
+use crate::plot::{Plot, Query};
+use crate::time::{Resolution, Timestamp, Zone};
 
 pub use palette::Theme;
 pub use series::keys;
@@ -150,13 +152,10 @@ pub fn draw(drawing: &Drawing, query: &Query, plot: &Plot<'_>, choices: &Choices
 
 /// The time range of a picture. It begins at the requested start, or else at the first value. It ends at the requested end.
 fn span(query: &Query, plot: &Plot<'_>) -> Span {
-    let seconds = |time: Timestamp| time.micros() / 1_000_000;
-    let first = plot.series().iter().filter_map(|series| Some(marks::start(plot.points(series).next()?.0))).min();
-    let last = seconds(query.range.ended);
-    let from = if query.range.started > Timestamp::MIN { seconds(query.range.started) } else { first.unwrap_or(last) };
-    let mut span = Span { from, to: last, resolution: query.resolution };
-    span.to += span.bucket();
-    span
+    let first = plot.series().iter().filter_map(|series| Some(plot.points(series).next()?.0.start)).min();
+    let (started, last) = (query.range.started, query.range.ended);
+    let from = if started > Timestamp::MIN { started } else { first.unwrap_or(last) };
+    Span { calendar: query.calendar, from, last }
 }
 
 /// Describes the picture for people who cannot see it.
@@ -173,25 +172,27 @@ fn describe(
         Kind::Line => "Lines",
         Kind::Stacked => "Stacked bars",
     };
-    let bucket = match query.resolution {
+    let bucket = match query.calendar.resolution {
         Resolution::Day => "day",
         Resolution::Hour => "hour",
+        Resolution::Week => "week",
+        Resolution::Month => "month",
     };
     let names: Vec<_> = shown.iter().map(|series| series.name.as_str()).collect();
     let largest: Vec<_> = largest.iter().map(|&(units, largest)| units::show(units, largest)).collect();
     format!(
         "{kind} by {bucket} from {} to {}, of {}: {}. At most {}.",
-        at(span.from),
-        at(span.to),
+        at(span.calendar.zone, span.from),
+        at(span.calendar.zone, span.end()),
         series::whose(query, choices),
         if names.is_empty() { "nothing".to_owned() } else { names.join(", ") },
         largest.join(" and "),
     )
 }
 
-/// Converts seconds since 1970 into a time. The end of the last possible bucket becomes the last possible time.
-fn at(seconds: u64) -> Timestamp {
-    Timestamp::from_micros(seconds * 1_000_000).unwrap_or(Timestamp::MAX)
+/// Shows a time as clocks of a zone do; in UTC with `Z`.
+fn at(zone: Zone, time: Timestamp) -> String {
+    if zone.is_utc() { time.to_string() } else { zone.text_at(time) }
 }
 
 /// A picture whose layout is known.
@@ -219,8 +220,8 @@ impl Picture<'_> {
         write!(
             svg,
             r#"<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" role="img" aria-labelledby="title-{id} desc-{id}" data-plot="{left} {top} {plot_width} {plot_height}" data-from="{}" data-to="{}" data-bucket="{}" data-series=""#,
-            at(self.span.from),
-            at(self.span.to),
+            self.span.from,
+            self.span.end(),
             self.span.bucket(),
         )
         .expect(TAKEN);
@@ -349,7 +350,8 @@ impl Picture<'_> {
     fn write_legend(&self, svg: &mut String, title: &str) {
         let look = format!(r#" font-size="14" font-weight="600" fill="{}""#, self.palette.title);
         text::write(svg, (BESIDE, 21.0), Anchor::Start, &look, title);
-        let range = format!("{} to {}", at(self.span.from).date(), at(self.span.to - 1).date());
+        let date = |time: Timestamp| self.span.calendar.zone.local(time).date();
+        let range = format!("{} to {}", date(self.span.from), date(self.span.end().before()));
         let end = f64::from(self.drawing.width) - BESIDE;
         // The letters of the title are larger.
         if BESIDE + 1.3 * text::width(title) + BESIDE + text::width(&range) <= end {

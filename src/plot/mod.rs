@@ -8,19 +8,22 @@
 pub mod totals;
 mod value;
 
-use crate::catalog::Column;
+use crate::catalog::{Column, Statistic};
 use crate::events::Choices;
 use crate::rollup::{Aggregate, Parts, RollupScope};
-use crate::time::{Date, TimeRange};
+use crate::time::{Calendar, TimeRange, Timestamp};
 use crate::vocabulary::{ChoiceId, MetricsTypeId};
 
-/// The length of a plot's buckets.
+/// What stands in a plot for buckets in which nothing is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Resolution {
-    /// A UTC day.
-    Day,
-    /// An hour.
-    Hour,
+pub enum Fill {
+    /// Nothing.
+    None,
+    /// 0 in sums, and nothing in other columns.
+    Zero {
+        /// Whether this begins with the first bucket of the range rather than with the first one that has something.
+        from_start: bool,
+    },
 }
 
 /// The choices that a query selects.
@@ -51,18 +54,18 @@ pub struct Query {
     pub columns: Vec<&'static Column>,
     /// The selected choices.
     pub selection: Selection,
-    /// By day or by hour.
-    pub resolution: Resolution,
+    /// The buckets.
+    pub calendar: Calendar,
     /// The time range: the starts of the first bucket and of the last.
     pub range: TimeRange,
+    /// What stands for buckets in which nothing is counted.
+    pub fill: Fill,
 }
 
 impl Query {
     /// Returns the largest number of values that the plot can have.
     pub fn most_values(&self) -> usize {
-        let (first, last) = self.range.dates();
-        let buckets =
-            (last.days() - first.days() + 1) as usize * if self.resolution == Resolution::Hour { 24 } else { 1 };
+        let buckets = self.calendar.most_buckets(self.range);
         let scopes = if let Selection::Choices(ids) = &self.selection { ids.len() } else { 1 };
         buckets.saturating_mul(scopes).saturating_mul(self.columns.len())
     }
@@ -78,13 +81,47 @@ pub fn parts(columns: &[&'static Column]) -> Parts {
     columns.iter().fold(Parts::NONE, |parts, column| parts.union(value::parts(column)))
 }
 
+/// The buckets of a query that is filled, one after the other.
+#[derive(Debug)]
+pub struct Sequence {
+    calendar: Calendar,
+    last: Timestamp,
+    scopes: Vec<RollupScope>,
+    /// The next bucket, with the place of its scope; `None` before the first one and behind the last one.
+    next: Option<(Timestamp, usize)>,
+    /// Whether it begins with the first bucket that is asked for.
+    begins_late: bool,
+}
+
+impl Sequence {
+    /// The buckets of a query; `None` if it is not filled.
+    pub fn of(query: &Query) -> Option<Self> {
+        let Fill::Zero { from_start } = query.fill else { return None };
+        let scopes = query.selection.scopes();
+        let next = (from_start && !scopes.is_empty()).then_some((query.range.started, 0));
+        Some(Self { calendar: query.calendar, last: query.range.ended, scopes, next, begins_late: !from_start })
+    }
+
+    /// Returns the next bucket before this one, or before the end; `None` if there is none. Then it goes on behind this bucket.
+    pub fn next_before(&mut self, bucket: Option<Bucket>) -> Option<Bucket> {
+        if let Some(bucket) = bucket
+            && std::mem::take(&mut self.begins_late)
+        {
+            self.next = Some((bucket.start, 0));
+        }
+        let (start, place) = self.next.filter(|(start, _)| *start <= self.last)?;
+        let next = Bucket { start, scope: self.scopes[place] };
+        let behind = (place + 1) % self.scopes.len();
+        self.next = if behind > 0 { Some((start, behind)) } else { self.calendar.next(start).map(|start| (start, 0)) };
+        (Some(next) != bucket).then_some(next)
+    }
+}
+
 /// One bucket of one scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bucket {
-    /// The day of the bucket.
-    pub date: Date,
-    /// The hour in which it starts, from 0 to 23; 0 if it is the whole day.
-    pub hour: u8,
+    /// When it starts.
+    pub start: Timestamp,
     /// The scope of the bucket.
     pub scope: RollupScope,
 }
@@ -92,6 +129,8 @@ pub struct Bucket {
 /// The values of the columns in all buckets, stored compactly: a year by the hour has a quarter of a million.
 pub struct Plot<'a> {
     choices: &'a Choices,
+    /// Whether sums are 0 where nothing is counted.
+    is_filled: bool,
     buckets: Vec<Bucket>,
     series: Vec<Series>,
 }
@@ -107,10 +146,11 @@ pub struct Series {
 }
 
 impl<'a> Plot<'a> {
-    /// Returns empty series of these columns. Errors count as `choices` define them.
-    pub fn new(columns: &[&'static Column], choices: &'a Choices) -> Self {
+    /// Returns empty series of these columns. Errors count as `choices` define them. If `is_filled`, a sum has a value in every
+    /// bucket that is added.
+    pub fn new(columns: &[&'static Column], choices: &'a Choices, is_filled: bool) -> Self {
         let series = columns.iter().map(|&column| Series { column, buckets: Vec::new(), values: Values::default() });
-        Self { choices, buckets: Vec::new(), series: series.collect() }
+        Self { choices, is_filled, buckets: Vec::new(), series: series.collect() }
     }
 
     /// Adds the aggregate of a bucket. Buckets must come oldest first, and buckets with the same start in the order of their
@@ -119,7 +159,8 @@ impl<'a> Plot<'a> {
         let place = u32::try_from(self.buckets.len()).expect("four billion buckets do not fit into memory");
         self.buckets.push(bucket);
         for series in &mut self.series {
-            if let Some(value) = value::of(series.column, aggregate, self.choices) {
+            let nothing = (self.is_filled && series.column.statistic == Statistic::Sum).then_some(0);
+            if let Some(value) = value::of(series.column, aggregate, self.choices).or(nothing) {
                 series.buckets.push(place);
                 series.values.push(value);
             }
@@ -143,10 +184,10 @@ impl<'a> Plot<'a> {
         values.map(|(number, &place)| (self.buckets[place as usize], series.values.get(number)))
     }
 
-    /// Returns the dates of the first and the last value of a series.
-    pub fn bounds_x(&self, series: &Series) -> Option<(Date, Date)> {
-        let date = |place: &u32| self.buckets[*place as usize].date;
-        Some((date(series.buckets.first()?), date(series.buckets.last()?)))
+    /// Returns the starts of the buckets of the first and the last value of a series.
+    pub fn bounds_x(&self, series: &Series) -> Option<(Timestamp, Timestamp)> {
+        let start = |place: &u32| self.buckets[*place as usize].start;
+        Some((start(series.buckets.first()?), start(series.buckets.last()?)))
     }
 }
 

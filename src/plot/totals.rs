@@ -10,19 +10,25 @@ use super::value;
 use crate::catalog::Column;
 use crate::events::Choices;
 use crate::rollup::Aggregate;
-use crate::time::{Date, TimeRange, Timestamp};
+use crate::time::{Calendar, Resolution, TimeRange, Timestamp, Zone};
 use crate::vocabulary::ChoiceId;
 
-const HOUR_US: u64 = 3_600_000_000;
-
-/// A sequence of hours: the starts of the first one and of the last one.
+/// A sequence of hours of local clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Period(TimeRange);
+pub struct Period {
+    started: Timestamp,
+    /// The last point in time.
+    last: Timestamp,
+    /// The zone of the clocks.
+    pub zone: Zone,
+}
 
 impl Period {
     /// Returns the hours that start in a range. The start of the range is rounded down to an hour.
-    pub fn of(range: TimeRange) -> Self {
-        Self(range.of_hours())
+    pub fn of(range: TimeRange, zone: Zone) -> Self {
+        let hours = Calendar { zone, resolution: Resolution::Hour };
+        let TimeRange { started, ended } = hours.buckets(range);
+        Self { started, last: hours.next(ended).map_or(Timestamp::MAX, Timestamp::before), zone }
     }
 
     /// Returns the same number of hours, shifted back by `by_us`, which is in microseconds and must be whole hours. Returns
@@ -30,56 +36,27 @@ impl Period {
     #[must_use]
     pub fn earlier(self, by_us: u64) -> Option<Self> {
         let back = |time: Timestamp| time.micros().checked_sub(by_us).and_then(Timestamp::from_micros);
-        Some(Self(TimeRange { started: back(self.0.started)?, ended: back(self.0.ended)? }))
+        Some(Self { started: back(self.started)?, last: back(self.last)?, ..self })
     }
 
     /// Returns the length in microseconds.
     pub fn length_us(self) -> u64 {
-        self.0.ended.since(self.0.started) + HOUR_US
+        self.last.since(self.started) + 1
     }
 
     /// Returns the start of the first hour.
     pub fn started(self) -> Timestamp {
-        self.0.started
+        self.started
+    }
+
+    /// Returns the last point in time.
+    pub fn last(self) -> Timestamp {
+        self.last
     }
 
     /// Returns the end of the last hour. For the last possible hour, returns one microsecond less.
     pub fn ended(self) -> Timestamp {
-        Timestamp::from_micros(self.0.ended.micros() + HOUR_US).unwrap_or(Timestamp::MAX)
-    }
-
-    /// Returns the first and the last day that lie wholly in the period, if there are any.
-    pub fn whole_days(self) -> Option<(Date, Date)> {
-        let (first, last) = self.0.dates();
-        let first = if self.0.has(first.start()) { first } else { Date::from_days(first.days() + 1)? };
-        let last = if self.0.has(last.hour_start(23)) { last } else { Date::from_days(last.days().checked_sub(1)?)? };
-        (first <= last).then_some((first, last))
-    }
-
-    /// Returns the days that lie only partly in the period: none, one or two.
-    pub fn parts_of_days(self) -> Vec<Date> {
-        let (first, last) = self.0.dates();
-        let is_whole = |date: Date| self.0.has(date.start()) && self.0.has(date.hour_start(23));
-        let mut days = vec![first, last];
-        days.dedup();
-        days.retain(|&date| !is_whole(date));
-        days
-    }
-
-    /// Whether the period contains an hour.
-    pub fn has(self, date: Date, hour: u8) -> bool {
-        self.0.has(date.hour_start(hour))
-    }
-
-    /// Returns the first and the last day that the period touches.
-    pub fn dates(self) -> (Date, Date) {
-        self.0.dates()
-    }
-
-    /// Returns the number of days that the period touches.
-    pub fn days(self) -> usize {
-        let (first, last) = self.dates();
-        (last.days() - first.days() + 1) as usize
+        self.last.after().unwrap_or(Timestamp::MAX)
     }
 }
 
@@ -87,17 +64,19 @@ impl Period {
 #[derive(Debug, Default)]
 pub struct Totals {
     choices: BTreeMap<ChoiceId, Aggregate>,
+    bytes: usize,
 }
 
 impl Totals {
-    /// Adds the aggregate of a bucket.
+    /// Adds the aggregate of a choice.
     pub fn add(&mut self, choice: ChoiceId, aggregate: &Aggregate) {
+        self.bytes += size_of::<(ChoiceId, Aggregate)>() + aggregate.memory();
         self.choices.entry(choice).or_default().merge(aggregate);
     }
 
     /// Returns the approximate size in bytes.
     pub fn memory(&self) -> usize {
-        self.choices.len() * size_of::<(ChoiceId, Aggregate)>()
+        self.bytes
     }
 
     /// Returns the choices that have data, ordered by id.

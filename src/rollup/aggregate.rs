@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use super::histogram::{Count, Histogram};
+use super::histogram::{Cell, Count, Histogram, Tally};
 use crate::events::Contribution;
 use crate::vocabulary::{COUNTERS, ChoiceId, DISTRIBUTIONS};
 
@@ -248,8 +248,8 @@ impl Distribution {
 
     /// Adds one observation.
     pub fn observe(&mut self, value: u64) {
-        if (self.n >= ENDS || !self.histogram.is_empty()) && self.know_counts() {
-            self.histogram.extend([Count::one(value)]);
+        if !self.histogram.is_empty() || (self.n == ENDS && self.know_counts()) {
+            self.histogram.push(Count::one(value));
         }
         let is_first = self.n == 0;
         self.n += 1;
@@ -260,6 +260,10 @@ impl Distribution {
 
     /// Adds all observations of another distribution.
     pub fn merge(&mut self, other: &Self) {
+        if other.n == 1 {
+            // Nearly all are like this: an hour of a choice has few observations.
+            return self.observe(other.min);
+        }
         if other.n == 0 {
             return;
         }
@@ -323,12 +327,16 @@ impl Distribution {
         })
     }
 
-    /// Appends the number of observations by cell, in any order. Appends nothing if it is unknown.
-    pub fn add_counts_to(&self, counts: &mut Vec<Count>) {
-        if !self.histogram.is_empty() {
-            counts.extend_from_slice(self.histogram.unordered());
-        } else if self.n <= ENDS {
-            counts.extend(self.ends());
+    /// Adds the number of observations by cell to a tally. Adds nothing if it is unknown.
+    pub fn add_counts_to(&self, tally: &mut Tally) {
+        for count in self.histogram.unordered() {
+            tally.add(count.cell(), count.observations());
+        }
+        if self.histogram.is_empty() && self.n <= ENDS && self.n > 0 {
+            tally.add(Cell::of(self.min), 1);
+            if self.n > 1 {
+                tally.add(Cell::of(self.max), 1);
+            }
         }
     }
 

@@ -86,8 +86,13 @@ impl Count {
 }
 
 /// Sorts counts by cell, and makes one of those of the same cell.
-pub fn combine(counts: &mut Vec<Count>) {
+pub(super) fn combine(counts: &mut Vec<Count>) {
     counts.sort_unstable();
+    merge_equal(counts);
+}
+
+/// Makes one count of neighbours of the same cell.
+fn merge_equal(counts: &mut Vec<Count>) {
     counts.dedup_by(|next, before| {
         let is_same = next.cell() == before.cell();
         if is_same {
@@ -95,6 +100,53 @@ pub fn combine(counts: &mut Vec<Count>) {
         }
         is_same
     });
+}
+
+/// Adds up the counts of several histograms, in any order, without sorting them. It is used again and again: taking the sums out
+/// leaves it empty.
+#[derive(Debug)]
+pub struct Tally {
+    /// The number of observations by cell.
+    observations: Box<[u64]>,
+    /// One bit for each cell that has any.
+    cells: Box<[u64]>,
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        let cells = usize::from(Cell::LAST.0) + 1;
+        Self { observations: vec![0; cells].into(), cells: vec![0; cells.div_ceil(64)].into() }
+    }
+}
+
+impl Tally {
+    /// Adds observations of a cell.
+    pub fn add(&mut self, cell: Cell, observations: u64) {
+        let place = usize::from(cell.0);
+        self.observations[place] += observations;
+        self.cells[place / 64] |= 1 << (place % 64);
+    }
+
+    /// Removes one observation of a cell, if there is one.
+    pub fn remove_one(&mut self, cell: Cell) {
+        let observations = &mut self.observations[usize::from(cell.0)];
+        *observations = observations.saturating_sub(1);
+    }
+
+    /// Takes the sums of the cells from one to another out, in the order of the cells. There must be no others.
+    pub fn take(&mut self, first: Cell, last: Cell, mut each: impl FnMut(Cell, u64)) {
+        for word in usize::from(first.0 / 64)..=usize::from(last.0 / 64) {
+            let mut bits = std::mem::take(&mut self.cells[word]);
+            while bits > 0 {
+                let place = word * 64 + bits.trailing_zeros() as usize;
+                bits &= bits - 1;
+                let observations = std::mem::take(&mut self.observations[place]);
+                if observations > 0 {
+                    each(Cell(u16::try_from(place).expect("a cell has 13 bits")), observations);
+                }
+            }
+        }
+    }
 }
 
 /// The counts of some observations. The default has none.
@@ -127,8 +179,8 @@ impl Clone for Histogram {
     }
 }
 
-/// Fewer counts than this are not worth sorting.
-const FEW: usize = 64;
+/// So many counts may wait to be sorted: what a commit adds to an hour is sorted once, when it is packed.
+const FEW: usize = 4_096;
 
 impl Histogram {
     /// Whether there are no counts.
@@ -144,13 +196,18 @@ impl Histogram {
         }
     }
 
+    /// Adds a count.
+    pub fn push(&mut self, count: Count) {
+        let it = self.0.get_or_insert_default();
+        it.counts.push(count);
+        it.sort_many();
+    }
+
     /// Adds counts, in any order.
     pub fn extend(&mut self, counts: impl IntoIterator<Item = Count>) {
         let it = self.0.get_or_insert_default();
         it.counts.extend(counts);
-        if it.counts.len() >= 2 * it.sorted + FEW {
-            it.sort();
-        }
+        it.sort_many();
     }
 
     /// Adds all counts of another histogram.
@@ -204,9 +261,18 @@ impl Histogram {
 }
 
 impl Counts {
+    /// Sorts them if there are so many that they take a lot of memory.
+    fn sort_many(&mut self) {
+        if self.counts.len() >= 2 * self.sorted + FEW {
+            self.sort();
+        }
+    }
+
     fn sort(&mut self) {
         if self.sorted < self.counts.len() {
-            combine(&mut self.counts);
+            // The stable sort makes use of what is in order already.
+            self.counts.sort();
+            merge_equal(&mut self.counts);
             self.sorted = self.counts.len();
         }
     }
@@ -244,6 +310,28 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_tally_has_the_sums_and_is_empty_afterwards(
+            observations in proptest::collection::vec((any::<u64>(), 0..64).prop_map(|(it, bits)| it >> bits), 1..100),
+        ) {
+            let mut counts: Vec<_> = observations.iter().copied().map(Count::one).collect();
+            combine(&mut counts);
+            let (first, last) = (counts[0].cell(), counts[counts.len() - 1].cell());
+            let mut tally = Tally::default();
+            for _ in 0..2 {
+                for &observation in &observations {
+                    tally.add(Cell::of(observation), 1);
+                }
+                let mut taken = Vec::new();
+                tally.take(first, last, |cell, observations| taken.push(Count::new(cell, observations).unwrap()));
+                prop_assert_eq!(&taken, &counts);
+            }
+            tally.add(first, 1);
+            tally.remove_one(first);
+            tally.remove_one(first);
+            tally.take(first, last, |_, _| panic!("nothing is left"));
+        }
+
         #[test]
         fn counts_add_and_subtract_in_any_order(
             kept in proptest::collection::vec(0..3_000_u64, 0..300),

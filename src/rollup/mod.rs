@@ -14,7 +14,7 @@ mod histogram;
 mod zones;
 
 pub use aggregate::{Aggregate, Distribution, LostExtremes, Parts};
-pub use histogram::{Cell, Count, combine};
+pub use histogram::{Cell, Count, Tally};
 pub use zones::{Ranges, Zone, ZoneMap, ranges_of};
 
 use crate::events::Partition;
@@ -28,6 +28,16 @@ pub enum RollupScope {
     All,
     /// One choice.
     Choice(ChoiceId),
+}
+
+impl RollupScope {
+    /// Returns the choice, if it is one.
+    pub fn choice(self) -> Option<ChoiceId> {
+        match self {
+            Self::All => None,
+            Self::Choice(choice) => Some(choice),
+        }
+    }
 }
 
 /// The key of a rollup: one day of one choice, or of all choices together, of a metrics type.

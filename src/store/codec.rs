@@ -50,10 +50,17 @@ impl Record {
 
     /// Appends what `put` appends, with its length before it.
     pub(super) fn with_length(&mut self, put: impl FnOnce(&mut Self)) {
-        let start = self.bytes.len();
+        let place = self.bytes.len();
+        self.bytes.push(0);
         put(self);
-        let length = (self.bytes.len() - start) as u64;
-        self.insert_varint(start, length);
+        let length = self.bytes.len() - place - 1;
+        // Nearly all are that short.
+        if let Ok(length @ ..0x80) = u8::try_from(length) {
+            self.bytes[place] = length;
+        } else {
+            self.bytes.remove(place);
+            self.insert_varint(place, length as u64);
+        }
     }
 
     fn insert_varint(&mut self, at: usize, number: u64) {

@@ -8,7 +8,7 @@ use super::codec::{CHECKSUM_BYTES, Corrupt, FORM_DEFINITION, Record};
 use super::definition_rows::{decode_choice, encode_choice};
 use super::index_pages::{FORM_INDEX_PAGE, decode_index_page, encode_index_page};
 use super::location::{BlockPrefix, Location};
-use super::rollup_rows::{FORM_ROLLUP, RollupRow, decode_rollup, encode_rollup};
+use super::rollup_rows::{FORM_ROLLUP, Packer, RollupRow, decode_rollup, encode_rollup};
 use crate::rollup::{Aggregate, Parts, Rollup};
 use crate::time::Date;
 use crate::vocabulary::{ChoiceId, EventKind, MetricsTypeId};
@@ -36,8 +36,8 @@ pub fn check_stored(bytes: &[u8]) {
 
 /// Packs and unpacks a rollup; also unpacks its day alone.
 pub fn check_rollup(rollup: &Rollup) {
-    let mut record = Record::default();
-    let sealed = encode_rollup(&mut record, rollup);
+    let mut packer = Packer::default();
+    let sealed = encode_rollup(&mut packer, rollup);
     assert_eq!(decode_rollup(sealed).as_ref(), Ok(rollup));
     let mut day = Aggregate::default();
     let read = RollupRow::open(sealed).and_then(|row| row.day(Parts::ALL, &mut day));

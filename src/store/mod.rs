@@ -12,13 +12,14 @@
 //! | `transaction` | writing |
 //! | `writer` | whether other processes write, too |
 //! | `upgrade` | databases of earlier formats |
-//! | `snapshot`, `observers`, `audit`, `copy`, `retention` | reading; `reads` by the keys of a table |
+//! | `snapshot`, `contributions`, `observers`, `audit`, `copy`, `retention` | reading; `reads` by the keys of a table |
 //!
 //! Not here: which event replaces which, and what that does to a rollup (`ledger`).
 
 mod audit;
 mod blocks;
 mod codec;
+mod contributions;
 mod copy;
 mod definition_rows;
 mod definitions;
@@ -52,7 +53,7 @@ pub use observers::{ObserverRead, Observers};
 pub use retention::{Retention, RetentionRecord};
 pub use rows::redb::{OpenOptions, StorageBackend};
 pub use rows::{OpenProgress, RowsError};
-pub use snapshot::{RetentionMarks, RollupQuery, Snapshot, StoreState};
+pub use snapshot::{Part, RetentionMarks, RollupQuery, Snapshot, StoreState};
 pub use transaction::Transaction;
 pub use version::Version;
 

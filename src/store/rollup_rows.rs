@@ -16,7 +16,7 @@ use std::slice;
 
 use super::codec::{Corrupt, Reader, Record, open_front, open_rest};
 use super::keys::choice;
-use crate::rollup::{Aggregate, Cell, Count, Distribution, Parts, Rollup, combine};
+use crate::rollup::{Aggregate, Cell, Count, Distribution, Parts, Rollup, Tally};
 use crate::vocabulary::{COUNTERS, DISTRIBUTIONS, MAX_ID};
 
 /// The form of format 2.
@@ -33,21 +33,29 @@ const MOST_OF_HOUR: u64 = MOST / 24;
 
 /// Packs a rollup. The front can be read alone: it has the hours that exist, the unit of the observations and the day's
 /// aggregate. Behind it are the aggregates of the hours, unless there is only one hour.
-pub(super) fn encode_rollup<'r>(record: &'r mut Record, rollup: &Rollup) -> &'r [u8] {
+pub(super) fn encode_rollup<'p>(packer: &'p mut Packer, rollup: &Rollup) -> &'p [u8] {
+    let record = &mut packer.record;
     record.start(FORM_ROLLUP);
     record.bytes(&rollup.hour_bits().to_le_bytes()[..3]);
     let day = rollup.numbers_of_day();
     let place = (1..ROLLUP_UNITS.len()).rev().find(|&place| fits(rollup, ROLLUP_UNITS[place])).unwrap_or(0);
     record.varint(place as u64);
     let hours = rollup.aggregates();
-    put_aggregate(record, &day, hours, ROLLUP_UNITS[place]);
-    record.seal_front();
+    put_aggregate(packer, &day, hours, ROLLUP_UNITS[place]);
+    packer.record.seal_front();
     if hours.len() > 1 {
         for hour in hours {
-            put_aggregate(record, hour, slice::from_ref(hour), ROLLUP_UNITS[place]);
+            put_aggregate(packer, hour, slice::from_ref(hour), ROLLUP_UNITS[place]);
         }
     }
-    record.seal()
+    packer.record.seal()
+}
+
+/// What packing rollups needs, for use again and again.
+#[derive(Default)]
+pub(super) struct Packer {
+    record: Record,
+    tally: Tally,
 }
 
 /// Whether a unit divides all observations of a rollup.
@@ -218,7 +226,7 @@ const WRONG_HISTOGRAM: Corrupt = Corrupt("a histogram is wrong");
 
 /// Packs the parts of an aggregate that are not empty. A bit set of these parts precedes them. The histograms are those of the
 /// `hours` that the aggregate consists of.
-fn put_aggregate(record: &mut Record, aggregate: &Aggregate, hours: &[Aggregate], unit: u64) {
+fn put_aggregate(Packer { record, tally }: &mut Packer, aggregate: &Aggregate, hours: &[Aggregate], unit: u64) {
     let mut parts = hours.iter().flat_map(|hour| &hour.distributions);
     let has_histograms = aggregate.distributions.iter().any(|it| it.n > 2) && parts.all(Distribution::knows_counts);
     record.varint(aggregate.parts().bits() | if has_histograms { HISTOGRAMS } else { 0 });
@@ -239,31 +247,26 @@ fn put_aggregate(record: &mut Record, aggregate: &Aggregate, hours: &[Aggregate]
     }
     if has_histograms {
         record.with_length(|record| {
-            let mut counts = Vec::new();
             for (place, distribution) in aggregate.distributions.iter().enumerate().filter(|(_, it)| it.n > 2) {
-                counts.clear();
                 for hour in hours {
-                    hour.distributions[place].add_counts_to(&mut counts);
+                    hour.distributions[place].add_counts_to(tally);
                 }
-                combine(&mut counts);
-                put_counts(record, &counts, (distribution.min, distribution.max));
+                put_counts(record, tally, Cell::of(distribution.min), Cell::of(distribution.max));
             }
         });
     }
 }
 
-/// Packs counts without those of the smallest and the largest observation.
-fn put_counts(record: &mut Record, counts: &[Count], (min, max): (u64, u64)) {
-    let (first, last) = (Cell::of(min), Cell::of(max));
+/// Packs counts without those of the smallest and the largest observation, whose cells are given.
+fn put_counts(record: &mut Record, tally: &mut Tally, first: Cell, last: Cell) {
+    // An extreme that is still to be found has no count. Such a row is never committed.
+    tally.remove_one(first);
+    tally.remove_one(last);
     let mut next = first.number();
-    for count in counts {
-        let cell = count.cell();
-        let ends = u64::from(cell == first) + u64::from(cell == last);
-        let observations = count.observations() - ends;
+    tally.take(first, last, |cell, observations| {
         let gap = cell.number() - next;
         let [high, low] = gap.to_be_bytes();
         match (gap, observations) {
-            (_, 0) => continue,
             (..128, 1) => record.byte(low),
             (_, 1) => record.bytes(&[0b1100_0000 | high, low]),
             (..4, 2..18) => record.byte(0b1000_0000 | low << 4 | (observations - 2).to_le_bytes()[0]),
@@ -278,7 +281,7 @@ fn put_counts(record: &mut Record, counts: &[Count], (min, max): (u64, u64)) {
             }
         }
         next = cell.number() + 1;
-    }
+    });
 }
 
 /// Reads the counts of `n` observations.
@@ -447,8 +450,8 @@ mod tests {
     proptest! {
         #[test]
         fn any_rollup_survives(rollup in any_rollup()) {
-            let mut record = Record::default();
-            let sealed = encode_rollup(&mut record, &rollup);
+            let mut packer = Packer::default();
+            let sealed = encode_rollup(&mut packer, &rollup);
             let mut day = Aggregate::default();
             prop_assert_eq!(RollupRow::open(sealed).and_then(|row| row.day(Parts::ALL, &mut day)), Ok(()));
             prop_assert_eq!(day, rollup.day());
@@ -458,8 +461,8 @@ mod tests {
         #[test]
         fn some_parts_are_read_as_among_all(rollup in any_rollup(), wanted in 0..1_u64 << 17) {
             let wanted = Parts::from_bits(wanted);
-            let mut record = Record::default();
-            let sealed = encode_rollup(&mut record, &rollup);
+            let mut packer = Packer::default();
+            let sealed = encode_rollup(&mut packer, &rollup);
             let mut read = Aggregate::default();
             let mut hours = RollupRow::open(sealed).and_then(RollupRow::hours).expect("just sealed");
             for (hour, aggregate) in rollup.hours() {
@@ -477,8 +480,8 @@ mod tests {
             for distribution in &mut rollup.hour_mut(hour).distributions {
                 distribution.histogram.clear();
             }
-            let mut record = Record::default();
-            let sealed = encode_rollup(&mut record, &rollup);
+            let mut packer = Packer::default();
+            let sealed = encode_rollup(&mut packer, &rollup);
             prop_assert_eq!(decode_rollup(sealed), Ok(rollup.clone()));
             let mut day = Aggregate::default();
             prop_assert_eq!(RollupRow::open(sealed).and_then(|row| row.day(Parts::ALL, &mut day)), Ok(()));
@@ -492,8 +495,8 @@ mod tests {
             (place, byte) in any::<(prop::sample::Index, u8)>(),
         ) {
             let _ = decode_rollup(&record_of(&contents[0], &contents[1]));
-            let mut record = Record::default();
-            let (front, rest) = open_front(FORM_ROLLUP, encode_rollup(&mut record, &rollup)).expect("just sealed");
+            let mut packer = Packer::default();
+            let (front, rest) = open_front(FORM_ROLLUP, encode_rollup(&mut packer, &rollup)).expect("just sealed");
             let mut damaged = [front.to_vec(), open_rest(rest).expect("just sealed").to_vec()];
             let place = place.index(front.len() + damaged[1].len());
             *damaged.iter_mut().flatten().nth(place).expect("it is in one of them") = byte;
@@ -507,8 +510,8 @@ mod tests {
             rollup in any_rollup(),
             (place, bit) in (any::<prop::sample::Index>(), 0..8_u8),
         ) {
-            let mut record = Record::default();
-            let sealed = encode_rollup(&mut record, &rollup);
+            let mut packer = Packer::default();
+            let sealed = encode_rollup(&mut packer, &rollup);
             let place = place.index(sealed.len());
             prop_assert!(decode_rollup(&sealed[..place]).is_err());
             let mut damaged = sealed.to_vec();
@@ -542,8 +545,8 @@ mod tests {
             }
             let mut rollup = Rollup::default();
             rollup.set_hour(3, aggregate);
-            let mut record = Record::default();
-            let sealed = encode_rollup(&mut record, &rollup);
+            let mut packer = Packer::default();
+            let sealed = encode_rollup(&mut packer, &rollup);
             assert_eq!(RollupRow::open(sealed).map(|row| row.front.unit), Ok(unit), "{observed:?}");
             assert_eq!(decode_rollup(sealed), Ok(rollup), "{observed:?}");
         }
@@ -595,8 +598,8 @@ mod tests {
     #[test]
     fn the_stored_form_of_a_rollup_stays() {
         let rollup = golden(&[5_000_000, 6_000_000, 6_000_000, 7_000_000, 21_000_000, 36_000_000, 9_000_000_000]);
-        let mut record = Record::default();
-        let bytes = encode_rollup(&mut record, &rollup);
+        let mut packer = Packer::default();
+        let bytes = encode_rollup(&mut packer, &rollup);
         assert_eq!(bytes, GOLDEN_ROLLUP, "{bytes:#04x?}");
     }
 

@@ -210,37 +210,29 @@ impl Snapshot {
         total(first.max(self.state.kept.rollups_from).days().min(end))..total(end)
     }
 
-    /// Visits the days that have data, oldest first; within a date, in the order of the scopes. Calls `go_on` repeatedly and
-    /// stops if it fails.
-    pub fn days<E: From<StoreError>>(
+    /// Visits what has data, oldest first: a day as a whole if `is_whole` says so, otherwise its hours; within a day or an hour, in
+    /// the order of the scopes. Calls `go_on` repeatedly and stops if it fails.
+    pub fn rollups<E: From<StoreError>>(
         &self,
         query: &RollupQuery<'_>,
+        is_whole: impl Fn(Date) -> bool,
         go_on: impl Fn() -> Result<(), E>,
-        mut visit: impl FnMut(Date, RollupScope, &Aggregate) -> Result<(), E>,
+        mut visit: impl FnMut(Date, Part, RollupScope, &Aggregate) -> Result<(), E>,
     ) -> Result<(), E> {
-        let mut day = Aggregate::default();
-        self.visit_rows(query, &go_on, |date, scope, row| {
-            read_day(row, query.parts, &mut day)?;
-            visit(date, scope, &day)
-        })
-    }
-
-    /// Visits the hours that have data, oldest first; within an hour, in the order of the scopes. Calls `go_on` repeatedly and
-    /// stops if it fails.
-    pub fn hours<E: From<StoreError>>(
-        &self,
-        query: &RollupQuery<'_>,
-        go_on: impl Fn() -> Result<(), E>,
-        mut visit: impl FnMut(Date, u8, RollupScope, &Aggregate) -> Result<(), E>,
-    ) -> Result<(), E> {
+        let mut aggregate = Aggregate::default();
         let mut day = RowsOfDay::default();
         self.visit_rows(query, &go_on, |date, scope, row| {
             if day.date != Some(date) {
                 day.visit_hours(query.parts, &mut visit)?;
-                day.begin(date);
+                day.begin(date, is_whole(date));
             }
-            day.push(scope, row);
-            Ok(())
+            if day.is_whole {
+                read_day(row, query.parts, &mut aggregate)?;
+                visit(date, Part::Day, scope, &aggregate)
+            } else {
+                day.push(scope, row);
+                Ok(())
+            }
         })?;
         day.visit_hours(query.parts, &mut visit)
     }
@@ -330,10 +322,21 @@ impl Snapshot {
     }
 }
 
+/// A part of a day that is read as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// All of it.
+    Day,
+    /// An hour, from 0 to 23.
+    Hour(u8),
+}
+
 /// The rows of one day, for reading the same hour of each.
 #[derive(Default)]
 struct RowsOfDay {
     date: Option<Date>,
+    /// Whether the day is read as a whole. Then no rows are kept.
+    is_whole: bool,
     bytes: Vec<u8>,
     rows: Vec<(RollupScope, Range<usize>)>,
     aggregate: Aggregate,
@@ -341,8 +344,9 @@ struct RowsOfDay {
 
 impl RowsOfDay {
     /// Clears the rows and begins another day.
-    fn begin(&mut self, date: Date) {
+    fn begin(&mut self, date: Date, is_whole: bool) {
         self.date = Some(date);
+        self.is_whole = is_whole;
         self.bytes.clear();
         self.rows.clear();
     }
@@ -357,15 +361,15 @@ impl RowsOfDay {
     fn visit_hours<E: From<StoreError>>(
         &mut self,
         parts: Parts,
-        visit: &mut impl FnMut(Date, u8, RollupScope, &Aggregate) -> Result<(), E>,
+        visit: &mut impl FnMut(Date, Part, RollupScope, &Aggregate) -> Result<(), E>,
     ) -> Result<(), E> {
-        let Self { date: Some(date), bytes, rows, aggregate } = self else { return Ok(()) };
+        let Self { date: Some(date), bytes, rows, aggregate, .. } = self else { return Ok(()) };
         let hours = rows.iter().map(|(scope, row)| Ok((*scope, RollupRow::open(&bytes[row.clone()])?.hours()?)));
         let mut rows = hours.collect::<Result<Vec<_>, Corrupt>>().map_err(StoreError::from)?;
         for hour in 0..24 {
             for (scope, hours) in &mut rows {
                 if hours.read(hour, parts, aggregate).map_err(StoreError::from)? {
-                    visit(*date, hour, *scope, aggregate)?;
+                    visit(*date, Part::Hour(hour), *scope, aggregate)?;
                 }
             }
         }

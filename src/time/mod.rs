@@ -7,7 +7,9 @@
 //!
 //! Not here: the content of a bucket (`rollup`), the parameters that name a time (`api::params`).
 
+mod calendar;
 mod text;
+mod zone;
 
 use std::fmt;
 use std::num::NonZeroU64;
@@ -21,6 +23,9 @@ use parking_lot::Mutex;
 use serde::{Serialize, Serializer};
 
 use text::Scanner;
+
+pub use calendar::{Calendar, Resolution};
+pub use zone::{UnknownZone, Zone};
 
 const SECOND_US: u64 = 1_000_000;
 const HOUR_US: u64 = 3_600 * SECOND_US;
@@ -73,6 +78,22 @@ impl Timestamp {
         self.micros().saturating_sub(earlier.micros())
     }
 
+    /// Returns the microsecond before, or the first one.
+    #[must_use]
+    pub fn before(self) -> Self {
+        Self::at(self.micros().saturating_sub(1))
+    }
+
+    /// Returns the next microsecond, if it is in the supported range.
+    pub fn after(self) -> Option<Self> {
+        Self::from_micros(self.micros() + 1)
+    }
+
+    /// Whether an hour of UTC begins at this time.
+    pub fn is_full_hour(self) -> bool {
+        self.micros().is_multiple_of(HOUR_US)
+    }
+
     /// Returns the UTC day of this time.
     pub fn date(self) -> Date {
         Date(u32::try_from(self.micros() / DAY_US).expect("a timestamp lies before the year 10000"))
@@ -90,10 +111,18 @@ impl FromStr for Timestamp {
     /// Reads `YYYY-MM-DDThh:mm[:ss[.fraction]]`, followed by `Z`, `±hh:mm`, `±hhmm`, `±hh` or nothing (UTC). Digits beyond the
     /// microsecond are cut off. A leap second becomes the last microsecond of its minute.
     fn from_str(text: &str) -> Result<Self, TimeError> {
+        Self::parse_in(Zone::UTC, text)
+    }
+}
+
+impl Timestamp {
+    /// Reads the same forms as `from_str`; a time without an offset is that of local clocks.
+    pub fn parse_in(zone: Zone, text: &str) -> Result<Self, TimeError> {
         let mut scan = Scanner(text.as_bytes());
         let written = scan.time().filter(|_| scan.0.is_empty()).ok_or(TimeError::Form)?;
         let us = written.micros().ok_or(TimeError::Impossible)?;
-        u64::try_from(us).ok().and_then(Self::from_micros).ok_or(TimeError::Range)
+        let time = u64::try_from(us).ok().and_then(Self::from_micros).ok_or(TimeError::Range)?;
+        Ok(if zone.is_utc() || written.has_offset { time } else { zone.first_at(Zone::UTC.local(time)) })
     }
 }
 
@@ -167,9 +196,24 @@ impl Date {
         Timestamp::at(u64::from(self.0) * DAY_US)
     }
 
+    /// Returns the last microsecond of the day.
+    pub fn end(self) -> Timestamp {
+        Timestamp::at(self.start().micros() + DAY_US - 1)
+    }
+
     /// Returns the start of the `hour` of the day, from 0 to 23.
     pub fn hour_start(self, hour: u8) -> Timestamp {
         Timestamp::at(self.start().micros() + u64::from(hour) * HOUR_US)
+    }
+
+    /// Returns the last microsecond of the `hour` of the day, from 0 to 23.
+    pub fn hour_end(self, hour: u8) -> Timestamp {
+        Timestamp::at(self.hour_start(hour).micros() + HOUR_US - 1)
+    }
+
+    /// Returns the days from this one to another, which is included.
+    pub fn to(self, last: Self) -> impl Iterator<Item = Self> {
+        (self.0..=last.0).map(Self)
     }
 
     /// Writes `2015-01-01`.
@@ -211,31 +255,6 @@ pub struct TimeRange {
     pub started: Timestamp,
     /// The end of the range; not earlier than `started`.
     pub ended: Timestamp,
-}
-
-impl TimeRange {
-    /// Returns the first and the last day that may have a bucket, daily or hourly, in the range.
-    pub fn dates(self) -> (Date, Date) {
-        (self.started.date(), self.ended.date())
-    }
-
-    /// Returns the same range in whole days: from the start of the first one to that of the last one.
-    #[must_use]
-    pub fn of_days(self) -> Self {
-        Self { started: self.started.date().start(), ended: self.ended.date().start() }
-    }
-
-    /// Returns the same range in whole hours: from the start of the first one to that of the last one.
-    #[must_use]
-    pub fn of_hours(self) -> Self {
-        let hour = |time: Timestamp| time.date().hour_start(time.hour());
-        Self { started: hour(self.started), ended: hour(self.ended) }
-    }
-
-    /// Whether the range contains the bucket that starts at `start`. The range must be in whole buckets of that length.
-    pub fn has(self, start: Timestamp) -> bool {
-        self.started <= start && start <= self.ended
-    }
 }
 
 /// An ISO-8601 duration: `P1Y2M3W4DT5H6M7.5S`. Every part is optional, and the last one may have a fraction.

@@ -32,6 +32,8 @@ pub(super) struct WrittenTime {
     minute: u32,
     second: u32,
     us: u32,
+    /// Whether the offset was written, also as `Z`.
+    pub(super) has_offset: bool,
     is_west: bool,
     offset_hours: u32,
     offset_minutes: u32,
@@ -157,7 +159,8 @@ impl Scanner<'_> {
             }
         }
         let (mut is_west, mut offset_hours, mut offset_minutes) = (false, 0, 0);
-        if !self.0.is_empty() && !self.eat(b'Z') {
+        let has_offset = !self.0.is_empty();
+        if has_offset && !self.eat(b'Z') {
             is_west = self.eat(b'-');
             if !is_west {
                 self.expect(b'+')?;
@@ -167,7 +170,7 @@ impl Scanner<'_> {
                 offset_minutes = self.two_digits()?;
             }
         }
-        Some(WrittenTime { date, hour, minute, second, us, is_west, offset_hours, offset_minutes })
+        Some(WrittenTime { date, hour, minute, second, us, has_offset, is_west, offset_hours, offset_minutes })
     }
 
     fn two_digits(&mut self) -> Option<u32> {

@@ -78,22 +78,17 @@ fn numbers(store: &Store) -> Result<String, StoreError> {
         for scopes in [&[RollupScope::All][..], &ids[..ids.len().min(1)], &ids[..]] {
             let dates = (Date::from_days(0).unwrap(), Date::from_days(40_000).unwrap());
             let wanted = RollupQuery { metrics, scopes, dates, parts: Parts::ALL };
-            snapshot.days::<StoreError>(
-                &wanted,
-                || Ok(()),
-                |date, scope, day| {
-                    writeln!(all, "{date} {scope:?} {day:?}").unwrap();
-                    Ok(())
-                },
-            )?;
-            snapshot.hours::<StoreError>(
-                &wanted,
-                || Ok(()),
-                |date, hour, scope, aggregate| {
-                    writeln!(all, "{date} {hour} {scope:?} {aggregate:?}").unwrap();
-                    Ok(())
-                },
-            )?;
+            for is_whole in [true, false] {
+                snapshot.rollups::<StoreError>(
+                    &wanted,
+                    |_| is_whole,
+                    || Ok(()),
+                    |date, part, scope, aggregate| {
+                        writeln!(all, "{date} {part:?} {scope:?} {aggregate:?}").unwrap();
+                        Ok(())
+                    },
+                )?;
+            }
         }
     }
     Ok(all)
@@ -291,7 +286,7 @@ fn files_of_others_are_refused_and_stay_as_they_are() {
     });
     let newer = written(&sound(), &|transaction| {
         let table = redb::TableDefinition::<&str, u64>::new("meta");
-        transaction.open_table(table).unwrap().insert("format", 2).unwrap();
+        transaction.open_table(table).unwrap().insert("format", 3).unwrap();
     });
     for (what, bytes, words) in [
         ("nothing", Vec::new(), "cannot be opened"),
@@ -299,7 +294,7 @@ fn files_of_others_are_refused_and_stay_as_they_are() {
         ("zeros", vec![0; 100_000], "cannot be opened"),
         ("an archive", [b"PK\x03\x04".as_slice(), &vec![7; 50_000]].concat(), "cannot be opened"),
         ("a database of another program", other, "is another program's"),
-        ("a database of a newer version", newer, "has format 2, this program reads up to format 1"),
+        ("a database of a newer version", newer, "has format 3, this program reads up to format 2"),
     ] {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join(FILE);

@@ -4,9 +4,9 @@ use proptest::prelude::*;
 use scale_metrics::catalog::{Column, Statistic};
 use scale_metrics::events::Choices;
 use scale_metrics::plot::totals::{Period, Quotient};
-use scale_metrics::plot::{Bucket, Plot, Query, Resolution, Selection};
+use scale_metrics::plot::{Bucket, Fill, Plot, Query, Selection, Sequence};
 use scale_metrics::rollup::{Aggregate, RollupScope};
-use scale_metrics::time::{Date, TimeRange};
+use scale_metrics::time::{Calendar, Date, Resolution, TimeRange, Timestamp, Zone};
 use scale_metrics::vocabulary::{ChoiceId, MetricsTypeId};
 
 const HOUR_US: u64 = 3_600_000_000;
@@ -17,27 +17,59 @@ fn columns() -> impl Iterator<Item = &'static Column> {
 
 #[test]
 fn a_query_has_a_value_for_each_column_scope_and_bucket_at_most() {
-    let time = |text: &str| text.parse().unwrap();
-    let choice = |id| ChoiceId::new(id).unwrap();
-    let mut query = Query {
-        metrics: MetricsTypeId::JobTypes,
-        columns: columns().take(5).collect(),
-        selection: Selection::Choices(vec![choice(1), choice(2), choice(7)]),
-        resolution: Resolution::Hour,
-        range: TimeRange { started: time("2014-12-31T23:00:00Z"), ended: time("2015-01-03T00:00:00Z") },
-    };
-    assert_eq!(query.most_values(), 4 * 24 * 3 * 5);
-    query.resolution = Resolution::Day;
+    let mut query = query(Resolution::Hour, Fill::None);
+    assert_eq!(query.most_values(), 50 * 3 * 5);
+    query = self::query(Resolution::Day, Fill::None);
     assert_eq!(query.most_values(), 4 * 3 * 5);
     query.selection = Selection::All;
     assert_eq!(query.most_values(), 4 * 5);
+}
+
+/// Five columns of three choices over four days.
+fn query(resolution: Resolution, fill: Fill) -> Query {
+    let time = |text: &str| text.parse().unwrap();
+    let choice = |id| ChoiceId::new(id).unwrap();
+    let range = TimeRange { started: time("2014-12-31T23:00:00Z"), ended: time("2015-01-03T00:00:00Z") };
+    let calendar = Calendar { zone: Zone::UTC, resolution };
+    Query {
+        metrics: MetricsTypeId::JobTypes,
+        columns: columns().take(5).collect(),
+        selection: Selection::Choices(vec![choice(1), choice(2), choice(7)]),
+        calendar,
+        range: calendar.buckets(range),
+        fill,
+    }
+}
+
+#[test]
+fn a_sequence_has_every_bucket_that_is_not_there() {
+    let day = |day: u8| format!("2015-01-0{day}T00:00:00Z").parse::<Timestamp>().unwrap();
+    let bucket = |start, id| Bucket { start, scope: RollupScope::Choice(ChoiceId::new(id).unwrap()) };
+    assert!(Sequence::of(&query(Resolution::Day, Fill::None)).is_none());
+    let missing = |from_start, there: &[Bucket]| {
+        let mut sequence = Sequence::of(&query(Resolution::Day, Fill::Zero { from_start })).unwrap();
+        let mut missing = Vec::new();
+        for next in there.iter().copied().map(Some).chain([None]) {
+            while let Some(empty) = sequence.next_before(next) {
+                missing.push(empty);
+            }
+        }
+        missing
+    };
+    assert_eq!(missing(true, &[]).len(), 4 * 3);
+    assert_eq!(missing(false, &[]), []);
+    let there = [bucket(day(2), 2), bucket(day(2), 7), bucket(day(3), 7)];
+    let expected = [bucket(day(2), 1), bucket(day(3), 1), bucket(day(3), 2)];
+    assert_eq!(missing(false, &there), expected);
+    let all = missing(true, &there);
+    assert_eq!((all.len(), &all[6..]), (9, &expected[..]));
 }
 
 #[test]
 fn a_series_goes_from_its_first_value_to_its_last() {
     let choices = Choices::default();
     let averages: Vec<_> = columns().filter(|column| column.statistic == Statistic::Avg).collect();
-    let mut plot = Plot::new(&averages, &choices);
+    let mut plot = Plot::new(&averages, &choices, false);
     assert_eq!(plot.bounds_x(&plot.series()[0]), None);
     let mut timed = Aggregate::default();
     for distribution in &mut timed.distributions {
@@ -47,23 +79,23 @@ fn a_series_goes_from_its_first_value_to_its_last() {
     let days = [Aggregate::default(), timed.clone(), Aggregate::default(), timed, Aggregate::default()];
     let dates = (16_436..).map(|days| Date::from_days(days).unwrap());
     for (date, aggregate) in dates.zip(&days) {
-        plot.add(Bucket { date, hour: 0, scope: RollupScope::All }, aggregate);
+        plot.add(Bucket { start: date.start(), scope: RollupScope::All }, aggregate);
     }
     for series in plot.series() {
-        let points: Vec<_> = plot.points(series).map(|(bucket, value)| (bucket.date.days(), value)).collect();
+        let points: Vec<_> = plot.points(series).map(|(bucket, value)| (bucket.start.date().days(), value)).collect();
         assert_eq!(points, [(16_437, 7), (16_439, 7)], "{}", series.column.name);
-        let bounds = plot.bounds_x(series).map(|(first, last)| (first.days(), last.days()));
+        let bounds = plot.bounds_x(series).map(|(first, last)| (first.date().days(), last.date().days()));
         assert_eq!(bounds, Some((16_437, 16_439)));
     }
 }
 
 fn period(started: &str, ended: &str) -> Period {
     let time = |text: &str| text.parse().unwrap();
-    Period::of(TimeRange { started: time(started), ended: time(ended) })
+    Period::of(TimeRange { started: time(started), ended: time(ended) }, Zone::UTC)
 }
 
 #[test]
-fn whole_days_and_parts_of_days_make_the_period() {
+fn a_period_has_the_hours_that_start_in_its_range() {
     for (started, ended, hours) in [
         ("2015-01-01T00:00:00Z", "2015-01-01T23:59:59Z", 24),
         ("2015-01-01T00:00:00Z", "2015-01-01T22:59:59Z", 23),
@@ -75,13 +107,8 @@ fn whole_days_and_parts_of_days_make_the_period() {
         ("1970-01-01T00:00:00Z", "1970-01-01T00:30:00Z", 1),
     ] {
         let period = period(started, ended);
-        let days = period.whole_days().map_or(0, |(first, last)| last.days() - first.days() + 1);
-        let parts = period.parts_of_days();
-        let hours_of = |date: &Date| (0..24).filter(|&hour| period.has(*date, hour)).count() as u64;
-        assert_eq!(u64::from(days) * 24 + parts.iter().map(hours_of).sum::<u64>(), hours, "{started} to {ended}");
-        assert!(parts.iter().all(|date| (1..24).contains(&hours_of(date))), "{started} to {ended}: {parts:?}");
-        assert_eq!(period.length_us(), hours * HOUR_US);
-        assert_eq!(period.days(), days as usize + parts.len());
+        assert_eq!(period.length_us(), hours * HOUR_US, "{started} to {ended}");
+        assert_eq!(period.ended().since(period.started()), hours * HOUR_US, "{started} to {ended}");
     }
 }
 

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use scale_metrics::catalog::{MetricsType, Percentiles, with_percentiles};
 use scale_metrics::events::wire;
-use scale_metrics::plot::{Bucket, Plot, Resolution, Selection};
+use scale_metrics::plot::{Bucket, Plot, Selection};
 use scale_metrics::rollup::RollupScope;
-use scale_metrics::store::{RollupQuery, Snapshot, StoreError};
-use scale_metrics::time::Date;
+use scale_metrics::store::{Part, RollupQuery, Snapshot, StoreError};
+use scale_metrics::time::{Date, Resolution, Zone};
 use scale_metrics::vocabulary::ChoiceId;
 use serde_json::{Value, json};
 
@@ -69,23 +69,29 @@ fn shown(
         ids => Selection::Choices(ids.iter().map(|&id| ChoiceId::new(id).unwrap()).collect()),
     };
     let columns: Vec<_> = metrics.columns.iter().collect();
-    let mut plot = Plot::new(&columns, snapshot.definitions());
+    let mut plot = Plot::new(&columns, snapshot.definitions(), false);
     let wanted = RollupQuery {
         metrics: metrics.id,
         scopes: &selection.scopes(),
         dates: (first.max(snapshot.kept().events_from), last),
         parts: scale_metrics::plot::parts(&columns),
     };
-    let mut add = |date, hour, scope, aggregate: &_| {
-        plot.add(Bucket { date, hour, scope }, aggregate);
-        Ok::<_, StoreError>(())
-    };
-    match resolution {
-        Resolution::Day => snapshot.days(&wanted, || Ok(()), |date, scope, day| add(date, 0, scope, day)),
-        Resolution::Hour => snapshot.hours(&wanted, || Ok(()), add),
-    }?;
-    let value = |(Bucket { date, hour, scope }, value)| {
-        let mut shown = json!({"datetime": format!("{date}T{hour:02}:00:00"), "value": u64::try_from(value).unwrap()});
+    let is_whole = |_| resolution == Resolution::Day;
+    snapshot.rollups(
+        &wanted,
+        is_whole,
+        || Ok::<_, StoreError>(()),
+        |date, part, scope, aggregate| {
+            let start = match part {
+                Part::Day => date.start(),
+                Part::Hour(hour) => date.hour_start(hour),
+            };
+            plot.add(Bucket { start, scope }, aggregate);
+            Ok(())
+        },
+    )?;
+    let value = |(Bucket { start, scope }, value)| {
+        let mut shown = json!({"datetime": Zone::UTC.text_at(start), "value": u64::try_from(value).unwrap()});
         if let RollupScope::Choice(id) = scope {
             shown["id"] = id.get().into();
         }

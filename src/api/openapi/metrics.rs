@@ -15,8 +15,8 @@ use super::parts::{
 use crate::access::Scope;
 use crate::api::page::{DEFAULT_SIZE, Head, MAX_SIZE};
 use crate::api::v6::{
-    FORMATS, HEIGHTS, KINDS, LEGENDS, MetricsTypeView, PeriodView, RESOLUTIONS, STANDARD_HEIGHT, STANDARD_WIDTH,
-    SeriesHead, THEMES, WIDTHS,
+    FILLS, FORMATS, HEIGHTS, KINDS, LEGENDS, MetricsTypeView, PeriodView, RESOLUTIONS, STANDARD_HEIGHT, STANDARD_WIDTH,
+    SeriesHead, THEMES, UNITS, WIDTHS,
 };
 use crate::catalog::CATALOG;
 use crate::events::{ErrorDefinition, JobType, Strike};
@@ -118,7 +118,7 @@ pub(in crate::api) fn plot_data() -> PathItem {
     let operation = operation(
         TAG,
         "getPlotData",
-        "Values by day or by hour",
+        "Values by hour, day, week or month",
         "A series for each selected column, oldest value first. `column` and `group` select together; without either, all \
          columns are selected. `choice_id` and the type's own filters select the choices that pass all of them; without \
          any, values are over all choices. An answer that would take too much memory is refused with a `400` that says how \
@@ -126,6 +126,7 @@ pub(in crate::api) fn plot_data() -> PathItem {
     )
     .parameters(Some(selection()))
     .parameter(resolution())
+    .parameter(fill())
     .parameter(optional("format", "CSV has all columns, and no pages.", words(FORMATS)))
     .parameters(Some(paging()));
     let response = answer(
@@ -141,16 +142,17 @@ pub(in crate::api) fn plot_svg() -> PathItem {
         TAG,
         "getPicture",
         "Values as a picture",
-        "Plot data, drawn: an axis of time in UTC, and one of values on each side at most, so the columns may have two units. \
+        "Plot data, drawn: an axis of time, and one of values on each side at most, so the columns may have two units. \
          Without `column` and `group`, the first group of the type is drawn. There are at most 24 series, one for each column \
          and selected choice; more, a third unit, or stacks of two are refused with a `400` that says how to ask for less. \
          What is too narrow to be seen is drawn together: of bars the largest, of lines the smallest and the largest. The \
          root has `data-plot`, left, top, width and height of the plot in pixels; `data-from` and `data-to`, the times at \
-         its left and right edge; `data-bucket`, the seconds of a bucket; and `data-series`, a JSON array of all series, each \
+         its left and right edge; `data-bucket`, the seconds of a bucket, on average; and `data-series`, a JSON array of all series, each \
          with `key` (what `hidden` calls it), `title`, `units` and `color`.",
     )
     .parameters(Some(selection()))
     .parameter(resolution())
+    .parameter(fill())
     .parameter(optional("kind", "How values are drawn.", words(KINDS)))
     .parameter(optional("width", "How many pixels it is wide.", pixels(&WIDTHS, STANDARD_WIDTH)))
     .parameter(optional("height", "How many pixels it is high.", pixels(&HEIGHTS, STANDARD_HEIGHT)))
@@ -232,14 +234,32 @@ fn selection() -> Vec<Parameter> {
     ];
     parameters.extend(filters());
     parameters.extend(time_range());
+    parameters.push(optional(
+        "timezone",
+        "The IANA time zone, such as `Europe/Berlin`, in which days, weeks and months begin at midnight, and in which times without \
+         an offset are meant. The default is `UTC`, unless the settings name another one. In a zone whose midnight is not at a full \
+         hour of UTC, events are read, so it is refused with a `400` for days whose events are forgotten.",
+        nullable(text()),
+    ));
+    parameters.push(optional("units", "What times are in: whole seconds or milliseconds, rounded down.", words(UNITS)));
     parameters
+}
+
+/// What stands for empty buckets.
+fn fill() -> Parameter {
+    optional(
+        "fill",
+        "With `zero`, every bucket of the range has 0 in sums where nothing was counted; without `started`, from the first bucket \
+         that has something.",
+        words(FILLS),
+    )
 }
 
 /// How long buckets are.
 fn resolution() -> Parameter {
     optional(
         "resolution",
-        "How long the buckets are, in UTC. A server with the dialect `scale` has the other default.",
+        "How long the buckets are; weeks begin on Monday. A server with the dialect `scale` has hours as its default.",
         words(RESOLUTIONS),
     )
 }

@@ -62,14 +62,14 @@ schemas! {
     "ErrorCategory": ErrorCategory = one_of(ErrorCategory::ALL.iter().map(|category| category.name()));
     /// An id, which every JSON client can tell apart from others.
     "Id": ChoiceId = integer(1, MAX_ID);
-    /// ISO-8601 date and time from 1970-01-01 to 9999-12-31, in UTC unless it has an offset; kept to the microsecond.
+    /// ISO-8601 date and time from 1970-01-01 to 9999-12-31, in UTC unless it has an offset or another time zone is asked for; kept to the microsecond.
     "Time": Timestamp = matching(&format!("{DATE}T{CLOCK}{OFFSET}"), "2015-01-01T00:00:00Z");
-    /// ISO-8601 date in UTC, from 1970-01-01 to 9999-12-31; where a point in time is meant, the midnight with which it begins.
+    /// ISO-8601 date from 1970-01-01 to 9999-12-31, in UTC unless another time zone is asked for; where a point in time is meant, the midnight with which it begins.
     "Date": Date = formatted(KnownFormat::Date, matching(DATE, "2015-01-31"));
     /// ISO-8601 duration; its last part may have a fraction.
     "Duration": Duration = matching(DURATION, "P7D");
-    /// The start of a bucket: an hour, in UTC.
-    "BucketStart": BucketStart = matching(&format!("{DATE}T([01][0-9]|2[0-3]):00:00"), "2015-01-01T06:00:00");
+    /// The start of a bucket: in UTC, or as local clocks show it, with their offset.
+    "BucketStart": BucketStart = matching(&format!("(1969-12-31|{DATE})T{LOCAL}"), "2015-01-01T06:00:00");
 }
 
 pub(in crate::api) struct TypeName;
@@ -90,6 +90,7 @@ impl FilterType {
 const DATE: &str = "(19[789][0-9]|[2-9][0-9]{3})-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])\
                     |(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|[12][0-9]))";
 const CLOCK: &str = "([01][0-9]|2[0-3]):[0-5][0-9](:([0-5][0-9]|60)([.,][0-9]+)?)?";
+const LOCAL: &str = "([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([+-]([01][0-9]|2[0-3])(:[0-5][0-9]){1,2})?";
 const OFFSET: &str = "(Z|[+-]([01][0-9]|2[0-3])(:?[0-5][0-9])?)?";
 const DURATION: &str = "P(?=[0-9]|T[0-9])(?!.*[.,][0-9]+[A-Z].)([0-9]+([.,][0-9]+)?Y)?([0-9]+([.,][0-9]+)?M)?([0-9]+([.,][0-9]+)?W)?\
                         ([0-9]+([.,][0-9]+)?D)?\

@@ -1,5 +1,6 @@
 //! The read endpoints: the three of the v6 metrics services, plots as pictures, and totals of a period.
 
+mod buckets;
 mod details;
 mod list;
 mod plot_data;
@@ -12,11 +13,11 @@ mod totals;
 pub(super) use list::list;
 pub(super) use plot_data::parse;
 pub(super) use plot_data::{
-    HEIGHTS, KINDS, LEGENDS, RESOLUTIONS, STANDARD_HEIGHT, STANDARD_WIDTH, SeriesHead, THEMES, WIDTHS,
+    FILLS, HEIGHTS, KINDS, LEGENDS, RESOLUTIONS, STANDARD_HEIGHT, STANDARD_WIDTH, SeriesHead, THEMES, WIDTHS,
 };
 pub(super) use read::{Parse, respond};
 pub(super) use read_query::ReadQuery;
-pub(super) use selection::FORMATS;
+pub(super) use selection::{FORMATS, UNITS};
 pub(super) use totals::PeriodView;
 
 use serde::Serialize;

@@ -1,12 +1,12 @@
 //! A request about a metrics type, with the definitions that it is parsed with.
 
-use crate::api::State;
 use crate::api::page::Links;
 use crate::api::params::Params;
+use crate::api::{ApiError, State};
 use crate::catalog::MetricsType;
 use crate::events::Choices;
 use crate::store::{Snapshot, StoreError};
-use crate::time::{Date, Timestamp};
+use crate::time::{Date, Timestamp, Zone};
 use crate::vocabulary::MetricsTypeId;
 
 pub(in crate::api) struct ReadRequest<'a> {
@@ -27,18 +27,29 @@ impl ReadRequest<'_> {
     pub(super) fn now(&self) -> Timestamp {
         self.state.clock.now()
     }
+
+    /// The time zone that the request asks for, or else that of the settings.
+    pub(super) fn zone(&self) -> Result<Zone, ApiError> {
+        self.params.zone(self.state.timezone)
+    }
 }
 
 /// How many days of a range may have data of a metrics type.
 pub(super) fn days_with_something(
     snapshot: &Snapshot,
     metrics: MetricsTypeId,
-    (first, last): (Date, Date),
+    dates: (Date, Date),
 ) -> Result<usize, StoreError> {
-    let span = snapshot.span(metrics)?;
-    let (first, last) = match span {
-        Some((oldest, newest)) => (first.max(oldest), last.min(newest)),
-        None => return Ok(0),
-    };
-    Ok((last.days() + 1).saturating_sub(first.days()) as usize)
+    let span = span_of(snapshot, metrics, dates)?;
+    Ok(span.map_or(0, |(first, last)| (last.days() - first.days() + 1) as usize))
+}
+
+/// The first and the last day of a range that may have data of a metrics type.
+pub(super) fn span_of(
+    snapshot: &Snapshot,
+    metrics: MetricsTypeId,
+    (first, last): (Date, Date),
+) -> Result<Option<(Date, Date)>, StoreError> {
+    let span = snapshot.span(metrics)?.map(|(oldest, newest)| (first.max(oldest), last.min(newest)));
+    Ok(span.filter(|(first, last)| first <= last))
 }

@@ -3,7 +3,7 @@
 use crate::api::ApiError;
 use crate::api::error::SHOWN_BYTES;
 use crate::api::params::Params;
-use crate::catalog::{Column, MetricsType};
+use crate::catalog::{Column, MetricsType, Units};
 use crate::config::Dialect;
 use crate::events::Choices;
 use crate::plot::Selection;
@@ -12,8 +12,14 @@ use crate::vocabulary::ChoiceId;
 /// The values of `format`, and whether each is CSV; the first one is the default.
 pub(in crate::api) const FORMATS: &[(&str, bool)] = &[("json", false), ("csv", true)];
 
-/// Returns the requested columns, then those of each requested group, without duplicates; all columns if nothing is requested.
+/// The values of `units`, which are those of times; the first one is the default.
+pub(in crate::api) const UNITS: &[(&str, Units)] =
+    &[("seconds", Units::Seconds), ("milliseconds", Units::Milliseconds)];
+
+/// Returns the requested columns, then those of each requested group, without duplicates; all columns if nothing is requested. Times
+/// are in the requested units.
 pub(super) fn columns(metrics: &'static MetricsType, params: &Params<'_>) -> Result<Vec<&'static Column>, ApiError> {
+    let all = metrics.columns_in(params.word("units", UNITS)?.unwrap_or(UNITS[0].1));
     let mut selected: Vec<&'static Column> = Vec::new();
     let mut select = |column: &'static Column| {
         if !selected.contains(&column) {
@@ -24,8 +30,8 @@ pub(super) fn columns(metrics: &'static MetricsType, params: &Params<'_>) -> Res
         ApiError::parameter(parameter, name, format!("{} has: {}", metrics.name, names.join(", ")))
     };
     for name in params.distinct("column") {
-        let column = metrics.columns.iter().find(|column| column.name == name);
-        let names = || metrics.columns.iter().map(|column| column.name.as_str()).collect();
+        let column = all.iter().find(|column| column.name == name);
+        let names = || all.iter().map(|column| column.name.as_str()).collect();
         select(column.ok_or_else(|| unknown("column", name, names()))?);
     }
     for name in params.distinct("group") {
@@ -33,10 +39,10 @@ pub(super) fn columns(metrics: &'static MetricsType, params: &Params<'_>) -> Res
             let names = metrics.groups.iter().map(|group| group.name).collect();
             return Err(unknown("group", name, names));
         }
-        metrics.columns.iter().filter(|column| column.group == name).for_each(&mut select);
+        all.iter().filter(|column| column.group == name).for_each(&mut select);
     }
     // Every group has columns.
-    Ok(if selected.is_empty() { metrics.columns.iter().collect() } else { selected })
+    Ok(if selected.is_empty() { all.iter().collect() } else { selected })
 }
 
 /// Returns the choices that `choice_id` and the filters of the type select together.

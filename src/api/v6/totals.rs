@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use utoipa::ToSchema;
 
+use super::buckets::{Buckets, Wanted, read};
 use super::request::{ReadRequest, days_with_something};
 use super::selection::{FORMATS, columns, selection};
 use crate::api::ApiError;
@@ -24,7 +25,7 @@ use crate::events::Choice;
 use crate::plot::totals::{Period, Quotient, Totals};
 use crate::plot::{self, Selection};
 use crate::rollup;
-use crate::store::{RollupQuery, Snapshot};
+use crate::store::Snapshot;
 use crate::time::{Duration, Timestamp};
 use crate::vocabulary::{ChoiceId, MetricsTypeId};
 
@@ -62,7 +63,8 @@ impl TotalsQuery {
         let is_csv = params.word("format", FORMATS)?.unwrap_or(false);
         let columns = columns(metrics, params)?;
         let selection = selection(metrics, params, request.definitions, request.state.dialect)?;
-        let period = Period::of(params.time_range(request.now())?);
+        let zone = request.zone()?;
+        let period = Period::of(params.time_range(request.now(), zone)?, zone);
         let before = against(params, period)?;
         let (order, is_descending) = order(params, &columns)?;
         let page = (!is_csv).then(|| (page, request.links()));
@@ -78,9 +80,14 @@ impl TotalsQuery {
 
     /// Whether the answer takes so little time that an async thread may compute it.
     pub(super) fn is_small(&self) -> bool {
-        let days = self.period.days() + self.before.map_or(0, Period::days);
+        let days = iter::once(self.period).chain(self.before).map(|period| {
+            let (first, last) = buckets(period).dates();
+            (last.days() - first.days() + 1) as usize
+        });
+        let days: usize = days.sum();
+        let need_events = buckets(self.period).need_events();
         // The number of all choices is not known yet.
-        matches!(&self.selection, Selection::Choices(ids) if days.saturating_mul(ids.len()) <= FEW_ROLLUPS)
+        matches!(&self.selection, Selection::Choices(ids) if days.saturating_mul(ids.len()) <= FEW_ROLLUPS && !need_events)
     }
 
     /// The approximate number of rollups that the query reads.
@@ -89,9 +96,9 @@ impl TotalsQuery {
             Selection::Choices(ids) => ids.len(),
             Selection::All => snapshot.definitions().count(self.metrics),
         };
-        let mut days = days_with_something(snapshot, self.metrics, self.period.dates())?;
-        if let Some(before) = self.before {
-            days += days_with_something(snapshot, self.metrics, before.dates())?;
+        let mut days = 0;
+        for period in iter::once(self.period).chain(self.before) {
+            days += days_with_something(snapshot, self.metrics, buckets(period).dates())?;
         }
         Ok(days.saturating_mul(choices))
     }
@@ -159,8 +166,7 @@ impl TotalsQuery {
         Ok(lines)
     }
 
-    /// Reads the totals of a period: whole days by the day, the others by the hour. `held` is the memory of other data in this
-    /// budget.
+    /// Reads the totals of a period. `held` is the memory of other data in this budget.
     fn read(
         &self,
         period: Period,
@@ -169,25 +175,14 @@ impl TotalsQuery {
         held: usize,
         budget: &mut ComputeBudget,
     ) -> Result<Totals, ApiError> {
-        let parts = plot::parts(&self.columns);
+        let wanted = Wanted { metrics: self.metrics, scopes, parts: plot::parts(&self.columns) };
         let mut totals = Totals::default();
-        let bounds = budget.bounds();
-        let mut add = |scope, aggregate: &_| {
+        read(snapshot, buckets(period), &wanted, held, budget, |budget, held, (_, scope), aggregate| {
             if let rollup::RollupScope::Choice(choice) = scope {
                 totals.add(choice, aggregate);
             }
             budget.hold(held + totals.memory())
-        };
-        let wanted = |dates| RollupQuery { metrics: self.metrics, scopes, dates, parts };
-        let go_on = || bounds.check();
-        if let Some(days) = period.whole_days() {
-            snapshot.days(&wanted(days), go_on, |_, scope, day| add(scope, day))?;
-        }
-        for date in period.parts_of_days() {
-            snapshot.hours(&wanted((date, date)), go_on, |date, hour, scope, aggregate| {
-                if period.has(date, hour) { add(scope, aggregate) } else { Ok(()) }
-            })?;
-        }
+        })?;
         Ok(totals)
     }
 
@@ -207,6 +202,11 @@ impl TotalsQuery {
             }
         }
     }
+}
+
+/// A period as one bucket.
+fn buckets(period: Period) -> Buckets {
+    Buckets::one(period.started(), period.last(), period.zone)
 }
 
 /// Compares two values in the given direction; missing values come last.
@@ -280,7 +280,8 @@ pub(in crate::api) struct PeriodView {
 
 impl From<Period> for PeriodView {
     fn from(period: Period) -> Self {
-        Self { started: period.started().to_string(), ended: period.ended().to_string() }
+        let show = |time: Timestamp| if period.zone.is_utc() { time.to_string() } else { period.zone.text_at(time) };
+        Self { started: show(period.started()), ended: show(period.ended()) }
     }
 }
 

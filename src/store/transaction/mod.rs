@@ -12,6 +12,7 @@ use super::definitions::RecentDefinitions;
 use super::error::StoreError;
 use super::keys::{self, TotalKey};
 use super::reads::first_key;
+use super::rollup_rows::Packer;
 use super::rows::{self, Changes, Database, Order, Table};
 use super::snapshot::{OF_STATE, RetentionMarks, STATE_NUMBERS, StoreState, state_numbers};
 use super::upgrade::Upgrade;
@@ -39,8 +40,9 @@ pub struct Transaction<'db> {
     are_rollups_hidden: bool,
     /// Named numbers to set.
     numbers: Vec<(&'static str, Option<u64>)>,
-    /// A buffer for packing values.
+    /// Buffers for packing values, and rollups.
     record: Record,
+    packer: Packer,
 }
 
 impl<'db> Transaction<'db> {
@@ -86,6 +88,7 @@ impl<'db> Transaction<'db> {
             are_rollups_hidden: false,
             numbers: Vec::new(),
             record: Record::default(),
+            packer: Packer::default(),
         })
     }
 

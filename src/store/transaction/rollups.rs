@@ -78,7 +78,7 @@ impl Transaction<'_> {
         if rollup.is_empty() {
             changes.remove(row_key(key));
         } else {
-            put(changes, row_key(key), encode_rollup(&mut self.record, rollup));
+            put(changes, row_key(key), encode_rollup(&mut self.packer, rollup));
         }
     }
 

@@ -107,25 +107,15 @@ fn a_plot_takes_three_round_trips_at_most() {
                 let (metrics, dates) = (MetricsTypeId::JobTypes, (date(1), date(28)));
                 let query = RollupQuery { metrics, scopes, dates, parts: Parts::COUNTERS };
                 let mut values = 0;
-                let read = if is_hourly {
-                    snapshot.hours::<StoreError>(
-                        &query,
-                        || Ok(()),
-                        |_, _, _, _| {
-                            values += 1;
-                            Ok(())
-                        },
-                    )
-                } else {
-                    snapshot.days::<StoreError>(
-                        &query,
-                        || Ok(()),
-                        |_, _, _| {
-                            values += 1;
-                            Ok(())
-                        },
-                    )
-                };
+                let read = snapshot.rollups::<StoreError>(
+                    &query,
+                    |_| !is_hourly,
+                    || Ok(()),
+                    |_, _, _, _| {
+                        values += 1;
+                        Ok(())
+                    },
+                );
                 read.unwrap();
                 values
             });

@@ -4,7 +4,7 @@
 
 use crate::plot::{Bucket, Series};
 use crate::rollup::RollupScope;
-use crate::time::Date;
+use crate::time::{Date, Timestamp, Zone};
 use crate::vocabulary::ChoiceId;
 
 /// The format of an item, which is a value with its bucket. `N` bytes end it.
@@ -23,12 +23,14 @@ pub(super) struct Form<'a, const N: usize> {
 /// before, and is then appended as a whole: a year by the hour has a quarter of a million items.
 pub(super) struct Items<'a, const N: usize> {
     form: Form<'a, N>,
+    zone: Zone,
     text: [u8; ITEM_BYTES],
     /// The positions at which the item begins, its id ends, and its value begins.
     start: usize,
     id_end: usize,
     value: usize,
-    /// The date and the choice that the buffer has.
+    /// The time, the UTC day of it and the choice that the buffer has.
+    time: Option<Timestamp>,
     date: Option<Date>,
     choice: Option<ChoiceId>,
 }
@@ -37,30 +39,35 @@ pub(super) struct Items<'a, const N: usize> {
 /// there is room for the longest name of a column and an id.
 const DATETIME: usize = 96;
 const DATETIME_BYTES: usize = "2015-10-05T00:00:00".len();
+/// The longest suffix for another zone than UTC.
+const OFFSET_BYTES: usize = "-00:44:30".len();
 /// The length of the buffer. After the date and time, there is room for a value of 128 bits.
 const ITEM_BYTES: usize = 192;
 
+/// The largest length of a date and time, in bytes.
+pub(super) fn datetime_bytes(zone: Zone) -> usize {
+    if zone.is_utc() { DATETIME_BYTES } else { DATETIME_BYTES + OFFSET_BYTES }
+}
+
 impl<'a, const N: usize> Items<'a, N> {
-    pub(super) fn new(form: Form<'a, N>) -> Self {
+    pub(super) fn new(form: Form<'a, N>, zone: Zone) -> Self {
         let mut text = [0; ITEM_BYTES];
-        text[DATETIME..][..DATETIME_BYTES].copy_from_slice(b"0000-00-00T00:00:00");
-        let before_value = DATETIME + DATETIME_BYTES;
-        let value = before_value + form.before_value.len();
-        text[before_value..value].copy_from_slice(form.before_value);
         let before_datetime = form.behind_id.unwrap_or(form.before);
         let id_end = DATETIME - before_datetime.len();
         text[id_end..DATETIME].copy_from_slice(before_datetime);
-        Self { form, text, start: id_end, id_end, value, date: None, choice: None }
+        let mut items =
+            Self { form, zone, text, start: id_end, id_end, value: 0, time: None, date: None, choice: None };
+        items.put_time(b"0000-00-00T00:00:00");
+        items
     }
 
     /// Appends an item.
     pub(super) fn write(&mut self, out: &mut Vec<u8>, bucket: Bucket, value: u128) {
-        let Bucket { date, hour, scope } = bucket;
-        if self.date != Some(date) {
-            self.date = Some(date);
-            self.text[DATETIME..][..10].copy_from_slice(&date.to_text());
+        let Bucket { start, scope } = bucket;
+        if self.time != Some(start) {
+            self.time = Some(start);
+            self.show_time(start);
         }
-        [self.text[DATETIME + 11], self.text[DATETIME + 12]] = [b'0' + hour / 10, b'0' + hour % 10];
         if let (Some(_), RollupScope::Choice(choice)) = (self.form.behind_id, scope)
             && self.choice != Some(choice)
         {
@@ -79,6 +86,27 @@ impl<'a, const N: usize> Items<'a, N> {
         self.text[self.value..end].copy_from_slice(digits.as_bytes());
         self.text[end..end + N].copy_from_slice(&self.form.behind);
         out.extend_from_slice(&self.text[self.start..end + N]);
+    }
+
+    fn show_time(&mut self, time: Timestamp) {
+        if !self.zone.is_utc() {
+            return self.put_time(self.zone.text_at(time).as_bytes());
+        }
+        // In UTC, a bucket begins at a full hour.
+        let (date, hour) = (time.date(), time.hour());
+        if self.date != Some(date) {
+            self.date = Some(date);
+            self.text[DATETIME..][..10].copy_from_slice(&date.to_text());
+        }
+        [self.text[DATETIME + 11], self.text[DATETIME + 12]] = [b'0' + hour / 10, b'0' + hour % 10];
+    }
+
+    /// Puts a date and time into its place, and what comes before the value behind it.
+    fn put_time(&mut self, text: &[u8]) {
+        let end = DATETIME + text.len();
+        self.value = end + self.form.before_value.len();
+        self.text[DATETIME..end].copy_from_slice(text);
+        self.text[end..self.value].copy_from_slice(self.form.before_value);
     }
 
     fn put_before(&mut self, part: &[u8]) {

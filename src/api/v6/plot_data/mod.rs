@@ -10,24 +10,29 @@ mod query;
 
 pub(in crate::api) use json::SeriesHead;
 pub(in crate::api) use picture::{HEIGHTS, KINDS, LEGENDS, STANDARD_HEIGHT, STANDARD_WIDTH, THEMES, WIDTHS};
-pub(in crate::api) use query::RESOLUTIONS;
 pub(in crate::api) use query::parse;
+pub(in crate::api) use query::{FILLS, RESOLUTIONS};
 
 use crate::api::ApiError;
 use crate::api::answer::{Answer, Content};
 use crate::api::compute_budget::ComputeBudget;
 use crate::api::page::PageRequest;
+use crate::api::v6::buckets::{self, Buckets, Wanted};
 use crate::api::v6::request::{ReadRequest, days_with_something};
 use crate::api::v6::selection::FORMATS;
 use crate::config::Dialect;
 use crate::picture::{Drawing, MOST_BYTES, draw};
-use crate::plot::{Bucket, Plot, Query, Resolution, Selection};
-use crate::store::{RollupQuery, Snapshot};
+use crate::plot::{Bucket, Fill, Plot, Query, Selection, Sequence};
+use crate::rollup::Aggregate;
+use crate::store::Snapshot;
+use crate::time::{Calendar, Resolution};
 
 /// Queries with more values than this are computed off the async threads.
 const FEW_VALUES: usize = 4_096;
 /// Reading a day by the hour takes as long as reading this many whole days.
 const HOURS_AS_DAYS: usize = 10;
+/// Reading the events of a day takes as long as reading at least this many whole days.
+const EVENTS_AS_DAYS: usize = 1_000;
 
 /// The meaning of a request. Requests with the same meaning are equal values, however they are written.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -54,7 +59,8 @@ impl PlotDataQuery {
         let (params, dialect) = (request.params, request.state.dialect);
         let page = PageRequest::parse(params)?;
         let is_csv = params.word("format", FORMATS)?.unwrap_or(false);
-        let mut query = query::parse(request.metrics, params, request.definitions, dialect, request.now())?;
+        let clock = (request.now(), request.zone()?);
+        let mut query = query::parse(request.metrics, params, request.definitions, dialect, clock)?;
         let with_ids = with_ids(&query.selection, dialect);
         let format = if is_csv {
             Format::Csv
@@ -80,28 +86,42 @@ impl PlotDataQuery {
 
     /// Whether the answer takes so little time that an async thread may compute it.
     pub(super) fn is_small(&self) -> bool {
-        self.query.most_values() <= FEW_VALUES
+        let Calendar { zone, resolution } = self.query.calendar;
+        let is_read_as_it_is = zone.is_utc() && matches!(resolution, Resolution::Hour | Resolution::Day);
+        is_read_as_it_is && self.query.most_values() <= FEW_VALUES
     }
 
-    /// The approximate number of rollups that the query reads. A day by the hour counts as [`HOURS_AS_DAYS`].
+    /// The approximate number of rollups that the query reads. A day by the hour counts as [`HOURS_AS_DAYS`], one whose events are
+    /// read as [`EVENTS_AS_DAYS`].
     pub(super) fn rollups(&self, snapshot: &Snapshot) -> Result<usize, ApiError> {
-        let Query { metrics, range, selection, resolution, .. } = &self.query;
+        let Query { metrics, selection, calendar: Calendar { zone, resolution }, .. } = &self.query;
+        let buckets = self.buckets();
         let scopes = if let Selection::Choices(ids) = selection { ids.len() } else { 1 };
-        let parts = if *resolution == Resolution::Hour { HOURS_AS_DAYS } else { 1 };
-        Ok(days_with_something(snapshot, *metrics, range.dates())?.saturating_mul(scopes).saturating_mul(parts))
+        let parts = match resolution {
+            _ if buckets.need_events() => EVENTS_AS_DAYS,
+            Resolution::Hour => HOURS_AS_DAYS,
+            Resolution::Day if !zone.is_utc() => HOURS_AS_DAYS,
+            Resolution::Day | Resolution::Week | Resolution::Month => 1,
+        };
+        Ok(days_with_something(snapshot, *metrics, buckets.dates())?.saturating_mul(scopes).saturating_mul(parts))
+    }
+
+    fn buckets(&self) -> Buckets {
+        Buckets::of(self.query.calendar, self.query.range)
     }
 
     /// Computes the answer from the rollups.
     pub(super) fn answer(&self, snapshot: &Snapshot, mut budget: ComputeBudget) -> Result<Answer, ApiError> {
-        let plot = read(&self.query, snapshot, &mut budget)?;
+        let plot = self.read(snapshot, &mut budget)?;
+        let zone = self.query.calendar.zone;
         let content = match &self.format {
             Format::Json { opening } => {
-                budget.hold(plot.memory() + json::most_bytes(&plot))?;
-                Content { media_type: "application/json", body: json::write(opening, &plot, self.with_ids) }
+                budget.hold(plot.memory() + json::most_bytes(&plot, zone))?;
+                Content { media_type: "application/json", body: json::write(opening, &plot, zone, self.with_ids) }
             }
             Format::Csv => {
-                budget.hold(plot.memory() + csv::most_bytes(&plot))?;
-                Content { media_type: "text/csv; charset=utf-8", body: csv::write(&plot, self.with_ids) }
+                budget.hold(plot.memory() + csv::most_bytes(&plot, zone))?;
+                Content { media_type: "text/csv; charset=utf-8", body: csv::write(&plot, zone, self.with_ids) }
             }
             Format::Svg(drawing) => {
                 budget.hold(plot.memory() + MOST_BYTES)?;
@@ -112,6 +132,31 @@ impl PlotDataQuery {
         drop(plot);
         budget.keep(content)
     }
+
+    /// Reads the values of all buckets.
+    fn read<'s>(&self, snapshot: &'s Snapshot, budget: &mut ComputeBudget) -> Result<Plot<'s>, ApiError> {
+        let query = &self.query;
+        let scopes = query.selection.scopes();
+        let wanted = Wanted { metrics: query.metrics, scopes: &scopes, parts: query.parts() };
+        let mut plot = Plot::new(&query.columns, snapshot.definitions(), query.fill != Fill::None);
+        let mut sequence = Sequence::of(query);
+        let nothing = Aggregate::default();
+        let mut fill = |plot: &mut Plot<'_>, budget: &mut ComputeBudget, held, bucket| {
+            while let Some(empty) = sequence.as_mut().and_then(|sequence| sequence.next_before(bucket)) {
+                plot.add(empty, &nothing);
+                budget.hold(held + plot.memory())?;
+            }
+            Ok::<_, ApiError>(())
+        };
+        buckets::read(snapshot, self.buckets(), &wanted, 0, budget, |budget, held, (start, scope), aggregate| {
+            let bucket = Bucket { start, scope };
+            fill(&mut plot, budget, held, Some(bucket))?;
+            plot.add(bucket, aggregate);
+            budget.hold(held + plot.memory())
+        })?;
+        fill(&mut plot, budget, 0, None)?;
+        Ok(plot)
+    }
 }
 
 /// Whether each value has the id of its choice: if several choices are selected, or in Scale's dialect, if any is.
@@ -120,30 +165,4 @@ fn with_ids(selection: &Selection, dialect: Dialect) -> bool {
         Selection::All => false,
         Selection::Choices(ids) => ids.len() > usize::from(dialect == Dialect::Documented),
     }
-}
-
-/// Reads the rollups that a query names.
-fn read<'a>(query: &Query, snapshot: &'a Snapshot, budget: &mut ComputeBudget) -> Result<Plot<'a>, ApiError> {
-    let mut plot = Plot::new(&query.columns, snapshot.definitions());
-    let wanted = RollupQuery {
-        metrics: query.metrics,
-        scopes: &query.selection.scopes(),
-        dates: query.range.dates(),
-        parts: query.parts(),
-    };
-    let bounds = budget.bounds();
-    let go_on = || bounds.check();
-    match query.resolution {
-        Resolution::Day => snapshot.days(&wanted, go_on, |date, scope, day| {
-            plot.add(Bucket { date, hour: 0, scope }, day);
-            budget.hold(plot.memory())
-        })?,
-        Resolution::Hour => snapshot.hours(&wanted, go_on, |date, hour, scope, aggregate| {
-            if query.range.has(date.hour_start(hour)) {
-                plot.add(Bucket { date, hour, scope }, aggregate);
-            }
-            budget.hold(plot.memory())
-        })?,
-    }
-    Ok(plot)
 }

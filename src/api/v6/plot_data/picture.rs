@@ -33,7 +33,8 @@ impl PlotDataQuery {
         let height = params.number("height", HEIGHTS)?.unwrap_or(STANDARD_HEIGHT);
         let theme = params.word("theme", THEMES)?.unwrap_or(THEMES[0].1);
         let legend = params.word("legend", LEGENDS)?.unwrap_or(LEGENDS[0].1);
-        let mut query = query::parse(request.metrics, params, request.definitions, dialect, request.now())?;
+        let clock = (request.now(), request.zone()?);
+        let mut query = query::parse(request.metrics, params, request.definitions, dialect, clock)?;
         if params.one("column").is_none() && params.one("group").is_none() {
             // All columns of a type are too many for one picture.
             query.columns.retain(|column| column.group == request.metrics.groups[0].name);

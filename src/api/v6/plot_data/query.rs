@@ -7,18 +7,21 @@ use crate::api::v6::selection::{columns, selection};
 use crate::catalog::MetricsType;
 use crate::config::Dialect;
 use crate::events::Choices;
-use crate::plot::{Query, Resolution};
-use crate::time::Timestamp;
+use crate::plot::{Fill, Query};
+use crate::time::{Calendar, Resolution, Timestamp, Zone};
 
 /// The values of `resolution`; the first one is the default of the documented dialect.
-pub(in crate::api) const RESOLUTIONS: &[(&str, Resolution)] = &[("day", Resolution::Day), ("hour", Resolution::Hour)];
+pub(in crate::api) const RESOLUTIONS: &[(&str, Resolution)] =
+    &[("day", Resolution::Day), ("hour", Resolution::Hour), ("week", Resolution::Week), ("month", Resolution::Month)];
+/// The values of `fill`, and whether empty buckets are filled; the first one is the default.
+pub(in crate::api) const FILLS: &[(&str, bool)] = &[("none", false), ("zero", true)];
 
 pub(in crate::api) fn parse(
     metrics: &'static MetricsType,
     params: &Params<'_>,
     choices: &Choices,
     dialect: Dialect,
-    now: Timestamp,
+    (now, zone): (Timestamp, Zone),
 ) -> Result<Query, ApiError> {
     let resolution = params.word("resolution", RESOLUTIONS)?;
     let resolution = resolution.unwrap_or(match dialect {
@@ -27,12 +30,13 @@ pub(in crate::api) fn parse(
     });
     let columns = columns(metrics, params)?;
     let selection = selection(metrics, params, choices, dialect)?;
-    let range = params.time_range(now)?;
-    let range = match resolution {
-        Resolution::Day => range.of_days(),
-        Resolution::Hour => range.of_hours(),
+    let calendar = Calendar { zone, resolution };
+    let range = calendar.buckets(params.time_range(now, zone)?);
+    let fill = match params.word("fill", FILLS)? {
+        Some(true) => Fill::Zero { from_start: params.one("started").is_some() },
+        Some(false) | None => Fill::None,
     };
-    Ok(Query { metrics: metrics.id, columns, selection, resolution, range })
+    Ok(Query { metrics: metrics.id, columns, selection, calendar, range, fill })
 }
 
 #[cfg(test)]
@@ -57,7 +61,7 @@ mod tests {
         let metrics = MetricsTypeId::JobTypes.describe();
         let request = TestRequest::with_uri("/v6/metrics/job-types/plot-data/").to_http_request();
         let params = Params::parse(query, known_at_endpoint(&request)).expect("no name is nearly right");
-        parse(metrics, &params, &choices, Dialect::Documented, now).expect("it is a good query")
+        parse(metrics, &params, &choices, Dialect::Documented, (now, Zone::UTC)).expect("it is a good query")
     }
 
     #[test]
