@@ -102,7 +102,7 @@ impl Step {
     fn ticks(self, span: Span, width: f64) -> Vec<Tick> {
         let mut ticks = Vec::new();
         let mut before: Option<NaiveDateTime> = None;
-        for seconds in self.times(span) {
+        for seconds in self.times(span).into_iter().filter(|&local| span.is_shown(local)) {
             let time = naive(seconds);
             let is_first_of_year = before.is_some_and(|before| before.year() != time.year());
             let label = match self {
@@ -117,8 +117,8 @@ impl Step {
                 (self, span.calendar.resolution),
                 (Self::Days(_), Resolution::Day | Resolution::Week) | (Self::Months(_), Resolution::Month)
             );
-            let to_middle = if names_bucket { 0.5 / f64::from(span.buckets()) } else { 0.0 };
-            ticks.push(Tick { x: (span.position(seconds) + to_middle) * width, label: label.to_string() });
+            let x = if names_bucket { span.middle(seconds) } else { span.position(seconds) } * width;
+            ticks.push(Tick { x, label: label.to_string() });
             before = Some(time);
         }
         ticks

@@ -94,6 +94,21 @@ impl Span {
         }
     }
 
+    /// The middle of the bucket that begins at a time of local clocks, which is a day, a week or a month.
+    pub(super) fn middle(self, local: i64) -> f64 {
+        match self.calendar.resolution {
+            Resolution::Hour | Resolution::Day => self.position(local + DAY_S / 2),
+            Resolution::Week => self.position(local + 7 * DAY_S / 2),
+            Resolution::Month => self.position(local) + 0.5 / f64::from(self.buckets()),
+        }
+    }
+
+    /// Whether local clocks ever show a time, where that matters.
+    pub(super) fn is_shown(self, local: i64) -> bool {
+        let at = |local| self.calendar.zone.first_at(naive(local));
+        self.calendar.resolution != Resolution::Hour || self.local(at(local)) == local
+    }
+
     /// What local clocks show at a time, in seconds since 1970.
     fn local(self, time: Timestamp) -> i64 {
         self.calendar.zone.local(time).and_utc().timestamp()

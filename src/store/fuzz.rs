@@ -41,7 +41,8 @@ pub fn check_rollup(rollup: &Rollup) {
     assert_eq!(decode_rollup(sealed).as_ref(), Ok(rollup));
     let mut day = Aggregate::default();
     let read = RollupRow::open(sealed).and_then(|row| row.day(Parts::ALL, &mut day));
-    assert_eq!((read, day), (Ok(()), rollup.day()));
+    // A row of format 1 does not know all histograms.
+    assert!(read.is_ok() && day.agrees_with(&rollup.day()), "{day:?} for {rollup:?}");
 }
 
 fn check_block(location: Location, kind: EventKind, content: &[u8]) {

@@ -28,7 +28,7 @@ use crate::vocabulary::ChoiceId;
 /// versions of this program lack some of the numbers below.
 ///
 /// Raise it with every change after which an earlier program could not read the database, such as a new form byte or a new table.
-/// `upgrade` then has to change what cannot be read as it is.
+/// `format` then has to list it, and `upgrade` to change what cannot be read as it is.
 pub(super) const FORMAT: u64 = 2;
 
 /// The name of the number that holds the format.

@@ -11,7 +11,7 @@
 //! | `version`, `definitions` | the version of a state; the definitions of recent versions, in memory |
 //! | `transaction` | writing |
 //! | `writer` | whether other processes write, too |
-//! | `upgrade` | databases of earlier formats |
+//! | `format`, `upgrade` | databases of earlier formats |
 //! | `snapshot`, `contributions`, `observers`, `audit`, `copy`, `retention` | reading; `reads` by the keys of a table |
 //!
 //! Not here: which event replaces which, and what that does to a rollup (`ledger`).
@@ -24,6 +24,7 @@ mod copy;
 mod definition_rows;
 mod definitions;
 mod error;
+mod format;
 pub(crate) mod fuzz;
 mod index_pages;
 mod keys;
@@ -58,10 +59,10 @@ pub use transaction::Transaction;
 pub use version::Version;
 
 use definitions::RecentDefinitions;
+use format::Upgrade;
 use rows::Database;
 use rows::postgres::PostgresDatabase;
 use rows::redb::RedbDatabase;
-use upgrade::Upgrade;
 use writer::Writer;
 
 /// The name of the database file in the data directory.

@@ -1,16 +1,11 @@
 //! Upgrading: a database of an earlier format becomes one of the present format, day by day.
 //!
-//! | format | differs from the one before |
-//! | --- | --- |
-//! | 1 | the first |
-//! | 2 | rollups have histograms (`rollup_rows`). Those of days whose events are kept are computed anew; the others are read as they are |
-//!
 //! The present format is recorded with the first change, so that an earlier program refuses the database from then on. As long as
 //! a day is left, the number [`keys::NUMBER_UPGRADE`] says which one is next, and everything but the upgrade is refused. Each step
 //! is one commit: after a kill at any moment, the next start goes on with the next day. Of servers that share a database, the one
 //! that has the turn upgrades, while the others wait for theirs.
 //!
-//! Not here: how the rollups of a day are computed (`worker::upgrade`).
+//! Not here: what the formats are (`format`), how the rollups of a day are computed (`worker::upgrade`).
 
 use std::ops::Bound;
 use std::sync::atomic::Ordering;
@@ -18,40 +13,13 @@ use std::time::{Duration, Instant};
 
 use super::Store;
 use super::error::StoreError;
+use super::format::Upgrade;
 use super::keys::{self, BlockKey};
 use super::reads::first_key;
 use super::rows::Order;
 use super::snapshot::Snapshot;
 use super::transaction::Transaction;
 use crate::time::Date;
-
-/// What a database needs before it can be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Upgrade {
-    /// Nothing: it has the present format.
-    Done,
-    /// The days from this one on.
-    From(Date),
-}
-
-impl Upgrade {
-    /// The names of the numbers that say what a database needs.
-    pub(super) const NUMBERS: [&str; 2] = [keys::NUMBER_FORMAT, keys::NUMBER_UPGRADE];
-
-    /// What a database with these numbers needs. Fails if this program does not know its format.
-    pub(super) fn of(numbers: &[Option<u64>]) -> Result<Self, StoreError> {
-        match *numbers {
-            [Some(keys::FORMAT), None] => Ok(Self::Done),
-            [Some(1), _] => Ok(Self::From(Date::MIN)),
-            [Some(keys::FORMAT), Some(days)] => {
-                let days = u32::try_from(days).unwrap_or(u32::MAX);
-                Ok(Self::From(Date::from_days(days).unwrap_or(Date::MAX)))
-            }
-            [found, ..] => Err(StoreError::OtherFormat { found: found.unwrap_or(0), known: keys::FORMAT }),
-            [] => unreachable!("both are read"),
-        }
-    }
-}
 
 impl Store {
     /// Whether the database has an earlier format, and nothing can be read or written before it is upgraded.

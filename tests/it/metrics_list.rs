@@ -1,6 +1,10 @@
 //! `GET /v6/metrics/`: the three types with every group and column, written down here a second time
 //! and not taken from the program.
 
+use std::collections::BTreeSet;
+
+use scale_metrics::catalog::Percentiles;
+use scale_metrics::config::Dialect;
 use serde_json::{Value, json};
 
 use crate::support::{TestServer, worked_example};
@@ -66,8 +70,8 @@ const INGESTS_COLUMNS: [Column; 17] = [
 
 const ERRORS_COLUMNS: [Column; 1] = [["total_count", "Total Count", "count", "overview", "sum"]];
 
-/// The columns of a type, in catalogue order.
-pub(crate) fn columns(metrics_type: &str) -> &'static [Column] {
+/// The columns of a type without percentiles, in catalogue order.
+fn basic_columns(metrics_type: &str) -> &'static [Column] {
     match metrics_type {
         "job-types" => &JOB_TYPES_COLUMNS,
         "ingests" => &INGESTS_COLUMNS,
@@ -76,9 +80,25 @@ pub(crate) fn columns(metrics_type: &str) -> &'static [Column] {
     }
 }
 
+/// The columns of a type with these percentiles, which come behind each average.
+fn columns(metrics_type: &str, percentiles: &[u8]) -> Vec<[String; 5]> {
+    let mut columns = Vec::new();
+    for column in basic_columns(metrics_type) {
+        columns.push(column.map(str::to_owned));
+        let [name, title, units, group, _] = *column;
+        if name.ends_with("_avg") {
+            columns.extend(percentiles.iter().map(|percent| {
+                let title = title.replace("(Avg)", &format!("(P{percent})"));
+                [format!("{group}_p{percent}"), title, units.to_owned(), group.to_owned(), format!("p{percent}")]
+            }));
+        }
+    }
+    columns
+}
+
 /// The names of a type's columns, in catalogue order.
-pub(crate) fn column_names(metrics_type: &str) -> Vec<&'static str> {
-    columns(metrics_type).iter().map(|column| column[0]).collect()
+pub(crate) fn column_names(metrics_type: &str) -> Vec<String> {
+    columns(metrics_type, &[50, 95, 99]).into_iter().map(|[name, ..]| name).collect()
 }
 
 /// The groups of a type as `[name, title]`, in catalogue order.
@@ -155,16 +175,43 @@ fn an_entry_has_the_fields_of_the_specification() {
 
 #[test]
 fn the_columns_of_every_type_come_in_catalogue_order() {
-    for (entry, metrics_type) in listed(&TestServer::start()).iter().zip(TYPES) {
+    assert_columns(&TestServer::start(), &[50, 95, 99]);
+    let scale = TestServer::start_with(|config| config.api.dialect = Dialect::Scale);
+    assert_columns(&scale, &[]);
+    for percentiles in [&[][..], &[99], &[1, 2, 3, 4, 5, 6, 7, 8]] {
+        for dialect in [Dialect::Documented, Dialect::Scale] {
+            let server = TestServer::start_with(|config| {
+                config.api.dialect = dialect;
+                config.metrics.percentiles = Percentiles::new(percentiles.to_vec());
+            });
+            assert_columns(&server, percentiles);
+        }
+    }
+}
+
+/// Asserts that list, details, plot data and the description of the API have the columns of these percentiles.
+#[track_caller]
+fn assert_columns(server: &TestServer, percentiles: &[u8]) {
+    let described = server.get("/v6/openapi.json").json()["components"]["schemas"]["ColumnName"]["enum"].clone();
+    for (entry, metrics_type) in listed(server).iter().zip(TYPES) {
         let found: Vec<Value> = entry["columns"].as_array().unwrap().iter().map(undescribed).collect();
-        let expected: Vec<Value> = columns(metrics_type)
+        let columns = columns(metrics_type, percentiles);
+        let expected: Vec<Value> = columns
             .iter()
             .map(|[name, title, units, group, aggregate]| {
                 json!({"name": name, "title": title, "units": units, "group": group, "aggregate": aggregate})
             })
             .collect();
         assert_eq!(found, expected, "{metrics_type}");
+        assert_eq!(server.get(&format!("/v6/metrics/{metrics_type}/")).json()["columns"], entry["columns"]);
+        let plotted = server.plot(metrics_type, "page_size=1000");
+        assert!(plotted.iter().map(|series| &series["column"]).eq(entry["columns"].as_array().unwrap()));
+        for [name, ..] in &columns {
+            assert!(described.as_array().unwrap().contains(&json!(name)), "{name}");
+        }
     }
+    let all: BTreeSet<_> = TYPES.iter().flat_map(|of| columns(of, percentiles)).map(|[name, ..]| name).collect();
+    assert_eq!(described.as_array().unwrap().len(), all.len());
 }
 
 #[test]

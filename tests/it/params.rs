@@ -253,6 +253,9 @@ fn a_group_selects_its_columns_in_catalogue_order() {
             "run_time_min",
             "run_time_max",
             "run_time_avg",
+            "run_time_p50",
+            "run_time_p95",
+            "run_time_p99",
             "error_system_count",
             "error_data_count",
             "error_algorithm_count",
@@ -531,7 +534,7 @@ fn csv_has_all_pages_worth() {
     let server = TestServer::start();
     server.accept(&worked_example());
     let whole = server.get(&format!("{PLOT}?format=csv"));
-    assert_eq!(whole.text().lines().count(), 32);
+    assert_eq!(whole.text().lines().count(), 50);
     assert_eq!(server.get(&format!("{PLOT}?format=csv&page_size=1")).text(), whole.text());
 }
 

@@ -415,7 +415,7 @@ fn wrong_questions_are_refused_with_what_would_be_right() {
         ),
         (
             "group=queue_time&group=errors&choice_id=1&choice_id=2&choice_id=3&choice_id=4",
-            vec!["7 columns of 4 choices"],
+            vec!["10 columns of 4 choices"],
         ),
     ] {
         server.get(&format!("{SVG}?{query}")).assert_refused(400, &words);

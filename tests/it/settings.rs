@@ -67,6 +67,15 @@ fn samples(key: &Key) -> [Sample; 3] {
             let token = Token::make(&name, &[Scope::Read]).unwrap().1.to_string();
             return Sample { toml: format!("[\"{token}\"]"), shown: format!("[\"{name}:read:***\"]"), text: token };
         }
+        if key.name == "percentiles" {
+            let text = format!("[{number}, 50]");
+            return Sample { toml: text.clone(), shown: text.clone(), text };
+        }
+        if key.name == "timezone" {
+            let zone = ["Europe/Berlin", "Asia/Kolkata", "America/New_York"][number - 1];
+            let toml = format!("\"{zone}\"");
+            return Sample { shown: toml.clone(), toml, text: zone.to_owned() };
+        }
         if key.name == "trusted_proxies" {
             let network = format!("10.{number}.0.0/16");
             let listed = format!("[\"{network}\"]");

@@ -244,7 +244,7 @@ fn what_only_an_operator_can_mend_is_told_at_the_start() {
     assert!(guest.contains("lacks a permission on scale_metrics_blocks, scale_metrics_totals"), "{guest}");
     place.psql("UPDATE scale_metrics_numbers SET value = 99 WHERE name = 'format'");
     let newer = serve(&place.address);
-    assert!(newer.contains("the database has format 99, this program reads up to format 1"), "{newer}");
+    assert!(newer.contains("the database has format 99, this program reads up to format 2"), "{newer}");
     // A server that wants a password, as far as it comes without one.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let wanting = format!("postgres://tester@{}/x?sslmode=disable", listener.local_addr().unwrap());
@@ -340,7 +340,7 @@ fn a_database_that_cannot_be_written_is_told_and_read_on() {
     // A newer release has changed the format: this one stops writing.
     place.psql("UPDATE scale_metrics_numbers SET value = 99 WHERE name = 'format'");
     assert_away(&server, "the database has format 99");
-    place.psql("UPDATE scale_metrics_numbers SET value = 1 WHERE name = 'format'");
+    place.psql("UPDATE scale_metrics_numbers SET value = 2 WHERE name = 'format'");
     assert_back(&server);
     assert_sound(&place);
 }
