@@ -203,6 +203,16 @@ impl Snapshot {
         dates.transpose()
     }
 
+    /// Returns the days from one to another on which something is counted.
+    pub fn days(&self, metrics: MetricsTypeId, (first, last): (Date, Date)) -> Result<Vec<Date>, StoreError> {
+        let mut days = Vec::new();
+        scan(self.rows(), self.days_of(metrics, first, last), |key, _| {
+            days.push(keys::date(key.days)?);
+            Ok::<_, StoreError>(())
+        })?;
+        Ok(days)
+    }
+
     /// Returns the key range of the rollups of all choices together on these days, without the forgotten days.
     fn days_of(&self, metrics: MetricsTypeId, first: Date, last: Date) -> Range<TotalKey> {
         let total = |days| TotalKey { metrics: metrics as u8, days };

@@ -211,11 +211,6 @@ impl Date {
         Timestamp::at(self.hour_start(hour).micros() + HOUR_US - 1)
     }
 
-    /// Returns the days from this one to another, which is included.
-    pub fn to(self, last: Self) -> impl Iterator<Item = Self> {
-        (self.0..=last.0).map(Self)
-    }
-
     /// Writes `2015-01-01`.
     pub fn to_text(self) -> [u8; 10] {
         let days = i32::try_from(self.0).expect("a date lies before the year 10000");

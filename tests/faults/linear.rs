@@ -9,6 +9,7 @@ use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
+use chrono_tz::Tz;
 use serde_json::Value;
 
 use crate::oracle::{Oracle, fit};
@@ -58,7 +59,7 @@ impl Operation {
                 };
             }
             What::Plot { metrics, selected, resolution, shown } => {
-                fit(shown, &state.plot(metrics, selected, resolution))
+                fit(shown, &state.plot(Tz::UTC, metrics, selected, resolution))
             }
             What::Choices { metrics, shown } => state.choices(metrics) == *shown,
         };
@@ -189,7 +190,7 @@ mod tests {
             metrics: "job-types",
             selected: Vec::new(),
             resolution: "day",
-            shown: oracle.plot("job-types", &[], "day"),
+            shown: oracle.plot(Tz::UTC, "job-types", &[], "day"),
         }
     }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::{fs, mem};
 
+use chrono_tz::Tz;
 use serde_json::{Value, json};
 
 use crate::oracle::Oracle;
@@ -168,7 +169,7 @@ impl Poster {
     }
 
     fn expected(&self) -> Vec<Value> {
-        self.known.plot("job-types", &self.job_types(), "hour")
+        self.known.plot(Tz::UTC, "job-types", &self.job_types(), "hour")
     }
 }
 

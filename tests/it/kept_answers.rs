@@ -6,6 +6,7 @@ use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
+use scale_metrics::catalog::Percentiles;
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -306,6 +307,7 @@ fn clients_that_do_not_read_their_answers_take_room_from_others_only_while_they_
     let server = server_with_hours(7_000, |config| {
         config.api.answer_bytes = 32_000_000;
         config.api.answer_cache_bytes = 0;
+        config.metrics.percentiles = Some(Percentiles::default());
     });
     let whole = server.get(BY_HOUR);
     // More than the system takes off the server's hands, and so little that four fit into the memory, but not five.

@@ -9,7 +9,8 @@
 use std::collections::BTreeMap;
 use std::ops::{Range, RangeInclusive};
 
-use chrono::{DateTime, NaiveDateTime};
+use chrono::{DateTime, Datelike, NaiveDateTime, Offset, Timelike, Weekday};
+use chrono_tz::Tz;
 use serde_json::{Map, Value, json};
 
 /// The metrics types, in catalogue order.
@@ -83,18 +84,19 @@ impl Oracle {
         listed.map(|object| fields.iter().map(|field| ((*field).to_owned(), value(object, field))).collect()).collect()
     }
 
-    /// The `results` of plot data for the selected choices, with each column's name in place of its definition.
-    pub(crate) fn plot(&self, metrics_type: &str, selected: &[u64], resolution: &str) -> Vec<Value> {
-        let bucket_us = if resolution == "day" { 86_400_000_000 } else { 3_600_000_000 };
+    /// The `results` of plot data for the selected choices in a time zone, with each column's name in place of its definition.
+    pub(crate) fn plot(&self, zone: Tz, metrics_type: &str, selected: &[u64], resolution: &str) -> Vec<Value> {
+        let mut starts = BTreeMap::new();
+        let mut start_of = |at_us: u64| *starts.entry(at_us).or_insert_with(|| bucket_start(zone, resolution, at_us));
         let mut buckets: BTreeMap<(u64, Option<u64>), Vec<Contribution>> = BTreeMap::new();
         for contribution in self.objects.values().flat_map(|event| self.contributions(event)) {
             let Contribution { choice, at_us, .. } = contribution;
             if contribution.metrics_type == metrics_type && (selected.is_empty() || selected.contains(&choice)) {
                 let id = (selected.len() > 1).then_some(choice);
-                buckets.entry((at_us - at_us % bucket_us, id)).or_default().push(contribution);
+                buckets.entry((start_of(at_us), id)).or_default().push(contribution);
             }
         }
-        columns(metrics_type).iter().map(|column| series(column, &buckets)).collect()
+        columns(metrics_type).iter().map(|column| series(zone, column, &buckets)).collect()
     }
 
     /// What `totals` says of a period of whole hours, in microseconds since 1970, without its end: the values of all selected
@@ -260,7 +262,39 @@ fn columns(metrics_type: &str) -> Vec<String> {
     counts.chain(measures.iter().flat_map(of)).collect()
 }
 
-fn series(column: &str, buckets: &BTreeMap<(u64, Option<u64>), Vec<Contribution>>) -> Value {
+/// When the bucket of a point in time starts, found by going back in steps as long as local clocks show the same bucket. Clocks are
+/// never changed by less than a quarter of an hour.
+fn bucket_start(zone: Tz, resolution: &str, at_us: u64) -> u64 {
+    const STEPS_US: [u64; 3] = [86_400_000_000, 3_600_000_000, 900_000_000];
+    let shown = |us: u64| {
+        let local = date_time(us).and_utc().with_timezone(&zone);
+        match resolution {
+            // An hour that comes twice has two offsets.
+            "hour" => (local.date_naive(), local.hour(), local.offset().fix().local_minus_utc()),
+            "day" => (local.date_naive(), 0, 0),
+            "week" => (local.date_naive().week(Weekday::Mon).first_day(), 0, 0),
+            "month" => (local.date_naive().with_day(1).unwrap(), 0, 0),
+            other => panic!("no resolution {other}"),
+        }
+    };
+    let bucket = shown(at_us);
+    let mut start = at_us - at_us % STEPS_US[2];
+    for step in STEPS_US {
+        while start >= step && shown(start - step) == bucket {
+            start -= step;
+        }
+    }
+    start
+}
+
+/// A time as local clocks show it, with the offset unless it is UTC.
+fn label(zone: Tz, us: u64) -> String {
+    let local = date_time(us).and_utc().with_timezone(&zone);
+    let offset = if zone == Tz::UTC { String::new() } else { local.format("%:z").to_string() };
+    format!("{}{offset}", local.format("%Y-%m-%dT%H:%M:%S"))
+}
+
+fn series(zone: Tz, column: &str, buckets: &BTreeMap<(u64, Option<u64>), Vec<Contribution>>) -> Value {
     let shown = |(key, contributions): (&(u64, Option<u64>), &Vec<Contribution>)| {
         let (start_us, id) = *key;
         Some((start_us, id, value(column, contributions)?))
@@ -273,12 +307,12 @@ fn series(column: &str, buckets: &BTreeMap<(u64, Option<u64>), Vec<Contribution>
     };
     json!({
         "column": column,
-        "min_x": values.first().map(|value| date_time(value.0).format("%Y-%m-%d").to_string()),
-        "max_x": values.last().map(|value| date_time(value.0).format("%Y-%m-%d").to_string()),
+        "min_x": values.first().map(|value| label(zone, value.0)[..10].to_owned()),
+        "max_x": values.last().map(|value| label(zone, value.0)[..10].to_owned()),
         "min_y": best(|values| values.min()),
         "max_y": best(|values| values.max()),
         "values": values.iter().map(|(start_us, id, value)| {
-            let datetime = date_time(*start_us).format("%Y-%m-%dT%H:%M:%S").to_string();
+            let datetime = label(zone, *start_us);
             let value = expected(value);
             match id {
                 Some(id) => json!({ "id": id, "datetime": datetime, "value": value }),

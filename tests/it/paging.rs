@@ -269,7 +269,7 @@ fn a_page_past_the_last_one_is_not_found() {
         "/v6/metrics/?page=4&page_size=1".to_owned(),
         "/v6/metrics/?page=2&page_size=3".to_owned(),
         format!("{PLOT}?page=2"),
-        format!("{PLOT}?page=5&page_size=10"),
+        format!("{PLOT}?page=6&page_size=10"),
         format!("{PLOT}?page=2&column=total_count&page_size=1"),
         format!("{PLOT}?page=18446744073709551615"),
         format!("{PLOT}?page=18446744073709551615&page_size=1000"),
@@ -280,5 +280,5 @@ fn a_page_past_the_last_one_is_not_found() {
         assert_eq!(answer.status, 404, "{path}: {}", answer.text());
         assert_eq!(answer.json(), json!({"detail": "Invalid page."}), "{path}");
     }
-    assert_eq!(server.get(&format!("{PLOT}?page=4&page_size=10")).status, 200);
+    assert_eq!(server.get(&format!("{PLOT}?page=5&page_size=10")).status, 200);
 }

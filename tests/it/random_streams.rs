@@ -10,6 +10,7 @@ use std::env;
 use std::fmt::Write as _;
 
 use chrono::{DateTime, FixedOffset};
+use chrono_tz::Tz;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -72,11 +73,15 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn every_column_of_every_type_equals_a_recomputation_after_any_stream_of_requests(steps in vec(step(), 15..=30)) {
+    fn every_column_of_every_type_equals_a_recomputation_after_any_stream_of_requests(
+        steps in vec(step(), 15..=30),
+        first_zone in 0..100_usize,
+    ) {
         let mut server = TestServer::start();
         let mut oracle = Oracle::default();
         let first: Vec<Value> = CHOICES[..3].iter().flat_map(|&id| definitions(id)).collect();
         let mut posted = vec![first.clone()];
+        let mut compared = first_zone;
         exchange(&server, &mut oracle, &first, Form { ndjson: false, gzip: false })?;
 
         for (at, step) in steps.into_iter().enumerate() {
@@ -99,14 +104,26 @@ proptest! {
                 Step::Restart => server.restart(),
             }
             if at % 6 == 5 {
-                compare(&server, &oracle)?;
+                compare(&server, &oracle, compared)?;
+                compared += 1;
             }
         }
-        compare(&server, &oracle)?;
+        compare(&server, &oracle, compared)?;
         server.restart();
-        compare(&server, &oracle)?;
+        compare(&server, &oracle, compared)?;
     }
 }
+
+/// Zones with full hours, halves and quarters, one where midnight may not exist, and one that has skipped a day.
+const ZONES: [Tz; 7] = [
+    Tz::UTC,
+    Tz::America__New_York,
+    Tz::Asia__Kolkata,
+    Tz::America__Sao_Paulo,
+    Tz::Australia__Lord_Howe,
+    Tz::Pacific__Apia,
+    Tz::Asia__Kathmandu,
+];
 
 /// Posts objects; the answer must be what the oracle says.
 fn exchange(server: &TestServer, oracle: &mut Oracle, objects: &[Value], form: Form) -> Result<(), TestCaseError> {
@@ -156,7 +173,7 @@ impl Form {
 }
 
 /// Compares all choices together, each alone and several, by day and by hour.
-fn compare(server: &TestServer, oracle: &Oracle) -> Result<(), TestCaseError> {
+fn compare(server: &TestServer, oracle: &Oracle, mut number: usize) -> Result<(), TestCaseError> {
     for metrics_type in TYPES {
         let choices = oracle.choices(metrics_type);
         let details = server.get(&format!("/v6/metrics/{metrics_type}/")).json();
@@ -166,8 +183,13 @@ fn compare(server: &TestServer, oracle: &Oracle) -> Result<(), TestCaseError> {
         let together = [&[][..], &ids[..], &ids[ids.len() / 2..]];
         for selected in ids.chunks(1).chain(together) {
             for resolution in ["day", "hour"] {
-                compare_plot(server, oracle, metrics_type, selected, resolution)?;
+                compare_plot(server, oracle, (metrics_type, selected), resolution, Tz::UTC)?;
             }
+            // Another zone for each selection, and another length for each zone.
+            let zone = ZONES[number % ZONES.len()];
+            let resolution = ["day", "week", "hour", "month"][number / ZONES.len() % 4];
+            compare_plot(server, oracle, (metrics_type, selected), resolution, zone)?;
+            number += 1;
             for (started, hours, back) in PERIODS {
                 compare_totals(server, oracle, metrics_type, selected, (started, hours, back))?;
             }
@@ -215,17 +237,17 @@ fn compare_totals(
 fn compare_plot(
     server: &TestServer,
     oracle: &Oracle,
-    metrics_type: &str,
-    selected: &[u64],
+    (metrics_type, selected): (&str, &[u64]),
     resolution: &str,
+    zone: Tz,
 ) -> Result<(), TestCaseError> {
-    let mut query = format!("resolution={resolution}&ended=9999-12-31T23:59:59Z&page_size=1000");
+    let mut query = format!("resolution={resolution}&timezone={zone}&ended=9999-12-31T23:59:59Z&page_size=1000");
     query.extend(selected.iter().map(|id| format!("&choice_id={id}")));
     let mut results = server.plot(metrics_type, &query);
     for result in &mut results {
         result["column"] = result["column"]["name"].take();
     }
-    let expected = oracle.plot(metrics_type, selected, resolution);
+    let expected = oracle.plot(zone, metrics_type, selected, resolution);
     prop_assert_eq!(results.len(), expected.len(), "columns of {} with {}", metrics_type, query);
     for (result, expected) in results.iter().zip(&expected) {
         prop_assert!(fits(result, expected), "{} with {}: {} for {}", metrics_type, query, result, expected);

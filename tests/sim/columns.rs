@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use chrono_tz::Tz;
 use scale_metrics::catalog::{MetricsType, Percentiles, with_percentiles};
 use scale_metrics::events::wire;
 use scale_metrics::plot::{Bucket, Plot, Selection};
@@ -104,7 +105,7 @@ fn shown(
 fn expected(oracle: &Oracle, metrics: &str, selected: &[u64], resolution: &str, first: Date) -> Columns {
     let first = first.to_string();
     let is_kept = |value: &Value| value["datetime"].as_str().unwrap() >= first.as_str();
-    let series = oracle.plot(metrics, selected, resolution).into_iter();
+    let series = oracle.plot(Tz::UTC, metrics, selected, resolution).into_iter();
     series
         .map(|mut series| {
             let values = series["values"].take().as_array().unwrap().iter().filter(|it| is_kept(it)).cloned().collect();

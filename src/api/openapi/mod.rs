@@ -100,7 +100,7 @@ fn make(catalog: &'static [MetricsType]) -> OpenApi {
 }
 
 fn components(catalog: &'static [MetricsType]) -> ComponentsBuilder {
-    let mut schemas = names::all(catalog);
+    let mut schemas = names::all();
     add::<MetricsTypeView>(&mut schemas);
     add::<JobType>(&mut schemas);
     add::<Strike>(&mut schemas);
@@ -114,6 +114,7 @@ fn components(catalog: &'static [MetricsType]) -> ComponentsBuilder {
     add::<NotReady>(&mut schemas);
     schemas.extend(metrics::schemas());
     schemas.extend(events::schemas());
+    names::adapt(&mut schemas, catalog);
     let token = ApiKeyValue::with_description(
         "Authorization",
         "The same token, as Scale's clients send it: `Token` and a space before it.",

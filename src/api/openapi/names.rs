@@ -29,7 +29,7 @@ macro_rules! schemas {
     )*
 
         /// All of them, for a server with the most common percentiles.
-        fn common() -> Vec<(String, RefOr<Schema>)> {
+        pub(super) fn all() -> Vec<(String, RefOr<Schema>)> {
             vec![$(($name.to_owned(), <$type>::schema())),*]
         }
     };
@@ -100,20 +100,20 @@ pub(super) fn one_of<'a>(names: impl IntoIterator<Item = &'a str>) -> Object {
     ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names)).build()
 }
 
-/// All of them, for a server with this catalogue.
-pub(super) fn all(catalog: &'static [MetricsType]) -> Vec<(String, RefOr<Schema>)> {
-    let mut all = common();
+/// Changes the schemas to those of a server with this catalogue, which may have other percentiles.
+pub(super) fn adapt(schemas: &mut [(String, RefOr<Schema>)], catalog: &'static [MetricsType]) {
     let aggregates = aggregates(catalog);
     let own = [
         (ColumnName::name(), column_names(catalog)),
         (Aggregate::name(), aggregates.iter().map(String::as_str).collect()),
     ];
-    for (name, values) in own {
-        let schema = all.iter_mut().find(|(known, _)| *known == name).map(|(_, schema)| schema);
-        let Some(RefOr::T(Schema::Object(schema))) = schema else { unreachable!("a name has a plain schema") };
-        schema.enum_values = one_of(values).enum_values;
+    for (known, schema) in schemas {
+        if let RefOr::T(Schema::Object(schema)) = schema
+            && let Some((_, values)) = own.iter().find(|(name, _)| name == known)
+        {
+            schema.enum_values = one_of(values.iter().copied()).enum_values;
+        }
     }
-    all
 }
 
 /// The catalogue of a server without settings.

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use super::request::span_of;
 use crate::api::ApiError;
 use crate::api::compute_budget::ComputeBudget;
 use crate::events::Contribution;
@@ -98,8 +97,10 @@ impl Buckets {
             let (first, last) = (date.hour_start(hour), date.hour_end(hour));
             last >= self.from && first <= self.to && !self.hold_together(first, last)
         };
-        let hours = (0..24_u8).filter(|_| self.divides_hours(date)).filter(is_divided);
-        hours.fold(0, |bits, hour| bits | 1 << hour)
+        if !self.divides_hours(date) {
+            return 0;
+        }
+        (0..24).filter(is_divided).fold(0, |bits, hour| bits | 1 << hour)
     }
 }
 
@@ -121,21 +122,18 @@ pub(super) fn read(
     budget: &mut ComputeBudget,
     mut add: impl FnMut(&mut ComputeBudget, usize, (Timestamp, RollupScope), &Aggregate) -> Result<(), ApiError>,
 ) -> Result<(), ApiError> {
-    let mut dates = buckets.dates();
-    if !buckets.have_full_hours() {
-        let Some(span) = span_of(snapshot, wanted.metrics, dates)? else { return Ok(()) };
-        dates = span;
-    }
+    let dates = buckets.dates();
     let bounds = budget.bounds();
     let go_on = || bounds.check();
     let mut open = Open { buckets: BTreeMap::new(), bytes: held };
     let mut divided: BTreeMap<Date, u32> = BTreeMap::new();
-    let days = (!buckets.have_full_hours()).then(|| dates.0.to(dates.1));
-    for date in days.into_iter().flatten().filter(|&date| buckets.divides_hours(date)) {
-        divided.insert(date, buckets.divided_hours(date));
+    if !buckets.have_full_hours() {
+        let days = snapshot.days(wanted.metrics, dates)?;
+        let hours = days.into_iter().map(|date| (date, buckets.divided_hours(date)));
+        divided.extend(hours.filter(|(_, hours)| *hours > 0));
     }
     let events_from = snapshot.kept().events_from;
-    for (&date, &hours) in divided.range(events_from..).filter(|(_, hours)| **hours > 0) {
+    for (&date, &hours) in divided.range(events_from..) {
         snapshot.contributions(date, wanted.metrics, wanted.scopes, go_on, |time, scope, contribution| {
             if hours >> contribution.hour & 1 == 1 && (buckets.from..=buckets.to).contains(&time) {
                 open.fold((buckets.start_of(time), scope), contribution);

@@ -38,18 +38,8 @@ impl ReadRequest<'_> {
 pub(super) fn days_with_something(
     snapshot: &Snapshot,
     metrics: MetricsTypeId,
-    dates: (Date, Date),
-) -> Result<usize, StoreError> {
-    let span = span_of(snapshot, metrics, dates)?;
-    Ok(span.map_or(0, |(first, last)| (last.days() - first.days() + 1) as usize))
-}
-
-/// The first and the last day of a range that may have data of a metrics type.
-pub(super) fn span_of(
-    snapshot: &Snapshot,
-    metrics: MetricsTypeId,
     (first, last): (Date, Date),
-) -> Result<Option<(Date, Date)>, StoreError> {
-    let span = snapshot.span(metrics)?.map(|(oldest, newest)| (first.max(oldest), last.min(newest)));
-    Ok(span.filter(|(first, last)| first <= last))
+) -> Result<usize, StoreError> {
+    let Some((oldest, newest)) = snapshot.span(metrics)? else { return Ok(0) };
+    Ok((last.min(newest).days() + 1).saturating_sub(first.max(oldest).days()) as usize)
 }
