@@ -116,7 +116,7 @@ impl Span {
 
     /// The midnight of the local day of a time, in seconds since 1970.
     fn day(self, time: Timestamp) -> i64 {
-        midnight(self.calendar.zone.local(time))
+        midnight(self.calendar.local_start(time))
     }
 
     fn monday(self, time: Timestamp) -> i64 {

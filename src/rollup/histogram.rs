@@ -49,12 +49,12 @@ impl Cell {
         (first, first + ((1 << shift) - 1))
     }
 
-    /// Returns the observation that stands for all in the cell: whole seconds if there are any in it, otherwise whole milliseconds,
-    /// otherwise its middle. Most programs measure in one of these.
+    /// Returns the observation that stands for all in the cell: the roundest one, in whole seconds, tenths of them, and so on to
+    /// milliseconds; otherwise the middle. Most programs measure in one of these.
     pub fn typical(self) -> u64 {
         let (first, last) = self.bounds();
         let middle = first + (last - first) / 2;
-        let round = [1_000_000, 1_000].map(|unit| middle.saturating_add(unit / 2) / unit * unit);
+        let round = [1_000_000, 100_000, 10_000, 1_000].map(|unit| middle.saturating_add(unit / 2) / unit * unit);
         round.into_iter().find(|round| (first..=last).contains(round)).unwrap_or(middle)
     }
 }

@@ -5,6 +5,6 @@
 pub struct Version {
     /// Grows when the database may have gone back to an earlier state ([`super::rows::Stamp::era`]).
     pub era: u64,
-    /// The number of changes of rollups or definitions up to this state.
+    /// The number of changes of rollups, definitions or events that count up to this state.
     pub number: u64,
 }

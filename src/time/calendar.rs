@@ -1,6 +1,6 @@
 //! Buckets of time: which hour, day, week or month a point in time belongs to, in a time zone.
 
-use chrono::{Datelike as _, Days, Months, NaiveDate, Weekday};
+use chrono::{Datelike as _, Days, Months, NaiveDate, NaiveDateTime, Timelike as _, Weekday};
 
 use super::{DAY_US, Date, HOUR_US, TimeRange, Timestamp, Zone};
 
@@ -34,7 +34,11 @@ impl Calendar {
             (Resolution::Day, Zone::UTC) => Timestamp::at(time.micros() / DAY_US * DAY_US),
             (Resolution::Hour, _) => self.start_of_hour(time),
             (Resolution::Day | Resolution::Week | Resolution::Month, _) => {
-                self.zone.start_of_day(self.first_day(self.zone.local(time).date()))
+                let date = self.zone.local(time).date();
+                let start = self.zone.start_of_day(self.first_day(date));
+                // Clocks may still go back into the day before, which then is not over.
+                let before = date.pred_opt().filter(|_| start > time);
+                before.map_or(start, |before| self.zone.start_of_day(self.first_day(before)))
             }
         };
         start.min(time)
@@ -47,8 +51,9 @@ impl Calendar {
             (Resolution::Hour, Zone::UTC) => return Timestamp::from_micros(start.micros() + HOUR_US),
             (Resolution::Day, Zone::UTC) => return Timestamp::from_micros(start.micros() + DAY_US),
             (Resolution::Hour, _) => {
-                let last = Timestamp::from_micros(self.hour_of(start) + HOUR_US - 1)?;
-                return self.zone.change(start, last).or_else(|| Timestamp::from_micros(last.micros() + 1));
+                let end = self.hour_of(start) + i128::from(HOUR_US);
+                let last = Timestamp::from_micros(u64::try_from(end - 1).ok()?)?;
+                return self.zone.change(start, last).or_else(|| last.after());
             }
             (Resolution::Day, _) => day().succ_opt(),
             (Resolution::Week, _) => day().checked_add_days(Days::new(7)),
@@ -81,7 +86,23 @@ impl Calendar {
     /// Whether buckets of a UTC day begin only at full hours of UTC, so that hourly rollups tell everything.
     pub fn has_full_hours(self, date: Date) -> bool {
         let full = |time: Timestamp| self.zone.offset_at(time) % 3_600 == 0;
-        self.zone.is_utc() || (full(date.start()) && full(date.end()))
+        let changes_full = || self.zone.change(date.start(), date.end()).is_none_or(Timestamp::is_full_hour);
+        self.zone.is_utc() || (full(date.start()) && full(date.end()) && changes_full())
+    }
+
+    /// Returns what local clocks show at the start of a bucket. A bucket that begins before 1970 starts later than that.
+    pub fn local_start(self, start: Timestamp) -> NaiveDateTime {
+        let local = self.zone.local(start);
+        if start > Timestamp::MIN {
+            return local;
+        }
+        let hour = if self.resolution == Resolution::Hour { local.hour() } else { 0 };
+        self.first_day(local.date()).and_hms_opt(hour, 0, 0).unwrap_or(local)
+    }
+
+    /// Writes the local start of a bucket with its offset from UTC, such as `2015-10-05T00:00:00-04:00`; in UTC without.
+    pub fn text_of(self, start: Timestamp) -> String {
+        self.zone.text_of(self.local_start(start), start)
     }
 
     /// The local day with which the bucket of a local day begins.
@@ -94,16 +115,16 @@ impl Calendar {
     }
 
     fn start_of_hour(self, time: Timestamp) -> Timestamp {
-        let start = Timestamp::at(self.hour_of(time));
+        let start = Timestamp::at(u64::try_from(self.hour_of(time)).unwrap_or(0));
         // If clocks were changed since, by a part of an hour, the bucket begins there.
         self.zone.change(start, time).unwrap_or(start)
     }
 
-    /// When the hour that local clocks show began, in microseconds, if they were not changed since; not before 1970.
-    fn hour_of(self, time: Timestamp) -> u64 {
+    /// When the hour that local clocks show began, in microseconds since 1970, if they were not changed since.
+    fn hour_of(self, time: Timestamp) -> i128 {
         let offset = i128::from(self.zone.offset_at(time)) * 1_000_000;
         let local = i128::from(time.micros()) + offset;
-        u64::try_from(i128::from(time.micros()) - local.rem_euclid(HOUR_US.into())).unwrap_or(0)
+        i128::from(time.micros()) - local.rem_euclid(HOUR_US.into())
     }
 }
 
@@ -203,6 +224,29 @@ mod tests {
     }
 
     #[test]
+    fn a_day_begins_when_clocks_no_longer_go_back_into_the_one_before() {
+        // At 00:01 on November 1, clocks were set to 23:01.
+        assert_buckets(
+            "America/St_Johns",
+            Resolution::Day,
+            ("2009-10-31T12:00:00Z", "2009-11-01T12:00:00Z"),
+            &[("2009-10-31T00:00:00-02:30", 1_500), ("2009-11-01T00:00:00-03:30", 1_440)],
+        );
+        assert_buckets(
+            "America/St_Johns",
+            Resolution::Month,
+            ("2009-11-01T02:30:30Z", "2009-11-01T05:00:00Z"),
+            &[("2009-10-01T00:00:00-02:30", 31 * 1_440 + 60), ("2009-11-01T00:00:00-03:30", 30 * 1_440)],
+        );
+        assert_buckets(
+            "Antarctica/Casey",
+            Resolution::Day,
+            ("2010-03-04T12:00:00Z", "2010-03-05T12:00:00Z"),
+            &[("2010-03-04T00:00:00+11:00", 27 * 60), ("2010-03-05T00:00:00+08:00", 1_440)],
+        );
+    }
+
+    #[test]
     fn a_day_that_was_skipped_has_no_bucket() {
         let days = ("2011-12-29T12:00:00Z", "2012-01-01T00:00:00Z");
         assert_buckets(
@@ -295,6 +339,21 @@ mod tests {
     }
 
     #[test]
+    fn buckets_that_begin_before_1970_say_so() {
+        let first = |name: &str, resolution| {
+            let calendar = Calendar { zone: zone(name), resolution };
+            let next = calendar.next(Timestamp::MIN).unwrap();
+            (calendar.text_of(Timestamp::MIN), calendar.text_of(next))
+        };
+        let pair = |first: &str, next: &str| (first.to_owned(), next.to_owned());
+        assert_eq!(first("UTC", Resolution::Week), pair("1969-12-29T00:00:00", "1970-01-05T00:00:00"));
+        let new_york = pair("1969-12-01T00:00:00-05:00", "1970-01-01T00:00:00-05:00");
+        assert_eq!(first("America/New_York", Resolution::Month), new_york);
+        let kolkata = pair("1970-01-01T05:00:00+05:30", "1970-01-01T06:00:00+05:30");
+        assert_eq!(first("Asia/Kolkata", Resolution::Hour), kolkata);
+    }
+
+    #[test]
     fn the_bound_of_buckets_holds() {
         for name in ["UTC", "Australia/Lord_Howe", "America/Sao_Paulo", "Pacific/Apia"] {
             for resolution in [Resolution::Hour, Resolution::Day, Resolution::Week, Resolution::Month] {
@@ -319,6 +378,8 @@ mod tests {
             calendar.has_full_hours(date.parse().unwrap())
         };
         assert!(full("UTC", "2015-01-01") && full("Europe/Berlin", "2015-03-29"));
+        // At half past three, clocks went back to half past two.
+        assert!(full("Asia/Hong_Kong", "1979-10-19") && !full("Asia/Hong_Kong", "1979-10-20"));
         assert!(!full("Asia/Kolkata", "2015-01-01") && !full("Asia/Kathmandu", "2015-01-01"));
         assert!(full("Australia/Lord_Howe", "2015-03-01"), "it is summer there");
         assert!(!full("Australia/Lord_Howe", "2015-04-04") && !full("Australia/Lord_Howe", "2015-05-04"));

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Offset as _, TimeDelta, TimeZone as _};
+use chrono::{DateTime, MappedLocalTime, NaiveDate, NaiveDateTime, NaiveTime, Offset as _, TimeDelta, TimeZone as _};
 use chrono_tz::Tz;
 
 use super::{SECOND_US, Timestamp};
@@ -71,9 +71,17 @@ impl Zone {
         timestamp(DateTime::from_timestamp_secs(shown_at).map_or(local, |time| time.naive_utc()))
     }
 
-    /// Returns the first point in time of a local day: midnight, or later if clocks skip it.
+    /// Returns the first point in time of a local day: midnight, or later if clocks skip it. If clocks go back from the day into the
+    /// one before, it begins when that is over.
     pub fn start_of_day(self, date: NaiveDate) -> Timestamp {
-        self.first_at(date.and_time(NaiveTime::MIN))
+        let midnight = date.and_time(NaiveTime::MIN);
+        if let MappedLocalTime::Ambiguous(_, second) = self.0.from_local_datetime(&midnight) {
+            let second = timestamp(second.naive_utc());
+            if self.local(second.before()).date() < date {
+                return second;
+            }
+        }
+        self.first_at(midnight)
     }
 
     /// Returns the first time in `from..=to` from which on the offset is another one than at `from`, if it is another one at `to`.
@@ -93,8 +101,13 @@ impl Zone {
 
     /// Writes the local time with its offset from UTC, such as `2015-10-05T00:00:00-04:00`; in UTC without.
     pub fn text_at(self, time: Timestamp) -> String {
-        let local = self.local(time).format("%Y-%m-%dT%H:%M:%S");
-        if self.is_utc() { local.to_string() } else { format!("{local}{}", Offset(self.offset_at(time))) }
+        self.text_of(self.local(time), time)
+    }
+
+    /// Writes a local time with the offset of another one.
+    pub(super) fn text_of(self, local: NaiveDateTime, of: Timestamp) -> String {
+        let local = local.format("%Y-%m-%dT%H:%M:%S");
+        if self.is_utc() { local.to_string() } else { format!("{local}{}", Offset(self.offset_at(of))) }
     }
 }
 

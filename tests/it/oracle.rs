@@ -88,7 +88,7 @@ impl Oracle {
     pub(crate) fn plot(&self, zone: Tz, metrics_type: &str, selected: &[u64], resolution: &str) -> Vec<Value> {
         let mut starts = BTreeMap::new();
         let mut start_of = |at_us: u64| *starts.entry(at_us).or_insert_with(|| bucket_start(zone, resolution, at_us));
-        let mut buckets: BTreeMap<(u64, Option<u64>), Vec<Contribution>> = BTreeMap::new();
+        let mut buckets: BTreeMap<(i64, Option<u64>), Vec<Contribution>> = BTreeMap::new();
         for contribution in self.objects.values().flat_map(|event| self.contributions(event)) {
             let Contribution { choice, at_us, .. } = contribution;
             if contribution.metrics_type == metrics_type && (selected.is_empty() || selected.contains(&choice)) {
@@ -264,9 +264,10 @@ fn columns(metrics_type: &str) -> Vec<String> {
 
 /// When the bucket of a point in time starts, found by going back in steps as long as local clocks show the same bucket. Clocks are
 /// never changed by less than a quarter of an hour.
-fn bucket_start(zone: Tz, resolution: &str, at_us: u64) -> u64 {
-    const STEPS_US: [u64; 3] = [86_400_000_000, 3_600_000_000, 900_000_000];
-    let shown = |us: u64| {
+fn bucket_start(zone: Tz, resolution: &str, at_us: u64) -> i64 {
+    const STEPS_US: [i64; 3] = [86_400_000_000, 3_600_000_000, 900_000_000];
+    let at_us = i64::try_from(at_us).unwrap();
+    let shown = |us: i64| {
         let local = date_time(us).and_utc().with_timezone(&zone);
         match resolution {
             // An hour that comes twice has two offsets.
@@ -280,7 +281,7 @@ fn bucket_start(zone: Tz, resolution: &str, at_us: u64) -> u64 {
     let bucket = shown(at_us);
     let mut start = at_us - at_us % STEPS_US[2];
     for step in STEPS_US {
-        while start >= step && shown(start - step) == bucket {
+        while shown(start - step) == bucket {
             start -= step;
         }
     }
@@ -288,18 +289,22 @@ fn bucket_start(zone: Tz, resolution: &str, at_us: u64) -> u64 {
 }
 
 /// A time as local clocks show it, with the offset unless it is UTC.
-fn label(zone: Tz, us: u64) -> String {
+fn label(zone: Tz, us: i64) -> String {
     let local = date_time(us).and_utc().with_timezone(&zone);
     let offset = if zone == Tz::UTC { String::new() } else { local.format("%:z").to_string() };
     format!("{}{offset}", local.format("%Y-%m-%dT%H:%M:%S"))
 }
 
-fn series(zone: Tz, column: &str, buckets: &BTreeMap<(u64, Option<u64>), Vec<Contribution>>) -> Value {
-    let shown = |(key, contributions): (&(u64, Option<u64>), &Vec<Contribution>)| {
+fn date(zone: Tz, us: i64) -> String {
+    date_time(us).and_utc().with_timezone(&zone).format("%Y-%m-%d").to_string()
+}
+
+fn series(zone: Tz, column: &str, buckets: &BTreeMap<(i64, Option<u64>), Vec<Contribution>>) -> Value {
+    let shown = |(key, contributions): (&(i64, Option<u64>), &Vec<Contribution>)| {
         let (start_us, id) = *key;
         Some((start_us, id, value(column, contributions)?))
     };
-    let values: Vec<(u64, Option<u64>, RangeInclusive<u64>)> = buckets.iter().filter_map(shown).collect();
+    let values: Vec<(i64, Option<u64>, RangeInclusive<u64>)> = buckets.iter().filter_map(shown).collect();
     let best = |best: fn(&mut dyn Iterator<Item = u64>) -> Option<u64>| {
         let from = best(&mut values.iter().map(|value| *value.2.start()))?;
         let to = best(&mut values.iter().map(|value| *value.2.end()))?;
@@ -307,8 +312,8 @@ fn series(zone: Tz, column: &str, buckets: &BTreeMap<(u64, Option<u64>), Vec<Con
     };
     json!({
         "column": column,
-        "min_x": values.first().map(|value| label(zone, value.0)[..10].to_owned()),
-        "max_x": values.last().map(|value| label(zone, value.0)[..10].to_owned()),
+        "min_x": values.first().map(|value| date(zone, value.0)),
+        "max_x": values.last().map(|value| date(zone, value.0)),
         "min_y": best(|values| values.min()),
         "max_y": best(|values| values.max()),
         "values": values.iter().map(|(start_us, id, value)| {
@@ -425,8 +430,8 @@ pub(crate) fn micros(time: &str) -> u64 {
     u64::try_from(instant.unwrap().timestamp_micros()).unwrap()
 }
 
-fn date_time(us: u64) -> NaiveDateTime {
-    DateTime::from_timestamp_micros(us.try_into().unwrap()).unwrap().naive_utc()
+fn date_time(us: i64) -> NaiveDateTime {
+    DateTime::from_timestamp_micros(us).unwrap().naive_utc()
 }
 
 /// Whether both carry `last_modified` and the new one's is older.

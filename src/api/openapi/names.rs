@@ -69,7 +69,7 @@ schemas! {
     /// ISO-8601 duration; its last part may have a fraction.
     "Duration": Duration = matching(DURATION, "P7D");
     /// The start of a bucket: in UTC, or as local clocks show it, with their offset.
-    "BucketStart": BucketStart = matching(&format!("(1969-12-31|{DATE})T{LOCAL}"), "2015-01-01T06:00:00");
+    "BucketStart": BucketStart = matching(&format!("(1969-12-[0-3][0-9]|{DATE})T{LOCAL}"), "2015-01-01T06:00:00");
 }
 
 pub(in crate::api) struct TypeName;

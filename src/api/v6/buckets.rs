@@ -21,18 +21,20 @@ pub(super) struct Buckets {
     /// How the time between is divided; `None` if it is one bucket.
     calendar: Option<Calendar>,
     zone: Zone,
+    /// By how much the time that was asked for is later than these buckets, in microseconds.
+    later_us: u64,
 }
 
 impl Buckets {
     /// The buckets of a calendar in a range, which is in whole buckets of it.
     pub(super) fn of(calendar: Calendar, range: TimeRange) -> Self {
         let to = calendar.next(range.ended).map_or(Timestamp::MAX, Timestamp::before);
-        Self { from: range.started, to, calendar: Some(calendar), zone: calendar.zone }
+        Self { from: range.started, to, calendar: Some(calendar), zone: calendar.zone, later_us: 0 }
     }
 
-    /// One bucket, from its first point in time to its last one.
-    pub(super) fn one(from: Timestamp, to: Timestamp, zone: Zone) -> Self {
-        Self { from, to, calendar: None, zone }
+    /// One bucket, from its first point in time to its last one, which is so many microseconds before the one that was asked for.
+    pub(super) fn one(from: Timestamp, to: Timestamp, zone: Zone, later_us: u64) -> Self {
+        Self { from, to, calendar: None, zone, later_us }
     }
 
     /// The days that they touch.
@@ -78,15 +80,16 @@ impl Buckets {
         is_within(self.from) || ends_within || self.calendar.is_some_and(|calendar| !calendar.has_full_hours(date))
     }
 
-    /// The events that would tell what belongs to a bucket are forgotten.
-    fn forgotten(self, events_from: Date) -> ApiError {
-        let days = Calendar { zone: self.zone, resolution: Resolution::Day };
-        let start = days.start_of(events_from.start());
-        let whole = if start < events_from.start() { days.next(start).unwrap_or(start) } else { start };
-        let from = self.zone.local(whole).date();
+    /// The events that would tell what belongs to a bucket are forgotten. `last` is the end of the last hour of which that is so.
+    fn forgotten(self, last: Timestamp) -> ApiError {
+        let calendar = self.calendar.unwrap_or(Calendar { zone: self.zone, resolution: Resolution::Day });
+        // A bucket that begins at a full hour of UTC, or in an hour whose events are kept.
+        let after = Timestamp::from_micros(last.micros() + self.later_us).unwrap_or(Timestamp::MAX);
+        let start = calendar.start_of(after);
+        let from = self.zone.local(calendar.next(start).unwrap_or(start)).date();
         let detail = format!(
-            "its days do not begin at a full hour of UTC, so they need events, and those before {from} are forgotten: it can be \
-             answered with `started={from}` or later, or in another time zone"
+            "some of its days begin within an hour of UTC, so they need events, and those are forgotten: it can be answered with \
+             `started={from}` or later, or in another time zone"
         );
         ApiError::parameter("timezone", self.zone.name(), detail)
     }
@@ -144,6 +147,10 @@ pub(super) fn read(
     }
     let query = RollupQuery { metrics: wanted.metrics, scopes: wanted.scopes, dates, parts: wanted.parts };
     let is_whole = |date: Date| buckets.hold_together(date.start(), date.end());
+    let last_forgotten = || {
+        let last = divided.range(..events_from).next_back();
+        last.map_or(Timestamp::MIN, |(date, hours)| date.hour_end(u8::try_from(hours.ilog2()).unwrap_or(23)))
+    };
     let place_of = |date: Date, part| {
         let (first, hour) = match part {
             Part::Day => (date.start(), None),
@@ -151,7 +158,7 @@ pub(super) fn read(
         };
         let is_divided = hour.is_some_and(|hour| divided.get(&date).is_some_and(|hours| hours >> hour & 1 == 1));
         match is_divided {
-            true if date < events_from => Err(buckets.forgotten(events_from)),
+            true if date < events_from => Err(buckets.forgotten(last_forgotten())),
             true => Ok(Place::Events),
             false if (buckets.from..=buckets.to).contains(&first) => Ok(Place::Bucket(buckets.start_of(first))),
             false => Ok(Place::Outside),

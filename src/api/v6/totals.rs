@@ -177,7 +177,9 @@ impl TotalsQuery {
     ) -> Result<Totals, ApiError> {
         let wanted = Wanted { metrics: self.metrics, scopes, parts: plot::parts(&self.columns) };
         let mut totals = Totals::default();
-        read(snapshot, buckets(period), &wanted, held, budget, |budget, held, (_, scope), aggregate| {
+        let later_us = self.period.started().since(period.started());
+        let buckets = Buckets::one(period.started(), period.last(), period.zone, later_us);
+        read(snapshot, buckets, &wanted, held, budget, |budget, held, (_, scope), aggregate| {
             if let rollup::RollupScope::Choice(choice) = scope {
                 totals.add(choice, aggregate);
             }
@@ -206,7 +208,7 @@ impl TotalsQuery {
 
 /// A period as one bucket.
 fn buckets(period: Period) -> Buckets {
-    Buckets::one(period.started(), period.last(), period.zone)
+    Buckets::one(period.started(), period.last(), period.zone, 0)
 }
 
 /// Compares two values in the given direction; missing values come last.

@@ -31,7 +31,7 @@ impl Transaction<'_> {
     pub fn keep(&mut self, kept: RetentionMarks) {
         self.numbers.push((keys::NUMBER_EVENTS_FROM, Some(kept.events_from.days().into())));
         self.numbers.push((keys::NUMBER_ROLLUPS_FROM, Some(kept.rollups_from.days().into())));
-        self.are_rollups_hidden |= kept.rollups_from != self.kept.rollups_from;
+        self.are_days_hidden |= kept != self.kept;
         self.kept = kept;
     }
 

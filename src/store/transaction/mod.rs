@@ -36,8 +36,11 @@ pub struct Transaction<'db> {
     totals: Changes,
     /// The number of rollups that were put.
     rollups_put: u64,
-    /// Whether rollups were hidden.
-    are_rollups_hidden: bool,
+    /// Whether events that count were replaced. Readers see that even if it changes no rollup: an event may have moved within its
+    /// hour, from one local day to another.
+    are_events_changed: bool,
+    /// Whether days were hidden, or are shown again.
+    are_days_hidden: bool,
     /// Named numbers to set.
     numbers: Vec<(&'static str, Option<u64>)>,
     /// Buffers for packing values, and rollups.
@@ -85,7 +88,8 @@ impl<'db> Transaction<'db> {
             rollups: Changes::default(),
             totals: Changes::default(),
             rollups_put: 0,
-            are_rollups_hidden: false,
+            are_events_changed: false,
+            are_days_hidden: false,
             numbers: Vec::new(),
             record: Record::default(),
             packer: Packer::default(),
@@ -126,7 +130,7 @@ impl<'db> Transaction<'db> {
     pub fn commit(mut self) -> Result<(), StoreError> {
         let are_defined = !self.defined.is_empty();
         let version = Version { number: self.version.number + 1, ..self.version };
-        if self.rollups_put > 0 || self.are_rollups_hidden || are_defined {
+        if self.rollups_put > 0 || self.are_events_changed || self.are_days_hidden || are_defined {
             self.numbers.push((keys::NUMBER_VERSION, Some(version.number)));
             if are_defined {
                 self.numbers.push((keys::NUMBER_DEFINITIONS, Some(version.number)));

@@ -4,7 +4,7 @@
 
 use crate::plot::{Bucket, Series};
 use crate::rollup::RollupScope;
-use crate::time::{Date, Timestamp, Zone};
+use crate::time::{Calendar, Date, Timestamp};
 use crate::vocabulary::ChoiceId;
 
 /// The format of an item, which is a value with its bucket. `N` bytes end it.
@@ -23,7 +23,7 @@ pub(super) struct Form<'a, const N: usize> {
 /// before, and is then appended as a whole: a year by the hour has a quarter of a million items.
 pub(super) struct Items<'a, const N: usize> {
     form: Form<'a, N>,
-    zone: Zone,
+    calendar: Calendar,
     text: [u8; ITEM_BYTES],
     /// The positions at which the item begins, its id ends, and its value begins.
     start: usize,
@@ -45,18 +45,18 @@ const OFFSET_BYTES: usize = "-00:44:30".len();
 const ITEM_BYTES: usize = 192;
 
 /// The largest length of a date and time, in bytes.
-pub(super) fn datetime_bytes(zone: Zone) -> usize {
-    if zone.is_utc() { DATETIME_BYTES } else { DATETIME_BYTES + OFFSET_BYTES }
+pub(super) fn datetime_bytes(calendar: Calendar) -> usize {
+    if calendar.zone.is_utc() { DATETIME_BYTES } else { DATETIME_BYTES + OFFSET_BYTES }
 }
 
 impl<'a, const N: usize> Items<'a, N> {
-    pub(super) fn new(form: Form<'a, N>, zone: Zone) -> Self {
+    pub(super) fn new(form: Form<'a, N>, calendar: Calendar) -> Self {
         let mut text = [0; ITEM_BYTES];
         let before_datetime = form.behind_id.unwrap_or(form.before);
         let id_end = DATETIME - before_datetime.len();
         text[id_end..DATETIME].copy_from_slice(before_datetime);
         let mut items =
-            Self { form, zone, text, start: id_end, id_end, value: 0, time: None, date: None, choice: None };
+            Self { form, calendar, text, start: id_end, id_end, value: 0, time: None, date: None, choice: None };
         items.put_time(b"0000-00-00T00:00:00");
         items
     }
@@ -89,8 +89,8 @@ impl<'a, const N: usize> Items<'a, N> {
     }
 
     fn show_time(&mut self, time: Timestamp) {
-        if !self.zone.is_utc() {
-            return self.put_time(self.zone.text_at(time).as_bytes());
+        if !self.calendar.zone.is_utc() || time == Timestamp::MIN {
+            return self.put_time(self.calendar.text_of(time).as_bytes());
         }
         // In UTC, a bucket begins at a full hour.
         let (date, hour) = (time.date(), time.hour());
@@ -103,6 +103,7 @@ impl<'a, const N: usize> Items<'a, N> {
 
     /// Puts a date and time into its place, and what comes before the value behind it.
     fn put_time(&mut self, text: &[u8]) {
+        self.date = None;
         let end = DATETIME + text.len();
         self.value = end + self.form.before_value.len();
         self.text[DATETIME..end].copy_from_slice(text);

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use super::items::{Form, ID_DIGITS, Items, datetime_bytes, most_digits};
 use crate::api::v6::ColumnView;
 use crate::plot::{Plot, Series};
-use crate::time::{Date, Timestamp, Zone};
+use crate::time::{Calendar, Date, Timestamp};
 
 /// The values of a column, oldest first, and how far they reach.
 #[derive(Serialize, ToSchema)]
@@ -26,9 +26,9 @@ pub(in crate::api) struct SeriesHead {
 }
 
 impl SeriesHead {
-    fn of(plot: &Plot<'_>, series: &Series, zone: Zone) -> Self {
+    fn of(plot: &Plot<'_>, series: &Series, calendar: Calendar) -> Self {
         let (x, y) = (plot.bounds_x(series), series.bounds_y());
-        let date = |start: Timestamp| zone.local(start).date().to_string();
+        let date = |start: Timestamp| calendar.local_start(start).date().to_string();
         Self {
             column: series.column.into(),
             min_x: x.map(|(min, _)| date(min)),
@@ -43,21 +43,21 @@ impl SeriesHead {
 const HEAD_BYTES: usize = 1 << 10;
 
 /// The largest length of the results of a plot, in bytes.
-pub(super) fn most_bytes(plot: &Plot<'_>, zone: Zone) -> usize {
-    let time = datetime_bytes(zone);
+pub(super) fn most_bytes(plot: &Plot<'_>, calendar: Calendar) -> usize {
+    let time = datetime_bytes(calendar);
     let value = |series| r#"{"id":,"datetime":"","value":},"#.len() + time + ID_DIGITS + most_digits(series);
     plot.series().iter().map(|series| HEAD_BYTES + series.len() * value(series)).sum()
 }
 
 /// Returns the body: `opening`, then the results, then the ends of the list and the object that `opening` begins.
-pub(super) fn write(opening: &[u8], plot: &Plot<'_>, zone: Zone, with_ids: bool) -> Vec<u8> {
-    let mut body = Vec::with_capacity(opening.len() + most_bytes(plot, zone));
+pub(super) fn write(opening: &[u8], plot: &Plot<'_>, calendar: Calendar, with_ids: bool) -> Vec<u8> {
+    let mut body = Vec::with_capacity(opening.len() + most_bytes(plot, calendar));
     body.extend_from_slice(opening);
     let (before, behind_id): (&[u8], Option<&[u8]>) =
         if with_ids { (br#"{"id":"#, Some(br#","datetime":""#)) } else { (br#"{"datetime":""#, None) };
-    let mut items = Items::new(Form { before, behind_id, before_value: br#"","value":"#, behind: *b"}," }, zone);
+    let mut items = Items::new(Form { before, behind_id, before_value: br#"","value":"#, behind: *b"}," }, calendar);
     for series in plot.series() {
-        serde_json::to_writer(&mut body, &SeriesHead::of(plot, series, zone))
+        serde_json::to_writer(&mut body, &SeriesHead::of(plot, series, calendar))
             .expect("a head is plain texts and numbers");
         // The values come after the other fields.
         body.pop();

@@ -113,15 +113,15 @@ impl PlotDataQuery {
     /// Computes the answer from the rollups.
     pub(super) fn answer(&self, snapshot: &Snapshot, mut budget: ComputeBudget) -> Result<Answer, ApiError> {
         let plot = self.read(snapshot, &mut budget)?;
-        let zone = self.query.calendar.zone;
+        let calendar = self.query.calendar;
         let content = match &self.format {
             Format::Json { opening } => {
-                budget.hold(plot.memory() + json::most_bytes(&plot, zone))?;
-                Content { media_type: "application/json", body: json::write(opening, &plot, zone, self.with_ids) }
+                budget.hold(plot.memory() + json::most_bytes(&plot, calendar))?;
+                Content { media_type: "application/json", body: json::write(opening, &plot, calendar, self.with_ids) }
             }
             Format::Csv => {
-                budget.hold(plot.memory() + csv::most_bytes(&plot, zone))?;
-                Content { media_type: "text/csv; charset=utf-8", body: csv::write(&plot, zone, self.with_ids) }
+                budget.hold(plot.memory() + csv::most_bytes(&plot, calendar))?;
+                Content { media_type: "text/csv; charset=utf-8", body: csv::write(&plot, calendar, self.with_ids) }
             }
             Format::Svg(drawing) => {
                 budget.hold(plot.memory() + MOST_BYTES)?;
