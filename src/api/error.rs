@@ -133,7 +133,7 @@ pub(crate) enum ApiError {
     #[error(transparent)]
     WriteFailed(#[from] WriteFailed),
     /// The database failed, and will be opened again.
-    #[error("the database cannot be read at the moment; try again")]
+    #[error("{}; try again", unreadable(.0))]
     Unreadable(#[source] Arc<StoreError>),
     /// The copy that an export needs cannot be written.
     #[error("no copy of the events can be written beside the database at the moment; try again")]
@@ -142,6 +142,15 @@ pub(crate) enum ApiError {
     Store(#[source] Arc<StoreError>),
     #[error("internal error")]
     Internal,
+}
+
+/// Why the database cannot be read, as far as clients may know.
+fn unreadable(error: &StoreError) -> &'static str {
+    if matches!(error, StoreError::Upgrading) {
+        "the database is being upgraded to a new format"
+    } else {
+        "the database cannot be read at the moment"
+    }
 }
 
 impl ApiError {
@@ -182,7 +191,11 @@ impl From<StoreError> for ApiError {
 impl From<Arc<StoreError>> for ApiError {
     fn from(error: Arc<StoreError>) -> Self {
         match *error {
-            StoreError::Rows(_) | StoreError::OtherFormat { .. } | StoreError::Upgrading => Self::Unreadable(error),
+            StoreError::Rows(_)
+            | StoreError::OtherFormat { .. }
+            | StoreError::Upgrading
+            | StoreError::EarlierFormat
+            | StoreError::CannotUpgrade(_) => Self::Unreadable(error),
             StoreError::NoCopy { .. } => Self::NoCopy(error),
             StoreError::Copy(_) | StoreError::Corrupt(_) => Self::Store(error),
         }

@@ -138,7 +138,8 @@ impl State {
     /// Waits until the server has started, for [`REOPEN_PATIENCE`] at most. Fails at once while the server stops.
     async fn wait_until_open(&self) -> Result<(), ApiError> {
         let is_open = self.wait_until(|| !self.readiness.is_opening()).await;
-        if is_open { Ok(()) } else { Err(StoreError::from(RowsError::Closed).into()) }
+        let error = || if self.store.needs_upgrade() { StoreError::Upgrading } else { RowsError::Closed.into() };
+        if is_open { Ok(()) } else { Err(error().into()) }
     }
 
     /// Waits until something is done, for [`REOPEN_PATIENCE`] at most; does not wait while the server stops. Returns whether it

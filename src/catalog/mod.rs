@@ -247,7 +247,7 @@ impl MetricsType {
             (Statistic::Avg, "Avg".to_owned(), "Average".to_owned()),
         ];
         let percentiles = percentiles.as_slice().iter().map(|&percent| {
-            (Statistic::Percentile(percent), format!("P{percent}"), format!("{} percentile of", ordinal(percent)))
+            (Statistic::Percentile(percent), format!("P{percent}"), format!("{} percentile of the", ordinal(percent)))
         });
         for (statistic, label, adjective) in fixed.into_iter().chain(percentiles) {
             self.columns.push(Column {
@@ -306,9 +306,9 @@ mod tests {
         let expected = ["sum", "min", "max", "avg", "p1", "p52", "p93"].map(|name| format!("run_time_{name}"));
         assert_eq!(names, expected);
         assert_eq!(columns[4].title, "Run Time (P1)");
-        assert_eq!(columns[4].description, "1st percentile of time spent running the pre, job, and post tasks.");
-        assert_eq!(columns[5].description, "52nd percentile of time spent running the pre, job, and post tasks.");
-        assert_eq!(columns[6].description, "93rd percentile of time spent running the pre, job, and post tasks.");
+        assert_eq!(columns[4].description, "1st percentile of the time spent running the pre, job, and post tasks.");
+        assert_eq!(columns[5].description, "52nd percentile of the time spent running the pre, job, and post tasks.");
+        assert_eq!(columns[6].description, "93rd percentile of the time spent running the pre, job, and post tasks.");
         assert_eq!((columns[6].statistic.to_string(), columns[6].units), ("p93".to_owned(), Units::Seconds));
         assert_eq!(ordinal(11) + &ordinal(12) + &ordinal(13), "11th12th13th");
     }

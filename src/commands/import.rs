@@ -14,6 +14,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::client::{self, Retry, token_hint};
+use super::open_store::open_and_upgrade;
 use super::progress::{Progress, Unit};
 use super::target::Target;
 use crate::events::future;
@@ -312,7 +313,7 @@ impl Sink {
             }
             Target::Store(storage) => {
                 let store = storage.store().map_err(ImportError::Open)?;
-                store.open_first().map_err(ImportError::Open)?;
+                open_and_upgrade(&store).map_err(ImportError::Open)?;
                 Ok(Self::Store(store))
             }
         }

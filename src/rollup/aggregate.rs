@@ -220,8 +220,8 @@ impl Aggregate {
 
 /// The summary of a set of observations, in microseconds or bytes. The default is empty and the identity of `merge`.
 ///
-/// Its histogram is empty if there are at most two observations, since `min` and `max` say what they are. With more, an empty one
-/// means that it is unknown: events of that day were forgotten before there were histograms.
+/// Its histogram may be empty if there are at most two observations, since `min` and `max` say what they are. It is unknown for days
+/// whose events were forgotten before there were histograms; an empty one of more observations counts as unknown, too.
 #[derive(Debug, Clone, Default)]
 pub struct Distribution {
     /// The number of observations.
@@ -248,8 +248,12 @@ impl Distribution {
 
     /// Adds one observation.
     pub fn observe(&mut self, value: u64) {
-        if !self.histogram.is_empty() || (self.n == ENDS && self.know_counts()) {
-            self.histogram.push(Count::one(value));
+        if !self.has_only_ends() || self.n >= ENDS {
+            if self.know_counts() {
+                self.histogram.push(Count::one(value));
+            } else {
+                self.histogram.forget();
+            }
         }
         let is_first = self.n == 0;
         self.n += 1;
@@ -260,7 +264,7 @@ impl Distribution {
 
     /// Adds all observations of another distribution.
     pub fn merge(&mut self, other: &Self) {
-        if other.n == 1 {
+        if other.n == 1 && other.has_only_ends() {
             // Nearly all are like this: an hour of a choice has few observations.
             return self.observe(other.min);
         }
@@ -269,15 +273,13 @@ impl Distribution {
         }
         if self.n == 0 {
             self.histogram.clone_from(&other.histogram);
-        } else if self.n + other.n > ENDS || !self.histogram.is_empty() {
-            if !self.know_counts() {
-                // It stays unknown.
-            } else if !other.histogram.is_empty() {
-                self.histogram.merge(&other.histogram);
-            } else if other.n <= ENDS {
+        } else if self.n + other.n > ENDS || !self.has_only_ends() || !other.has_only_ends() {
+            if !other.knows_counts() || !self.know_counts() {
+                self.histogram.forget();
+            } else if other.histogram.is_empty() {
                 self.histogram.extend(other.ends());
             } else {
-                self.histogram.clear();
+                self.histogram.merge(&other.histogram);
             }
         }
         self.merge_numbers(other);
@@ -297,12 +299,17 @@ impl Distribution {
 
     /// Whether the histogram is known.
     pub fn knows_counts(&self) -> bool {
-        self.n <= ENDS || !self.histogram.is_empty()
+        !self.histogram.is_unknown() && (self.n <= ENDS || !self.histogram.is_empty())
+    }
+
+    /// Whether its histogram says nothing, not even that it is unknown.
+    fn has_only_ends(&self) -> bool {
+        self.histogram.is_empty() && !self.histogram.is_unknown()
     }
 
     /// Puts the observations that only the ends tell into the histogram. Returns whether it is known.
     fn know_counts(&mut self) -> bool {
-        if self.histogram.is_empty() && self.n <= ENDS {
+        if self.has_only_ends() && self.n <= ENDS {
             let ends = self.ends();
             self.histogram.extend(ends);
         }
@@ -320,7 +327,7 @@ impl Distribution {
         if !self.histogram.is_empty() {
             return Some(self.histogram.counts());
         }
-        (self.n <= ENDS).then(|| {
+        self.knows_counts().then(|| {
             let mut ends: Vec<_> = self.ends().collect();
             super::histogram::combine(&mut ends);
             Cow::Owned(ends)
@@ -332,7 +339,7 @@ impl Distribution {
         for count in self.histogram.unordered() {
             tally.add(count.cell(), count.observations());
         }
-        if self.histogram.is_empty() && self.n <= ENDS && self.n > 0 {
+        if self.has_only_ends() && self.n <= ENDS && self.n > 0 {
             tally.add(Cell::of(self.min), 1);
             if self.n > 1 {
                 tally.add(Cell::of(self.max), 1);
@@ -378,11 +385,11 @@ impl Distribution {
         }
         let min_kept = self.min < removed.min || (added.n > 0 && added.min == self.min);
         let max_kept = self.max > removed.max || (added.n > 0 && added.max == self.max);
-        let is_told_by_ends = self.histogram.is_empty() && min_kept && max_kept;
+        let is_told_by_ends = self.has_only_ends() && min_kept && max_kept;
         if !is_told_by_ends && self.know_counts() {
             match removed.counts() {
                 Some(removed) => self.histogram.subtract(&removed),
-                None => self.histogram.clear(),
+                None => self.histogram.forget(),
             }
         }
         self.n = left;
@@ -396,14 +403,14 @@ impl Distribution {
 
     /// Whether the histograms are equal or one of them is unknown, given the same numbers.
     fn counts_agree(&self, other: &Self) -> bool {
-        self.n <= ENDS || self.histogram.is_empty() || other.histogram.is_empty() || self.counts() == other.counts()
+        !self.knows_counts() || !other.knows_counts() || self.n <= ENDS || self.counts() == other.counts()
     }
 }
 
 impl PartialEq for Distribution {
     fn eq(&self, other: &Self) -> bool {
-        let are_both_known = self.histogram.is_empty() == other.histogram.is_empty();
-        self.has_same_numbers(other) && (self.n <= ENDS || are_both_known) && self.counts_agree(other)
+        let are_both_known = self.knows_counts() == other.knows_counts();
+        self.has_same_numbers(other) && are_both_known && self.counts_agree(other)
     }
 }
 
@@ -519,10 +526,10 @@ mod tests {
         #[test]
         fn what_is_unknown_of_a_part_is_unknown_of_the_whole(
             known in vec(any::<u64>(), 0..5),
-            unknown in vec(any::<u64>(), 3..9),
+            unknown in vec(any::<u64>(), 1..9),
         ) {
             let mut part = summarise(&unknown);
-            part.histogram.clear();
+            part.histogram.forget();
             for (mut one, other) in [(summarise(&known), part.clone()), (part.clone(), summarise(&known))] {
                 one.merge(&other);
                 prop_assert!(one.histogram.is_empty() && !one.knows_counts());

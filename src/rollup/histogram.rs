@@ -157,9 +157,11 @@ pub struct Histogram(Option<Box<Counts>>);
 #[derive(Debug, Default)]
 struct Counts {
     /// First some with ascending cells, then others, whose cells may occur several times.
-    counts: Vec<Count>,
+    all: Vec<Count>,
     /// The number of the first ones.
     sorted: usize,
+    /// Whether it is unknown what there was to count.
+    is_unknown: bool,
 }
 
 impl Clone for Histogram {
@@ -171,10 +173,10 @@ impl Clone for Histogram {
 
     fn clone_from(&mut self, source: &Self) {
         self.clear();
-        if let Some(source) = source.0.as_ref().filter(|it| !it.counts.is_empty()) {
+        if let Some(source) = source.0.as_ref().filter(|it| it.is_unknown || !it.all.is_empty()) {
             let it = self.0.get_or_insert_default();
-            it.counts.extend_from_slice(&source.counts);
-            it.sorted = source.sorted;
+            it.all.extend_from_slice(&source.all);
+            (it.sorted, it.is_unknown) = (source.sorted, source.is_unknown);
         }
     }
 }
@@ -183,30 +185,42 @@ impl Clone for Histogram {
 const FEW: usize = 4_096;
 
 impl Histogram {
+    /// Whether it is unknown what there was to count. There are no counts then.
+    pub fn is_unknown(&self) -> bool {
+        self.0.as_ref().is_some_and(|it| it.is_unknown)
+    }
+
+    /// Makes it unknown what there was to count.
+    pub fn forget(&mut self) {
+        self.clear();
+        self.0.get_or_insert_default().is_unknown = true;
+    }
+
     /// Whether there are no counts.
     pub fn is_empty(&self) -> bool {
-        self.0.as_ref().is_none_or(|it| it.counts.is_empty())
+        self.0.as_ref().is_none_or(|it| it.all.is_empty())
     }
 
     /// Removes all counts, and keeps the memory for reuse.
     pub fn clear(&mut self) {
         if let Some(it) = &mut self.0 {
-            it.counts.clear();
+            it.all.clear();
             it.sorted = 0;
+            it.is_unknown = false;
         }
     }
 
     /// Adds a count.
     pub fn push(&mut self, count: Count) {
         let it = self.0.get_or_insert_default();
-        it.counts.push(count);
+        it.all.push(count);
         it.sort_many();
     }
 
     /// Adds counts, in any order.
     pub fn extend(&mut self, counts: impl IntoIterator<Item = Count>) {
         let it = self.0.get_or_insert_default();
-        it.counts.extend(counts);
+        it.all.extend(counts);
         it.sort_many();
     }
 
@@ -220,60 +234,60 @@ impl Histogram {
         let Some(it) = &mut self.0 else { return };
         it.sort();
         for count in removed {
-            let place = it.counts.binary_search_by_key(&count.cell(), |count| count.cell());
-            let left = place.ok().map(|place| &mut it.counts[place]).filter(|left| left.0 >= count.0);
+            let place = it.all.binary_search_by_key(&count.cell(), |count| count.cell());
+            let left = place.ok().map(|place| &mut it.all[place]).filter(|left| left.0 >= count.0);
             left.expect("what is taken out was counted").0 -= count.observations();
         }
-        it.counts.retain(|count| count.observations() > 0);
-        it.sorted = it.counts.len();
+        it.all.retain(|count| count.observations() > 0);
+        it.sorted = it.all.len();
     }
 
     /// The counts with ascending cells, each cell once.
     pub fn counts(&self) -> Cow<'_, [Count]> {
         let Some(it) = &self.0 else { return Cow::Borrowed(&[]) };
-        if it.sorted == it.counts.len() {
-            return Cow::Borrowed(&it.counts);
+        if it.sorted == it.all.len() {
+            return Cow::Borrowed(&it.all);
         }
-        let mut counts = it.counts.clone();
+        let mut counts = it.all.clone();
         combine(&mut counts);
         Cow::Owned(counts)
     }
 
     /// The counts as they are: in any order, and a cell may occur several times.
     pub fn unordered(&self) -> &[Count] {
-        self.0.as_ref().map_or(&[], |it| &it.counts)
+        self.0.as_ref().map_or(&[], |it| &it.all)
     }
 
     /// Replaces the counts by those that `fill` appends to an empty list, whose cells ascend. If it fails, there are none.
     pub fn set<E>(&mut self, fill: impl FnOnce(&mut Vec<Count>) -> Result<(), E>) -> Result<(), E> {
         let it = self.0.get_or_insert_default();
-        it.counts.clear();
-        let filled = fill(&mut it.counts).inspect_err(|_| it.counts.clear());
-        it.sorted = it.counts.len();
-        debug_assert!(it.counts.is_sorted_by(|one, next| one.cell() < next.cell()), "cells ascend");
+        it.all.clear();
+        let filled = fill(&mut it.all).inspect_err(|_| it.all.clear());
+        it.sorted = it.all.len();
+        debug_assert!(it.all.is_sorted_by(|one, next| one.cell() < next.cell()), "cells ascend");
         filled
     }
 
     /// The memory of the counts, in bytes.
     pub fn memory(&self) -> usize {
-        self.0.as_ref().map_or(0, |it| size_of::<Counts>() + it.counts.capacity() * size_of::<Count>())
+        self.0.as_ref().map_or(0, |it| size_of::<Counts>() + it.all.capacity() * size_of::<Count>())
     }
 }
 
 impl Counts {
     /// Sorts them if there are so many that they take a lot of memory.
     fn sort_many(&mut self) {
-        if self.counts.len() >= 2 * self.sorted + FEW {
+        if self.all.len() >= 2 * self.sorted + FEW {
             self.sort();
         }
     }
 
     fn sort(&mut self) {
-        if self.sorted < self.counts.len() {
+        if self.sorted < self.all.len() {
             // The stable sort makes use of what is in order already.
-            self.counts.sort();
-            merge_equal(&mut self.counts);
-            self.sorted = self.counts.len();
+            self.all.sort();
+            merge_equal(&mut self.all);
+            self.sorted = self.all.len();
         }
     }
 }

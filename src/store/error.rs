@@ -23,6 +23,14 @@ pub enum StoreError {
     /// The database has an earlier format, and is being upgraded.
     #[error("the database is being upgraded to a new format")]
     Upgrading,
+    /// The database has an earlier format, and servers of an earlier version may run on it.
+    #[error(
+        "the database has an earlier format; `scale-metrics serve` upgrades it, and servers of earlier versions stop using it then"
+    )]
+    EarlierFormat,
+    /// The database has an earlier format, and cannot be upgraded from here: it may be a standby, or the user may only read.
+    #[error("the database has an earlier format, and cannot be upgraded from here")]
+    CannotUpgrade(#[source] RowsError),
     /// What was read is damaged.
     #[error(transparent)]
     Corrupt(#[from] Corrupt),

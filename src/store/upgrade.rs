@@ -42,7 +42,12 @@ impl Store {
         most: Duration,
         mut recompute: impl FnMut(&mut Transaction<'_>, &Snapshot, Date) -> Result<(), StoreError>,
     ) -> Result<bool, StoreError> {
-        let (mut transaction, upgrade) = Transaction::begin_upgrade(&*self.rows, &self.definitions, &self.writer)?;
+        let begun = Transaction::begin_upgrade(&*self.rows, &self.definitions, &self.writer);
+        let (mut transaction, upgrade) = match begun {
+            // A standby will never upgrade it, nor will a user who may only read; the turn of another server passes.
+            Err(StoreError::Rows(error)) if self.rows.check().is_err() => return Err(StoreError::CannotUpgrade(error)),
+            begun => begun?,
+        };
         let Upgrade::From(from) = upgrade else {
             // Another server was first.
             drop(transaction);
@@ -52,6 +57,7 @@ impl Store {
         let snapshot = Snapshot::of_upgrade(&*self.rows, &self.definitions)?;
         let begun = Instant::now();
         let mut next = next_day(&snapshot, from.max(snapshot.kept().events_from))?;
+        self.show_progress(&snapshot, next)?;
         while let Some(date) = next {
             recompute(&mut transaction, &snapshot, date)?;
             next = date.next().map_or(Ok(None), |after| next_day(&snapshot, after))?;
@@ -59,15 +65,21 @@ impl Store {
                 break;
             }
         }
+        self.show_progress(&snapshot, next)?;
+        transaction.commit_upgrade(next)?;
+        Ok(next.is_none() && self.look_for_upgrade()? == Upgrade::Done)
+    }
+
+    /// Shows how many days are upgraded, of how many.
+    fn show_progress(&self, snapshot: &Snapshot, next: Option<Date>) -> Result<(), StoreError> {
         if let Some(date) = next {
-            let first = next_day(&snapshot, Date::MIN)?.unwrap_or(date);
+            let first = next_day(snapshot, Date::MIN)?.unwrap_or(date);
             let last = first_key(snapshot.rows(), blocks_from(Date::MIN), Order::Descending)?;
             let days = |last: u32| u64::from(last.saturating_sub(first.days()));
             let last = last.map_or(date.days(), |key| key.days);
             self.open_progress().upgraded(days(date.days()), days(last) + 1);
         }
-        transaction.commit_upgrade(next)?;
-        Ok(next.is_none() && self.look_for_upgrade()? == Upgrade::Done)
+        Ok(())
     }
 }
 

@@ -17,13 +17,22 @@ pub fn run(store: &Store, mut report: impl FnMut()) -> Result<(), StoreError> {
     if !store.needs_upgrade() {
         return Ok(());
     }
-    tracing::info!(
-        "the database has an earlier format and is upgraded; this can be stopped at any moment, and goes on at the next start"
-    );
-    while !step(store, STEP)? {
+    // The first step is short, so that earlier versions refuse the database from early on.
+    let mut most = Duration::ZERO;
+    let mut is_told = false;
+    while !step(store, most)? {
+        if !is_told {
+            tracing::info!(
+                "the database is being upgraded to a new format, which earlier versions of this program refuse; it may be \
+                 stopped at any moment, and goes on at the next start"
+            );
+        }
+        (most, is_told) = (STEP, true);
         report();
     }
-    tracing::info!("the database is upgraded");
+    if is_told {
+        tracing::info!("the database is upgraded");
+    }
     Ok(())
 }
 

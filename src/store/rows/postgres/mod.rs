@@ -43,6 +43,7 @@ pub struct PostgresDatabase {
     /// Drives the connections.
     runtime: Option<Runtime>,
     address: Address,
+    progress: Arc<OpenProgress>,
     /// `None` before it is opened, and after it is closed.
     connections: RwLock<Option<Arc<Connections>>>,
 }
@@ -56,7 +57,12 @@ impl PostgresDatabase {
             .enable_all()
             .build()
             .map_err(|error| RowsError::Unusable(Cause::with_source("the database has no thread", error)))?;
-        Ok(Self { runtime: Some(runtime), address: address.clone(), connections: RwLock::default() })
+        Ok(Self {
+            runtime: Some(runtime),
+            address: address.clone(),
+            progress: Arc::default(),
+            connections: RwLock::default(),
+        })
     }
 
     /// Connections that are not made yet.
@@ -117,7 +123,7 @@ impl Database for PostgresDatabase {
     }
 
     fn open_progress(&self) -> Arc<OpenProgress> {
-        Arc::default()
+        Arc::clone(&self.progress)
     }
 
     fn view(&self, names: &[&str]) -> Result<(Box<dyn View>, Numbers), RowsError> {
