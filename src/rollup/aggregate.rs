@@ -180,7 +180,7 @@ impl Aggregate {
         self.merge_with(other, Distribution::merge_numbers);
     }
 
-    fn merge_with(&mut self, other: &Self, merge: fn(&mut Distribution, &Distribution)) {
+    fn merge_with(&mut self, other: &Self, merge: impl Fn(&mut Distribution, &Distribution)) {
         self.events += other.events;
         for (counter, other) in self.counters.iter_mut().zip(other.counters) {
             *counter += other;
@@ -189,7 +189,9 @@ impl Aggregate {
             *self.errors.entry(error).or_default() += count;
         }
         for (distribution, other) in self.distributions.iter_mut().zip(&other.distributions) {
-            merge(distribution, other);
+            if other.n > 0 {
+                merge(distribution, other);
+            }
         }
     }
 
