@@ -141,7 +141,8 @@ function groupsOf({ groups, columns }, place) {
     const own = columns.filter((column) => column.group === group.name);
     const isDistribution = own.every(({ aggregate }, _, all) => all.length > 1 && all.some((other) => other.aggregate !== aggregate));
     const labels = own.map((column) => {
-      const title = isDistribution ? { sum: "Sum", min: "Min", max: "Max", avg: "Avg" }[column.aggregate] : column.title.replace(/ Count$/, "");
+      // "Run Time (Max)" stands in the group "Run Time".
+      const title = isDistribution ? /\(([^)]*)\)$/.exec(column.title)[1] : column.title.replace(/ Count$/, "");
       return h("label", { title: column.description }, h("input", { type: "checkbox", value: column.name, "aria-label": column.title, onchange: tick }), title);
     });
     return h("fieldset", {}, h("legend", { title: group.description }, group.title), labels, group.description === "" ? null : note(group.description, "spoken"));

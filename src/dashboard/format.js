@@ -52,7 +52,7 @@ export function bytes(value) {
 /** Formats a value of a column in the column's units. */
 export function inUnits(units, value) {
   if (value === null || value === undefined) return "–";
-  return { seconds: duration, bytes, count }[units](value);
+  return { seconds: duration, milliseconds: (value) => duration(value / 1000), bytes, count }[units](value);
 }
 
 /** Like `inUnits`, but to the last digit. */

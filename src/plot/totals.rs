@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use super::value;
 use crate::catalog::Column;
 use crate::events::Choices;
-use crate::rollup::Aggregate;
+use crate::rollup::{Aggregate, Tally};
 use crate::time::{Calendar, Resolution, TimeRange, Timestamp, Zone};
 use crate::vocabulary::ChoiceId;
 
@@ -91,11 +91,14 @@ impl Totals {
 
     /// Returns the values of the columns for all choices together.
     pub fn of_all(&self, columns: &[&'static Column], choices: &Choices) -> Vec<Option<u128>> {
-        let all = self.choices.values().fold(None, |all: Option<Aggregate>, aggregate| {
+        let mut all = self.choices.values().fold(None, |all: Option<Aggregate>, aggregate| {
             let mut all = all.unwrap_or_default();
             all.merge(aggregate);
             Some(all)
         });
+        if let Some(all) = &mut all {
+            all.sort(&mut Tally::default());
+        }
         values(all.as_ref(), columns, choices)
     }
 }

@@ -135,6 +135,13 @@ impl Aggregate {
         errors + self.distributions.iter().map(|distribution| distribution.histogram.memory()).sum::<usize>()
     }
 
+    /// Puts the histograms in order, so that percentiles can be read off at once.
+    pub fn sort(&mut self, tally: &mut Tally) {
+        for distribution in &mut self.distributions {
+            distribution.histogram.sort(tally);
+        }
+    }
+
     /// Whether it may be of the same contributions: all is equal but for histograms that one of the two does not know.
     pub fn agrees_with(&self, other: &Self) -> bool {
         let mut pairs = self.distributions.iter().zip(&other.distributions);
@@ -361,14 +368,14 @@ impl Distribution {
             1 => Some(self.min),
             rank if rank >= self.n => Some(self.max),
             rank => {
-                let mut left = rank;
                 let counts = self.histogram.counts();
-                let cell = counts.iter().find(|count| {
-                    let is_here = left <= count.observations();
-                    left = left.saturating_sub(count.observations());
-                    is_here
-                });
-                cell.map(|count| count.cell().typical().clamp(self.min, self.max))
+                // From the nearer end.
+                let cell = if rank <= self.n / 2 {
+                    cell_at(rank, counts.iter())
+                } else {
+                    cell_at(self.n + 1 - rank, counts.iter().rev())
+                };
+                cell.map(|cell| cell.typical().clamp(self.min, self.max))
             }
         }
     }
@@ -407,6 +414,17 @@ impl Distribution {
     fn counts_agree(&self, other: &Self) -> bool {
         !self.knows_counts() || !other.knows_counts() || self.n <= ENDS || self.counts() == other.counts()
     }
+}
+
+/// The cell of the observation at a rank, from 1.
+fn cell_at<'c>(rank: u64, mut counts: impl Iterator<Item = &'c Count>) -> Option<Cell> {
+    let mut left = rank;
+    let found = counts.find(|count| {
+        let is_here = left <= count.observations();
+        left = left.saturating_sub(count.observations());
+        is_here
+    });
+    found.map(|count| count.cell())
 }
 
 impl PartialEq for Distribution {

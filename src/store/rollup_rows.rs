@@ -296,41 +296,46 @@ fn put_counts(record: &mut Record, tally: &mut Tally, first: Cell, last: Cell) {
 /// Reads the counts of `n` observations.
 fn take_counts(read: &mut Reader<'_>, n: u64, (min, max): (u64, u64), counts: &mut Vec<Count>) -> Result<(), Corrupt> {
     let (first, last) = (Cell::of(min), Cell::of(max));
-    let mut next = first.number();
-    // The last count that was read, or that of the smallest observation.
-    let (mut cell, mut observations) = (first, 1_u64);
+    let mut next = u32::from(first.number());
+    // The cell that is being counted, and its observations: at first that of the smallest observation.
+    let (mut cell, mut observations) = (next, 1_u64);
     let mut left = n - 2;
     while left > 0 {
         let byte = read.byte()?;
-        let (gap, here) = match byte >> 5 {
-            0..4 => (byte.into(), 1),
-            4 | 5 => (u16::from(byte >> 4 & 3), u64::from(byte & 0xf) + 2),
-            6 => (u16::from_be_bytes([byte & 0x1f, read.byte()?]), 1),
+        let (gap, here) = match byte {
+            ..0x80 => (u32::from(byte), 1),
+            0x80..0xc0 => (u32::from(byte >> 4 & 3), u64::from(byte & 0xf) + 2),
+            0xc0..0xe0 => (u32::from_be_bytes([0, 0, byte & 0x1f, read.byte()?]), 1),
             _ => {
                 let gap = if byte == u8::MAX { read.varint()? } else { (byte & 0x1f).into() };
-                (
-                    u16::try_from(gap).map_err(|_| WRONG_HISTOGRAM)?,
-                    read.varint()?.checked_add(2).ok_or(WRONG_HISTOGRAM)?,
-                )
+                let gap = u32::try_from(gap).ok().filter(|gap| *gap <= u32::from(Cell::LAST.number()));
+                (gap.ok_or(WRONG_HISTOGRAM)?, read.varint()?.checked_add(2).ok_or(WRONG_HISTOGRAM)?)
             }
         };
         left = left.checked_sub(here).ok_or(WRONG_HISTOGRAM)?;
-        let found = next.checked_add(gap).and_then(Cell::new).filter(|cell| *cell <= last).ok_or(WRONG_HISTOGRAM)?;
+        let found = next + gap;
         if found == cell {
             observations += here;
         } else {
-            counts.push(Count::new(cell, observations).ok_or(WRONG_HISTOGRAM)?);
+            if found > u32::from(last.number()) {
+                return Err(WRONG_HISTOGRAM);
+            }
+            counts.push(count(cell, observations)?);
             (cell, observations) = (found, here);
         }
-        next = found.number() + 1;
+        next = found + 1;
     }
-    if cell == last {
-        observations += 1;
-        counts.push(Count::new(cell, observations).ok_or(WRONG_HISTOGRAM)?);
+    if cell == u32::from(last.number()) {
+        counts.push(count(cell, observations + 1)?);
     } else {
-        counts.extend([Count::new(cell, observations).ok_or(WRONG_HISTOGRAM)?, Count::one(max)]);
+        counts.extend([count(cell, observations)?, Count::one(max)]);
     }
     Ok(())
+}
+
+fn count(cell: u32, observations: u64) -> Result<Count, Corrupt> {
+    let cell = u16::try_from(cell).ok().and_then(Cell::new);
+    cell.and_then(|cell| Count::new(cell, observations)).ok_or(WRONG_HISTOGRAM)
 }
 
 /// Packs a distribution that is not empty: n and the smallest observation. If n is not 1, the largest and the sum follow, as

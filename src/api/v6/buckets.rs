@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::api::ApiError;
 use crate::api::compute_budget::ComputeBudget;
 use crate::events::Contribution;
-use crate::rollup::{Aggregate, Parts, RollupScope};
+use crate::rollup::{Aggregate, Parts, RollupScope, Tally};
 use crate::store::{Part, RollupQuery, Snapshot};
 use crate::time::{Calendar, Date, Resolution, TimeRange, Timestamp, Zone};
 use crate::vocabulary::MetricsTypeId;
@@ -165,6 +165,7 @@ pub(super) fn read(
         }
     };
     let mut at = None;
+    let mut tally = Tally::default();
     snapshot.rollups(&query, is_whole, go_on, |date, part, scope, aggregate| {
         let place = match at {
             Some((same, place)) if same == (date, part) => place,
@@ -175,7 +176,8 @@ pub(super) fn read(
             }
         };
         let Place::Bucket(start) = place else { return Ok(()) };
-        while let Some((bucket, aggregate)) = open.take_before(start) {
+        while let Some((bucket, mut aggregate)) = open.take_before(start) {
+            aggregate.sort(&mut tally);
             add(budget, open.bytes, bucket, &aggregate)?;
         }
         if buckets.are_parts() {
@@ -184,7 +186,8 @@ pub(super) fn read(
         open.merge((start, scope), aggregate);
         budget.hold(open.bytes)
     })?;
-    for (bucket, aggregate) in open.buckets {
+    for (bucket, mut aggregate) in open.buckets {
+        aggregate.sort(&mut tally);
         add(budget, open.bytes, bucket, &aggregate)?;
     }
     Ok(())
