@@ -65,7 +65,8 @@ export async function read(path, form = "json") {
 
 /** The path of an endpoint of a metrics type. */
 export function path(type, endpoint, parameters) {
-  const query = new URLSearchParams(parameters);
+  // Times on the pages are in UTC, whatever zone the settings of the server name.
+  const query = new URLSearchParams([...parameters, ["timezone", "UTC"]]);
   return `${ROOT}v6/metrics/${encodeURIComponent(type)}/${endpoint}?${query}`;
 }
 
