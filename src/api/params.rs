@@ -217,7 +217,7 @@ fn parse_time(text: &str, now: Timestamp, zone: Zone) -> Option<Timestamp> {
         return Some(duration.before(now));
     }
     if let Ok(date) = text.parse::<Date>() {
-        return Some(zone.first_at(Zone::UTC.local(date.start())));
+        return Some(zone.start_of_day(Zone::UTC.local(date.start()).date()));
     }
     let text = match text.split_once(' ') {
         Some((time, offset)) if time.contains('T') => Cow::Owned(format!("{time}+{offset}")),
@@ -249,6 +249,15 @@ mod tests {
         let parse = |text| parse_time(text, Timestamp::MIN, Zone::UTC);
         assert_eq!(parse("2015-01-01T05:00:00 05:00"), parse("2015-01-01"));
         assert_eq!(parse("2015-01-01 05:00:00"), None);
+    }
+
+    #[test]
+    fn a_date_is_the_start_of_that_local_day() {
+        let parse = |text, zone: &str| parse_time(text, Timestamp::MIN, zone.parse().expect("a zone"));
+        // At 00:01, clocks went back to 23:01.
+        assert_eq!(parse("2009-11-01", "America/St_Johns"), parse("2009-11-01T03:30:00Z", "UTC"));
+        assert_eq!(parse("2015-10-18", "America/Sao_Paulo"), parse("2015-10-18T03:00:00Z", "UTC"));
+        assert_eq!(parse("2015-10-18T00:30:00", "America/Sao_Paulo"), parse("2015-10-18T03:00:00Z", "UTC"));
     }
 
     #[test]
