@@ -48,7 +48,6 @@ use crate::config::Dialect;
 use crate::store::{RowsError, Store, StoreError};
 use crate::telemetry::server_metrics::ServerMetrics;
 use crate::time::{Clock, Zone};
-use crate::vocabulary::MetricsTypeId;
 use crate::worker::retention::RetentionGuard;
 use crate::worker::{Queue, Readiness};
 
@@ -118,11 +117,6 @@ impl State {
     fn allow_writing(&self, request: &HttpRequest, scope: Scope) -> Result<(), ApiError> {
         self.write_guard.check(request)?;
         self.allow(request, scope)
-    }
-
-    /// Describes a metrics type, with the columns of this server.
-    fn describe(&self, id: MetricsTypeId) -> &'static MetricsType {
-        self.catalog.iter().find(|metrics| metrics.id == id).expect("the catalogue has every type")
     }
 
     /// Returns the result of `read`, which reads the store. After a failed write or read, the database fails all reads until the

@@ -202,7 +202,12 @@ pub fn with_percentiles(percentiles: &Percentiles) -> &'static [MetricsType] {
 impl MetricsTypeId {
     /// Returns the description of the metrics type.
     pub fn describe(self) -> &'static MetricsType {
-        CATALOG.iter().find(|metrics| metrics.id == self).expect("the catalogue has every type")
+        self.describe_in(&CATALOG)
+    }
+
+    /// Returns the description of the metrics type in a catalogue.
+    pub fn describe_in(self, catalog: &'static [MetricsType]) -> &'static MetricsType {
+        catalog.iter().find(|metrics| metrics.id == self).expect("the catalogue has every type")
     }
 }
 

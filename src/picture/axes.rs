@@ -2,7 +2,7 @@
 
 use chrono::{Datelike, NaiveDate, NaiveDateTime, Timelike};
 
-use super::span::{Span, naive};
+use super::span::{DAY_S, HOUR_S, Span, naive};
 use super::text;
 use super::units;
 use crate::catalog::Units;
@@ -10,9 +10,6 @@ use crate::time::Resolution;
 
 /// The minimum gap between labels of the time axis, in pixels.
 const GAP: f64 = 14.0;
-
-const HOUR_S: i64 = 3_600;
-const DAY_S: i64 = 24 * HOUR_S;
 
 /// A tick of the time axis.
 #[derive(Debug, Clone, PartialEq)]

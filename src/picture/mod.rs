@@ -34,7 +34,7 @@ use self::text::{Anchor, escape};
 use crate::catalog::Units;
 use crate::events::Choices;
 use crate::plot::{Plot, Query};
-use crate::time::{Resolution, Timestamp, Zone};
+use crate::time::{Resolution, Timestamp};
 
 pub use palette::Theme;
 pub use series::keys;
@@ -182,17 +182,12 @@ fn describe(
     let largest: Vec<_> = largest.iter().map(|&(units, largest)| units::show(units, largest)).collect();
     format!(
         "{kind} by {bucket} from {} to {}, of {}: {}. At most {}.",
-        at(span.calendar.zone, span.from),
-        at(span.calendar.zone, span.end()),
+        span.calendar.zone.instant_text(span.from),
+        span.calendar.zone.instant_text(span.end()),
         series::whose(query, choices),
         if names.is_empty() { "nothing".to_owned() } else { names.join(", ") },
         largest.join(" and "),
     )
-}
-
-/// Shows a time as clocks of a zone do; in UTC with `Z`.
-fn at(zone: Zone, time: Timestamp) -> String {
-    if zone.is_utc() { time.to_string() } else { zone.text_at(time) }
 }
 
 /// A picture whose layout is known.

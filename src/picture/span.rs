@@ -6,8 +6,8 @@ use chrono::{DateTime, Datelike as _, Days, NaiveDateTime, NaiveTime};
 
 use crate::time::{Calendar, Resolution, Timestamp};
 
-const HOUR_S: i64 = 3_600;
-const DAY_S: i64 = 24 * HOUR_S;
+pub(super) const HOUR_S: i64 = 3_600;
+pub(super) const DAY_S: i64 = 24 * HOUR_S;
 
 /// The time of a picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -19,7 +19,8 @@ pub(super) fn parts(column: &Column) -> Parts {
 }
 
 /// Returns the value of a column in a bucket that exists. Returns `None` if the column has no value there: for a distribution
-/// without observations, for a percentile if the histogram is unknown, or if the bucket has only errors that are no longer built in (docs/reference.md, Counting).
+/// without observations, for a percentile if the histogram is unknown, or if the bucket has only errors that are no longer built in
+/// (docs/reference.md, Counting).
 pub(super) fn of(column: &Column, aggregate: &Aggregate, choices: &Choices) -> Option<u128> {
     match column.measure {
         Measure::Counter(place) => Some(aggregate.counters[place].into()),

@@ -39,7 +39,7 @@ impl LostExtremes {
 }
 
 /// A set of parts of an aggregate: one bit for each counter, then one for each distribution, then one for the counts by error, then
-/// one for the histogram of each distribution. The bits are part of the file format.
+/// one for the histogram of each distribution. The bits are part of the file format, except those of histograms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Parts(u64);
 

@@ -103,25 +103,23 @@ fn merge_equal(counts: &mut Vec<Count>) {
 }
 
 /// Adds up the counts of several histograms, in any order, without sorting them. It is used again and again: taking the sums out
-/// leaves it empty.
-#[derive(Debug)]
+/// leaves it empty. It takes no memory before it is used, since most queries and many commits need none.
+#[derive(Debug, Default)]
 pub struct Tally {
     /// The number of observations by cell.
-    observations: Box<[u64]>,
+    observations: Vec<u64>,
     /// One bit for each cell that has any.
-    cells: Box<[u64]>,
-}
-
-impl Default for Tally {
-    fn default() -> Self {
-        let cells = usize::from(Cell::LAST.0) + 1;
-        Self { observations: vec![0; cells].into(), cells: vec![0; cells.div_ceil(64)].into() }
-    }
+    cells: Vec<u64>,
 }
 
 impl Tally {
     /// Adds observations of a cell.
     pub fn add(&mut self, cell: Cell, observations: u64) {
+        if self.cells.is_empty() {
+            let cells = usize::from(Cell::LAST.0) + 1;
+            self.observations.resize(cells, 0);
+            self.cells.resize(cells.div_ceil(64), 0);
+        }
         let place = usize::from(cell.0);
         self.observations[place] += observations;
         self.cells[place / 64] |= 1 << (place % 64);

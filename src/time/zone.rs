@@ -55,20 +55,11 @@ impl Zone {
         if let Some(time) = self.0.from_local_datetime(&local).earliest() {
             return timestamp(time.naive_utc());
         }
-        // Clocks are put forward over this time. They were so at a time up to the one that clocks would show otherwise.
+        // Clocks were put forward over this time, at the latest when they would have shown it otherwise.
         let before = self.offset_of(local - LONGEST_GAP);
-        let mut shown_at = (local - TimeDelta::seconds(before.into())).and_utc().timestamp();
-        let mut not_yet_at = shown_at - LONGEST_GAP.num_seconds();
-        while shown_at - not_yet_at > 1 {
-            let middle = i64::midpoint(shown_at, not_yet_at);
-            let utc = DateTime::from_timestamp_secs(middle).map_or(local, |time| time.naive_utc());
-            if utc + TimeDelta::seconds(self.offset_of(utc).into()) >= local {
-                shown_at = middle;
-            } else {
-                not_yet_at = middle;
-            }
-        }
-        timestamp(DateTime::from_timestamp_secs(shown_at).map_or(local, |time| time.naive_utc()))
+        let shown = local - TimeDelta::seconds(before.into());
+        let (from, to) = (timestamp(shown - LONGEST_GAP), timestamp(shown));
+        self.change(from, to).unwrap_or(to)
     }
 
     /// Returns the first point in time of a local day: midnight, or later if clocks skip it. If clocks go back from the day into the
@@ -97,6 +88,11 @@ impl Zone {
             (same, other) = if is_same { (middle, other) } else { (same, middle) };
         }
         Timestamp::from_micros(other * SECOND_US)
+    }
+
+    /// Writes a point in time as local clocks show it, with its offset from UTC; in UTC as it is displayed, with `Z`.
+    pub fn instant_text(self, time: Timestamp) -> String {
+        if self.is_utc() { time.to_string() } else { self.text_at(time) }
     }
 
     /// Writes the local time with its offset from UTC, such as `2015-10-05T00:00:00-04:00`; in UTC without.

@@ -74,8 +74,6 @@ impl Journal {
 pub struct Rebuild {
     day: Option<Date>,
     repair: bool,
-    /// Whether all rollups count as wrong, since they have an earlier form.
-    rewrite: bool,
     phase: Phase,
     /// The sums of the events that were read so far.
     sums: BTreeMap<RollupKey, Sum>,
@@ -146,7 +144,6 @@ impl Rebuild {
         Self {
             day,
             repair,
-            rewrite: false,
             phase: Phase::Events(EventCursor::start(day)),
             sums: BTreeMap::new(),
             examined: Examined::default(),
@@ -158,7 +155,7 @@ impl Rebuild {
 
     /// Begins anew, since what it has read may be outdated.
     pub fn restart(&mut self) {
-        *self = Self { restarts: self.restarts + 1, rewrite: self.rewrite, ..Self::new(self.day, self.repair) };
+        *self = Self { restarts: self.restarts + 1, ..Self::new(self.day, self.repair) };
     }
 
     /// A journal for the changes of the next commit. The caller passes it to [`follow`](Self::follow) only if the commit took
@@ -398,7 +395,7 @@ impl Rebuild {
         }
         let (nothing, is_damaged) = (Rollup::default(), stored.is_some_and(Result::is_err));
         let stored = stored.and_then(|stored| stored.as_ref().ok()).unwrap_or(&nothing);
-        if is_damaged || self.rewrite || sum.rollup != *stored {
+        if is_damaged || sum.rollup != *stored {
             let hours = (0..24).filter(|&hour| sum.rollup.hour(hour) != stored.hour(hour)).collect();
             self.examined.wrong.push((key, hours));
         }
@@ -442,11 +439,10 @@ pub fn examine(snapshot: &Snapshot, day: Option<Date>) -> Result<Examined, Store
     }
 }
 
-/// Stores all rollups of a day in the present form, computed from its events in a snapshot, in a transaction that began with the
-/// same state.
-pub fn rewrite(transaction: &mut Transaction<'_>, snapshot: &Snapshot, day: Date) -> Result<(), StoreError> {
-    let mut rebuild = Rebuild { rewrite: true, ..Rebuild::new(Some(day), true) };
-    rebuild.run_in(transaction, snapshot).map(drop)
+/// Compares the rollups of a day with its events in a snapshot, and stores those that are wrong, in a transaction that began with the
+/// same state. A rollup whose histograms are unknown is wrong.
+pub fn repair_in(transaction: &mut Transaction<'_>, snapshot: &Snapshot, day: Date) -> Result<Examined, StoreError> {
+    Rebuild::new(Some(day), true).run_in(transaction, snapshot)
 }
 
 /// Compares the rollups of a day with its events, and stores those that are wrong, in one transaction.

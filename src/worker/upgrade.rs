@@ -18,31 +18,28 @@ pub fn run(store: &Store, mut report: impl FnMut()) -> Result<(), StoreError> {
         return Ok(());
     }
     // The first step is short, so that earlier versions refuse the database from early on.
-    let mut most = Duration::ZERO;
-    let mut is_told = false;
-    while !step(store, most)? {
-        if !is_told {
-            tracing::info!(
-                "the database is being upgraded to a new format, which earlier versions of this program refuse; it may be \
-                 stopped at any moment, and goes on at the next start"
-            );
-        }
-        (most, is_told) = (STEP, true);
+    if step(store, Duration::ZERO)? {
+        return Ok(());
+    }
+    tracing::info!(
+        "the database is being upgraded to a new format, which earlier versions of this program refuse; it may be stopped at any \
+         moment, and goes on at the next start"
+    );
+    report();
+    while !step(store, STEP)? {
         report();
     }
-    if is_told {
-        tracing::info!("the database is upgraded");
-    }
+    tracing::info!("the database is upgraded");
     Ok(())
 }
 
 /// Upgrades the next days in one commit: one at least, and more if that takes less than `most`. Returns whether all are upgraded.
 pub fn step(store: &Store, most: Duration) -> Result<bool, StoreError> {
-    store.upgrade_step(most, |transaction, snapshot, date| match rebuild::rewrite(transaction, snapshot, date) {
+    store.upgrade_step(most, |transaction, snapshot, date| match rebuild::repair_in(transaction, snapshot, date) {
         Err(StoreError::Corrupt(damage)) => {
             tracing::error!(%damage, "the day {date} cannot be upgraded, and keeps its numbers without percentiles");
             Ok(())
         }
-        rewritten => rewritten,
+        repaired => repaired.map(drop),
     })
 }

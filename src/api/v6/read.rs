@@ -29,7 +29,7 @@ pub(in crate::api) async fn respond(
     state: Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     state.allow(&request, Scope::Read)?;
-    let metrics = state.describe(metrics);
+    let metrics = metrics.describe_in(state.catalog);
     let client = request.conn_data::<Phase>();
     let attempt = async || {
         let (query, look) = ask(metrics, parse, &request, &state).await?;

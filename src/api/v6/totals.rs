@@ -282,7 +282,7 @@ pub(in crate::api) struct PeriodView {
 
 impl From<Period> for PeriodView {
     fn from(period: Period) -> Self {
-        let show = |time: Timestamp| if period.zone.is_utc() { time.to_string() } else { period.zone.text_at(time) };
+        let show = |time| period.zone.instant_text(time);
         Self { started: show(period.started()), ended: show(period.ended()) }
     }
 }
