@@ -7,7 +7,7 @@
 //!
 //! Two libraries were judged. `hdrhistogram` has such cells, too, but keeps an array of all cells up to the largest value: 40 kB
 //! for an hour in microseconds, of which there are dozens in each commit. `sketches-ddsketch` cannot subtract. Both pack a day of
-//! six executions into far more bytes than the six that it takes here (`store::rollup_rows`).
+//! six executions into far more bytes than the six that it takes here (`store::histograms`).
 
 use std::borrow::Cow;
 

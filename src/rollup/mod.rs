@@ -10,10 +10,12 @@
 //! Not here: what an event contributes (`events::contribution`), which columns exist (`catalog`), the encoding (`store`).
 
 mod aggregate;
+mod distribution;
 mod histogram;
 mod zones;
 
-pub use aggregate::{Aggregate, Distribution, LostExtremes, Parts};
+pub use aggregate::{Aggregate, LostExtremes, Parts};
+pub use distribution::Distribution;
 pub use histogram::{Cell, Count, Tally};
 pub use zones::{Ranges, Zone, ZoneMap, ranges_of};
 

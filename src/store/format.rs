@@ -3,7 +3,7 @@
 //! | format | differs from the one before |
 //! | --- | --- |
 //! | 1 | the first |
-//! | 2 | rollups have histograms (`rollup_rows`). Those of days whose events are kept are computed anew; the others are read as they are |
+//! | 2 | rollups have histograms (`histograms`). Those of days whose events are kept are computed anew; the others are read as they are |
 //!
 //! Not here: upgrading (`upgrade`).
 

@@ -7,7 +7,7 @@
 //! | --- | --- |
 //! | [`rows`] | where rows are stored: transactions over ordered byte keys and values |
 //! | `keys`, `location` | the key of every row |
-//! | `codec`, `blocks`, `index_pages`, `rollup_rows`, `definition_rows` | the bytes of every value |
+//! | `codec`, `blocks`, `index_pages`, `rollup_rows`, `histograms`, `definition_rows` | the bytes of every value |
 //! | `version`, `definitions` | the version of a state; the definitions of recent versions, in memory |
 //! | `transaction` | writing |
 //! | `writer` | whether other processes write, too |
@@ -26,6 +26,7 @@ mod definitions;
 mod error;
 mod format;
 pub(crate) mod fuzz;
+mod histograms;
 mod index_pages;
 mod keys;
 mod location;

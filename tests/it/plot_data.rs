@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use crate::metrics_list::{TYPES, column_names};
 use crate::support::{
-    TestServer, builtin_error, execution, failed_execution, ingest, job, job_type, strike, with, worked_example,
+    TestServer, WORKED_TIMES, builtin_error, execution, failed_execution, ingest, job, job_type, strike, with,
+    worked_example,
 };
 
 /// The one value of every column on the day of the worked example, in catalogue order.
@@ -20,16 +21,6 @@ const WORKED_DAY: [i64; 49] = [
     12014, 4202, 7812, 6007, 4202, 7812, 7812,
     70870, 21014, 49856, 35435, 21014, 49856, 49856,
     41686, 11654, 30032, 20843, 11654, 30032, 30032,
-];
-
-/// By hour, every statistic of a measure shows one execution's time: that of the first, and that of the second.
-const WORKED_TIMES: [(&str, i64, i64); 6] = [
-    ("queue_time", 602, 7802),
-    ("pre_time", 2156, 5404),
-    ("job_time", 3002, 6608),
-    ("post_time", 4202, 7812),
-    ("run_time", 21014, 49856),
-    ("stage_time", 11654, 30032),
 ];
 
 fn server_with_worked_example() -> TestServer {
@@ -100,6 +91,7 @@ fn the_worked_example_by_hour() {
             ],
         }));
     }
+    // By hour, every statistic of a measure shows the time of one execution.
     let times = WORKED_TIMES.into_iter().flat_map(|times| [times; 7]);
     for (column, (measure, first, second)) in definitions(&server, "job-types").into_iter().skip(7).zip(times) {
         assert_eq!(column["group"], measure);

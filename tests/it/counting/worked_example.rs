@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::DAY;
-use crate::support::{TestServer, worked_example};
+use crate::support::{TestServer, WORKED_TIMES, worked_example};
 
 #[test]
 fn the_worked_example_by_day() {
@@ -78,20 +78,12 @@ fn the_worked_example_by_hour() {
         ("error_data_count", 1),
         ("error_algorithm_count", 1),
     ];
-    let measures = [
-        ("queue_time", 602, 7802),
-        ("pre_time", 2156, 5404),
-        ("job_time", 3002, 6608),
-        ("post_time", 4202, 7812),
-        ("run_time", 21014, 49856),
-        ("stage_time", 11654, 30032),
-    ];
     let at = |time: &str, value: u64| json!({ "datetime": format!("2015-01-01T{time}"), "value": value });
     let mut expected = Vec::new();
     for (column, value) in counts {
         expected.push((column.to_owned(), json!([at("00:00:00", value), at("06:00:00", 0), at("16:00:00", 0)])));
     }
-    for (measure, first, second) in measures {
+    for (measure, first, second) in WORKED_TIMES {
         for aggregate in ["sum", "min", "max", "avg", "p50", "p95", "p99"] {
             let column = format!("{measure}_{aggregate}");
             expected.push((column, json!([at("06:00:00", first), at("16:00:00", second)])));

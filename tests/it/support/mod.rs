@@ -389,6 +389,16 @@ pub(crate) fn ingest(id: u64, strike: u64, status: &str, ended: &str) -> Value {
     json!({"kind": "ingest", "id": id, "strike": strike, "status": status, "ingest_ended": ended})
 }
 
+/// The times of the two executions of the worked example, by measure: of the one that ended at 06:00, and of that at 16:00.
+pub(crate) const WORKED_TIMES: [(&str, u64, u64); 6] = [
+    ("queue_time", 602, 7802),
+    ("pre_time", 2156, 5404),
+    ("job_time", 3002, 6608),
+    ("post_time", 4202, 7812),
+    ("run_time", 21014, 49856),
+    ("stage_time", 11654, 30032),
+];
+
 /// The worked example: one job type, six jobs and two executions on 2015-01-01.
 pub(crate) fn worked_example() -> Vec<Value> {
     let at = |time: &str| format!("2015-01-01T{time}Z");
