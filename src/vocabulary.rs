@@ -105,6 +105,26 @@ impl From<EventKind> for Kind {
 }
 
 string_enum! {
+    /// How an event has ended: the final statuses of all kinds.
+    pub FinalStatus {
+        /// Ended well: a job or an execution.
+        Completed = "COMPLETED",
+        /// Ended in failure: a job or an execution.
+        Failed = "FAILED",
+        /// Ended by somebody's wish: a job or an execution.
+        Canceled = "CANCELED",
+        /// Put off: an ingest.
+        Deferred = "DEFERRED",
+        /// Ended well: an ingest.
+        Ingested = "INGESTED",
+        /// Ended in failure: an ingest.
+        Errored = "ERRORED",
+        /// There already: an ingest.
+        Duplicate = "DUPLICATE",
+    }
+}
+
+string_enum! {
     /// Where a job is in its life.
     #[derive(Serialize)]
     #[serde(rename_all = "UPPERCASE")]
@@ -127,9 +147,19 @@ string_enum! {
 }
 
 impl JobStatus {
+    /// How it has ended, if it has.
+    pub fn final_status(self) -> Option<FinalStatus> {
+        match self {
+            Self::Completed => Some(FinalStatus::Completed),
+            Self::Failed => Some(FinalStatus::Failed),
+            Self::Canceled => Some(FinalStatus::Canceled),
+            Self::Pending | Self::Blocked | Self::Queued | Self::Running => None,
+        }
+    }
+
     /// Whether it has ended.
     pub fn is_final(self) -> bool {
-        matches!(self, Self::Completed | Self::Failed | Self::Canceled)
+        self.final_status().is_some()
     }
 }
 
@@ -152,9 +182,19 @@ string_enum! {
 }
 
 impl ExecutionStatus {
+    /// How it has ended, if it has.
+    pub fn final_status(self) -> Option<FinalStatus> {
+        match self {
+            Self::Completed => Some(FinalStatus::Completed),
+            Self::Failed => Some(FinalStatus::Failed),
+            Self::Canceled => Some(FinalStatus::Canceled),
+            Self::Queued | Self::Running => None,
+        }
+    }
+
     /// Whether it has ended.
     pub fn is_final(self) -> bool {
-        matches!(self, Self::Completed | Self::Failed | Self::Canceled)
+        self.final_status().is_some()
     }
 }
 
@@ -183,9 +223,20 @@ string_enum! {
 }
 
 impl IngestStatus {
+    /// How it has ended, if it has.
+    pub fn final_status(self) -> Option<FinalStatus> {
+        match self {
+            Self::Deferred => Some(FinalStatus::Deferred),
+            Self::Ingested => Some(FinalStatus::Ingested),
+            Self::Errored => Some(FinalStatus::Errored),
+            Self::Duplicate => Some(FinalStatus::Duplicate),
+            Self::Transferring | Self::Transferred | Self::Queued | Self::Ingesting => None,
+        }
+    }
+
     /// Whether it has ended.
     pub fn is_final(self) -> bool {
-        matches!(self, Self::Deferred | Self::Ingested | Self::Errored | Self::Duplicate)
+        self.final_status().is_some()
     }
 }
 

@@ -7,12 +7,10 @@
 //!
 //! Not here: how contributions add up (`rollup`), where events are kept (`store`).
 
-use super::{Event, Ingest, Job, JobExecution};
+use super::Event;
+use super::outline::{Observations, Outline};
 use crate::time::{Date, Timestamp};
-use crate::vocabulary::{
-    ChoiceId, DISTRIBUTIONS, ExecutionStatus, IngestCount, IngestObservation, IngestStatus, JobCount, JobStatus,
-    JobTime, MetricsTypeId, TaskType,
-};
+use crate::vocabulary::{ChoiceId, DISTRIBUTIONS, EventKind, FinalStatus, IngestCount, JobCount, MetricsTypeId};
 
 /// The unit of storage, rollups, rebuilds and expiry: one day of one choice of one metrics type. Partitions are ordered by date.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,22 +35,10 @@ pub struct Contribution {
     /// The error whose count it adds 1 to.
     pub error: Option<ChoiceId>,
     /// One observation for each distribution, by the index of the distribution.
-    pub observations: [Option<u64>; DISTRIBUTIONS],
+    pub observations: Observations,
 }
 
-impl Contribution {
-    fn new(metrics: MetricsTypeId, choice: ChoiceId, ended: Timestamp) -> Self {
-        Self {
-            partition: Partition { metrics, choice, date: ended.date() },
-            hour: ended.hour(),
-            counter: None,
-            error: None,
-            observations: [None; DISTRIBUTIONS],
-        }
-    }
-}
-
-impl Event {
+impl Outline {
     /// The contributions of the event: at most one for each metrics type that counts it.
     pub fn contributions(&self) -> [Option<Contribution>; 2] {
         [self.own_contribution(), self.error_contribution()]
@@ -60,19 +46,64 @@ impl Event {
 
     /// The contribution to the partition that stores the event.
     pub fn own_contribution(&self) -> Option<Contribution> {
-        match self {
-            Self::Job(job) => job.contribution(),
-            Self::JobExecution(execution) => execution.times(),
-            Self::Ingest(ingest) => ingest.contribution(),
+        let nothing = [None; DISTRIBUTIONS];
+        let (metrics, counter, error, observations) = match self.key.kind {
+            EventKind::Job => (MetricsTypeId::JobTypes, Some(self.counter()), self.error, nothing),
+            // Of executions, only the times of completed ones count.
+            EventKind::JobExecution if self.status != FinalStatus::Completed => return None,
+            EventKind::JobExecution => (MetricsTypeId::JobTypes, None, None, self.observations),
+            EventKind::Ingest => (MetricsTypeId::Ingests, Some(self.counter()), None, self.observations),
+        };
+        Some(self.contribution(metrics, self.choice, counter, error, observations))
+    }
+
+    /// The contribution to a partition of `errors`: that of an execution that names an error.
+    pub fn error_contribution(&self) -> Option<Contribution> {
+        let error = self.error.filter(|_| self.is(EventKind::JobExecution))?;
+        Some(self.contribution(MetricsTypeId::Errors, error, None, Some(error), [None; DISTRIBUTIONS]))
+    }
+
+    /// The counter of the status.
+    fn counter(&self) -> usize {
+        match self.status {
+            FinalStatus::Completed => JobCount::Completed as usize,
+            FinalStatus::Failed => JobCount::Failed as usize,
+            FinalStatus::Canceled => JobCount::Canceled as usize,
+            FinalStatus::Deferred => IngestCount::Deferred as usize,
+            FinalStatus::Ingested => IngestCount::Ingested as usize,
+            FinalStatus::Errored => IngestCount::Errored as usize,
+            FinalStatus::Duplicate => IngestCount::Duplicate as usize,
         }
+    }
+
+    fn contribution(
+        &self,
+        metrics: MetricsTypeId,
+        choice: ChoiceId,
+        counter: Option<usize>,
+        error: Option<ChoiceId>,
+        observations: Observations,
+    ) -> Contribution {
+        let partition = Partition { metrics, choice, date: self.ended.date() };
+        Contribution { partition, hour: self.ended.hour(), counter, error, observations }
+    }
+}
+
+impl Event {
+    /// The contributions of the event: at most one for each metrics type that counts it.
+    pub fn contributions(&self) -> [Option<Contribution>; 2] {
+        self.outline().map_or([None; 2], |outline| outline.contributions())
+    }
+
+    /// The contribution to the partition that stores the event.
+    pub fn own_contribution(&self) -> Option<Contribution> {
+        self.outline()?.own_contribution()
     }
 
     /// The contribution to a partition of `errors`.
     pub fn error_contribution(&self) -> Option<Contribution> {
-        match self {
-            Self::JobExecution(execution) => execution.failure(),
-            Self::Job(_) | Self::Ingest(_) => None,
-        }
+        // Nearly no event has one.
+        self.error_partition().and_then(|_| self.outline()?.error_contribution())
     }
 
     /// The time at which the event ended, if its status is final.
@@ -104,90 +135,4 @@ impl Event {
             Self::Job(_) | Self::Ingest(_) => None,
         }
     }
-}
-
-impl Job {
-    /// The counter of its status, if the status is final.
-    fn counter(&self) -> Option<JobCount> {
-        match self.status {
-            JobStatus::Completed => Some(JobCount::Completed),
-            JobStatus::Failed => Some(JobCount::Failed),
-            JobStatus::Canceled => Some(JobCount::Canceled),
-            JobStatus::Pending | JobStatus::Blocked | JobStatus::Queued | JobStatus::Running => None,
-        }
-    }
-
-    fn contribution(&self) -> Option<Contribution> {
-        let counter = self.counter()? as usize;
-        let contribution = Contribution::new(MetricsTypeId::JobTypes, self.job_type, self.ended?);
-        Some(Contribution { counter: Some(counter), error: self.error, ..contribution })
-    }
-}
-
-impl JobExecution {
-    /// The contribution of a completed execution: how long its phases took.
-    fn times(&self) -> Option<Contribution> {
-        let ended = self.ended.filter(|_| self.status == ExecutionStatus::Completed)?;
-        let pull = self.task(TaskType::Pull);
-        let pre = self.task(TaskType::Pre);
-        let main = self.task(TaskType::Main);
-        let post = self.task(TaskType::Post);
-        let run = length(self.started, self.ended);
-        let tasks = [pull, pre, main, post].into_iter().flatten().sum();
-        let mut contribution = Contribution::new(MetricsTypeId::JobTypes, self.job_type, ended);
-        let observations = &mut contribution.observations;
-        observations[JobTime::Queue as usize] = length(self.queued, self.started);
-        observations[JobTime::Pre as usize] = pre;
-        observations[JobTime::Job as usize] = main;
-        observations[JobTime::Post as usize] = post;
-        observations[JobTime::Run as usize] = run;
-        observations[JobTime::Stage as usize] = run.map(|run| run.saturating_sub(tasks));
-        Some(contribution)
-    }
-
-    /// The contribution of an ended execution that names an error.
-    fn failure(&self) -> Option<Contribution> {
-        let ended = self.ended.filter(|_| self.status.is_final())?;
-        let error = self.error?;
-        let contribution = Contribution::new(MetricsTypeId::Errors, error, ended);
-        Some(Contribution { error: Some(error), ..contribution })
-    }
-
-    /// The length of the first task of this type that has both a start and an end.
-    fn task(&self, task_type: TaskType) -> Option<u64> {
-        let mut tasks = self.tasks.iter().filter(|task| task.task_type == task_type);
-        tasks.find_map(|task| length(task.started, task.ended))
-    }
-}
-
-impl Ingest {
-    /// The counter of its status, if the status is final.
-    fn counter(&self) -> Option<IngestCount> {
-        match self.status {
-            IngestStatus::Deferred => Some(IngestCount::Deferred),
-            IngestStatus::Ingested => Some(IngestCount::Ingested),
-            IngestStatus::Errored => Some(IngestCount::Errored),
-            IngestStatus::Duplicate => Some(IngestCount::Duplicate),
-            IngestStatus::Transferring | IngestStatus::Transferred | IngestStatus::Queued | IngestStatus::Ingesting => {
-                None
-            }
-        }
-    }
-
-    fn contribution(&self) -> Option<Contribution> {
-        let counter = self.counter()? as usize;
-        let mut contribution = Contribution::new(MetricsTypeId::Ingests, self.strike?, self.ingest_ended?);
-        let observations = &mut contribution.observations;
-        observations[IngestObservation::FileSize as usize] = self.file_size;
-        observations[IngestObservation::TransferTime as usize] = length(self.transfer_started, self.transfer_ended);
-        if self.status == IngestStatus::Ingested {
-            observations[IngestObservation::IngestTime as usize] = length(self.ingest_started, self.ingest_ended);
-        }
-        Some(Contribution { counter: Some(counter), ..contribution })
-    }
-}
-
-/// The microseconds between two times. `None` unless both are known, 0 if they are in the wrong order.
-fn length(started: Option<Timestamp>, ended: Option<Timestamp>) -> Option<u64> {
-    Some(ended?.since(started?))
 }

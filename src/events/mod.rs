@@ -1,14 +1,15 @@
 //! The objects that clients post: three kinds of definitions of choices, and three kinds of events.
 //!
 //! An object of these types is valid by itself: [`wire`] parses the text and rejects an object that breaks a rule of
-//! docs/reference.md, Posting events. [`request`] rejects a request that names unknown choices. [`contribution`] has the pure
-//! function that computes what an event adds to the metrics.
+//! docs/reference.md, Posting events. [`request`] rejects a request that names unknown choices. [`outline`] has what
+//! is asked about an event that has ended, [`contribution`] the pure function that computes what that adds to the metrics.
 //!
 //! Not here: what was stored before (`store`), which of two states of an event holds (`ledger`).
 
 pub mod choice;
 pub mod contribution;
 pub mod future;
+pub mod outline;
 pub mod request;
 mod shared_map;
 pub mod wire;
@@ -20,6 +21,7 @@ use crate::time::{Date, Timestamp};
 use crate::vocabulary::{ChoiceId, EventKind, ExecutionStatus, IngestStatus, JobStatus, Kind, MAX_ID, TaskType};
 pub use choice::{Choice, Choices, ErrorDefinition, JobType, Strike};
 pub use contribution::{Contribution, Partition};
+pub use outline::Outline;
 
 /// The maximum number of tasks of an execution.
 pub const MAX_TASKS: usize = 1 << 24;

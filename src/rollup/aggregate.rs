@@ -87,6 +87,11 @@ impl Parts {
         Self(self.0 | others.0)
     }
 
+    /// Whether the set contains any distribution.
+    pub fn has_distributions(self) -> bool {
+        self.0 & ((1 << DISTRIBUTIONS) - 1) << COUNTERS != 0
+    }
+
     /// Whether the set contains these parts or any with a higher bit.
     pub fn reaches(self, parts: Self) -> bool {
         self.0 >> parts.0.trailing_zeros() > 0

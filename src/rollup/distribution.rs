@@ -122,14 +122,11 @@ impl Distribution {
 
     /// Adds the number of observations by cell to a tally. Adds nothing if it is unknown.
     pub fn add_counts_to(&self, tally: &mut Tally) {
-        for count in self.histogram.unordered() {
-            tally.add(count.cell(), count.observations());
-        }
-        if self.has_only_ends() && self.n <= ENDS && self.n > 0 {
-            tally.add(Cell::of(self.min), 1);
-            if self.n > 1 {
-                tally.add(Cell::of(self.max), 1);
-            }
+        if self.n <= ENDS && self.has_only_ends() {
+            let ends = [self.min, self.max].map(Count::one);
+            tally.add(&ends[..usize::try_from(self.n).expect("two at most")]);
+        } else {
+            tally.add(self.histogram.unordered());
         }
     }
 

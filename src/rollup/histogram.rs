@@ -102,49 +102,118 @@ fn merge_equal(counts: &mut Vec<Count>) {
     });
 }
 
-/// Adds up the counts of several histograms, in any order, without sorting them. It is used again and again: taking the sums out
-/// leaves it empty. It takes no memory before it is used, since most queries and many commits need none.
+/// Adds up the counts of several histograms, in any order. It is used again and again: taking the sums out leaves it empty. It takes
+/// no memory before it is used, since most queries and many commits need none.
 #[derive(Debug, Default)]
 pub struct Tally {
-    /// The number of observations by cell.
-    observations: Vec<u64>,
-    /// One bit for each cell that has any.
-    cells: Vec<u64>,
+    /// Counts that are added up only when they are taken out, which is faster for so few: up to [`FEW`].
+    few: Vec<Count>,
+    /// The sums of the others. This is faster than sorting them.
+    sums: Option<Box<Sums>>,
+    /// What was taken out last.
+    taken: Vec<Count>,
 }
 
+const FEW: usize = 16;
+
 impl Tally {
-    /// Adds observations of a cell.
-    pub fn add(&mut self, cell: Cell, observations: u64) {
-        if self.cells.is_empty() {
-            let cells = usize::from(Cell::LAST.0) + 1;
-            self.observations.resize(cells, 0);
-            self.cells.resize(cells.div_ceil(64), 0);
+    /// Adds counts.
+    #[inline]
+    pub fn add(&mut self, counts: &[Count]) {
+        if self.few.len() + counts.len() <= FEW {
+            self.few.extend_from_slice(counts);
+        } else {
+            self.sums.get_or_insert_default().add(counts);
         }
-        let place = usize::from(cell.0);
-        self.observations[place] += observations;
-        self.cells[place / 64] |= 1 << (place % 64);
     }
 
-    /// Removes one observation of a cell, if there is one.
-    pub fn remove_one(&mut self, cell: Cell) {
-        let observations = &mut self.observations[usize::from(cell.0)];
-        *observations = observations.saturating_sub(1);
+    /// Takes the sums out, in the order of the cells.
+    pub fn take(&mut self) -> &[Count] {
+        self.taken.clear();
+        match &mut self.sums {
+            Some(sums) if sums.has_any() => {
+                sums.add(&self.few);
+                sums.take(&mut self.taken);
+            }
+            _ => sort_few(&self.few, &mut self.taken),
+        }
+        self.few.clear();
+        &self.taken
+    }
+}
+
+/// Appends up to [`FEW`] counts in the order of their cells, each cell once. Each count finds its place by counting the smaller ones,
+/// since a processor cannot foresee the branches of other ways to sort.
+fn sort_few(counts: &[Count], into: &mut Vec<Count>) {
+    // Equal cells in the order of their places.
+    let mut keys = [0_u32; FEW];
+    for ((place, key), count) in (0..).zip(&mut keys).zip(counts) {
+        *key = u32::from(count.cell().0) << 8 | place;
+    }
+    let keys = &keys[..counts.len()];
+    let mut sorted = [Count(0); FEW];
+    for (count, key) in counts.iter().zip(keys) {
+        sorted[keys.iter().map(|other| usize::from(other < key)).sum::<usize>()] = *count;
+    }
+    into.extend_from_slice(&sorted[..counts.len()]);
+    merge_equal(into);
+}
+
+/// The number of observations by cell, of all cells that a number of 13 bits could name.
+#[derive(Debug)]
+struct Sums {
+    observations: Box<[u64; CELLS]>,
+    /// One bit for each cell that has any.
+    cells: [u64; CELLS / 64],
+    /// One bit for each of these words that has any.
+    words: [u64; CELLS / 64 / 64],
+}
+
+const CELLS: usize = 1 << 13;
+const _: () = assert!((Cell::LAST.0 as usize) < CELLS);
+
+impl Default for Sums {
+    fn default() -> Self {
+        let observations = vec![0; CELLS].try_into().expect("there are so many");
+        Self { observations, cells: [0; CELLS / 64], words: [0; CELLS / 64 / 64] }
+    }
+}
+
+impl Sums {
+    fn has_any(&self) -> bool {
+        self.words.iter().any(|words| *words > 0)
     }
 
-    /// Takes the sums of the cells from one to another out, in the order of the cells. There must be no others.
-    pub fn take(&mut self, first: Cell, last: Cell, mut each: impl FnMut(Cell, u64)) {
-        for word in usize::from(first.0 / 64)..=usize::from(last.0 / 64) {
-            let mut bits = std::mem::take(&mut self.cells[word]);
-            while bits > 0 {
-                let place = word * 64 + bits.trailing_zeros() as usize;
-                bits &= bits - 1;
-                let observations = std::mem::take(&mut self.observations[place]);
-                if observations > 0 {
-                    each(Cell(u16::try_from(place).expect("a cell has 13 bits")), observations);
-                }
+    fn add(&mut self, counts: &[Count]) {
+        for count in counts {
+            let place = usize::from(count.cell().0) % CELLS;
+            self.observations[place] += count.observations();
+            self.cells[place / 64] |= 1 << (place % 64);
+            self.words[place / 64 / 64] |= 1 << (place / 64 % 64);
+        }
+    }
+
+    /// Appends the sums in the order of the cells.
+    fn take(&mut self, into: &mut Vec<Count>) {
+        for block in 0..self.words.len() {
+            for word in take_bits(&mut self.words[block]).map(|bit| block * 64 + bit) {
+                into.extend(take_bits(&mut self.cells[word]).map(|bit| {
+                    let place = word * 64 + bit;
+                    Count((place as u64) << COUNT_BITS | std::mem::take(&mut self.observations[place]))
+                }));
             }
         }
     }
+}
+
+/// The places of the bits that are set, ascending. Clears them.
+fn take_bits(bits: &mut u64) -> impl Iterator<Item = usize> + use<> {
+    let mut left = std::mem::take(bits);
+    std::iter::from_fn(move || {
+        let place = (left > 0).then_some(left.trailing_zeros() as usize);
+        left &= left.wrapping_sub(1);
+        place
+    })
 }
 
 /// The counts of some observations. The default has none.
@@ -180,7 +249,7 @@ impl Clone for Histogram {
 }
 
 /// So many counts may wait to be sorted: what a commit adds to an hour is sorted once, when it is packed.
-const FEW: usize = 4_096;
+const MOST_WAITING: usize = 4_096;
 
 impl Histogram {
     /// Whether it is unknown what there was to count. There are no counts then.
@@ -210,16 +279,21 @@ impl Histogram {
 
     /// Adds a count.
     pub fn push(&mut self, count: Count) {
-        let it = self.0.get_or_insert_default();
+        let it = self.counts_mut();
         it.all.push(count);
         it.sort_many();
     }
 
     /// Adds counts, in any order.
     pub fn extend(&mut self, counts: impl IntoIterator<Item = Count>) {
-        let it = self.0.get_or_insert_default();
+        let it = self.counts_mut();
         it.all.extend(counts);
         it.sort_many();
+    }
+
+    /// The counts, with room for some. Most histograms in memory are those of an hour of all choices together.
+    fn counts_mut(&mut self) -> &mut Counts {
+        self.0.get_or_insert_with(|| Box::new(Counts { all: Vec::with_capacity(2 * FEW), ..Counts::default() }))
     }
 
     /// Adds all counts of another histogram.
@@ -240,15 +314,12 @@ impl Histogram {
         it.sorted = it.all.len();
     }
 
-    /// Puts the counts in order. Many are added up by an empty tally, which is faster than sorting them.
+    /// Puts the counts in order, with the help of an empty tally.
     pub fn sort(&mut self, tally: &mut Tally) {
         let Some(it) = self.0.as_mut().filter(|it| it.sorted < it.all.len()) else { return };
-        let (Some(first), Some(last)) = (it.all.iter().min(), it.all.iter().max()) else { return };
-        let (first, last) = (first.cell(), last.cell());
-        for count in it.all.drain(..) {
-            tally.add(count.cell(), count.observations());
-        }
-        tally.take(first, last, |cell, observations| it.all.extend(Count::new(cell, observations)));
+        tally.add(&it.all);
+        it.all.clear();
+        it.all.extend_from_slice(tally.take());
         it.sorted = it.all.len();
     }
 
@@ -287,7 +358,7 @@ impl Histogram {
 impl Counts {
     /// Sorts them if there are so many that they take a lot of memory.
     fn sort_many(&mut self) {
-        if self.all.len() >= 2 * self.sorted + FEW {
+        if self.all.len() >= 2 * self.sorted + MOST_WAITING {
             self.sort();
         }
     }
@@ -337,23 +408,18 @@ mod tests {
         #[test]
         fn a_tally_has_the_sums_and_is_empty_afterwards(
             observations in proptest::collection::vec((any::<u64>(), 0..64).prop_map(|(it, bits)| it >> bits), 1..100),
+            part in 1..40_usize,
         ) {
             let mut counts: Vec<_> = observations.iter().copied().map(Count::one).collect();
             combine(&mut counts);
-            let (first, last) = (counts[0].cell(), counts[counts.len() - 1].cell());
             let mut tally = Tally::default();
             for _ in 0..2 {
-                for &observation in &observations {
-                    tally.add(Cell::of(observation), 1);
+                for part in observations.chunks(part) {
+                    tally.add(&part.iter().copied().map(Count::one).collect::<Vec<_>>());
                 }
-                let mut taken = Vec::new();
-                tally.take(first, last, |cell, observations| taken.push(Count::new(cell, observations).unwrap()));
-                prop_assert_eq!(&taken, &counts);
+                prop_assert_eq!(tally.take(), counts.as_slice());
             }
-            tally.add(first, 1);
-            tally.remove_one(first);
-            tally.remove_one(first);
-            tally.take(first, last, |_, _| panic!("nothing is left"));
+            prop_assert!(tally.take().is_empty());
         }
 
         #[test]

@@ -22,7 +22,7 @@ pub(super) const TAIL_EVENTS: usize = 16;
 /// The largest number of tasks in a block with more than one event.
 pub(super) const SHARED_TASKS: usize = 1 << 14;
 
-const MISSING: Corrupt = Corrupt("a required number is missing");
+pub(super) const MISSING: Corrupt = Corrupt("a required number is missing");
 const WRONG_TIME: Corrupt = Corrupt("a time is wrong");
 
 /// Cuts events into runs that each fit into a block. A run that is too large is halved, so that later events find room in both
@@ -111,18 +111,37 @@ pub(super) fn decode_events_within(
 
 /// Reads the number of events and their ids.
 fn take_ids(read: &mut Reader<'_>) -> Result<Vec<u64>, Corrupt> {
-    let count = usize::try_from(read.varint()?).unwrap_or(usize::MAX);
-    if !(1..=MAX_EVENTS).contains(&count) {
-        return Err(Corrupt("a block holds too many events, or none"));
-    }
+    let count = take_event_count(read)?;
     let mut ids = read.full_column(count)?;
     let mut id = 0_u64;
     for step in &mut ids {
-        let next = id.checked_add(*step).filter(|&next| next > id && next <= MAX_ID);
-        id = next.ok_or(Corrupt("an event id is wrong"))?;
+        id = next_id(id, *step)?;
         *step = id;
     }
     Ok(ids)
+}
+
+/// Reads the number of events.
+pub(super) fn take_event_count(read: &mut Reader<'_>) -> Result<usize, Corrupt> {
+    let count = usize::try_from(read.varint()?).unwrap_or(usize::MAX);
+    if (1..=MAX_EVENTS).contains(&count) { Ok(count) } else { Err(Corrupt("a block holds too many events, or none")) }
+}
+
+/// Returns the id that follows another one at this distance.
+pub(super) fn next_id(id: u64, step: u64) -> Result<u64, Corrupt> {
+    let next = id.checked_add(step).filter(|&next| next > id && next <= MAX_ID);
+    next.ok_or(Corrupt("an event id is wrong"))
+}
+
+/// Reads how many tasks each of some executions has. Returns their sum.
+pub(super) fn sum_of_tasks(tasks: &[Option<u64>], most_tasks: usize) -> Result<usize, Corrupt> {
+    let mut sum = 0_usize;
+    for count in tasks {
+        let count = usize::try_from(count.ok_or(MISSING)?).unwrap_or(usize::MAX);
+        sum = sum.checked_add(count).ok_or(MISSING)?;
+    }
+    let most = if tasks.len() > 1 { SHARED_TASKS } else { most_tasks };
+    if sum <= most { Ok(sum) } else { Err(Corrupt("the events of a block have too many tasks")) }
 }
 
 fn put_jobs(record: &mut Record, location: Location, jobs: &[&Job]) {
@@ -183,15 +202,7 @@ fn take_executions(
     let job_type = take_choices(read, location, ids.len())?;
     let [status, ended, started, queued, error, last_modified, tasks] = take(read, ids.len())?;
     let day = start(location);
-    let mut task_count = 0_usize;
-    for count in &tasks {
-        let count = usize::try_from(count.ok_or(MISSING)?).unwrap_or(usize::MAX);
-        task_count = task_count.checked_add(count).ok_or(MISSING)?;
-    }
-    let most = if ids.len() > 1 { SHARED_TASKS } else { most_tasks };
-    if task_count > most {
-        return Err(Corrupt("the events of a block have too many tasks"));
-    }
+    let task_count = sum_of_tasks(&tasks, most_tasks)?;
     let [task_type, task_started, task_ended] = take(read, task_count)?;
     let mut next_task = 0..task_count;
     let execution = |place: usize| {
@@ -271,7 +282,7 @@ fn take_choices(read: &mut Reader<'_>, location: Location, count: usize) -> Resu
 }
 
 /// Returns the start of the day on which the events of a location end.
-fn start(location: Location) -> Option<Timestamp> {
+pub(super) fn start(location: Location) -> Option<Timestamp> {
     location.map(|(date, _)| date.start())
 }
 
@@ -281,18 +292,18 @@ fn distance(from: Option<Timestamp>, to: Option<Timestamp>) -> Option<u64> {
 }
 
 /// Returns the time at a distance from another one: the inverse of [`distance`].
-fn time(from: Option<Timestamp>, distance: Option<u64>) -> Result<Option<Timestamp>, Corrupt> {
+pub(super) fn time(from: Option<Timestamp>, distance: Option<u64>) -> Result<Option<Timestamp>, Corrupt> {
     let Some(distance) = distance else { return Ok(None) };
     let us = from.map_or(0, Timestamp::micros).wrapping_add(distance);
     Timestamp::from_micros(us).map(Some).ok_or(WRONG_TIME)
 }
 
 /// Returns the choice with this number, if there is a number.
-fn choice(id: Option<u64>) -> Result<Option<ChoiceId>, Corrupt> {
+pub(super) fn choice(id: Option<u64>) -> Result<Option<ChoiceId>, Corrupt> {
     id.map(keys::choice).transpose()
 }
 
-fn named<T: Copy>(all: &[T], place: Option<u64>) -> Result<T, Corrupt> {
+pub(super) fn named<T: Copy>(all: &[T], place: Option<u64>) -> Result<T, Corrupt> {
     let place = place.and_then(|place| usize::try_from(place).ok()).ok_or(MISSING)?;
     all.get(place).copied().ok_or(Corrupt("a status or type is unknown"))
 }
@@ -305,6 +316,8 @@ mod tests {
     use proptest::sample::{Index, select};
 
     use super::*;
+    use crate::store::outlines::{Detail, outlines_of};
+    use crate::vocabulary::JobTime;
 
     /// Returns a record of this content, which may be invalid, with the right checksum.
     fn record_of(content: &[u8]) -> Vec<u8> {
@@ -405,6 +418,28 @@ mod tests {
         }
 
         #[test]
+        fn outlines_are_read_as_they_are_of_the_events((prefix, events) in any_events()) {
+            let mut record = Record::default();
+            let sealed = encode_events(&mut record, prefix.location, &events.iter().collect::<Vec<_>>());
+            for detail in [Detail::Ends, Detail::Times, Detail::Tasks] {
+                let expected = events.iter().filter_map(|event| {
+                    let mut outline = event.outline().filter(|_| prefix.location.is_some())?;
+                    let is_read = |place: usize| match (detail, prefix.kind) {
+                        (Detail::Tasks, _) | (Detail::Times, EventKind::Ingest) => true,
+                        (Detail::Times, _) => [JobTime::Queue as usize, JobTime::Run as usize].contains(&place),
+                        (Detail::Ends, _) => false,
+                    };
+                    for (place, observation) in outline.observations.iter_mut().enumerate() {
+                        *observation = observation.filter(|_| is_read(place));
+                    }
+                    Some(outline)
+                });
+                let expected: Vec<_> = expected.collect();
+                prop_assert_eq!(outlines_of(prefix, sealed, detail).expect("just sealed"), expected);
+            }
+        }
+
+        #[test]
         fn any_bytes_are_events_or_an_error(
             content in vec(any::<u8>(), 0..200),
             changes in btree_map(0..4000_usize, any::<u8>(), 1..4),
@@ -413,6 +448,7 @@ mod tests {
             let _ = decode_events(prefix, &content);
             // The checksum is right, so that decoding reaches the damage.
             let _ = decode_events(prefix, &record_of(&content));
+            let _ = outlines_of(prefix, &record_of(&content), Detail::Tasks);
             let mut record = Record::default();
             let sealed = encode_events(&mut record, prefix.location, &events.iter().collect::<Vec<_>>());
             let mut damaged = open(FORM_BLOCK, sealed).expect("just sealed").to_vec();
@@ -421,6 +457,7 @@ mod tests {
                 damaged[place] = byte;
             }
             let _ = decode_events(prefix, &record_of(&damaged));
+            let _ = outlines_of(prefix, &record_of(&damaged), Detail::Tasks);
             let _ = count_and_last_id(&record_of(&damaged));
         }
 

@@ -192,14 +192,14 @@ fn low_byte(number: u64) -> u8 {
 /// Reads numbers and columns from the front of a record's content.
 pub(super) struct Reader<'a>(pub(super) &'a [u8]);
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
     pub(super) fn byte(&mut self) -> Result<u8, Corrupt> {
         let (&byte, rest) = self.0.split_first().ok_or(Corrupt("a record ends early"))?;
         self.0 = rest;
         Ok(byte)
     }
 
-    pub(super) fn bytes(&mut self, count: usize) -> Result<&[u8], Corrupt> {
+    pub(super) fn bytes(&mut self, count: usize) -> Result<&'a [u8], Corrupt> {
         let (bytes, rest) = self.0.split_at_checked(count).ok_or(Corrupt("a record ends early"))?;
         self.0 = rest;
         Ok(bytes)
@@ -282,18 +282,31 @@ impl Reader<'_> {
 
     /// Reads a column of `count` numbers, some of which may be absent.
     pub(super) fn column(&mut self, count: usize) -> Result<Vec<Option<u64>>, Corrupt> {
-        let Some(Head { some_absent, place, width }) = Head::from_byte(self.byte()?)? else {
-            return Ok(vec![None; count]);
+        let mut numbers = Vec::with_capacity(count);
+        self.column_into(count, &mut numbers)?;
+        Ok(numbers)
+    }
+
+    /// Reads a column of `count` numbers, some of which may be absent, in the place of other numbers.
+    pub(super) fn column_into(&mut self, count: usize, numbers: &mut Vec<Option<u64>>) -> Result<(), Corrupt> {
+        numbers.clear();
+        let Some(ColumnParts { head, presence, base, packed }) = self.column_parts(count)? else {
+            numbers.resize(count, None);
+            return Ok(());
         };
-        let presence = if some_absent { Some(self.bytes(count.div_ceil(8))?.to_vec()) } else { None };
-        let unit = UNITS[place].cast_unsigned();
-        let is_present = |place: usize| presence.as_ref().is_none_or(|bits| bits[place / 8] >> (place % 8) & 1 == 1);
-        let present = (0..count).filter(|&place| is_present(place)).count();
-        let base = zigzag_decode(self.varint()?);
-        let bytes = self.bytes((present * width as usize).div_ceil(8))?;
-        let mut packed = BitReader { bytes, bit: 0 };
-        let mut next = |_| base.wrapping_add(packed.take(width)).wrapping_mul(unit);
-        Ok((0..count).map(|place| is_present(place).then(|| next(place))).collect())
+        let unit = UNITS[head.place].cast_unsigned();
+        let mut packed = BitReader { bytes: packed, bit: 0 };
+        let mut next = || base.wrapping_add(packed.take(head.width)).wrapping_mul(unit);
+        match presence {
+            None => numbers.extend((0..count).map(|_| Some(next()))),
+            Some(bits) => numbers.extend((0..count).map(|place| has_bit(bits, place).then(&mut next))),
+        }
+        Ok(())
+    }
+
+    /// Skips a column of `count` numbers.
+    pub(super) fn skip_column(&mut self, count: usize) -> Result<(), Corrupt> {
+        self.column_parts(count).map(drop)
     }
 
     /// Reads a column of `count` numbers, all of which must be present.
@@ -301,6 +314,31 @@ impl Reader<'_> {
         let column = self.column(count)?;
         column.into_iter().collect::<Option<_>>().ok_or(Corrupt("a number is missing"))
     }
+
+    /// Reads the parts of a column of `count` numbers; `None` if it has no numbers.
+    fn column_parts(&mut self, count: usize) -> Result<Option<ColumnParts<'a>>, Corrupt> {
+        let Some(head) = Head::from_byte(self.byte()?)? else { return Ok(None) };
+        let presence = if head.some_absent { Some(self.bytes(count.div_ceil(8))?) } else { None };
+        let present = presence.map_or(count, |bits| (0..count).filter(|&place| has_bit(bits, place)).count());
+        let base = zigzag_decode(self.varint()?);
+        let packed = self.bytes((present * head.width as usize).div_ceil(8))?;
+        Ok(Some(ColumnParts { head, presence, base, packed }))
+    }
+}
+
+/// A column as it is stored.
+struct ColumnParts<'a> {
+    head: Head,
+    /// One bit for each row, set if the row has a number; `None` if all have.
+    presence: Option<&'a [u8]>,
+    /// The smallest number, in units.
+    base: u64,
+    /// The distances from it.
+    packed: &'a [u8],
+}
+
+fn has_bit(bits: &[u8], place: usize) -> bool {
+    bits[place / 8] >> (place % 8) & 1 == 1
 }
 
 /// Returns the first eight bytes as a number, with `fill` for missing ones; 0x80 does not end a varint.

@@ -12,7 +12,7 @@
 //! | `transaction` | writing |
 //! | `writer` | whether other processes write, too |
 //! | `format`, `upgrade` | databases of earlier formats |
-//! | `snapshot`, `contributions`, `observers`, `audit`, `copy`, `retention` | reading; `reads` by the keys of a table |
+//! | `snapshot`, `outlines`, `single_events`, `contributions`, `observers`, `audit`, `copy`, `retention` | reading; `reads` by the keys of a table |
 //!
 //! Not here: which event replaces which, and what that does to a rollup (`ledger`).
 
@@ -31,10 +31,12 @@ mod index_pages;
 mod keys;
 mod location;
 mod observers;
+mod outlines;
 mod reads;
 mod retention;
 mod rollup_rows;
 pub mod rows;
+mod single_events;
 mod snapshot;
 mod transaction;
 mod upgrade;
@@ -52,6 +54,7 @@ pub use codec::Corrupt;
 pub use copy::EventCopy;
 pub use error::StoreError;
 pub use observers::{ObserverRead, Observers};
+pub use outlines::{Detail, OutlineQuery};
 pub use retention::{Retention, RetentionRecord};
 pub use rows::redb::{OpenOptions, StorageBackend};
 pub use rows::{OpenProgress, RowsError};

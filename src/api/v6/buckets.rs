@@ -2,12 +2,13 @@
 //! hours. Where a bucket begins within an hour of UTC, as in zones with half hours, the events of that hour decide.
 
 use std::collections::BTreeMap;
+use std::mem;
 
 use crate::api::ApiError;
 use crate::api::compute_budget::ComputeBudget;
 use crate::events::Contribution;
 use crate::rollup::{Aggregate, Parts, RollupScope, Tally};
-use crate::store::{Part, RollupQuery, Snapshot};
+use crate::store::{Detail, Part, RollupQuery, Snapshot};
 use crate::time::{Calendar, Date, Resolution, TimeRange, Timestamp, Zone};
 use crate::vocabulary::MetricsTypeId;
 
@@ -128,7 +129,7 @@ pub(super) fn read(
     let dates = buckets.dates();
     let bounds = budget.bounds();
     let go_on = || bounds.check();
-    let mut open = Open { buckets: BTreeMap::new(), bytes: held };
+    let mut open = Open { buckets: BTreeMap::new(), bytes: held, spare: Aggregate::default() };
     let mut divided: BTreeMap<Date, u32> = BTreeMap::new();
     if !buckets.have_full_hours() {
         let days = snapshot.days(wanted.metrics, dates)?;
@@ -136,8 +137,9 @@ pub(super) fn read(
         divided.extend(hours.filter(|(_, hours)| *hours > 0));
     }
     let events_from = snapshot.kept().events_from;
+    let detail = if wanted.parts.has_distributions() { Detail::Tasks } else { Detail::Ends };
     for (&date, &hours) in divided.range(events_from..) {
-        snapshot.contributions(date, wanted.metrics, wanted.scopes, go_on, |time, scope, contribution| {
+        snapshot.contributions(date, wanted.metrics, wanted.scopes, detail, go_on, |time, scope, contribution| {
             if hours >> contribution.hour & 1 == 1 && (buckets.from..=buckets.to).contains(&time) {
                 open.fold((buckets.start_of(time), scope), contribution);
                 budget.hold(open.bytes)?;
@@ -179,6 +181,8 @@ pub(super) fn read(
         while let Some((bucket, mut aggregate)) = open.take_before(start) {
             aggregate.sort(&mut tally);
             add(budget, open.bytes, bucket, &aggregate)?;
+            aggregate.clear();
+            open.spare = aggregate;
         }
         if buckets.are_parts() {
             return add(budget, open.bytes, (start, scope), aggregate);
@@ -209,14 +213,17 @@ struct Open {
     buckets: BTreeMap<(Timestamp, RollupScope), Aggregate>,
     /// The memory that they take, and what else is held.
     bytes: usize,
+    /// An empty one, with memory for the next bucket.
+    spare: Aggregate,
 }
 
 impl Open {
     fn change(&mut self, bucket: (Timestamp, RollupScope), change: impl FnOnce(&mut Aggregate)) {
-        let bytes = &mut self.bytes;
-        let aggregate = self.buckets.entry(bucket).or_insert_with(|| {
-            *bytes += size_of::<((Timestamp, RollupScope), Aggregate)>();
-            Aggregate::default()
+        let Self { buckets, bytes, spare } = self;
+        let aggregate = buckets.entry(bucket).or_insert_with(|| {
+            let aggregate = mem::take(spare);
+            *bytes += size_of::<((Timestamp, RollupScope), Aggregate)>() + aggregate.memory();
+            aggregate
         });
         *bytes -= aggregate.memory();
         change(aggregate);

@@ -12,13 +12,14 @@
 use super::Transaction;
 use crate::events::{Event, EventChange, EventKey};
 use crate::store::blocks::{MAX_EVENTS, TAIL_EVENTS, count_and_last_id, cut_into_blocks, decode_events, encode_events};
-use crate::store::codec::{Corrupt, Record};
+use crate::store::codec::Record;
 use crate::store::error::StoreError;
 use crate::store::index_pages::{IndexPage, decode_index_page, encode_index_page};
 use crate::store::keys::{BlockKey, PageKey, TableKey as _};
 use crate::store::location::{BlockPrefix, Location, location_of};
 use crate::store::reads::{self, look_up};
 use crate::store::rows::{Changes, Floor, Read, Table};
+use crate::store::single_events::{events_at, find_in_index};
 
 /// The largest number of index pages that are changed at once: some megabytes.
 const PAGES_AT_ONCE: usize = 4_096;
@@ -42,51 +43,10 @@ impl Transaction<'_> {
         debug_assert!(keys.is_sorted_by(|a, b| a < b), "neighbouring ids share pages");
         // Whoever changes events reads the same pages again.
         self.rows.prefetch(Table::Index, &mut keys.iter().map(|key| PageKey::of(*key).key()))?;
-        let mut wanted = self.find_in_index(keys)?;
-        wanted.sort_unstable();
-        let floors: Vec<_> = wanted.iter().map(|(prefix, id)| prefix.floor(*id)).collect();
-        let mut events = Vec::with_capacity(wanted.len());
-        let mut wanted = &wanted[..];
-        reads::floors(self.rows(), &floors, |key, block| {
-            let prefix = BlockPrefix::of_block(key)?;
-            for event in decode_events(prefix, block)? {
-                match wanted.split_first() {
-                    Some((&first, rest)) if first == (prefix, event.key().id) => {
-                        events.push(event);
-                        wanted = rest;
-                    }
-                    Some(_) | None => {}
-                }
-            }
-            Ok::<_, StoreError>(())
-        })?;
-        if !wanted.is_empty() {
-            return Err(Corrupt("the index names an event that is not there").into());
-        }
+        let mut found = find_in_index(self.rows(), self.kept.events_from, keys)?;
+        let mut events = events_at(self.rows(), &mut found)?;
         events.sort_unstable_by_key(Event::key);
         Ok(events)
-    }
-
-    /// Returns the block prefixes and ids of those keys whose events are stored and not forgotten.
-    fn find_in_index(&self, keys: &[EventKey]) -> Result<Vec<(BlockPrefix, u64)>, StoreError> {
-        let mut of_pages: Vec<_> = keys.chunk_by(|a, b| PageKey::of(*a) == PageKey::of(*b)).collect();
-        let key = |keys: &&[EventKey]| PageKey::of(keys[0]);
-        of_pages.sort_unstable_by_key(key);
-        let mut found = Vec::new();
-        look_up(self.rows(), &of_pages, key, |keys, page| {
-            let Some(page) = page else { return Ok::<_, StoreError>(()) };
-            let page = decode_index_page(page)?;
-            found.extend(keys.iter().filter_map(|key| {
-                let location = page.get(key.id).filter(|location| !self.is_forgotten(*location))?;
-                Some((BlockPrefix { location, kind: key.kind }, key.id))
-            }));
-            Ok(())
-        })?;
-        Ok(found)
-    }
-
-    fn is_forgotten(&self, location: Location) -> bool {
-        location.is_some_and(|(date, _)| date < self.kept.events_from)
     }
 
     /// Stores events in place of earlier ones, which may have other locations. The changes must be ordered by key, and no two
