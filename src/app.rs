@@ -177,6 +177,7 @@ impl App {
             clock,
             retention: Arc::clone(&retention),
             timezone: config.api.timezone,
+            events_scanned: config.api.events_scanned,
             catalog,
             openapi: OnceLock::new(),
             dialect: config.api.dialect,

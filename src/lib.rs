@@ -17,6 +17,7 @@
 //! - `gunzip`: unpacking what clients and files pack
 //! - [`memory`]: what requests may hold together
 //! - [`picture`]: plots as pictures
+//! - [`listing`]: which events a question selects, in which order
 //! - [`plot`]: a query and its aggregates to series
 //! - [`rollup`]: aggregates that merge
 //! - [`events`]: what clients post, and what it contributes
@@ -35,6 +36,7 @@ mod descriptors;
 pub mod events;
 mod gunzip;
 pub mod ledger;
+pub mod listing;
 pub mod memory;
 pub mod picture;
 pub mod plot;

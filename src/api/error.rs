@@ -16,6 +16,7 @@ use crate::memory::Full;
 use crate::picture::Impossible;
 use crate::store::{RowsError, StoreError};
 use crate::telemetry::chain;
+use crate::time::Date;
 use crate::worker::{Stopping, WriteFailed};
 
 /// Why a request was refused.
@@ -108,6 +109,13 @@ pub(crate) enum ApiError {
          (column, group, page_size)"
     )]
     AnswerTooLarge(usize),
+    #[error(
+        "more than {0} events would have to be read (api.events_scanned); ask for a shorter time, fewer choices or one kind, or leave out \
+         what rollups cannot count: bounds of a measure, and an order by one"
+    )]
+    ManyEvents(u64),
+    #[error("events that ended before {0} are no longer kept; ask for started={0}T00:00:00Z or later")]
+    EventsForgotten(Date),
     #[error("as many large answers are being computed as may be at once; try again")]
     Busy,
     #[error(
@@ -212,7 +220,9 @@ impl ResponseError for ApiError {
             | Self::BadBody(_)
             | Self::Invalid(_)
             | Self::Picture(_)
-            | Self::AnswerTooLarge(_) => StatusCode::BAD_REQUEST,
+            | Self::AnswerTooLarge(_)
+            | Self::ManyEvents(_)
+            | Self::EventsForgotten(_) => StatusCode::BAD_REQUEST,
             Self::InvalidPage | Self::NotFound => StatusCode::NOT_FOUND,
             Self::Denied(Denied::NoToken) => StatusCode::UNAUTHORIZED,
             Self::Denied(Denied::NoScope(_)) | Self::ForeignOrigin(_) | Self::ForeignHost(_) => StatusCode::FORBIDDEN,

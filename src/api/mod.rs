@@ -88,6 +88,8 @@ pub(crate) struct State {
     pub(crate) dialect: Dialect,
     /// The time zone of requests that ask for none.
     pub(crate) timezone: Zone,
+    /// The most events that a request may read.
+    pub(crate) events_scanned: u64,
     /// All metrics types, with the columns of this server.
     pub(crate) catalog: &'static [MetricsType],
     /// The description of the interface, once it was asked for.
@@ -159,6 +161,7 @@ fn secret(request: &HttpRequest) -> Option<&[u8]> {
 }
 
 const EVENTS: &str = "/v6/events/";
+const LISTS: &str = "/v6/metrics/{name}/events/";
 
 /// One endpoint of the interface.
 struct Endpoint {
@@ -180,6 +183,7 @@ const ENDPOINTS: &[Endpoint] = &[
     endpoint("/v6/metrics/{name}/plot-data/", openapi::plot_data, |path| each_type(path, ReadQuery::plot_data)),
     endpoint("/v6/metrics/{name}/plot.svg", openapi::plot_svg, |path| each_type(path, ReadQuery::plot_svg)),
     endpoint("/v6/metrics/{name}/totals/", openapi::totals, |path| each_type(path, ReadQuery::totals)),
+    endpoint(LISTS, openapi::events, |path| each_type(path, ReadQuery::events)),
     // A `POST` without the slash is served as well: a redirect would make the client send the body twice, and some clients do
     // not follow it at all.
     endpoint(EVENTS, openapi::post, |path| {
@@ -232,9 +236,13 @@ static ROUTES: LazyLock<HashMap<String, Option<Known>>> = LazyLock::new(|| {
     for endpoint in ENDPOINTS {
         let described = openapi::query_parameters(&(endpoint.describe)());
         for metrics in *CATALOG {
-            // The description covers all types; the filters of other types have no meaning here.
-            let is_foreign = |name: &String| CATALOG.iter().any(|other| other.filters.contains(&name.as_str()));
-            let is_own = |name: &String| metrics.filters.contains(&name.as_str());
+            // The description covers all types; what narrows only others has no meaning here.
+            let narrows = |of: &MetricsType, name: &String| {
+                let narrows_events = endpoint.path == LISTS && v6::NARROWING.contains(&(of.id, name));
+                of.filters.contains(&name.as_str()) || narrows_events
+            };
+            let is_foreign = |name: &String| CATALOG.iter().any(|other| narrows(other, name));
+            let is_own = |name: &String| narrows(metrics, name);
             let known = described.iter().filter(|name| is_own(name) || !is_foreign(name)).cloned();
             routes.insert(endpoint.path.replace("{name}", metrics.name), Some(Known::new(known)));
         }

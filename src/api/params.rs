@@ -66,7 +66,7 @@ pub(super) struct Pair<'a> {
     pub(super) raw: &'a str,
     /// The name, without a trailing `[]`.
     pub(super) name: Cow<'a, str>,
-    value: Cow<'a, str>,
+    pub(super) value: Cow<'a, str>,
 }
 
 impl<'a> Pair<'a> {
@@ -84,7 +84,7 @@ impl<'a> Pair<'a> {
     }
 
     /// Whether the parameter has a value. An empty one and `null` do not count.
-    fn is_given(&self) -> bool {
+    pub(super) fn is_given(&self) -> bool {
         !self.value.is_empty() && self.value != "null"
     }
 }
@@ -130,13 +130,14 @@ impl<'a> Params<'a> {
 
     /// The value of a parameter that is one of a few words.
     pub(crate) fn word<T: Copy>(&self, name: &str, words: &[(&str, T)]) -> Result<Option<T>, ApiError> {
-        let Some(value) = self.one(name) else { return Ok(None) };
-        let word = words.iter().find(|(word, _)| *word == value);
-        let word = word.ok_or_else(|| {
-            let allowed: Vec<_> = words.iter().map(|(word, _)| *word).collect();
-            ApiError::parameter(name, value, format!("it must be one of: {}", allowed.join(", ")))
-        })?;
-        Ok(Some(word.1))
+        self.one(name).map(|value| word(name, value, words)).transpose()
+    }
+
+    /// The values of a parameter that may be repeated, each of which is one of a few words, in the order of the words.
+    pub(crate) fn words<T: Copy>(&self, name: &str, words: &[(&str, T)]) -> Result<Vec<T>, ApiError> {
+        let given = self.distinct(name);
+        given.iter().try_for_each(|value| word(name, value, words).map(drop))?;
+        Ok(words.iter().filter(|(word, _)| given.contains(word)).map(|(_, meaning)| *meaning).collect())
     }
 
     /// The value of a parameter that is a whole number within bounds.
@@ -175,6 +176,15 @@ impl<'a> Params<'a> {
         })?;
         Ok(Some(time))
     }
+}
+
+/// The meaning of a value that is one of a few words.
+fn word<T: Copy>(name: &str, value: &str, words: &[(&str, T)]) -> Result<T, ApiError> {
+    let word = words.iter().find(|(word, _)| *word == value);
+    word.map(|(_, meaning)| *meaning).ok_or_else(|| {
+        let allowed: Vec<_> = words.iter().map(|(word, _)| *word).collect();
+        ApiError::parameter(name, value, format!("it must be one of: {}", allowed.join(", ")))
+    })
 }
 
 /// The value of `X-Ignored-Parameters`: the names of the given parameters that an endpoint does not know, in the order given,

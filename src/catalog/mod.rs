@@ -187,6 +187,17 @@ pub enum Measure {
     Distribution(usize),
 }
 
+/// What is measured of an event: a distribution by the name of its group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Observed {
+    /// The name used in queries.
+    pub name: &'static str,
+    /// The index of the distribution.
+    pub place: usize,
+    /// The unit in which observations are shown.
+    pub units: Units,
+}
+
 /// All metrics types, in catalogue order, without columns of percentiles.
 pub static CATALOG: LazyLock<&[MetricsType]> = LazyLock::new(|| with_percentiles(&Percentiles::default()));
 
@@ -215,6 +226,16 @@ impl MetricsType {
     /// Returns the columns with times in seconds or milliseconds.
     pub fn columns_in(&self, units: Units) -> &[Column] {
         if units == Units::Milliseconds { &self.columns_in_milliseconds } else { &self.columns }
+    }
+
+    /// Returns what is measured of its events, in catalogue order, with times in seconds or milliseconds.
+    pub fn observed_in(&self, units: Units) -> Vec<Observed> {
+        let sums = self.columns_in(units).iter().filter(|column| column.statistic == Statistic::Sum);
+        let observed = sums.filter_map(|&Column { group: name, measure, units, .. }| match measure {
+            Measure::Distribution(place) => Some(Observed { name, place, units }),
+            Measure::Counter(_) | Measure::Total | Measure::ErrorsOf(_) | Measure::BuiltinErrors => None,
+        });
+        observed.collect()
     }
 
     fn new(

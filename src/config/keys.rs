@@ -240,6 +240,10 @@ settings! {
         /// computed at a time.
         answer_timeout_s: u64 = 30, at least 1,
             flag "--answer-timeout-s" of "SECONDS", variable "SCALE_METRICS_ANSWER_TIMEOUT_S";
+
+        /// How many events a request may read that asks for events or groups of them.
+        events_scanned: u64 = 20_000_000, at least 1,
+            flag "--events-scanned" of "EVENTS", variable "SCALE_METRICS_EVENTS_SCANNED";
     }
 
     /// Who may do what.

@@ -7,9 +7,10 @@ use std::ops::{Range, RangeInclusive};
 use super::blocks::{FORM_BLOCK, MISSING, choice, named, next_id, start, sum_of_tasks, take_event_count, time};
 use super::codec::{Corrupt, Reader, open};
 use super::error::StoreError;
-use super::keys::BlockKey;
+use super::keys::{BlockKey, date};
 use super::location::BlockPrefix;
-use super::reads::scan;
+use super::reads::{first_key, scan};
+use super::rows::Order;
 use super::snapshot::Snapshot;
 use crate::events::outline::{IngestTimes, Phases};
 use crate::events::{EventKey, MAX_TASKS, Outline};
@@ -43,6 +44,15 @@ pub struct OutlineQuery<'a> {
 }
 
 impl Snapshot {
+    /// Returns the first and the last day on which stored events ended, if there are any.
+    pub fn days_with_events(&self) -> Result<Option<(Date, Date)>, StoreError> {
+        let blocks = || BlockKey::first_of(self.kept().events_from.days())..;
+        let first = first_key(self.rows(), blocks(), Order::Ascending)?;
+        let last = first_key(self.rows(), blocks(), Order::Descending)?;
+        let dates = first.zip(last).map(|(first, last)| Ok((date(first.days)?, date(last.days)?)));
+        dates.transpose()
+    }
+
     /// Visits the outlines of some events by date, choice, kind and id. Calls `begin` with the number of events of a block before it is
     /// read, and stops when that fails.
     pub fn outlines<E: From<StoreError>>(
@@ -65,11 +75,15 @@ impl Snapshot {
         let Some(choices) = query.choices else {
             return read(BlockKey::first_of(first)..BlockKey::first_of(last + 1));
         };
-        for days in first..=last {
+        let mut next = first;
+        while let Some(found) =
+            first_key(self.rows(), BlockKey::first_of(next)..BlockKey::first_of(last + 1), Order::Ascending)?
+        {
             for choice in choices.iter().map(|choice| choice.get()) {
-                let key = |kind| BlockKey { days, choice, kind, lower: 0 };
+                let key = |kind| BlockKey { days: found.days, choice, kind, lower: 0 };
                 read(key(*query.kinds.start() as u8)..key(*query.kinds.end() as u8 + 1))?;
             }
+            next = found.days + 1;
         }
         Ok(())
     }

@@ -12,6 +12,7 @@ mod completions;
 mod counting;
 mod details;
 mod docs;
+mod event_lists;
 mod events_in;
 mod export;
 mod extremes;

@@ -21,6 +21,7 @@ const DETAILS: &str = "/v6/metrics/{name}/";
 const PLOT: &str = "/v6/metrics/{name}/plot-data/";
 const PICTURE: &str = "/v6/metrics/{name}/plot.svg";
 const TOTALS: &str = "/v6/metrics/{name}/totals/";
+const LISTS: &str = "/v6/metrics/{name}/events/";
 const EVENTS: &str = "/v6/events/";
 const JSON: (&str, &str) = ("Content-Type", "application/json");
 
@@ -298,6 +299,8 @@ fn every_answer_that_goes_well_is_as_the_document_says() {
             check(PICTURE, &format!("{}?{query}", PICTURE.replace("{name}", name)));
             check(TOTALS, &format!("{}?{query}", TOTALS.replace("{name}", name)));
             check(TOTALS, &format!("{}?{query}&format=csv", TOTALS.replace("{name}", name)));
+            check(LISTS, &format!("{}?{query}", LISTS.replace("{name}", name)));
+            check(LISTS, &format!("{}?{query}&format=csv", LISTS.replace("{name}", name)));
         }
         check(TOTALS, &format!("{}?started=2015-01-02&against=P1D&order=-total_count", TOTALS.replace("{name}", name)));
     }
@@ -327,6 +330,8 @@ fn every_refusal_is_as_the_document_says() {
         (PICTURE, "/v6/metrics/jobs/plot.svg".to_owned(), 404),
         (TOTALS, "/v6/metrics/job-types/totals/?order=speed".to_owned(), 400),
         (TOTALS, "/v6/metrics/job-types/totals/?page=9".to_owned(), 404),
+        (LISTS, "/v6/metrics/job-types/events/?order=speed".to_owned(), 400),
+        (LISTS, "/v6/metrics/job-types/events/?page=9".to_owned(), 404),
     ] {
         let answer = server.get(&path);
         assert_eq!(answer.status, status, "{path}");
@@ -418,7 +423,12 @@ fn exactly_the_parameters_of_the_document_are_known() {
             for parameter in described.iter().chain(&["unknown"]) {
                 let answer = server.send(&method.to_uppercase(), &format!("{path}?{parameter}=x"), &[JSON], b"");
                 let is_filter = template.contains("{name}") && ["name", "version", "category"].contains(parameter);
-                let is_known = if is_filter { own.contains(parameter) } else { *parameter != "unknown" };
+                let is_known = match (template, *parameter) {
+                    (LISTS, "kind") => name == "job-types",
+                    (LISTS, "job_type") => name == "errors",
+                    (_, parameter) if is_filter => own.contains(&parameter),
+                    (_, parameter) => parameter != "unknown",
+                };
                 let expected = (!is_known).then_some(*parameter);
                 assert_eq!(answer.header("x-ignored-parameters"), expected, "{method} {path} {parameter}");
             }
@@ -434,13 +444,16 @@ fn words_are_taken_exactly_if_their_schema_allows_them() {
         (EVENTS, "post", &["wait"] as &[_]),
         (TOTALS, "get", &["format"]),
         (PICTURE, "get", &["kind", "theme", "legend"]),
+        (LISTS, "get", &["order", "format"]),
     ] {
         let parameters = document.0["paths"][template][method]["parameters"].as_array().unwrap();
         for name in names {
             let parameter = parameters.iter().find(|parameter| parameter["name"] == *name).unwrap();
             let schema = document.validator(&parameter["schema"]);
-            let words =
-                ["true", "false", "json", "csv", "bar", "line", "stacked", "light", "dark", "True", "1", "x", ""];
+            let words = [
+                "true", "false", "json", "csv", "bar", "line", "stacked", "light", "dark", "-ended", "ended", "True",
+                "1", "x", "",
+            ];
             for word in words {
                 let path = template.replace("{name}", "job-types");
                 let answer = server.send(&method.to_uppercase(), &format!("{path}?{name}={word}"), &[JSON], b"[]");

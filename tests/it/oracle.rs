@@ -25,6 +25,25 @@ pub(crate) struct Oracle {
     objects: BTreeMap<(String, u64), Object>,
 }
 
+/// What a list of events is asked for. Empty lists allow everything.
+#[derive(Debug, Clone)]
+pub(crate) struct Question {
+    pub(crate) metrics_type: &'static str,
+    pub(crate) selected: Vec<u64>,
+    /// Without the end.
+    pub(crate) period_us: Range<u64>,
+    pub(crate) kinds: Vec<String>,
+    pub(crate) statuses: Vec<String>,
+    pub(crate) errors: Vec<u64>,
+    pub(crate) categories: Vec<String>,
+    pub(crate) job_types: Vec<u64>,
+    /// Measures with the smallest and the largest value that is shown.
+    pub(crate) bounds: Vec<(&'static str, Option<u64>, Option<u64>)>,
+    pub(crate) order: String,
+}
+
+const EVENT_KINDS: [&str; 3] = ["job", "job_execution", "ingest"];
+
 /// What one event adds to one bucket.
 struct Contribution {
     metrics_type: &'static str,
@@ -127,6 +146,85 @@ impl Oracle {
         (values(&all), choices.iter().map(|(&id, contributions)| (id, values(contributions))).collect())
     }
 
+    /// The events of a list, in its order.
+    pub(crate) fn events(&self, question: &Question) -> Vec<Value> {
+        let mut listed: Vec<_> = self.objects.values().filter(|event| self.lists(question, event)).collect();
+        listed.sort_by_cached_key(|event| {
+            let place = match question.order.trim_start_matches('-') {
+                "ended" => u128::from(ended(event).unwrap()),
+                measure => measured(event, measure).unwrap(),
+            };
+            let place = if question.order.starts_with('-') { u128::MAX - place } else { place };
+            let kind = EVENT_KINDS.iter().position(|kind| *kind == text(event, "kind"));
+            (place, kind, number(event, "id"))
+        });
+        listed.into_iter().map(|event| self.listed(question.metrics_type, event)).collect()
+    }
+
+    fn lists(&self, question: &Question, event: &Object) -> bool {
+        let kind = text(event, "kind");
+        let Some(at_us) = ended(event).filter(|_| EVENT_KINDS.contains(&kind)) else { return false };
+        let is_asked = |asked: &[String], given: &str| asked.is_empty() || asked.iter().any(|one| one == given);
+        let is_selected = |choice: u64| question.selected.is_empty() || question.selected.contains(&choice);
+        let is_counted = || {
+            let contributions = self.contributions(event);
+            contributions.iter().any(|it| it.metrics_type == question.metrics_type && is_selected(it.choice))
+        };
+        // Asked for by kind and status, executions need not be counted.
+        let is_named = question.metrics_type == "job-types"
+            && kind == "job_execution"
+            && question.kinds.iter().any(|it| it == kind)
+            && !question.statuses.is_empty()
+            && is_selected(number(event, "job_type").unwrap());
+        let has_error = || {
+            let error = self.error(event);
+            let category = || error.map(|error| text(error, "category"));
+            let has_id = || number(event, "error").is_some_and(|id| question.errors.contains(&id));
+            (question.errors.is_empty() || has_id())
+                && (question.categories.is_empty() || category().is_some_and(|it| is_asked(&question.categories, it)))
+        };
+        let is_within = |(measure, min, max): &(&str, Option<u64>, Option<u64>)| {
+            let shown = measured(event, measure).map(|value| value / unit(measure));
+            shown.is_some_and(|shown| {
+                min.is_none_or(|min| u128::from(min) <= shown) && max.is_none_or(|max| shown <= u128::from(max))
+            })
+        };
+        let order = question.order.trim_start_matches('-');
+        (is_counted() || is_named)
+            && question.period_us.contains(&at_us)
+            && is_asked(&question.kinds, kind)
+            && is_asked(&question.statuses, text(event, "status"))
+            && has_error()
+            && (question.job_types.is_empty() || question.job_types.contains(&number(event, "job_type").unwrap()))
+            && question.bounds.iter().all(is_within)
+            && (order == "ended" || measured(event, order).is_some())
+    }
+
+    /// An event as a list shows it, with times as numbers.
+    fn listed(&self, metrics_type: &str, event: &Object) -> Value {
+        let named = |kind: &str, id: u64, fields: &[&str]| {
+            let object = &self.objects[&(kind.to_owned(), id)];
+            Value::Object(fields.iter().map(|field| ((*field).to_owned(), object[*field].clone())).collect())
+        };
+        let error = number(event, "error");
+        let (kind, field, fields): (_, _, &[&str]) = match metrics_type {
+            "job-types" => ("job_type", "job_type", &["id", "title", "name", "version"]),
+            "ingests" => ("strike", "strike", &["id", "title"]),
+            _ => ("error", "error", &["id", "title"]),
+        };
+        let mut listed = event.clone();
+        listed.insert("choice".to_owned(), named(kind, number(event, field).unwrap(), fields));
+        let error = error.map(|id| named("error", id, &["id", "name", "title", "category"]));
+        listed.insert("error".to_owned(), json!(error));
+        listed.insert("ended".to_owned(), json!(ended(event)));
+        let of_type = columns(metrics_type);
+        let measures = of_type.iter().filter_map(|column| column.strip_suffix("_sum"));
+        let value = |measure: &str| measured(event, measure).map(|value| u64::try_from(value / unit(measure)).unwrap());
+        let measures: Object = measures.map(|measure| (measure.to_owned(), json!(value(measure)))).collect();
+        listed.insert("measures".to_owned(), measures.into());
+        listed.into()
+    }
+
     fn contributions(&self, event: &Object) -> Vec<Contribution> {
         let status = event.get("status").map(|status| status.as_str().unwrap());
         match (text(event, "kind"), status) {
@@ -211,6 +309,28 @@ fn ingest(event: &Object) -> Option<Contribution> {
         counts: vec![status_count(event), "total_count".to_owned()],
         observations: given(measures),
     })
+}
+
+/// When an event ended, if its status is final.
+fn ended(event: &Object) -> Option<u64> {
+    const FINAL: [&str; 7] = ["COMPLETED", "FAILED", "CANCELED", "DEFERRED", "INGESTED", "ERRORED", "DUPLICATE"];
+    let field = if text(event, "kind") == "ingest" { "ingest_ended" } else { "ended" };
+    number(event, field).filter(|_| event.get("status").is_some_and(|status| FINAL.contains(&status.as_str().unwrap())))
+}
+
+/// What was measured of an event that has ended, in microseconds or bytes.
+fn measured(event: &Object, measure: &str) -> Option<u128> {
+    let observations = match text(event, "kind") {
+        "job_execution" => completed_execution(event).observations,
+        "ingest" => ingest(event)?.observations,
+        _ => Vec::new(),
+    };
+    observations.into_iter().find(|(of, _)| *of == measure).map(|(_, value)| value)
+}
+
+/// How much of what is stored makes one that is shown.
+fn unit(measure: &str) -> u128 {
+    if measure == "file_size" { 1 } else { 1_000_000 }
 }
 
 fn given<const N: usize>(measures: [(&'static str, Option<u128>); N]) -> Vec<(&'static str, u128)> {
@@ -369,7 +489,7 @@ fn value(column: &str, contributions: &[Contribution]) -> Option<RangeInclusive<
     let mut observed: Vec<u128> = observations.filter(|(of, _)| *of == measure).map(|(_, value)| *value).collect();
     observed.sort_unstable();
     let (smallest, largest) = (*observed.first()?, *observed.last()?);
-    let unit = if measure == "file_size" { 1 } else { 1_000_000 };
+    let unit = unit(measure);
     let exactly = |shown: u128| shown..=shown;
     let shown = match aggregate {
         "min" => exactly(smallest / unit),
@@ -405,7 +525,7 @@ fn normal_form(object: &Value) -> Object {
 }
 
 /// The fields that are given, with times as numbers.
-fn comparable(object: &Value) -> Object {
+pub(crate) fn comparable(object: &Value) -> Object {
     let given = object.as_object().unwrap().iter().filter(|(_, value)| !value.is_null());
     let fields = given.map(|(name, value)| {
         let value = match (name.as_str(), value) {

@@ -11,6 +11,7 @@ use std::fmt::Write as _;
 
 use chrono::{DateTime, FixedOffset};
 use chrono_tz::Tz;
+use fastrand::Rng;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -18,7 +19,7 @@ use proptest::sample::{Index, select};
 use proptest::test_runner::FileFailurePersistence;
 use serde_json::{Value, json};
 
-use crate::oracle::{Oracle, TYPES, fit, fits, micros};
+use crate::oracle::{Oracle, Question, TYPES, comparable, fit, fits, micros};
 use crate::support::{Answer, NOW, TestServer, gzip, to_ndjson, with};
 
 const DAY_US: i64 = 86_400_000_000;
@@ -105,10 +106,12 @@ proptest! {
             }
             if at % 6 == 5 {
                 compare(&server, &oracle, compared)?;
+                compare_lists(&server, &oracle, compared)?;
                 compared += 1;
             }
         }
         compare(&server, &oracle, compared)?;
+        compare_lists(&server, &oracle, compared)?;
         server.restart();
         compare(&server, &oracle, compared)?;
     }
@@ -231,6 +234,153 @@ fn compare_totals(
     let shown: Vec<_> = results.iter().map(|row| json!([row["id"], row["values"], row["before"]])).collect();
     let expected: Vec<_> = ids.into_iter().map(|id| json!([id, of(&now.1, id), of(&before.1, id)])).collect();
     prop_assert!(fit(&shown, &expected), "{} of {}: {:?} for {:?}", query, metrics_type, shown, expected);
+    Ok(())
+}
+
+/// Compares lists of events: of a random question, all of it and in pages, and of buckets, which have as many as plot data counts.
+fn compare_lists(server: &TestServer, oracle: &Oracle, number: usize) -> Result<(), TestCaseError> {
+    let mut random = Rng::with_seed(number as u64);
+    for metrics_type in TYPES {
+        for _ in 0..12 {
+            compare_list(server, oracle, &question(oracle, metrics_type, &mut random))?;
+        }
+        let ids: Vec<_> = oracle.choices(metrics_type).iter().map(|choice| choice["id"].as_u64().unwrap()).collect();
+        compare_bucket_counts(server, metrics_type, "", random.bool())?;
+        if let Some(id) = random.choice(&ids) {
+            compare_bucket_counts(server, metrics_type, &format!("&choice_id={id}"), random.bool())?;
+        }
+    }
+    Ok(())
+}
+
+/// Any question, with definitions that there are.
+fn question(oracle: &Oracle, metrics_type: &'static str, random: &mut Rng) -> Question {
+    /// Now and then some of these, otherwise none.
+    fn some<T: Clone>(random: &mut Rng, all: &[T], weight: f64) -> Vec<T> {
+        let is_any = random.f64() < weight;
+        all.iter().filter(|_| is_any && random.bool()).cloned().collect()
+    }
+    let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
+    let (kinds, statuses, measures): (&[_], &[_], &[&'static str]) = match metrics_type {
+        "job-types" => (
+            &["job", "job_execution"],
+            &JOB_STATUSES[..3],
+            &["queue_time", "pre_time", "job_time", "post_time", "run_time", "stage_time"],
+        ),
+        "ingests" => (&[], &INGEST_STATUSES[..4], &["file_size", "transfer_time", "ingest_time"]),
+        _ => (&[], &EXECUTION_STATUSES[..3], &[]),
+    };
+    let choices: Vec<_> = oracle.choices(metrics_type).iter().map(|choice| choice["id"].as_u64().unwrap()).collect();
+    let mut bounds = Vec::new();
+    if let Some(&measure) = random.choice(measures).filter(|_| random.f64() < 0.3) {
+        let bound =
+            |random: &mut Rng| random.choice([None, Some(0), Some(1), Some(60), Some(3_600), Some(86_400)]).flatten();
+        bounds.push((measure, bound(random), bound(random)));
+        bounds.retain(|(_, min, max)| min.is_some() || max.is_some());
+    }
+    let order = random.choice(measures).filter(|_| random.f64() < 0.4).unwrap_or(&"ended");
+    let hour_us = u64::try_from(HOUR_US).unwrap();
+    let from = u64::try_from(NEW_YEAR_US).unwrap() - random.u64(0..30) * hour_us;
+    Question {
+        metrics_type,
+        selected: some(random, &choices, 0.5),
+        period_us: match random.u8(0..3) {
+            0 => from..from + random.u64(1..80) * hour_us,
+            1 => 0..from,
+            _ => 0..u64::MAX,
+        },
+        kinds: some(random, &words(kinds), 0.6),
+        statuses: some(random, &words(statuses), 0.5),
+        errors: some(random, &CHOICES[..3], 0.2),
+        categories: some(random, &words(&["SYSTEM", "DATA", "ALGORITHM"]), 0.2),
+        job_types: if metrics_type == "errors" { some(random, &CHOICES[..3], 0.3) } else { Vec::new() },
+        bounds,
+        order: if random.bool() { format!("-{order}") } else { (*order).to_owned() },
+    }
+}
+
+fn compare_list(server: &TestServer, oracle: &Oracle, question: &Question) -> Result<(), TestCaseError> {
+    let Question { metrics_type, period_us, order, .. } = question;
+    let mut query = format!("order={order}");
+    let time = |us: u64| written(i64::try_from(us).unwrap(), 0, "Z");
+    if period_us.start > 0 {
+        write!(query, "&started={}", time(period_us.start)).unwrap();
+    }
+    let last = if period_us.end == u64::MAX { "9999-12-31T23:59:59Z".to_owned() } else { time(period_us.end - 1) };
+    write!(query, "&ended={last}").unwrap();
+    let ids = [("choice_id", &question.selected), ("error", &question.errors), ("job_type", &question.job_types)];
+    query.extend(ids.iter().flat_map(|(name, ids)| ids.iter().map(move |id| format!("&{name}={id}"))));
+    let words = [("kind", &question.kinds), ("status", &question.statuses), ("error_category", &question.categories)];
+    query.extend(words.iter().flat_map(|(name, words)| words.iter().map(move |word| format!("&{name}={word}"))));
+    for (measure, min, max) in &question.bounds {
+        query.extend(min.map(|min| format!("&min_{measure}={min}")));
+        query.extend(max.map(|max| format!("&max_{measure}={max}")));
+    }
+    let expected = oracle.events(question);
+    let path = format!("/v6/metrics/{metrics_type}/events/?{query}");
+    // In one page, and in the second of small ones.
+    for (size, number) in [(1_000, 1), (3, 2)] {
+        let answer = server.get(&format!("{path}&page_size={size}&page={number}"));
+        let place = size * (number - 1);
+        if number > 1 && place >= expected.len() {
+            prop_assert_eq!(answer.status, 404, "{}", path);
+            continue;
+        }
+        prop_assert_eq!(answer.status, 200, "{}: {}", path, answer.text());
+        let answer = answer.json();
+        prop_assert_eq!(&answer["count"], &json!(expected.len()), "{}", path);
+        let shown: Vec<_> = answer["results"].as_array().unwrap().iter().map(in_normal_form).collect();
+        let page = &expected[place..expected.len().min(place + size)];
+        prop_assert_eq!(&shown, page, "{}", path);
+    }
+    Ok(())
+}
+
+/// A listed event with times as numbers. Only the error and the measures may be null.
+fn in_normal_form(event: &Value) -> Value {
+    let mut normal = comparable(event);
+    normal.insert("error".to_owned(), event["error"].clone());
+    normal.insert("measures".to_owned(), event["measures"].clone());
+    normal.into()
+}
+
+/// What a count column counts in each bucket, as many events are listed.
+fn compare_bucket_counts(
+    server: &TestServer,
+    metrics_type: &str,
+    selection: &str,
+    is_utc: bool,
+) -> Result<(), TestCaseError> {
+    let zone = if is_utc { "UTC" } else { "Asia/Kolkata" };
+    let query = format!("timezone={zone}&ended=9999-12-31T23:59:59Z&page_size=1000{selection}");
+    for series in server.plot(metrics_type, &query) {
+        let name = series["column"]["name"].as_str().unwrap().to_owned();
+        let Some(counted) = name.strip_suffix("_count") else { continue };
+        let narrowed = match (metrics_type, counted) {
+            ("job-types", "total") => "kind=job".to_owned(),
+            ("job-types", counted) => match counted.strip_prefix("error_") {
+                Some(category) => format!("kind=job&error_category={}", category.to_uppercase()),
+                None => format!("kind=job&status={}", counted.to_uppercase()),
+            },
+            (_, "total") => String::new(),
+            (_, counted) => format!("status={}", counted.to_uppercase()),
+        };
+        for point in series["values"].as_array().unwrap() {
+            let start = point["datetime"].as_str().unwrap().replace('+', "%2B");
+            let last = start.replace("T00:00:00", "T23:59:59");
+            // Nobody can ask for the year 10000.
+            if start.starts_with("%2B") {
+                continue;
+            }
+            // The first bucket may begin before 1970, where nothing is.
+            let started = if start.starts_with("1970-01-01") { String::new() } else { format!("&started={start}") };
+            let query = format!("{narrowed}&timezone={zone}{started}&ended={last}{selection}");
+            let path = format!("/v6/metrics/{metrics_type}/events/?{query}");
+            let answer = server.get(&format!("{path}&page_size=1"));
+            prop_assert_eq!(answer.status, 200, "{}: {}", path, answer.text());
+            prop_assert_eq!(&answer.json()["count"], &point["value"], "{} of {}", name, path);
+        }
+    }
     Ok(())
 }
 

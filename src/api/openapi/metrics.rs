@@ -24,7 +24,7 @@ use crate::picture::{MOST_SERIES, MOST_UNITS};
 use crate::time::{Date, Duration, Timestamp};
 use crate::vocabulary::ChoiceId;
 
-const TAG: &str = "metrics";
+pub(super) const TAG: &str = "metrics";
 
 /// Schemas of responses that are not one serialized struct.
 pub(super) fn schemas() -> impl Iterator<Item = (String, RefOr<Schema>)> {
@@ -67,7 +67,7 @@ fn or_nothing(of: RefOr<Schema>) -> Schema {
     OneOfBuilder::new().item(of).item(Object::with_type(Type::Null)).build().into()
 }
 
-fn page(of: RefOr<Schema>) -> Object {
+pub(super) fn page(of: RefOr<Schema>) -> Object {
     with(object::<Head>(), "results", list(of))
 }
 
@@ -217,7 +217,7 @@ fn order() -> Object {
 }
 
 /// The error statuses of the read endpoints.
-const REFUSALS: [StatusCode; 4] = [
+pub(super) const REFUSALS: [StatusCode; 4] = [
     StatusCode::BAD_REQUEST,
     StatusCode::NOT_FOUND,
     StatusCode::INTERNAL_SERVER_ERROR,
@@ -226,12 +226,16 @@ const REFUSALS: [StatusCode; 4] = [
 
 /// The parameters that select columns, choices and the time range.
 fn selection() -> Vec<Parameter> {
-    let mut parameters = vec![
-        name(),
-        repeated("column", "These columns, in this order.", reference::<ColumnName>()),
-        repeated("group", "All columns of these groups.", reference::<GroupName>()),
-        repeated("choice_id", "These choices of the metrics type, each by itself.", reference::<ChoiceId>()),
-    ];
+    let mut parameters = choices_and_time();
+    parameters.push(repeated("column", "These columns, in this order.", reference::<ColumnName>()));
+    parameters.push(repeated("group", "All columns of these groups.", reference::<GroupName>()));
+    parameters
+}
+
+/// The parameters that select choices and the time range.
+pub(super) fn choices_and_time() -> Vec<Parameter> {
+    let mut parameters =
+        vec![name(), repeated("choice_id", "These choices of the metrics type.", reference::<ChoiceId>())];
     parameters.extend(filters());
     parameters.extend(time_range());
     parameters.push(optional(
@@ -277,7 +281,7 @@ fn name() -> Parameter {
     name.required(Required::True).build()
 }
 
-fn paging() -> [Parameter; 2] {
+pub(super) fn paging() -> [Parameter; 2] {
     let number =
         |default: usize| ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).default(Some(default.into()));
     [

@@ -7,6 +7,7 @@
 //! Not here: which paths there are (`api`), how the document is shown to people (`dashboard`).
 
 mod events;
+mod listings;
 mod metrics;
 pub(super) mod names;
 mod parts;
@@ -25,13 +26,14 @@ use super::admin::Rebuilt;
 use super::error::{InvalidEvents, Refusal};
 use super::post_events::Accepted;
 use super::probes::{Health, NotReady};
-use super::v6::{MetricsTypeView, PeriodView};
+use super::v6::{EventView, MetricsTypeView, PeriodView};
 use super::{Content, ENDPOINTS, State, answer};
 use crate::access::Scope;
 use crate::catalog::MetricsType;
 use crate::events::{ErrorDefinition, JobType, Strike};
 
 pub(super) use events::post;
+pub(super) use listings::events;
 pub(super) use metrics::{details, plot_data, plot_svg, totals, types};
 pub(super) use server::{alive, document, export, figures, ready, rebuild};
 
@@ -106,12 +108,14 @@ fn components(catalog: &'static [MetricsType]) -> ComponentsBuilder {
     add::<Strike>(&mut schemas);
     add::<ErrorDefinition>(&mut schemas);
     add::<PeriodView>(&mut schemas);
+    EventView::schemas(&mut schemas);
     add::<Accepted>(&mut schemas);
     add::<Refusal>(&mut schemas);
     add::<InvalidEvents<'_>>(&mut schemas);
     add::<Rebuilt>(&mut schemas);
     add::<Health>(&mut schemas);
     add::<NotReady>(&mut schemas);
+    schemas.extend(listings::schemas());
     schemas.extend(metrics::schemas());
     schemas.extend(events::schemas());
     names::adapt(&mut schemas, catalog);

@@ -148,7 +148,7 @@ fn columns(catalog: &'static [MetricsType]) -> impl Iterator<Item = &'static Col
 }
 
 /// The first of each, in their order.
-fn distinct<T: PartialEq>(values: impl Iterator<Item = T>) -> Vec<T> {
+pub(super) fn distinct<T: PartialEq>(values: impl Iterator<Item = T>) -> Vec<T> {
     let mut all = Vec::new();
     for value in values {
         if !all.contains(&value) {

@@ -1,7 +1,10 @@
-//! The read endpoints: the three of the v6 metrics services, plots as pictures, and totals of a period.
+//! The read endpoints: the three of the v6 metrics services, plots as pictures, totals of a period, and the events behind a number.
 
 mod buckets;
 mod details;
+mod event_filter;
+mod event_list;
+mod event_scan;
 mod list;
 mod plot_data;
 mod read;
@@ -10,6 +13,8 @@ mod request;
 mod selection;
 mod totals;
 
+pub(super) use event_filter::{BOUNDS, NARROWING, kinds, statuses};
+pub(super) use event_list::{ChoiceName, EventView};
 pub(super) use list::list;
 pub(super) use plot_data::parse;
 pub(super) use plot_data::{

@@ -4,6 +4,7 @@
 //! ([`crate::api::response_cache`]).
 
 use super::details::DetailsQuery;
+use super::event_list::EventListQuery;
 use super::plot_data::PlotDataQuery;
 use super::request::ReadRequest;
 use super::totals::TotalsQuery;
@@ -25,6 +26,8 @@ pub(crate) enum ReadQuery {
     Totals(TotalsQuery),
     /// A metrics type and its choices.
     Details(DetailsQuery),
+    /// The events behind a number.
+    Events(Box<EventListQuery>),
 }
 
 impl ReadQuery {
@@ -48,12 +51,18 @@ impl ReadQuery {
         TotalsQuery::parse(request).map(Self::Totals)
     }
 
+    /// Parses a request for the events behind a number.
+    pub(in crate::api) fn events(request: &ReadRequest<'_>) -> Result<Self, ApiError> {
+        EventListQuery::parse(request).map(Box::new).map(Self::Events)
+    }
+
     /// The approximate memory of the query, in bytes.
     pub(in crate::api) fn memory(&self) -> usize {
         match self {
             Self::PlotData(query) => query.memory(),
             Self::Totals(query) => query.memory(),
             Self::Details(query) => query.memory(),
+            Self::Events(query) => query.memory(),
         }
     }
 
@@ -63,6 +72,8 @@ impl ReadQuery {
             Self::PlotData(query) => query.is_small(),
             Self::Totals(query) => query.is_small(),
             Self::Details(query) => query.is_small(),
+            // A day may have any number of events.
+            Self::Events(_) => false,
         }
     }
 
@@ -72,6 +83,7 @@ impl ReadQuery {
             Self::PlotData(query) => query.rollups(snapshot)?,
             Self::Totals(query) => query.rollups(snapshot)?,
             Self::Details(_) => 0,
+            Self::Events(query) => return query.size(snapshot),
         };
         Ok(if rollups <= SHORT_ROLLUPS { Size::Short } else { Size::Long })
     }
@@ -82,6 +94,7 @@ impl ReadQuery {
             Self::PlotData(query) => query.answer(snapshot, budget),
             Self::Totals(query) => query.answer(snapshot, budget),
             Self::Details(query) => query.answer(snapshot, budget),
+            Self::Events(query) => query.answer(snapshot, budget),
         }
     }
 }

@@ -52,7 +52,8 @@ pub(super) fn selection(
     choices: &Choices,
     dialect: Dialect,
 ) -> Result<Selection, ApiError> {
-    let asked = choice_ids(metrics, params, choices, dialect)?;
+    let of = format!("one of the choices of {}", metrics.name);
+    let asked = ids(params, "choice_id", &of, dialect, |id| choices.selectable(metrics.id, id).is_some())?;
     let found = filtered(metrics, params, choices);
     Ok(match (asked, found) {
         (None, None) => Selection::All,
@@ -64,15 +65,16 @@ pub(super) fn selection(
     })
 }
 
-/// Returns the choices that `choice_id` names, ordered by id; `None` if it is not given. An unknown choice is an error, except in
-/// the dialect of Scale's own server, which has no values for it.
-fn choice_ids(
-    metrics: &MetricsType,
+/// Returns the ids that a parameter gives, ascending; `None` if it is not given. Each must be the id `of` something that is known. An
+/// unknown one is an error, except in the dialect of Scale's own server, which has no values for it.
+pub(super) fn ids(
     params: &Params<'_>,
-    choices: &Choices,
+    name: &str,
+    of: &str,
     dialect: Dialect,
+    is_known: impl Fn(ChoiceId) -> bool,
 ) -> Result<Option<Vec<ChoiceId>>, ApiError> {
-    let given = params.distinct("choice_id");
+    let given = params.distinct(name);
     if given.is_empty() {
         return Ok(None);
     }
@@ -81,18 +83,15 @@ fn choice_ids(
     for text in given {
         let is_integer = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         if !is_integer && text.parse::<i64>().is_err() {
-            let allowed = format!("it must be an integer, the id of one of the choices of {}", metrics.name);
-            return Err(ApiError::parameter("choice_id", text, allowed));
+            return Err(ApiError::parameter(name, text, format!("it must be an integer, the id of {of}")));
         }
-        let id = text.parse().ok().and_then(ChoiceId::new);
-        match id.filter(|&id| choices.selectable(metrics.id, id).is_some()) {
+        match text.parse().ok().and_then(ChoiceId::new).filter(|&id| is_known(id)) {
             Some(id) => ids.push(id),
             None => unknown.push(text),
         }
     }
     if !unknown.is_empty() && dialect == Dialect::Documented {
-        let allowed = format!("each must be the id of one of the choices of {}", metrics.name);
-        return Err(ApiError::parameter("choice_id", &listed(&unknown), allowed));
+        return Err(ApiError::parameter(name, &listed(&unknown), format!("each must be the id of {of}")));
     }
     // An id can be written in several ways.
     ids.sort_unstable();

@@ -1,0 +1,195 @@
+//! `GET /v6/metrics/{name}/events/`: the events that a selection counts, as a page.
+//!
+//! Where the rollups tell how many events of a day are selected, only the days on the page are read. Otherwise all days of the period
+//! are, and the first events of the order are kept.
+
+mod csv;
+mod view;
+
+pub(in crate::api) use view::{ChoiceName, EventView};
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+
+use super::event_filter::{filter, measures, observed};
+use super::event_scan::{EventScan, counted_by_day};
+use super::request::ReadRequest;
+use super::selection::FORMATS;
+use crate::api::ApiError;
+use crate::api::answer::{Answer, Content};
+use crate::api::compute_budget::ComputeBudget;
+use crate::api::jobs::Size;
+use crate::api::page::{Head, Links, PageRequest};
+use crate::api::params::Params;
+use crate::catalog::{MetricsType, Observed};
+use crate::events::{Event, EventKey};
+use crate::listing::{Counting, Filter, Order, Place, Ranking};
+use crate::plot::Selection;
+use crate::store::{Detail, Snapshot};
+use crate::time::Date;
+
+/// Reading more events takes long: some hundred milliseconds.
+const SHORT_EVENTS: u64 = 500_000;
+
+/// The meaning of a request. Requests with the same meaning are equal values, however they are written.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct EventListQuery {
+    filter: Filter,
+    order: Order,
+    /// The measures that are shown.
+    observed: Vec<Observed>,
+    page: PageRequest,
+    links: Links,
+    is_csv: bool,
+    /// The most events that may be read.
+    most: u64,
+}
+
+impl EventListQuery {
+    /// Parses the parameters of a request.
+    pub(super) fn parse(request: &ReadRequest<'_>) -> Result<Self, ApiError> {
+        let ReadRequest { metrics, params, state, .. } = *request;
+        let page = PageRequest::parse(params)?;
+        let is_csv = params.word("format", FORMATS)?.unwrap_or(false);
+        let observed = observed(metrics, params)?;
+        let (filter, order) = (filter(request, &observed)?, order(metrics, params, &observed)?);
+        Ok(Self { filter, order, observed, page, links: request.links(), is_csv, most: state.events_scanned })
+    }
+
+    /// The approximate memory of the query, in bytes.
+    pub(super) fn memory(&self) -> usize {
+        size_of::<Self>() + filter_memory(&self.filter) + self.links.memory()
+    }
+
+    /// How much there is to read.
+    pub(super) fn size(&self, snapshot: &Snapshot) -> Result<Size, ApiError> {
+        let selector = self.filter.selector(snapshot.definitions(), self.order.measured);
+        let is_counted = Counting::of(&self.filter, &selector, self.order.measured).is_some();
+        let period = self.filter.period;
+        let by_day = counted_by_day(snapshot, self.filter.metrics, (period.started().date(), period.last().date()))?;
+        let are_days_skipped = is_counted && self.order.measured.is_none();
+        let events: u64 =
+            if are_days_skipped { by_day.into_iter().max().unwrap_or(0) } else { by_day.into_iter().sum() };
+        Ok(if events <= SHORT_EVENTS { Size::Short } else { Size::Long })
+    }
+
+    /// Computes the answer.
+    pub(super) fn answer(&self, snapshot: &Snapshot, mut budget: ComputeBudget) -> Result<Answer, ApiError> {
+        let (count, places) = self.find(snapshot, &mut budget)?;
+        let events = snapshot.events_of(places.iter().map(|place| (place.date(), place.choice, place.key())))?;
+        let events: HashMap<EventKey, Event> = events.into_iter().map(|event| (event.key(), event)).collect();
+        let shown =
+            view::Shown { metrics: self.filter.metrics, choices: snapshot.definitions(), observed: &self.observed };
+        let results: Vec<_> =
+            places.iter().filter_map(|place| events.get(&place.key())).filter_map(|event| shown.view(event)).collect();
+        budget.bounds().check()?;
+        if self.is_csv {
+            return budget
+                .keep(Content { media_type: "text/csv; charset=utf-8", body: csv::write(&results, &self.observed) });
+        }
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        budget
+            .keep(Content::json(&EventsView { page: self.page.head(count, || self.links.clone()), results: &results }))
+    }
+
+    /// Returns the number of selected events, and where those on the page are stored, in their order.
+    fn find(&self, snapshot: &Snapshot, budget: &mut ComputeBudget) -> Result<(u64, Vec<Place>), ApiError> {
+        let measured = self.order.measured;
+        let mut scan = EventScan::new(snapshot, &self.filter, measured, Detail::Ends, self.most)?;
+        let skip = (self.page.number as u64 - 1).saturating_mul(self.page.size as u64);
+        let is_behind = |count: u64| self.page.number > 1 && skip >= count;
+        let Some(dates) = scan.dates()? else {
+            return if is_behind(0) { Err(ApiError::InvalidPage) } else { Ok((0, Vec::new())) };
+        };
+        let counting = Counting::of(&self.filter, &scan.selector, measured).filter(|_| measured.is_none());
+        if let Some(counting) = counting {
+            let counts = scan.counts(&counting, dates, budget)?;
+            let count = counts.iter().map(|(_, count)| count).sum();
+            if is_behind(count) {
+                return Err(ApiError::InvalidPage);
+            }
+            return Ok((count, self.find_by_day(&mut scan, counts, skip, budget)?));
+        }
+        let mut count = 0;
+        let mut ranking = Ranking::new(self.order, most(skip, self.page.size));
+        scan.visit(dates, budget, |budget, outline| {
+            count += u64::from(ranking.add(outline));
+            budget.hold(ranking.memory())
+        })?;
+        if is_behind(count) {
+            return Err(ApiError::InvalidPage);
+        }
+        Ok((count, ranking.into_places().into_iter().skip(most(skip, 0)).collect()))
+    }
+
+    /// Returns the events behind the first `skip` ones, day by day.
+    fn find_by_day(
+        &self,
+        scan: &mut EventScan<'_>,
+        mut counts: Vec<(Date, u64)>,
+        mut skip: u64,
+        budget: &mut ComputeBudget,
+    ) -> Result<Vec<Place>, ApiError> {
+        if self.order.is_descending {
+            counts.reverse();
+        }
+        let mut places = Vec::new();
+        for (date, count) in counts {
+            if skip >= count {
+                skip -= count;
+                continue;
+            }
+            let left = self.page.size - places.len();
+            let mut ranking = Ranking::new(self.order, most(skip, left));
+            scan.visit(date..=date, budget, |budget, outline| {
+                ranking.add(outline);
+                budget.hold(ranking.memory())
+            })?;
+            places.extend(ranking.into_places().into_iter().skip(most(skip, 0)));
+            skip = 0;
+            if places.len() >= self.page.size {
+                break;
+            }
+        }
+        Ok(places)
+    }
+}
+
+/// How many events are kept in order to skip so many and show others.
+fn most(skip: u64, shown: usize) -> usize {
+    usize::try_from(skip).unwrap_or(usize::MAX).saturating_add(shown)
+}
+
+/// The memory of what a filter names, in bytes.
+fn filter_memory(filter: &Filter) -> usize {
+    let choices = if let Selection::Choices(ids) = &filter.selection { ids.len() } else { 0 };
+    let others = [&filter.errors, &filter.job_types].into_iter().flatten().map(Vec::len).sum::<usize>();
+    (choices + others) * size_of::<u64>()
+}
+
+/// Parses `order`.
+fn order(metrics: &MetricsType, params: &Params<'_>, observed: &[Observed]) -> Result<Order, ApiError> {
+    let Some(text) = params.one("order") else { return Ok(Order { measured: None, is_descending: true }) };
+    let (name, is_descending) = text.strip_prefix('-').map_or((text, false), |name| (name, true));
+    let measured = match observed.iter().find(|it| it.name == name) {
+        Some(measure) => Some(measure.place),
+        None if name == "ended" => None,
+        None => {
+            let allowed = format!(
+                "it must be ended or a measure, with - before it for the other way round; {}",
+                measures(metrics, observed)
+            );
+            return Err(ApiError::parameter("order", text, allowed));
+        }
+    };
+    Ok(Order { measured, is_descending })
+}
+
+/// The answer but for its schema, which `api::openapi` puts together.
+#[derive(Serialize)]
+struct EventsView<'a> {
+    #[serde(flatten)]
+    page: Head,
+    results: &'a [EventView<'a>],
+}

@@ -1,0 +1,105 @@
+//! How many events a filter selects, according to aggregates.
+
+use super::filter::{Filter, Selector};
+use crate::rollup::{Aggregate, Parts};
+use crate::vocabulary::{COUNTERS, ChoiceId, EventKind, FinalStatus, IngestCount, JobCount, MetricsTypeId};
+
+/// How to read off an aggregate the number of events that a filter selects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Counting {
+    /// The sum of some counters; with the completed executions, which no counter counts, if they are selected, too.
+    Counters {
+        /// Whether each counter is one of them.
+        counters: [bool; COUNTERS],
+        /// Whether completed executions are selected.
+        executions: bool,
+    },
+    /// The number of events that name one of these errors, ascending.
+    Errors(Vec<ChoiceId>),
+    /// The number of observations in a distribution.
+    Observations(usize),
+}
+
+impl Counting {
+    /// How to count what a filter selects, given its selector. Events must have an observation of the `measured` distribution. `None` if
+    /// aggregates do not tell it.
+    pub fn of(filter: &Filter, selector: &Selector, measured: Option<usize>) -> Option<Self> {
+        if !filter.bounds.is_empty() {
+            return None;
+        }
+        let has_status = |status| filter.statuses.is_empty() || filter.statuses.contains(&status);
+        let has_kind = |kind| filter.kinds.is_empty() || filter.kinds.contains(&kind);
+        match filter.metrics {
+            MetricsTypeId::Errors if !filter.statuses.is_empty() || filter.job_types.is_some() => None,
+            MetricsTypeId::Errors => Some(Self::Errors(selector.errors()?.to_vec())),
+            MetricsTypeId::Ingests if filter.asks_for_errors() => Some(Self::Errors(Vec::new())),
+            MetricsTypeId::Ingests => match measured {
+                Some(place) => filter.statuses.is_empty().then_some(Self::Observations(place)),
+                None => Some(Self::Counters { counters: counters(&INGESTS, has_status), executions: false }),
+            },
+            MetricsTypeId::JobTypes => {
+                let jobs = measured.is_none() && has_kind(EventKind::Job);
+                let executions = has_kind(EventKind::JobExecution) && has_status(FinalStatus::Completed);
+                let has_others =
+                    filter.has_uncounted() && filter.statuses.iter().any(|it| *it != FinalStatus::Completed);
+                match (filter.asks_for_errors(), measured) {
+                    _ if has_others => None,
+                    (true, _) if !executions && jobs && filter.statuses.is_empty() => {
+                        Some(Self::Errors(selector.errors()?.to_vec()))
+                    }
+                    (true, _) => None,
+                    (false, Some(place)) if executions => Some(Self::Observations(place)),
+                    (false, _) => Some(Self::Counters {
+                        counters: counters(&JOBS, |status| jobs && has_status(status)),
+                        executions,
+                    }),
+                }
+            }
+        }
+    }
+
+    /// The parts of an aggregate that it reads.
+    pub fn parts(&self) -> Parts {
+        match self {
+            Self::Counters { .. } => Parts::COUNTERS,
+            Self::Errors(_) => Parts::ERRORS,
+            Self::Observations(place) => Parts::distribution(*place),
+        }
+    }
+
+    /// The number of selected events in an aggregate.
+    pub fn count(&self, aggregate: &Aggregate) -> u64 {
+        match self {
+            Self::Counters { counters, executions } => {
+                let counted: u64 = aggregate.counters.iter().sum();
+                let some = aggregate.counters.iter().zip(counters).filter(|(_, is_one)| **is_one);
+                let executions = if *executions { aggregate.events - counted } else { 0 };
+                some.map(|(count, _)| count).sum::<u64>() + executions
+            }
+            Self::Errors(errors) => errors.iter().filter_map(|error| aggregate.errors.get(error)).sum(),
+            Self::Observations(place) => aggregate.distributions[*place].n,
+        }
+    }
+}
+
+const JOBS: [(FinalStatus, usize); 3] = [
+    (FinalStatus::Completed, JobCount::Completed as usize),
+    (FinalStatus::Failed, JobCount::Failed as usize),
+    (FinalStatus::Canceled, JobCount::Canceled as usize),
+];
+
+const INGESTS: [(FinalStatus, usize); 4] = [
+    (FinalStatus::Deferred, IngestCount::Deferred as usize),
+    (FinalStatus::Ingested, IngestCount::Ingested as usize),
+    (FinalStatus::Errored, IngestCount::Errored as usize),
+    (FinalStatus::Duplicate, IngestCount::Duplicate as usize),
+];
+
+/// Whether each counter counts one of the statuses.
+fn counters(all: &[(FinalStatus, usize)], has_status: impl Fn(FinalStatus) -> bool) -> [bool; COUNTERS] {
+    let mut counters = [false; COUNTERS];
+    for &(status, counter) in all {
+        counters[counter] = has_status(status);
+    }
+    counters
+}
