@@ -114,6 +114,8 @@ pub(crate) enum ApiError {
          what rollups cannot count: bounds of a measure, and an order by one"
     )]
     ManyEvents(u64),
+    #[error("there are more than {0} groups; ask for a shorter time, fewer choices, or by something else")]
+    ManyGroups(usize),
     #[error("events that ended before {0} are no longer kept; ask for started={0}T00:00:00Z or later")]
     EventsForgotten(Date),
     #[error("as many large answers are being computed as may be at once; try again")]
@@ -222,6 +224,7 @@ impl ResponseError for ApiError {
             | Self::Picture(_)
             | Self::AnswerTooLarge(_)
             | Self::ManyEvents(_)
+            | Self::ManyGroups(_)
             | Self::EventsForgotten(_) => StatusCode::BAD_REQUEST,
             Self::InvalidPage | Self::NotFound => StatusCode::NOT_FOUND,
             Self::Denied(Denied::NoToken) => StatusCode::UNAUTHORIZED,

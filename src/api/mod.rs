@@ -162,6 +162,7 @@ fn secret(request: &HttpRequest) -> Option<&[u8]> {
 
 const EVENTS: &str = "/v6/events/";
 const LISTS: &str = "/v6/metrics/{name}/events/";
+const BREAKDOWNS: &str = "/v6/metrics/{name}/breakdown/";
 
 /// One endpoint of the interface.
 struct Endpoint {
@@ -184,6 +185,7 @@ const ENDPOINTS: &[Endpoint] = &[
     endpoint("/v6/metrics/{name}/plot.svg", openapi::plot_svg, |path| each_type(path, ReadQuery::plot_svg)),
     endpoint("/v6/metrics/{name}/totals/", openapi::totals, |path| each_type(path, ReadQuery::totals)),
     endpoint(LISTS, openapi::events, |path| each_type(path, ReadQuery::events)),
+    endpoint(BREAKDOWNS, openapi::breakdown, |path| each_type(path, ReadQuery::breakdown)),
     // A `POST` without the slash is served as well: a redirect would make the client send the body twice, and some clients do
     // not follow it at all.
     endpoint(EVENTS, openapi::post, |path| {
@@ -238,7 +240,8 @@ static ROUTES: LazyLock<HashMap<String, Option<Known>>> = LazyLock::new(|| {
         for metrics in *CATALOG {
             // The description covers all types; what narrows only others has no meaning here.
             let narrows = |of: &MetricsType, name: &String| {
-                let narrows_events = endpoint.path == LISTS && v6::NARROWING.contains(&(of.id, name));
+                let narrows_events =
+                    [LISTS, BREAKDOWNS].contains(&endpoint.path) && v6::NARROWING.contains(&(of.id, name));
                 of.filters.contains(&name.as_str()) || narrows_events
             };
             let is_foreign = |name: &String| CATALOG.iter().any(|other| narrows(other, name));

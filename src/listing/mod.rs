@@ -1,4 +1,5 @@
-//! Listings: which events a question selects, in which order they come, and how many there are according to the rollups.
+//! Listings: which events a question selects, in which order they come, how many there are according to the rollups, and which groups
+//! they make.
 //!
 //! A [`Filter`] is what was asked for. Together with the definitions of errors, it makes a [`Selector`], which decides about each
 //! [`Outline`](crate::events::Outline). A [`Ranking`] keeps the first events of an [`Order`]. A [`Counting`] reads off an aggregate how
@@ -10,8 +11,10 @@
 
 mod counting;
 mod filter;
+mod grouping;
 mod ranking;
 
 pub use counting::Counting;
 pub use filter::{Bounds, Filter, Selector};
+pub use grouping::{By, Common, Group, Grouping, Groups, ManyGroups};
 pub use ranking::{Order, Place, Ranking};

@@ -359,7 +359,12 @@ impl Counts {
     /// Sorts them if there are so many that they take a lot of memory.
     fn sort_many(&mut self) {
         if self.all.len() >= 2 * self.sorted + MOST_WAITING {
-            self.sort();
+            // This is several times as fast as sorting so many, even with a new tally each time.
+            let mut tally = Tally::default();
+            tally.add(&self.all);
+            self.all.clear();
+            self.all.extend_from_slice(tally.take());
+            self.sorted = self.all.len();
         }
     }
 

@@ -126,7 +126,7 @@ impl OutlineReader {
         let day = start(prefix.location);
         let (mut id, mut next_task) = (0, 0);
         for place in 0..count {
-            let step = self.ids[place].ok_or(corrupt(MISSING))?;
+            let step = self.ids[place].ok_or_else(|| corrupt(MISSING))?;
             id = next_id(id, step).map_err(corrupt)?;
             let key = EventKey { kind: prefix.kind, id };
             let ended = time(day, self.ended[place]).map_err(corrupt)?;

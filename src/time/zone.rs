@@ -4,8 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use chrono::{
-    DateTime, MappedLocalTime, NaiveDate, NaiveDateTime, NaiveTime, Offset as _, TimeDelta, TimeZone as _,
-    Timelike as _,
+    DateTime, Datelike as _, MappedLocalTime, NaiveDate, NaiveDateTime, NaiveTime, Offset as _, TimeDelta,
+    TimeZone as _, Timelike as _,
 };
 use chrono_tz::Tz;
 
@@ -91,6 +91,13 @@ impl Zone {
             (same, other) = if is_same { (middle, other) } else { (same, middle) };
         }
         Timestamp::from_micros(other * SECOND_US)
+    }
+
+    /// Returns the hour, from 0 to 23, and the day of the week, from 1 for Monday to 7, that local clocks show.
+    pub fn clock(self, time: Timestamp) -> (u8, u8) {
+        let local = if self.is_utc() { utc(time) } else { self.local(time) };
+        let number = |number: u32| u8::try_from(number).expect("clocks show small numbers");
+        (number(local.hour()), number(local.weekday().number_from_monday()))
     }
 
     /// Writes a point in time as local clocks show it, with its offset from UTC; in UTC as it is displayed, with `Z`.

@@ -5,6 +5,7 @@
 
 mod access;
 mod behind_nginx;
+mod breakdowns;
 mod buckets;
 mod check;
 mod cli;

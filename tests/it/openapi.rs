@@ -21,6 +21,7 @@ const DETAILS: &str = "/v6/metrics/{name}/";
 const PLOT: &str = "/v6/metrics/{name}/plot-data/";
 const PICTURE: &str = "/v6/metrics/{name}/plot.svg";
 const TOTALS: &str = "/v6/metrics/{name}/totals/";
+const BREAKDOWNS: &str = "/v6/metrics/{name}/breakdown/";
 const LISTS: &str = "/v6/metrics/{name}/events/";
 const EVENTS: &str = "/v6/events/";
 const JSON: (&str, &str) = ("Content-Type", "application/json");
@@ -85,6 +86,15 @@ impl Document {
             panic!("{method} {path} {}: {error} at {}", answer.status, error.instance_path());
         }
     }
+}
+
+/// A query with the parameters that an operation requires, each with the first word that it may be.
+fn required_query(operation: &Value) -> String {
+    let parameters = operation["parameters"].as_array().into_iter().flatten();
+    let required = parameters.filter(|it| it["in"] == "query" && it["required"] == true);
+    let first = |it: &Value| format!("{}={}", it["name"], it["schema"]["items"]["enum"][0]).replace('"', "");
+    let pairs: Vec<_> = required.map(first).collect();
+    if pairs.is_empty() { String::new() } else { format!("?{}", pairs.join("&")) }
 }
 
 /// A server that knows some choices and events of each metrics type.
@@ -169,7 +179,8 @@ fn the_document_is_openapi_3_1() {
             assert!(parameters.insert((within, name)), "{place}: {name}");
             assert!(["path", "query", "header"].contains(&within) && parameter["description"].is_string(), "{place}");
             assert!(parameter["schema"].is_object(), "{place}: {name}");
-            assert_eq!(parameter["required"] == true, within == "path", "{place}: {name}");
+            let is_required = within == "path" || (path, name) == (BREAKDOWNS, "by");
+            assert_eq!(parameter["required"] == true, is_required, "{place}: {name}");
         }
         let in_path: Vec<_> = path.split(['{', '}']).skip(1).step_by(2).collect();
         let described: Vec<_> =
@@ -222,7 +233,9 @@ fn every_path_of_the_document_is_served_with_its_methods_and_no_other() {
         for name in ["job-types", "ingests", "errors"] {
             let path = template.replace("{name}", name);
             for method in &methods {
-                let answer = server.send(method, &path, &[JSON], if method == "POST" { b"[]" } else { b"" });
+                let query = required_query(&item[method.to_lowercase().replace("head", "get")]);
+                let body: &[u8] = if method == "POST" { b"[]" } else { b"" };
+                let answer = server.send(method, &format!("{path}{query}"), &[JSON], body);
                 assert_eq!(answer.status, 200, "{method} {path}: {}", answer.text());
             }
             for method in ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH"] {
@@ -301,6 +314,8 @@ fn every_answer_that_goes_well_is_as_the_document_says() {
             check(TOTALS, &format!("{}?{query}&format=csv", TOTALS.replace("{name}", name)));
             check(LISTS, &format!("{}?{query}", LISTS.replace("{name}", name)));
             check(LISTS, &format!("{}?{query}&format=csv", LISTS.replace("{name}", name)));
+            check(BREAKDOWNS, &format!("{}?by=choice&by=error&{query}", BREAKDOWNS.replace("{name}", name)));
+            check(BREAKDOWNS, &format!("{}?by=status,hour&{query}&format=csv", BREAKDOWNS.replace("{name}", name)));
         }
         check(TOTALS, &format!("{}?started=2015-01-02&against=P1D&order=-total_count", TOTALS.replace("{name}", name)));
     }
@@ -332,6 +347,8 @@ fn every_refusal_is_as_the_document_says() {
         (TOTALS, "/v6/metrics/job-types/totals/?page=9".to_owned(), 404),
         (LISTS, "/v6/metrics/job-types/events/?order=speed".to_owned(), 400),
         (LISTS, "/v6/metrics/job-types/events/?page=9".to_owned(), 404),
+        (BREAKDOWNS, "/v6/metrics/job-types/breakdown/?by=speed".to_owned(), 400),
+        (BREAKDOWNS, "/v6/metrics/job-types/breakdown/?by=hour&page=9".to_owned(), 404),
     ] {
         let answer = server.get(&path);
         assert_eq!(answer.status, status, "{path}");
@@ -424,8 +441,8 @@ fn exactly_the_parameters_of_the_document_are_known() {
                 let answer = server.send(&method.to_uppercase(), &format!("{path}?{parameter}=x"), &[JSON], b"");
                 let is_filter = template.contains("{name}") && ["name", "version", "category"].contains(parameter);
                 let is_known = match (template, *parameter) {
-                    (LISTS, "kind") => name == "job-types",
-                    (LISTS, "job_type") => name == "errors",
+                    (LISTS | BREAKDOWNS, "kind") => name == "job-types",
+                    (LISTS | BREAKDOWNS, "job_type") => name == "errors",
                     (_, parameter) if is_filter => own.contains(&parameter),
                     (_, parameter) => parameter != "unknown",
                 };

@@ -161,6 +161,43 @@ impl Oracle {
         listed.into_iter().map(|event| self.listed(question.metrics_type, event)).collect()
     }
 
+    /// The results of a breakdown of these events, in the order of their counts, and the number of all events. Groups of equal size
+    /// are in any order.
+    pub(crate) fn breakdown(&self, question: &Question, by: &[&str], zone: Tz) -> (Vec<Value>, usize) {
+        let listed: Vec<_> = self.objects.values().filter(|event| self.lists(question, event)).collect();
+        let mut groups: BTreeMap<String, (Value, Vec<&Object>)> = BTreeMap::new();
+        for &event in &listed {
+            let shown = self.listed(question.metrics_type, event);
+            let part = |by: &str| match by {
+                "choice" | "error" | "status" => shown[by].clone(),
+                "error_category" => shown["error"]["category"].clone(),
+                "job_type" => {
+                    let job_type = &self.objects[&("job_type".to_owned(), number(event, "job_type").unwrap())];
+                    ["id", "title", "name", "version"]
+                        .map(|field| (field.to_owned(), job_type[field].clone()))
+                        .into_iter()
+                        .collect()
+                }
+                _ => {
+                    let local = date_time(i64::try_from(ended(event).unwrap()).unwrap()).and_utc().with_timezone(&zone);
+                    json!(if by == "hour" { local.hour() } else { local.weekday().number_from_monday() })
+                }
+            };
+            let group: Value = by.iter().map(|&by| (by.to_owned(), part(by))).collect();
+            groups.entry(group.to_string()).or_insert_with(|| (group, Vec::new())).1.push(event);
+        }
+        let of_type = columns(question.metrics_type);
+        let measures: Vec<_> = of_type.iter().filter_map(|column| column.strip_suffix("_sum")).collect();
+        let results = groups.into_values().map(|(group, events)| {
+            let measures: Object =
+                measures.iter().map(|&measure| (measure.to_owned(), summary(measure, &events))).collect();
+            json!({"group": group, "count": events.len(), "measures": measures})
+        });
+        let mut results: Vec<_> = results.collect();
+        results.sort_by_key(|group| std::cmp::Reverse(group["count"].as_u64()));
+        (results, listed.len())
+    }
+
     fn lists(&self, question: &Question, event: &Object) -> bool {
         let kind = text(event, "kind");
         let Some(at_us) = ended(event).filter(|_| EVENT_KINDS.contains(&kind)) else { return false };
@@ -328,6 +365,19 @@ fn measured(event: &Object, measure: &str) -> Option<u128> {
     observations.into_iter().find(|(of, _)| *of == measure).map(|(_, value)| value)
 }
 
+/// What a breakdown says of a measure of some events.
+fn summary(measure: &str, events: &[&Object]) -> Value {
+    let observations = events.iter().filter_map(|event| measured(event, measure));
+    let observations: Vec<_> = observations.collect();
+    let of = |statistic: &str| statistic_of(measure, statistic, &observations).as_ref().map(expected);
+    let mut summary = Object::new();
+    summary.insert("n".to_owned(), observations.len().into());
+    for statistic in ["sum", "min", "max", "avg", "p50", "p95", "p99"] {
+        summary.insert(statistic.to_owned(), json!(of(statistic)));
+    }
+    summary.into()
+}
+
 /// How much of what is stored makes one that is shown.
 fn unit(measure: &str) -> u128 {
     if measure == "file_size" { 1 } else { 1_000_000 }
@@ -484,14 +534,20 @@ fn value(column: &str, contributions: &[Contribution]) -> Option<RangeInclusive<
         let count = counted.filter(|count| *count == column).count() as u64;
         return Some(count..=count);
     }
-    let (measure, aggregate) = column.rsplit_once('_').unwrap();
+    let (measure, statistic) = column.rsplit_once('_').unwrap();
     let observations = contributions.iter().flat_map(|contribution| &contribution.observations);
-    let mut observed: Vec<u128> = observations.filter(|(of, _)| *of == measure).map(|(_, value)| *value).collect();
+    let observed: Vec<u128> = observations.filter(|(of, _)| *of == measure).map(|(_, value)| *value).collect();
+    statistic_of(measure, statistic, &observed)
+}
+
+/// A statistic of what was measured, rounded down once; `None` if nothing was.
+fn statistic_of(measure: &str, statistic: &str, observed: &[u128]) -> Option<RangeInclusive<u64>> {
+    let mut observed = observed.to_vec();
     observed.sort_unstable();
     let (smallest, largest) = (*observed.first()?, *observed.last()?);
     let unit = unit(measure);
     let exactly = |shown: u128| shown..=shown;
-    let shown = match aggregate {
+    let shown = match statistic {
         "min" => exactly(smallest / unit),
         "max" => exactly(largest / unit),
         "sum" => exactly(observed.iter().sum::<u128>() / unit),

@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::fmt::Write as _;
+use std::ops::Range;
 
 use chrono::{DateTime, FixedOffset};
 use chrono_tz::Tz;
@@ -242,7 +243,9 @@ fn compare_lists(server: &TestServer, oracle: &Oracle, number: usize) -> Result<
     let mut random = Rng::with_seed(number as u64);
     for metrics_type in TYPES {
         for _ in 0..12 {
-            compare_list(server, oracle, &question(oracle, metrics_type, &mut random))?;
+            let question = question(oracle, metrics_type, &mut random);
+            compare_list(server, oracle, &question)?;
+            compare_breakdown(server, oracle, &question, &mut random)?;
         }
         let ids: Vec<_> = oracle.choices(metrics_type).iter().map(|choice| choice["id"].as_u64().unwrap()).collect();
         compare_bucket_counts(server, metrics_type, "", random.bool())?;
@@ -299,14 +302,15 @@ fn question(oracle: &Oracle, metrics_type: &'static str, random: &mut Rng) -> Qu
     }
 }
 
-fn compare_list(server: &TestServer, oracle: &Oracle, question: &Question) -> Result<(), TestCaseError> {
-    let Question { metrics_type, period_us, order, .. } = question;
-    let mut query = format!("order={order}");
+/// The parameters of a question but for its order.
+fn parameters(question: &Question) -> String {
+    let mut query = String::new();
     let time = |us: u64| written(i64::try_from(us).unwrap(), 0, "Z");
-    if period_us.start > 0 {
-        write!(query, "&started={}", time(period_us.start)).unwrap();
+    let Range { start, end } = question.period_us;
+    if start > 0 {
+        write!(query, "&started={}", time(start)).unwrap();
     }
-    let last = if period_us.end == u64::MAX { "9999-12-31T23:59:59Z".to_owned() } else { time(period_us.end - 1) };
+    let last = if end == u64::MAX { "9999-12-31T23:59:59Z".to_owned() } else { time(end - 1) };
     write!(query, "&ended={last}").unwrap();
     let ids = [("choice_id", &question.selected), ("error", &question.errors), ("job_type", &question.job_types)];
     query.extend(ids.iter().flat_map(|(name, ids)| ids.iter().map(move |id| format!("&{name}={id}"))));
@@ -316,6 +320,49 @@ fn compare_list(server: &TestServer, oracle: &Oracle, question: &Question) -> Re
         query.extend(min.map(|min| format!("&min_{measure}={min}")));
         query.extend(max.map(|max| format!("&max_{measure}={max}")));
     }
+    query
+}
+
+/// Compares a breakdown of the events of a question by one or two respects.
+fn compare_breakdown(
+    server: &TestServer,
+    oracle: &Oracle,
+    question: &Question,
+    random: &mut Rng,
+) -> Result<(), TestCaseError> {
+    let mut all = vec!["choice", "status", "error", "error_category", "hour", "weekday"];
+    if question.metrics_type == "errors" {
+        all.push("job_type");
+    }
+    random.shuffle(&mut all);
+    let by = &all[..random.usize(1..=2)];
+    let zone = *random.choice(&ZONES).unwrap();
+    // Whole hours of one zone need not be those of another.
+    let has_full_hours = !matches!(zone, Tz::Asia__Kolkata | Tz::Australia__Lord_Howe | Tz::Asia__Kathmandu);
+    let zone = if has_full_hours || question.period_us == (0..u64::MAX) { zone } else { Tz::UTC };
+    let named = by.join("&by=");
+    let path =
+        format!("/v6/metrics/{}/breakdown/?timezone={zone}&by={named}{}", question.metrics_type, parameters(question));
+    let unordered = Question { order: "ended".to_owned(), ..question.clone() };
+    let (expected, total) = oracle.breakdown(&unordered, by, zone);
+    let answer = server.get(&format!("{path}&page_size=1000"));
+    prop_assert_eq!(answer.status, 200, "{}: {}", path, answer.text());
+    let answer = answer.json();
+    prop_assert_eq!(&answer["total"], &json!(total), "{}", path);
+    prop_assert_eq!(&answer["count"], &json!(expected.len()), "{}", path);
+    let shown = answer["results"].as_array().unwrap();
+    let counts = |groups: &[Value]| groups.iter().map(|group| group["count"].as_u64().unwrap()).collect::<Vec<_>>();
+    prop_assert_eq!(counts(shown), counts(&expected), "{}", path);
+    for group in &expected {
+        let found = shown.iter().find(|shown| shown["group"] == group["group"]);
+        prop_assert!(found.is_some_and(|found| fits(found, group)), "{}: {:?} for {}", path, found, group);
+    }
+    Ok(())
+}
+
+fn compare_list(server: &TestServer, oracle: &Oracle, question: &Question) -> Result<(), TestCaseError> {
+    let Question { metrics_type, order, .. } = question;
+    let query = format!("order={order}{}", parameters(question));
     let expected = oracle.events(question);
     let path = format!("/v6/metrics/{metrics_type}/events/?{query}");
     // In one page, and in the second of small ones.

@@ -2,17 +2,18 @@
 
 use utoipa::openapi::path::Parameter;
 use utoipa::openapi::schema::AdditionalProperties;
-use utoipa::openapi::{HttpMethod, Object, ObjectBuilder, PathItem, RefOr, Schema};
+use utoipa::openapi::{HttpMethod, Object, ObjectBuilder, PathItem, RefOr, Required, Schema};
 
-use super::metrics::{REFUSALS, TAG, choices_and_time, page, paging};
+use super::metrics::{REFUSALS, TAG, choices_and_time, or_nothing, page, paging};
 use super::names;
 use super::parts::{
     answer, kept, named, needs, nullable, object, operation, optional, reference, refused, repeated, text, with, words,
 };
 use crate::access::Scope;
-use crate::api::v6::{BOUNDS, ChoiceName, EventView, FORMATS, kinds, statuses};
+use crate::api::v6::{BOUNDS, BY, ChoiceName, ErrorName, EventView, FORMATS, MeasureView, kinds, statuses};
 use crate::catalog::{CATALOG, MetricsType, Observed, Units};
 use crate::events::Task;
+use crate::listing::Groups;
 use crate::vocabulary::{ChoiceId, ErrorCategory};
 
 /// Schemas of responses that are not one serialized struct.
@@ -20,12 +21,26 @@ pub(super) fn schemas() -> impl Iterator<Item = (String, RefOr<Schema>)> {
     let measures = ObjectBuilder::new()
         .description(Some("What was measured, by the name of the measure; `null` where there was nothing to measure."))
         .additional_properties(Some(Schema::from(nullable(names::count()))));
+    let measures_of_group = ObjectBuilder::new()
+        .description(Some("What was measured, by the name of the measure."))
+        .additional_properties(Some(reference::<MeasureView>()));
     let schemas = [
         ("Measures", measures.build()),
         ("ListedEvent", optional_but(with(object::<EventView<'_>>(), "measures", named("Measures")), &ALWAYS_LISTED)),
         ("ChoiceName", optional_but(object::<ChoiceName<'_>>(), &["id", "title"])),
         ("Task", optional_but(object::<Task>(), &["type"])),
         ("EventList", page(named("ListedEvent"))),
+        ("GroupMeasures", measures_of_group.build()),
+        ("Common", common()),
+        (
+            "EventGroup",
+            with(
+                with(with(Object::new(), "group", named("Common")), "count", names::count()),
+                "measures",
+                named("GroupMeasures"),
+            ),
+        ),
+        ("Breakdown", with(page(named("EventGroup")), "total", names::count())),
     ];
     schemas.into_iter().map(|(name, schema)| (name.to_owned(), schema.into()))
 }
@@ -69,16 +84,65 @@ pub(in crate::api) fn events() -> PathItem {
     PathItem::new(HttpMethod::Get, refused(needs(kept(operation, response), Scope::Read), &REFUSALS))
 }
 
+/// `GET /v6/metrics/{name}/breakdown/`
+pub(in crate::api) fn breakdown() -> PathItem {
+    let mut by = repeated(
+        "by",
+        "One or two respects. `job_type` is one on `errors` only; `hour` (0 to 23) and `weekday` (1 for Monday to 7) are those of local \
+         clocks.",
+        names::one_of(BY.map(|(name, _)| name)),
+    );
+    by.required = Required::True;
+    let operation = operation(
+        TAG,
+        "getBreakdown",
+        "Groups of the events behind a number",
+        "The events that the same parameters list, in groups: how many there are, and what was measured of them. The largest group comes \
+         first; those of equal size are in the order of what they have in common. `total` is over all groups, of which there may be \
+         10,000.",
+    )
+    .parameters(Some(choices_and_time()))
+    .parameters(Some(narrowing()))
+    .parameter(by)
+    .parameter(optional("format", "CSV has all groups, and no pages.", words(FORMATS)))
+    .parameters(Some(paging()));
+    let response = answer(
+        "A page of groups; or, as CSV, what they have in common, the count and the measures, with a header.",
+        [("application/json", named("Breakdown")), ("text/csv", Schema::from(text()).into())],
+    );
+    PathItem::new(HttpMethod::Get, refused(needs(kept(operation, response), Scope::Read), &REFUSALS))
+}
+
+// A description takes no constant.
+const _: () = assert!(Groups::MOST == 10_000);
+
+/// The schema of what the events of a group have in common.
+fn common() -> Object {
+    let part = |name: &str| match name {
+        "choice" | "job_type" => reference::<ChoiceName<'_>>(),
+        "error" => or_nothing(reference::<ErrorName<'_>>()).into(),
+        "error_category" => or_nothing(reference::<ErrorCategory>()).into(),
+        "status" => names::one_of(status_names()).into(),
+        "hour" => names::integer(0, 23).into(),
+        _ => names::integer(1, 7).into(),
+    };
+    let group = BY.iter().fold(Object::new(), |group, (name, _)| with(group, name, part(name)));
+    optional_but(group, &[])
+}
+
+fn status_names() -> Vec<&'static str> {
+    names::distinct(CATALOG.iter().flat_map(|metrics| statuses(metrics.id)).map(|(name, _)| name))
+}
+
 /// The parameters that narrow events.
 fn narrowing() -> Vec<Parameter> {
-    let status_names = names::distinct(CATALOG.iter().flat_map(|metrics| statuses(metrics.id)).map(|(name, _)| name));
     let kind_names = kinds().into_iter().map(|(name, _)| name);
     let mut parameters = vec![
         repeated("kind", "Of these kinds; only on `job-types`.", names::one_of(kind_names)),
         repeated(
             "status",
             "That ended so. Which statuses there are depends on the metrics type.",
-            names::one_of(status_names),
+            names::one_of(status_names()),
         ),
         repeated("error", "With one of these errors.", reference::<ChoiceId>()),
         repeated("error_category", "With an error of one of these categories.", reference::<ErrorCategory>()),

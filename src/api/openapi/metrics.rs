@@ -63,7 +63,7 @@ pub(super) fn schemas() -> impl Iterator<Item = (String, RefOr<Schema>)> {
 }
 
 /// The same, or `null`.
-fn or_nothing(of: RefOr<Schema>) -> Schema {
+pub(super) fn or_nothing(of: RefOr<Schema>) -> Schema {
     OneOfBuilder::new().item(of).item(Object::with_type(Type::Null)).build().into()
 }
 

@@ -15,6 +15,9 @@ use crate::vocabulary::{ChoiceId, EventKind, JobTime, MetricsTypeId};
 /// Every so many choices of all, reading those of one is as fast as reading all.
 const SCAN_PART: usize = 3;
 
+/// Reading more events takes long: some hundred milliseconds.
+pub(super) const SHORT_EVENTS: u64 = 500_000;
+
 /// The reading of selected events from one state of the store.
 pub(super) struct EventScan<'a> {
     snapshot: &'a Snapshot,
@@ -159,6 +162,13 @@ pub(super) fn counted_by_day(
         },
     )?;
     Ok(counts)
+}
+
+/// The memory of what a filter names, in bytes.
+pub(super) fn filter_memory(filter: &Filter) -> usize {
+    let choices = if let Selection::Choices(ids) = &filter.selection { ids.len() } else { 0 };
+    let others = [&filter.errors, &filter.job_types].into_iter().flatten().map(Vec::len).sum::<usize>();
+    (choices + others) * size_of::<u64>()
 }
 
 /// How much of an outline has the observations of a distribution.

@@ -1,5 +1,6 @@
 //! The read endpoints: the three of the v6 metrics services, plots as pictures, totals of a period, and the events behind a number.
 
+mod breakdown;
 mod buckets;
 mod details;
 mod event_filter;
@@ -13,8 +14,9 @@ mod request;
 mod selection;
 mod totals;
 
+pub(super) use breakdown::{BY, MeasureView};
 pub(super) use event_filter::{BOUNDS, NARROWING, kinds, statuses};
-pub(super) use event_list::{ChoiceName, EventView};
+pub(super) use event_list::{ChoiceName, ErrorName, EventView};
 pub(super) use list::list;
 pub(super) use plot_data::parse;
 pub(super) use plot_data::{

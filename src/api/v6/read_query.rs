@@ -3,6 +3,7 @@
 //! Equal queries have equal answers as long as nothing changes in the store, so answers are cached by them
 //! ([`crate::api::response_cache`]).
 
+use super::breakdown::BreakdownQuery;
 use super::details::DetailsQuery;
 use super::event_list::EventListQuery;
 use super::plot_data::PlotDataQuery;
@@ -28,6 +29,8 @@ pub(crate) enum ReadQuery {
     Details(DetailsQuery),
     /// The events behind a number.
     Events(Box<EventListQuery>),
+    /// Groups of these events.
+    Breakdown(Box<BreakdownQuery>),
 }
 
 impl ReadQuery {
@@ -56,6 +59,11 @@ impl ReadQuery {
         EventListQuery::parse(request).map(Box::new).map(Self::Events)
     }
 
+    /// Parses a request for groups of events.
+    pub(in crate::api) fn breakdown(request: &ReadRequest<'_>) -> Result<Self, ApiError> {
+        BreakdownQuery::parse(request).map(Box::new).map(Self::Breakdown)
+    }
+
     /// The approximate memory of the query, in bytes.
     pub(in crate::api) fn memory(&self) -> usize {
         match self {
@@ -63,6 +71,7 @@ impl ReadQuery {
             Self::Totals(query) => query.memory(),
             Self::Details(query) => query.memory(),
             Self::Events(query) => query.memory(),
+            Self::Breakdown(query) => query.memory(),
         }
     }
 
@@ -73,7 +82,7 @@ impl ReadQuery {
             Self::Totals(query) => query.is_small(),
             Self::Details(query) => query.is_small(),
             // A day may have any number of events.
-            Self::Events(_) => false,
+            Self::Events(_) | Self::Breakdown(_) => false,
         }
     }
 
@@ -84,6 +93,7 @@ impl ReadQuery {
             Self::Totals(query) => query.rollups(snapshot)?,
             Self::Details(_) => 0,
             Self::Events(query) => return query.size(snapshot),
+            Self::Breakdown(query) => return query.size(snapshot),
         };
         Ok(if rollups <= SHORT_ROLLUPS { Size::Short } else { Size::Long })
     }
@@ -95,6 +105,7 @@ impl ReadQuery {
             Self::Totals(query) => query.answer(snapshot, budget),
             Self::Details(query) => query.answer(snapshot, budget),
             Self::Events(query) => query.answer(snapshot, budget),
+            Self::Breakdown(query) => query.answer(snapshot, budget),
         }
     }
 }

@@ -6,14 +6,15 @@
 mod csv;
 mod view;
 
-pub(in crate::api) use view::{ChoiceName, EventView};
+pub(super) use csv::field;
+pub(in crate::api) use view::{ChoiceName, ErrorName, EventView};
 
 use std::collections::HashMap;
 
 use serde::Serialize;
 
 use super::event_filter::{filter, measures, observed};
-use super::event_scan::{EventScan, counted_by_day};
+use super::event_scan::{EventScan, SHORT_EVENTS, counted_by_day, filter_memory};
 use super::request::ReadRequest;
 use super::selection::FORMATS;
 use crate::api::ApiError;
@@ -25,12 +26,8 @@ use crate::api::params::Params;
 use crate::catalog::{MetricsType, Observed};
 use crate::events::{Event, EventKey};
 use crate::listing::{Counting, Filter, Order, Place, Ranking};
-use crate::plot::Selection;
 use crate::store::{Detail, Snapshot};
 use crate::time::Date;
-
-/// Reading more events takes long: some hundred milliseconds.
-const SHORT_EVENTS: u64 = 500_000;
 
 /// The meaning of a request. Requests with the same meaning are equal values, however they are written.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -159,13 +156,6 @@ impl EventListQuery {
 /// How many events are kept in order to skip so many and show others.
 fn most(skip: u64, shown: usize) -> usize {
     usize::try_from(skip).unwrap_or(usize::MAX).saturating_add(shown)
-}
-
-/// The memory of what a filter names, in bytes.
-fn filter_memory(filter: &Filter) -> usize {
-    let choices = if let Selection::Choices(ids) = &filter.selection { ids.len() } else { 0 };
-    let others = [&filter.errors, &filter.job_types].into_iter().flatten().map(Vec::len).sum::<usize>();
-    (choices + others) * size_of::<u64>()
 }
 
 /// Parses `order`.
