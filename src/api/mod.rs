@@ -14,6 +14,7 @@ mod connection;
 mod cors;
 mod error;
 pub(crate) mod fuzz;
+mod get_event;
 mod get_export;
 mod jobs;
 mod look;
@@ -162,6 +163,8 @@ fn secret(request: &HttpRequest) -> Option<&[u8]> {
 
 const EVENTS: &str = "/v6/events/";
 const LISTS: &str = "/v6/metrics/{name}/events/";
+const NOW: &str = "/v6/metrics/{name}/now/";
+const SINGLE_EVENT: &str = "/v6/events/{kind}/{id}/";
 const BREAKDOWNS: &str = "/v6/metrics/{name}/breakdown/";
 
 /// One endpoint of the interface.
@@ -186,6 +189,8 @@ const ENDPOINTS: &[Endpoint] = &[
     endpoint("/v6/metrics/{name}/totals/", openapi::totals, |path| each_type(path, ReadQuery::totals)),
     endpoint(LISTS, openapi::events, |path| each_type(path, ReadQuery::events)),
     endpoint(BREAKDOWNS, openapi::breakdown, |path| each_type(path, ReadQuery::breakdown)),
+    endpoint(NOW, openapi::now, |path| each_type(path, ReadQuery::now)),
+    endpoint(SINGLE_EVENT, openapi::event, |path| vec![readable(path, get_event::event)]),
     // A `POST` without the slash is served as well: a redirect would make the client send the body twice, and some clients do
     // not follow it at all.
     endpoint(EVENTS, openapi::post, |path| {
@@ -241,7 +246,7 @@ static ROUTES: LazyLock<HashMap<String, Option<Known>>> = LazyLock::new(|| {
             // The description covers all types; what narrows only others has no meaning here.
             let narrows = |of: &MetricsType, name: &String| {
                 let narrows_events =
-                    [LISTS, BREAKDOWNS].contains(&endpoint.path) && v6::NARROWING.contains(&(of.id, name));
+                    [LISTS, BREAKDOWNS, NOW].contains(&endpoint.path) && v6::NARROWING.contains(&(of.id, name));
                 of.filters.contains(&name.as_str()) || narrows_events
             };
             let is_foreign = |name: &String| CATALOG.iter().any(|other| narrows(other, name));
@@ -260,9 +265,17 @@ fn route_of(path: &str) -> &str {
         EVENTS
     } else if ROUTES.contains_key(path) {
         path
+    } else if is_single_event(path) {
+        SINGLE_EVENT
     } else {
         "other"
     }
+}
+
+/// Whether a path is that of a single event.
+fn is_single_event(path: &str) -> bool {
+    let parts = path.strip_prefix(EVENTS).map(|rest| rest.split('/').collect::<Vec<_>>());
+    matches!(parts.as_deref(), Some([kind, id, ""]) if !kind.is_empty() && !id.is_empty())
 }
 
 /// The query parameters that the endpoint of a request knows; `None` if there is no endpoint.

@@ -75,13 +75,14 @@ impl Snapshot {
     }
 
     /// Visits the events that are stored under a date, or those that are stored under none.
-    pub fn events(
+    pub fn events<E: From<StoreError>>(
         &self,
         of: Option<Date>,
-        mut visit: impl FnMut(&Event) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
+        mut visit: impl FnMut(&Event) -> Result<(), E>,
+    ) -> Result<(), E> {
         scan(self.rows(), blocks_of(of), |key, block| {
-            decode_events(BlockPrefix::of_block(key)?, block)?.iter().try_for_each(&mut visit)
+            let events = BlockPrefix::of_block(key).and_then(|prefix| decode_events(prefix, block));
+            events.map_err(StoreError::from)?.iter().try_for_each(&mut visit)
         })
     }
 

@@ -36,7 +36,7 @@ pub(super) const NUMBER_FORMAT: &str = "format";
 /// The first day that is not upgraded to the format yet, in days since 1970. Absent if nothing is left to do; as long as it is there,
 /// only the upgrade may read and write.
 pub(super) const NUMBER_UPGRADE: &str = "upgrade_from";
-/// The version: the number of changes of rollups, definitions or events that count.
+/// The version: the number of changes of rollups, definitions or events.
 pub(super) const NUMBER_VERSION: &str = "version";
 /// The version at which the definitions changed last.
 pub(super) const NUMBER_DEFINITIONS: &str = "choices";

@@ -12,7 +12,7 @@ use crate::support::{Client, Serving, TestServer, job_type, to_ndjson, worked_ex
 const SCOPES: [Scope; 3] = [Scope::Read, Scope::Write, Scope::Admin];
 
 /// Everything that shows metrics.
-const READABLE: [&str; 8] = [
+const READABLE: [&str; 11] = [
     "/metrics",
     "/v6/metrics/",
     "/v6/metrics/job-types/",
@@ -21,6 +21,9 @@ const READABLE: [&str; 8] = [
     "/v6/metrics/errors/plot-data/?format=csv",
     "/v6/metrics/job-types/plot.svg",
     "/v6/metrics/ingests/totals/",
+    "/v6/metrics/job-types/events/",
+    "/v6/metrics/errors/breakdown/?by=choice",
+    "/v6/metrics/job-types/now/",
 ];
 
 /// What only those may do who look after the server.

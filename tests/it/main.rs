@@ -25,6 +25,7 @@ mod https;
 mod kept_answers;
 mod memory;
 mod metrics_list;
+mod now;
 mod observability;
 mod openapi;
 mod oracle;

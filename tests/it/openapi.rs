@@ -22,6 +22,8 @@ const PLOT: &str = "/v6/metrics/{name}/plot-data/";
 const PICTURE: &str = "/v6/metrics/{name}/plot.svg";
 const TOTALS: &str = "/v6/metrics/{name}/totals/";
 const BREAKDOWNS: &str = "/v6/metrics/{name}/breakdown/";
+const NOW: &str = "/v6/metrics/{name}/now/";
+const SINGLE: &str = "/v6/events/{kind}/{id}/";
 const LISTS: &str = "/v6/metrics/{name}/events/";
 const EVENTS: &str = "/v6/events/";
 const JSON: (&str, &str) = ("Content-Type", "application/json");
@@ -86,6 +88,11 @@ impl Document {
             panic!("{method} {path} {}: {error} at {}", answer.status, error.instance_path());
         }
     }
+}
+
+/// The path of a template, for a metrics type; and of the first job.
+fn filled(template: &str, name: &str) -> String {
+    template.replace("{name}", name).replace("{kind}", "job").replace("{id}", "1")
 }
 
 /// A query with the parameters that an operation requires, each with the first word that it may be.
@@ -182,8 +189,8 @@ fn the_document_is_openapi_3_1() {
             let is_required = within == "path" || (path, name) == (BREAKDOWNS, "by");
             assert_eq!(parameter["required"] == true, is_required, "{place}: {name}");
         }
-        let in_path: Vec<_> = path.split(['{', '}']).skip(1).step_by(2).collect();
-        let described: Vec<_> =
+        let in_path: BTreeSet<_> = path.split(['{', '}']).skip(1).step_by(2).collect();
+        let described: BTreeSet<_> =
             parameters.iter().filter(|(within, _)| *within == "path").map(|(_, name)| *name).collect();
         assert_eq!(in_path, described, "{place}");
         for (status, response) in operation["responses"].as_object().unwrap() {
@@ -224,14 +231,16 @@ fn every_reference_leads_somewhere_and_nothing_is_there_that_none_leads_to() {
 #[test]
 fn every_path_of_the_document_is_served_with_its_methods_and_no_other() {
     let server = TestServer::start();
+    server.accept(&worked_example());
     let document = Document::of(&server);
     for (template, item) in document.0["paths"].as_object().unwrap() {
         let mut methods: Vec<_> = item.as_object().unwrap().keys().map(|method| method.to_uppercase()).collect();
         if methods.contains(&"GET".to_owned()) {
             methods.push("HEAD".to_owned());
         }
-        for name in ["job-types", "ingests", "errors"] {
-            let path = template.replace("{name}", name);
+        let of_errors = (template != NOW).then_some("errors");
+        for name in ["job-types", "ingests"].into_iter().chain(of_errors) {
+            let path = filled(template, name);
             for method in &methods {
                 let query = required_query(&item[method.to_lowercase().replace("head", "get")]);
                 let body: &[u8] = if method == "POST" { b"[]" } else { b"" };
@@ -319,6 +328,14 @@ fn every_answer_that_goes_well_is_as_the_document_says() {
         }
         check(TOTALS, &format!("{}?started=2015-01-02&against=P1D&order=-total_count", TOTALS.replace("{name}", name)));
     }
+    check(SINGLE, "/v6/events/job/1/");
+    check(SINGLE, "/v6/events/job_execution/1/");
+    check(SINGLE, "/v6/events/ingest/1/");
+    server.accept(&[json!({"kind": "job", "id": 50, "job_type": 1, "status": "RUNNING"})]);
+    server.accept(&[json!({"kind": "ingest", "id": 50, "strike": 1, "status": "QUEUED", "transfer_started": "2015-01-01T00:00:00Z"})]);
+    check(NOW, "/v6/metrics/job-types/now/?page_size=1");
+    check(NOW, "/v6/metrics/ingests/now/");
+    check(SINGLE, "/v6/events/job/50/");
     document.assert_allows("post", EVENTS, &server.post(worked_example()));
     let future = server.post(job(9, 1, "COMPLETED", "2099-01-01T00:00:00Z"));
     assert_eq!(future.json()["future"], 1);
@@ -347,6 +364,10 @@ fn every_refusal_is_as_the_document_says() {
         (TOTALS, "/v6/metrics/job-types/totals/?page=9".to_owned(), 404),
         (LISTS, "/v6/metrics/job-types/events/?order=speed".to_owned(), 400),
         (LISTS, "/v6/metrics/job-types/events/?page=9".to_owned(), 404),
+        (NOW, "/v6/metrics/errors/now/".to_owned(), 404),
+        (NOW, "/v6/metrics/job-types/now/?kind=x".to_owned(), 400),
+        (SINGLE, "/v6/events/job/77/".to_owned(), 404),
+        (SINGLE, "/v6/events/planet/7/".to_owned(), 400),
         (BREAKDOWNS, "/v6/metrics/job-types/breakdown/?by=speed".to_owned(), 400),
         (BREAKDOWNS, "/v6/metrics/job-types/breakdown/?by=hour&page=9".to_owned(), 404),
     ] {
@@ -378,7 +399,7 @@ fn what_is_refused_without_the_right_token_is_as_the_document_says() {
     let document = Document::of(&server);
     let authorization = format!("Token {secret}");
     for (template, method, operation) in document.operations() {
-        let path = template.replace("{name}", "errors");
+        let path = filled(template, if template == NOW { "ingests" } else { "errors" });
         let send = |headers: &[_]| server.send(&method.to_uppercase(), &path, headers, b"");
         let needs = operation.get("security").map(|security| security.to_string().contains("\"admin\""));
         let expected = match needs {
@@ -434,14 +455,14 @@ fn exactly_the_parameters_of_the_document_are_known() {
         let of_query = parameters.filter(|parameter| parameter["in"] == "query");
         let described: Vec<_> = of_query.map(|parameter| parameter["name"].as_str().unwrap()).collect();
         for name in ["job-types", "ingests", "errors"] {
-            let path = template.replace("{name}", name);
+            let path = filled(template, name);
             let own = server.get(&format!("{LIST}{name}/")).json()["filters"].take();
             let own: Vec<_> = own.as_array().unwrap().iter().map(|filter| filter["param"].as_str().unwrap()).collect();
             for parameter in described.iter().chain(&["unknown"]) {
                 let answer = server.send(&method.to_uppercase(), &format!("{path}?{parameter}=x"), &[JSON], b"");
                 let is_filter = template.contains("{name}") && ["name", "version", "category"].contains(parameter);
                 let is_known = match (template, *parameter) {
-                    (LISTS | BREAKDOWNS, "kind") => name == "job-types",
+                    (LISTS | BREAKDOWNS | NOW, "kind") => name == "job-types",
                     (LISTS | BREAKDOWNS, "job_type") => name == "errors",
                     (_, parameter) if is_filter => own.contains(&parameter),
                     (_, parameter) => parameter != "unknown",

@@ -7,7 +7,7 @@ use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 
 use scale_metrics::events::{Event, EventChange, Job};
-use scale_metrics::store::{OpenOptions, Retention, RetentionMarks, RetentionRecord, Store};
+use scale_metrics::store::{OpenOptions, Retention, RetentionMarks, RetentionRecord, Store, StoreError};
 use scale_metrics::time::{Date, Timestamp};
 use scale_metrics::vocabulary::{ChoiceId, JobStatus};
 
@@ -74,7 +74,7 @@ proptest! {
             let snapshot = store.snapshot().expect("it is read");
             snapshot.events(Some(day), |event| {
                 kept.push(event.clone());
-                Ok(())
+                Ok::<_, StoreError>(())
             }).expect("it is read");
             kept.sort_by_key(Event::key);
             let of_day = expected.values().filter(|event| event.partition().is_some_and(|home| home.date == day));

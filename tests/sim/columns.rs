@@ -46,7 +46,7 @@ fn oracle(snapshot: &Snapshot) -> Result<Oracle, StoreError> {
     for date in [None].into_iter().chain(snapshot.dates()?.into_iter().map(Some)) {
         snapshot.events(date, |event| {
             wire::write_event(&mut lines, event);
-            Ok(())
+            Ok::<_, StoreError>(())
         })?;
     }
     let objects = lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());

@@ -125,7 +125,7 @@ impl Stored {
                 snapshot.events(date, |event| {
                     let twice = stored.events.insert(event.key(), event.clone());
                     assert_eq!(twice, None, "an event is stored twice");
-                    Ok(())
+                    Ok::<_, StoreError>(())
                 })?;
             }
             if let Some(date) = date.filter(|date| *date >= kept.rollups_from) {

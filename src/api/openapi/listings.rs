@@ -1,26 +1,30 @@
 //! The descriptions of the endpoints that read events: those behind a number.
 
-use utoipa::openapi::path::Parameter;
+use utoipa::openapi::path::{Parameter, ParameterIn};
 use utoipa::openapi::schema::AdditionalProperties;
-use utoipa::openapi::{HttpMethod, Object, ObjectBuilder, PathItem, RefOr, Required, Schema};
+use utoipa::openapi::{HttpMethod, Object, ObjectBuilder, OneOfBuilder, PathItem, RefOr, Required, Schema};
 
-use super::metrics::{REFUSALS, TAG, choices_and_time, or_nothing, page, paging};
+use super::metrics::{REFUSALS, TAG, choices, choices_and_time, or_nothing, page, paging};
 use super::names;
 use super::parts::{
-    answer, kept, named, needs, nullable, object, operation, optional, reference, refused, repeated, text, with, words,
+    answer, kept, named, needs, nullable, object, operation, optional, parameter, reference, refused, repeated, text,
+    with, words,
 };
 use crate::access::Scope;
-use crate::api::v6::{BOUNDS, BY, ChoiceName, ErrorName, EventView, FORMATS, MeasureView, kinds, statuses};
+use crate::api::v6::{BOUNDS, BY, ChoiceName, ErrorName, EventView, FORMATS, MeasureView, StatusNow, kinds, statuses};
 use crate::catalog::{CATALOG, MetricsType, Observed, Units};
-use crate::events::Task;
+use crate::events::{Ingest, Job, JobExecution, Task};
 use crate::listing::Groups;
-use crate::vocabulary::{ChoiceId, ErrorCategory};
+use crate::vocabulary::{ChoiceId, ErrorCategory, EventKind};
 
 /// Schemas of responses that are not one serialized struct.
 pub(super) fn schemas() -> impl Iterator<Item = (String, RefOr<Schema>)> {
     let measures = ObjectBuilder::new()
         .description(Some("What was measured, by the name of the measure; `null` where there was nothing to measure."))
         .additional_properties(Some(Schema::from(nullable(names::count()))));
+    let statuses_now = ObjectBuilder::new()
+        .description(Some("The statuses that any event has, by name."))
+        .additional_properties(Some(reference::<StatusNow>()));
     let measures_of_group = ObjectBuilder::new()
         .description(Some("What was measured, by the name of the measure."))
         .additional_properties(Some(reference::<MeasureView>()));
@@ -40,9 +44,17 @@ pub(super) fn schemas() -> impl Iterator<Item = (String, RefOr<Schema>)> {
                 named("GroupMeasures"),
             ),
         ),
+        ("Statuses", statuses_now.build()),
+        ("AllNow", with(Object::new(), "statuses", named("Statuses"))),
+        (
+            "ChoiceNow",
+            optional_but(with(object::<ChoiceName<'_>>(), "statuses", named("Statuses")), &["id", "title", "statuses"]),
+        ),
+        ("Now", with(page(named("ChoiceNow")), "all", named("AllNow"))),
         ("Breakdown", with(page(named("EventGroup")), "total", names::count())),
     ];
-    schemas.into_iter().map(|(name, schema)| (name.to_owned(), schema.into()))
+    let objects = schemas.into_iter().map(|(name, schema)| (name.to_owned(), schema.into()));
+    objects.chain([("Event".to_owned(), stored_event().into())])
 }
 
 /// The fields that every listed event has.
@@ -134,11 +146,60 @@ fn status_names() -> Vec<&'static str> {
     names::distinct(CATALOG.iter().flat_map(|metrics| statuses(metrics.id)).map(|(name, _)| name))
 }
 
+/// `GET /v6/metrics/{name}/now/`
+pub(in crate::api) fn now() -> PathItem {
+    let operation = operation(
+        TAG,
+        "getNow",
+        "What has not ended",
+        "How many events have each status that is not final, and since when the first of them is there: by when it started or was \
+         queued, a job by when it was last modified. `all` is over all selected choices together, `results` are those choices that have \
+         such events. What counts for `errors` has ended, so there it is not found.",
+    )
+    .parameters(Some(choices()))
+    .parameter(kind())
+    .parameters(Some(paging()));
+    let response = answer("A page of choices.", [("application/json", named("Now"))]);
+    PathItem::new(HttpMethod::Get, refused(needs(kept(operation, response), Scope::Read), &REFUSALS))
+}
+
+/// `GET /v6/events/{kind}/{id}/`
+pub(in crate::api) fn event() -> PathItem {
+    let in_path = |name: &str, description: &str, schema: RefOr<Schema>| {
+        parameter(name, ParameterIn::Path, description, schema).required(Required::True).build()
+    };
+    let kinds = names::one_of(EventKind::ALL.iter().map(|kind| kind.name()));
+    let operation =
+        operation("events", "getEvent", "One event", "The event as it is stored, with its status as it is now.")
+            .parameter(in_path("kind", "The kind of the event.", Schema::from(kinds).into()))
+            .parameter(in_path("id", "What identifies it within its kind.", reference::<ChoiceId>()));
+    let response = answer("The event, as it was posted.", [("application/json", named("Event"))]);
+    PathItem::new(HttpMethod::Get, refused(needs(kept(operation, response), Scope::Read), &REFUSALS))
+}
+
+/// The schema of an event as it is stored: of the kind that it names.
+fn stored_event() -> Schema {
+    let of = |kind: EventKind, object: Object, always: &[&str]| {
+        let always: Vec<_> = ["kind", "id", "status"].into_iter().chain(always.iter().copied()).collect();
+        Schema::from(optional_but(with(object, "kind", names::one_of([kind.name()])), &always))
+    };
+    OneOfBuilder::new()
+        .item(of(EventKind::Job, object::<Job>(), &["job_type"]))
+        .item(of(EventKind::JobExecution, object::<JobExecution>(), &["job_type"]))
+        .item(of(EventKind::Ingest, object::<Ingest>(), &[]))
+        .build()
+        .into()
+}
+
+/// The parameter that asks for events of some kinds.
+fn kind() -> Parameter {
+    repeated("kind", "Of these kinds; only on `job-types`.", names::one_of(kinds().into_iter().map(|(name, _)| name)))
+}
+
 /// The parameters that narrow events.
 fn narrowing() -> Vec<Parameter> {
-    let kind_names = kinds().into_iter().map(|(name, _)| name);
     let mut parameters = vec![
-        repeated("kind", "Of these kinds; only on `job-types`.", names::one_of(kind_names)),
+        kind(),
         repeated(
             "status",
             "That ended so. Which statuses there are depends on the metrics type.",

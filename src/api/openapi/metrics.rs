@@ -234,9 +234,7 @@ fn selection() -> Vec<Parameter> {
 
 /// The parameters that select choices and the time range.
 pub(super) fn choices_and_time() -> Vec<Parameter> {
-    let mut parameters =
-        vec![name(), repeated("choice_id", "These choices of the metrics type.", reference::<ChoiceId>())];
-    parameters.extend(filters());
+    let mut parameters = choices();
     parameters.extend(time_range());
     parameters.push(optional(
         "timezone",
@@ -247,6 +245,12 @@ pub(super) fn choices_and_time() -> Vec<Parameter> {
     ));
     parameters.push(optional("units", "What times are in: whole seconds or milliseconds, rounded down.", words(UNITS)));
     parameters
+}
+
+/// The parameters that select choices.
+pub(super) fn choices() -> Vec<Parameter> {
+    let ids = repeated("choice_id", "These choices of the metrics type.", reference::<ChoiceId>());
+    [name(), ids].into_iter().chain(filters()).collect()
 }
 
 /// What stands for empty buckets.

@@ -26,14 +26,14 @@ use super::admin::Rebuilt;
 use super::error::{InvalidEvents, Refusal};
 use super::post_events::Accepted;
 use super::probes::{Health, NotReady};
-use super::v6::{EventView, MeasureView, MetricsTypeView, PeriodView};
+use super::v6::{EventView, MeasureView, MetricsTypeView, PeriodView, StatusNow};
 use super::{Content, ENDPOINTS, State, answer};
 use crate::access::Scope;
 use crate::catalog::MetricsType;
 use crate::events::{ErrorDefinition, JobType, Strike};
 
 pub(super) use events::post;
-pub(super) use listings::{breakdown, events};
+pub(super) use listings::{breakdown, event, events, now};
 pub(super) use metrics::{details, plot_data, plot_svg, totals, types};
 pub(super) use server::{alive, document, export, figures, ready, rebuild};
 
@@ -110,6 +110,7 @@ fn components(catalog: &'static [MetricsType]) -> ComponentsBuilder {
     add::<PeriodView>(&mut schemas);
     EventView::schemas(&mut schemas);
     add::<MeasureView>(&mut schemas);
+    add::<StatusNow>(&mut schemas);
     add::<Accepted>(&mut schemas);
     add::<Refusal>(&mut schemas);
     add::<InvalidEvents<'_>>(&mut schemas);

@@ -7,6 +7,7 @@ mod event_filter;
 mod event_list;
 mod event_scan;
 mod list;
+mod now;
 mod plot_data;
 mod read;
 mod read_query;
@@ -18,6 +19,7 @@ pub(super) use breakdown::{BY, MeasureView};
 pub(super) use event_filter::{BOUNDS, NARROWING, kinds, statuses};
 pub(super) use event_list::{ChoiceName, ErrorName, EventView};
 pub(super) use list::list;
+pub(super) use now::StatusNow;
 pub(super) use plot_data::parse;
 pub(super) use plot_data::{
     FILLS, HEIGHTS, KINDS, LEGENDS, RESOLUTIONS, STANDARD_HEIGHT, STANDARD_WIDTH, SeriesHead, THEMES, WIDTHS,

@@ -6,6 +6,7 @@
 use super::breakdown::BreakdownQuery;
 use super::details::DetailsQuery;
 use super::event_list::EventListQuery;
+use super::now::NowQuery;
 use super::plot_data::PlotDataQuery;
 use super::request::ReadRequest;
 use super::totals::TotalsQuery;
@@ -31,6 +32,8 @@ pub(crate) enum ReadQuery {
     Events(Box<EventListQuery>),
     /// Groups of these events.
     Breakdown(Box<BreakdownQuery>),
+    /// What has not ended.
+    Now(Box<NowQuery>),
 }
 
 impl ReadQuery {
@@ -64,6 +67,11 @@ impl ReadQuery {
         BreakdownQuery::parse(request).map(Box::new).map(Self::Breakdown)
     }
 
+    /// Parses a request for what has not ended.
+    pub(in crate::api) fn now(request: &ReadRequest<'_>) -> Result<Self, ApiError> {
+        NowQuery::parse(request).map(Box::new).map(Self::Now)
+    }
+
     /// The approximate memory of the query, in bytes.
     pub(in crate::api) fn memory(&self) -> usize {
         match self {
@@ -72,6 +80,7 @@ impl ReadQuery {
             Self::Details(query) => query.memory(),
             Self::Events(query) => query.memory(),
             Self::Breakdown(query) => query.memory(),
+            Self::Now(query) => query.memory(),
         }
     }
 
@@ -81,8 +90,8 @@ impl ReadQuery {
             Self::PlotData(query) => query.is_small(),
             Self::Totals(query) => query.is_small(),
             Self::Details(query) => query.is_small(),
-            // A day may have any number of events.
-            Self::Events(_) | Self::Breakdown(_) => false,
+            // There may be any number of events.
+            Self::Events(_) | Self::Breakdown(_) | Self::Now(_) => false,
         }
     }
 
@@ -91,7 +100,7 @@ impl ReadQuery {
         let rollups = match self {
             Self::PlotData(query) => query.rollups(snapshot)?,
             Self::Totals(query) => query.rollups(snapshot)?,
-            Self::Details(_) => 0,
+            Self::Details(_) | Self::Now(_) => 0,
             Self::Events(query) => return query.size(snapshot),
             Self::Breakdown(query) => return query.size(snapshot),
         };
@@ -106,6 +115,7 @@ impl ReadQuery {
             Self::Details(query) => query.answer(snapshot, budget),
             Self::Events(query) => query.answer(snapshot, budget),
             Self::Breakdown(query) => query.answer(snapshot, budget),
+            Self::Now(query) => query.answer(snapshot, budget),
         }
     }
 }

@@ -53,8 +53,7 @@ impl Transaction<'_> {
     /// keys may be equal. Afterwards the changes are ordered by partition.
     pub fn replace_events(&mut self, changes: &mut [EventChange<'_>]) -> Result<(), StoreError> {
         debug_assert!(changes.is_sorted_by(|a, b| a.after.key() < b.after.key()), "neighbouring ids share pages");
-        let counts = |event: Option<&Event>| event.is_some_and(|event| event.partition().is_some());
-        self.are_events_changed |= changes.iter().any(|change| counts(change.before) || counts(Some(change.after)));
+        self.are_events_changed |= !changes.is_empty();
         let edits = changes.iter().map(|change| (change.after.key(), IndexEdit::Set(prefix_of(change).location)));
         let of_index: Vec<_> = edits.collect();
         radsort::sort_by_key(changes, |change| prefix_of(change).order());

@@ -432,7 +432,7 @@ mod tests {
                 snapshot
                     .events(Some(date), |_| {
                         days.push(date.to_string());
-                        Ok(())
+                        Ok::<_, StoreError>(())
                     })
                     .unwrap();
             }
