@@ -110,7 +110,8 @@ fn pack_the_next_batch(bencher: Bencher<'_, '_>) {
     events.sort_by_key(|event| event.key());
     bencher.counter(ItemsCount::new(BATCH)).bench(|| {
         let thrown_away = store.write::<()>(|transaction| {
-            let mut changes: Vec<_> = events.iter().map(|&event| EventChange::new(None, event)).collect();
+            let mut changes: Vec<_> =
+                events.iter().map(|&event| EventChange::new(event.key(), None, Some(event))).collect();
             transaction.replace_events(&mut changes)?;
             Err(RowsError::Closed.into())
         });

@@ -15,7 +15,7 @@ const REMEMBER_S: usize = 600;
 /// Returns middleware that lets pages of these origins use the server. Without origins, no CORS headers are sent.
 pub(crate) fn cors(origins: &[WebOrigin]) -> Condition<Cors> {
     let cors = Cors::default()
-        .allowed_methods([Method::GET, Method::HEAD, Method::POST])
+        .allowed_methods([Method::GET, Method::HEAD, Method::POST, Method::DELETE])
         .allowed_headers([
             header::AUTHORIZATION,
             header::CONTENT_TYPE,

@@ -10,13 +10,13 @@ use crate::vocabulary::{EventKind, MAX_ID};
 
 pub(super) async fn event(request: HttpRequest, state: Data<State>) -> Result<HttpResponse, ApiError> {
     state.allow(&request, Scope::Read)?;
-    let key = key(&request)?;
+    let key = key_of_path(&request)?;
     let event = read_off_thread(&state, move |state| Ok(state.store.snapshot()?.event(key)?)).await?;
     Ok(answer(&request, Content::json(&event.ok_or(ApiError::NotFound)?)))
 }
 
 /// The key of the event that a path names.
-fn key(request: &HttpRequest) -> Result<EventKey, ApiError> {
+pub(super) fn key_of_path(request: &HttpRequest) -> Result<EventKey, ApiError> {
     let [kind, id] = ["kind", "id"].map(|part| request.match_info().query(part));
     let kinds = || EventKind::ALL.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(", ");
     let known = EventKind::from_name(kind);

@@ -12,6 +12,7 @@ mod base_path;
 mod compute_budget;
 mod connection;
 mod cors;
+mod delete_events;
 mod error;
 pub(crate) mod fuzz;
 mod get_event;
@@ -164,6 +165,7 @@ fn secret(request: &HttpRequest) -> Option<&[u8]> {
 const EVENTS: &str = "/v6/events/";
 const LISTS: &str = "/v6/metrics/{name}/events/";
 const NOW: &str = "/v6/metrics/{name}/now/";
+const DELETIONS: &str = "/v6/events/delete/";
 const SINGLE_EVENT: &str = "/v6/events/{kind}/{id}/";
 const BREAKDOWNS: &str = "/v6/metrics/{name}/breakdown/";
 
@@ -190,7 +192,13 @@ const ENDPOINTS: &[Endpoint] = &[
     endpoint(LISTS, openapi::events, |path| each_type(path, ReadQuery::events)),
     endpoint(BREAKDOWNS, openapi::breakdown, |path| each_type(path, ReadQuery::breakdown)),
     endpoint(NOW, openapi::now, |path| each_type(path, ReadQuery::now)),
-    endpoint(SINGLE_EVENT, openapi::event, |path| vec![readable(path, get_event::event)]),
+    endpoint(SINGLE_EVENT, openapi::event, |path| {
+        let delete = web::delete().to(delete_events::one);
+        let (get, head) = (web::get().to(get_event::event), web::head().to(get_event::event));
+        let methods = method_not_allowed("DELETE, GET, HEAD");
+        vec![web::resource(path).route(get).route(head).route(delete).default_service(methods)]
+    }),
+    endpoint(DELETIONS, openapi::delete, |path| vec![writable(path, delete_events::many)]),
     // A `POST` without the slash is served as well: a redirect would make the client send the body twice, and some clients do
     // not follow it at all.
     endpoint(EVENTS, openapi::post, |path| {

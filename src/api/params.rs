@@ -34,6 +34,10 @@ const NEAR_MISSES: [(&str, &str); 8] = [
     ("to", "ended"),
 ];
 
+/// How the names of parameters begin that belong together. An endpoint that knows one of them knows any such name, and refuses the
+/// wrong ones itself.
+const FAMILIES: [&str; 2] = ["min_", "max_"];
+
 /// The query parameters that an endpoint knows.
 #[derive(Debug, Default)]
 pub(crate) struct Known(Vec<String>);
@@ -45,7 +49,8 @@ impl Known {
     }
 
     fn has(&self, name: &str) -> bool {
-        self.0.iter().any(|known| known == name)
+        let family = FAMILIES.iter().find(|family| name.starts_with(*family));
+        self.0.iter().any(|known| known == name || family.is_some_and(|family| known.starts_with(family)))
     }
 
     /// The known parameter that an unknown name probably means.

@@ -70,7 +70,7 @@ pub(super) struct Accepted {
 
 impl Accepted {
     fn new(receipt: Receipt, future: u64) -> Self {
-        let Receipt { created, updated, unchanged, stale } = receipt;
+        let Receipt { created, updated, unchanged, stale, .. } = receipt;
         Self { accepted: receipt.accepted(), created, updated, unchanged, stale, future }
     }
 }
@@ -88,30 +88,7 @@ pub(super) async fn post(
     state: Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     let mut lease = state.queue.lease();
-    let phase = head.conn_data::<Phase>();
-    let wanted = match wanted(&head, &state) {
-        // The client sends no body unless the server asks for it, so there is nothing to read.
-        Err(error) if phase.is_some_and(Phase::expects_continue) => return Err(error),
-        wanted => wanted,
-    };
-    // The connection passes on the bytes of the body until all of it has arrived, or until nothing waits for it any more.
-    let is_chunked = head.headers().contains_key(header::TRANSFER_ENCODING);
-    phase.inspect(|phase| phase.receive((!is_chunked).then(|| announced(&head).unwrap_or(0))));
-    let received = match wanted {
-        Ok(form) => receive(&head, form, &mut payload, &state, &mut lease).await.map(|body| (form, body)),
-        Err(error) => Err(error),
-    };
-    let (form, body) = match received {
-        Ok(received) => received,
-        Err(error) => {
-            drop(lease);
-            if !matches!(error, ApiError::BodyTimeout(_) | ApiError::BodyTooSlow(_)) {
-                drain(&mut payload, &state).await;
-            }
-            return Err(error);
-        }
-    };
-    phase.inspect(|phase| phase.received());
+    let (form, body) = receive_body(&head, &mut payload, &state, &mut lease, || check_wait(&head)).await?;
     state.wait_until_open().await?;
     let (objects, lease) = read_when_there_is_room(&state, form, body, lease).await?;
     if objects.is_empty() {
@@ -125,6 +102,42 @@ pub(super) async fn post(
     Ok(HttpResponse::Ok().json(Accepted::new(receipt, future)))
 }
 
+/// Receives a body of somebody who may write, if `check` finds nothing wrong with the request. A refused one is read on for a while.
+pub(super) async fn receive_body(
+    head: &HttpRequest,
+    payload: &mut Payload,
+    state: &Data<State>,
+    lease: &mut Lease,
+    check: impl FnOnce() -> Result<(), ApiError>,
+) -> Result<(Form, Vec<u8>), ApiError> {
+    let phase = head.conn_data::<Phase>();
+    let wanted = match wanted(head, state, check) {
+        // The client sends no body unless the server asks for it, so there is nothing to read.
+        Err(error) if phase.is_some_and(Phase::expects_continue) => return Err(error),
+        wanted => wanted,
+    };
+    // The connection passes on the bytes of the body until all of it has arrived, or until nothing waits for it any more.
+    let is_chunked = head.headers().contains_key(header::TRANSFER_ENCODING);
+    phase.inspect(|phase| phase.receive((!is_chunked).then(|| announced(head).unwrap_or(0))));
+    let received = match wanted {
+        Ok(form) => receive(head, form, payload, state, lease).await.map(|body| (form, body)),
+        Err(error) => Err(error),
+    };
+    match received {
+        Ok(received) => {
+            phase.inspect(|phase| phase.received());
+            Ok(received)
+        }
+        Err(error) => {
+            *lease = state.queue.lease();
+            if !matches!(error, ApiError::BodyTimeout(_) | ApiError::BodyTooSlow(_)) {
+                drain(payload, state).await;
+            }
+            Err(error)
+        }
+    }
+}
+
 /// The values of `wait`. Both mean the same: the answer is sent when every read shows the objects.
 pub(super) const WAITS: &[(&str, bool)] = &[("true", true), ("false", false)];
 
@@ -134,9 +147,9 @@ fn check_wait(head: &HttpRequest) -> Result<(), ApiError> {
 }
 
 /// Decides by the head alone whether the body is wanted. Returns the form of the body, or the reason to refuse it.
-fn wanted(head: &HttpRequest, state: &State) -> Result<Form, ApiError> {
+fn wanted(head: &HttpRequest, state: &State, check: impl FnOnce() -> Result<(), ApiError>) -> Result<Form, ApiError> {
     state.allow_writing(head, Scope::Write)?;
-    check_wait(head)?;
+    check()?;
     let form = Form::of(head)?;
     let most = form.most_bytes(state.max_body_bytes);
     if announced(head).is_some_and(|length| length > most as u64) {

@@ -116,7 +116,7 @@ pub(super) fn run(
         tracing::warn!(objects = accepted, "what came before is stored");
     }
     imported?;
-    let Imported { receipt: Receipt { created, updated, unchanged, stale }, future } = total;
+    let Imported { receipt: Receipt { created, updated, unchanged, stale, .. }, future } = total;
     let files = files.len();
     let plural = if files == 1 { "" } else { "s" };
     tracing::info!(accepted, created, updated, unchanged, stale, "imported {files} file{plural}");
@@ -405,7 +405,10 @@ impl Server {
             if status == 200
                 && let Ok(Accepted { created, updated, unchanged, stale, future }) = serde_json::from_str(&body)
             {
-                return Ok(Imported { receipt: Receipt { created, updated, unchanged, stale }, future });
+                return Ok(Imported {
+                    receipt: Receipt { created, updated, unchanged, stale, ..Receipt::default() },
+                    future,
+                });
             }
             let refusal = serde_json::from_str(&body).unwrap_or(Refusal { detail: body, errors: Vec::new() });
             if !refusal.errors.is_empty() {

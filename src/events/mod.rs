@@ -33,6 +33,8 @@ pub enum Object {
     Choice(Choice),
     /// The state of a job, execution or ingest.
     Event(Event),
+    /// Deletes an event.
+    Deletion(EventKey),
 }
 
 impl Object {
@@ -41,6 +43,7 @@ impl Object {
         match self {
             Self::Choice(choice) => choice.kind(),
             Self::Event(event) => event.key().kind.into(),
+            Self::Deletion(key) => key.kind.into(),
         }
     }
 
@@ -56,7 +59,7 @@ impl Object {
         let beyond = match self {
             Self::Choice(choice) => size_of::<JobType>() + choice.text_bytes(),
             Self::Event(Event::JobExecution(execution)) => size_of_val(&execution.tasks[..]),
-            Self::Event(Event::Job(_) | Event::Ingest(_)) => 0,
+            Self::Event(Event::Job(_) | Event::Ingest(_)) | Self::Deletion(_) => 0,
         };
         2 * (size_of::<Self>() + beyond)
     }
@@ -111,27 +114,29 @@ impl Event {
     }
 }
 
-/// A change of one event: it is new, or it replaces the stored event with the same key.
+/// A change of one event: it is new, it replaces the stored event with the same key, or the stored event is deleted.
 #[derive(Debug, Clone, Copy)]
 pub struct EventChange<'a> {
+    /// The key of the event.
+    pub key: EventKey,
     /// The stored event, if there is one.
     pub before: Option<&'a Event>,
-    /// The new event.
-    pub after: &'a Event,
+    /// The new event; `None` if the event is deleted.
+    pub after: Option<&'a Event>,
     /// The partition that stores the new event, if there is one.
     pub partition: Option<Partition>,
 }
 
 impl<'a> EventChange<'a> {
-    /// The change from `before` to `after`.
-    pub fn new(before: Option<&'a Event>, after: &'a Event) -> Self {
-        Self { before, after, partition: after.partition() }
+    /// The change from `before` to `after` of the event with a key.
+    pub fn new(key: EventKey, before: Option<&'a Event>, after: Option<&'a Event>) -> Self {
+        Self { key, before, after, partition: after.and_then(Event::partition) }
     }
 
     /// The partitions that may count the event, before and after; some of them twice.
     pub fn partitions(&self) -> impl Iterator<Item = Partition> {
         let before = self.before.and_then(Event::partition);
-        let errors = self.before.into_iter().chain([self.after]).filter_map(Event::error_partition);
+        let errors = [self.before, self.after].into_iter().flatten().filter_map(Event::error_partition);
         [before, self.partition].into_iter().flatten().chain(errors)
     }
 }

@@ -109,6 +109,7 @@ impl Draft {
             Object::Event(Event::JobExecution(execution)) => {
                 (Some(("job_type", MetricsTypeId::JobTypes, execution.job_type)), execution.error)
             }
+            Object::Deletion(_) => return Vec::new(),
             Object::Event(Event::Ingest(ingest)) => {
                 (ingest.strike.map(|strike| ("strike", MetricsTypeId::Ingests, strike)), None)
             }

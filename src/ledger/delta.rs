@@ -70,14 +70,10 @@ impl<'c> Deltas<'c> {
         let mut elsewhere = Vec::new();
         for change in changes {
             let mut add = |contribution: Option<Contribution>, is_added| {
-                elsewhere.extend(contribution.map(|contribution| Move {
-                    contribution,
-                    id: change.after.key().id,
-                    is_added,
-                }));
+                elsewhere.extend(contribution.map(|contribution| Move { contribution, id: change.key.id, is_added }));
             };
             let removed = change.before.and_then(Event::error_contribution);
-            let added = change.after.error_contribution();
+            let added = change.after.and_then(Event::error_contribution);
             if removed != added {
                 add(removed, false);
                 add(added, true);
@@ -108,10 +104,11 @@ impl<'c> Deltas<'c> {
         let mut delta = RollupDelta::default();
         while let Some(change) = self.own.next_if(|change| change.partition == Some(partition)) {
             let before = change.before.filter(|_| is_kept_in_place(change));
-            let (removed, added) = (before.and_then(Event::own_contribution), change.after.own_contribution());
+            let own = |event: Option<&Event>| event.and_then(Event::own_contribution);
+            let (removed, added) = (own(before), own(change.after));
             if removed != added {
                 if let Some(removed) = &removed {
-                    delta.remove(removed, change.after.key().id);
+                    delta.remove(removed, change.key.id);
                 }
                 if let Some(added) = &added {
                     delta.add(added);

@@ -1,5 +1,5 @@
 //! Resolution: which content of an event or a choice is stored when several were posted, and what the client is told of each
-//! (created, updated, unchanged; of events also stale). docs/reference.md, Posting events, has the rules.
+//! (created, updated, unchanged; of events also stale, deleted, missing). docs/reference.md, Posting events, has the rules.
 
 use crate::events::{Choice, Choices, Event, EventChange, EventKey, Object};
 use crate::vocabulary::Kind;
@@ -15,10 +15,14 @@ pub struct Receipt {
     pub unchanged: u64,
     /// Older than what was there, and ignored.
     pub stale: u64,
+    /// Deleted.
+    pub deleted: u64,
+    /// To be deleted, but not there.
+    pub missing: u64,
 }
 
 impl Receipt {
-    /// The number of objects.
+    /// The number of objects that were posted.
     pub fn accepted(self) -> u64 {
         self.created + self.updated + self.unchanged + self.stale
     }
@@ -29,6 +33,8 @@ impl Receipt {
         self.updated += other.updated;
         self.unchanged += other.unchanged;
         self.stale += other.stale;
+        self.deleted += other.deleted;
+        self.missing += other.missing;
     }
 
     /// Counts an object.
@@ -38,6 +44,8 @@ impl Receipt {
             Outcome::Updated => self.updated += 1,
             Outcome::Unchanged => self.unchanged += 1,
             Outcome::Stale => self.stale += 1,
+            Outcome::Deleted => self.deleted += 1,
+            Outcome::Missing => self.missing += 1,
         }
     }
 }
@@ -49,6 +57,8 @@ enum Outcome {
     Updated,
     Unchanged,
     Stale,
+    Deleted,
+    Missing,
 }
 
 /// What became of the objects of some requests.
@@ -74,9 +84,10 @@ impl Outcomes {
     /// How many objects of each kind had each outcome, without zeros.
     pub fn counts(&self) -> impl Iterator<Item = (Kind, &'static str, u64)> {
         Kind::ALL.iter().zip(&self.by_kind).flat_map(|(&kind, receipt)| {
-            let &Receipt { created, updated, unchanged, stale } = receipt;
-            let numbers = [("created", created), ("updated", updated), ("unchanged", unchanged), ("stale", stale)];
-            let numbers = numbers.into_iter().filter(|(_, number)| *number > 0);
+            let &Receipt { created, updated, unchanged, stale, deleted, missing } = receipt;
+            let posted = [("created", created), ("updated", updated), ("unchanged", unchanged), ("stale", stale)];
+            let numbers = posted.into_iter().chain([("deleted", deleted), ("missing", missing)]);
+            let numbers = numbers.filter(|(_, number)| *number > 0);
             numbers.map(move |(outcome, number)| (kind, outcome, number))
         })
     }
@@ -93,7 +104,8 @@ pub struct Posted<'a> {
 struct PostedEvent<'a> {
     key: EventKey,
     request: usize,
-    event: &'a Event,
+    /// `None` if the event is to be deleted.
+    event: Option<&'a Event>,
 }
 
 impl<'a> Posted<'a> {
@@ -105,7 +117,8 @@ impl<'a> Posted<'a> {
             for object in objects {
                 match object {
                     Object::Choice(choice) => definitions.push((request, choice)),
-                    Object::Event(event) => events.push(PostedEvent { key: event.key(), request, event }),
+                    Object::Event(event) => events.push(PostedEvent { key: event.key(), request, event: Some(event) }),
+                    Object::Deletion(key) => events.push(PostedEvent { key: *key, request, event: None }),
                 }
             }
         }
@@ -148,12 +161,12 @@ impl<'a> Posted<'a> {
             for posted in events {
                 let outcome = Outcome::of(posted.event, present);
                 outcomes.count(posted.request, posted.key.kind.into(), outcome);
-                if matches!(outcome, Outcome::Created | Outcome::Updated) {
-                    present = Some(posted.event);
+                if matches!(outcome, Outcome::Created | Outcome::Updated | Outcome::Deleted) {
+                    present = posted.event;
                 }
             }
-            if let Some(after) = present.filter(|_| present != before) {
-                changes.push(EventChange::new(before, after));
+            if present != before {
+                changes.push(EventChange::new(events[0].key, before, present));
             }
         }
         changes
@@ -167,13 +180,15 @@ impl<'a> Posted<'a> {
 }
 
 impl Outcome {
-    /// Returns the outcome of posting an event over the stored one, if any.
-    fn of(event: &Event, present: Option<&Event>) -> Self {
-        match present {
-            None => Self::Created,
-            Some(present) if present == event => Self::Unchanged,
-            Some(present) if is_stale(event, present) => Self::Stale,
-            Some(_) => Self::Updated,
+    /// Returns the outcome of posting an event over the stored one, or of deleting that, if there is one.
+    fn of(event: Option<&Event>, present: Option<&Event>) -> Self {
+        match (event, present) {
+            (Some(_), None) => Self::Created,
+            (Some(event), Some(present)) if present == event => Self::Unchanged,
+            (Some(event), Some(present)) if is_stale(event, present) => Self::Stale,
+            (Some(_), Some(_)) => Self::Updated,
+            (None, Some(_)) => Self::Deleted,
+            (None, None) => Self::Missing,
         }
     }
 }

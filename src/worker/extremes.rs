@@ -173,9 +173,8 @@ impl ExtremesCache {
         if self.maps.is_empty() {
             return;
         }
-        for &EventChange { before, after, .. } in changes {
-            let removed = before.map_or([None; 2], Event::contributions);
-            let added = after.contributions();
+        for &EventChange { key, before, after, .. } in changes {
+            let [removed, added] = [before, after].map(|event| event.map_or([None; 2], Event::contributions));
             if removed == added {
                 continue;
             }
@@ -184,7 +183,7 @@ impl ExtremesCache {
                 if let Some(observed) = contribution.as_ref().filter(|it| it.observations != [None; DISTRIBUTIONS]) {
                     let observer = Some((observed.hour, &ranges_of(observed)));
                     let (removed, added) = if is_added { (None, observer) } else { (observer, None) };
-                    self.replace(observed.partition.rollup(), after.key().id, removed, added);
+                    self.replace(observed.partition.rollup(), key.id, removed, added);
                 }
             }
         }

@@ -59,9 +59,9 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Records that one event replaces another.
-    pub fn note(&mut self, before: Option<&Event>, after: &Event) {
-        for (is_added, event) in [(false, before), (true, Some(after))] {
+    /// Records that one event replaces another, is new, or is deleted.
+    pub fn note(&mut self, before: Option<&Event>, after: Option<&Event>) {
+        for (is_added, event) in [(false, before), (true, after)] {
             if let Some(event) = event.filter(|event| event.partition().map(|home| home.date) == self.day) {
                 self.changes.push((is_added, event.clone()));
             }

@@ -168,6 +168,35 @@ fn pages_of_newest_first_go_from_day_to_day() {
 }
 
 #[test]
+fn far_pages_are_found_without_keeping_what_is_before() {
+    let server = TestServer::start();
+    server.accept(&[job_type(1, "a")]);
+    // Every 7th took as long as all others of its sort, the rest each another time; all on one day.
+    let seconds = |id: u64| if id.is_multiple_of(7) { 500 } else { id * 37 % 1_000 };
+    let ended = |id: u64| {
+        format!("2015-01-01T{:02}:{:02}:{:02}Z", 1 + seconds(id) / 3_600, seconds(id) / 60 % 60, seconds(id) % 60)
+    };
+    let ids: Vec<u64> = (1..=24_000).collect();
+    for part in ids.chunks(6_000) {
+        let start = "2015-01-01T01:00:00Z";
+        server.accept(&part.iter().map(|&id| execution(id, 1, start, start, &ended(id))).collect::<Vec<_>>());
+    }
+    let mut longest = ids.clone();
+    longest.sort_by_key(|&id| (std::cmp::Reverse(seconds(id)), id));
+    for order in ["-run_time", "-ended"] {
+        for page in [1, 19, 22, 24, 480] {
+            let size = if page > 24 { 50 } else { 1_000 };
+            let answer = server.get(&format!("{EVENTS}?order={order}&page_size={size}&page={page}")).json();
+            let shown: Vec<_> =
+                answer["results"].as_array().unwrap().iter().map(|it| it["id"].as_u64().unwrap()).collect();
+            assert_eq!(answer["count"], 24_000);
+            assert!(shown == longest[size * (page - 1)..size * page], "page {page} in the order of {order}");
+        }
+        server.get(&format!("{EVENTS}?order={order}&page_size=1000&page=25")).assert_refused(404, &["Invalid page."]);
+    }
+}
+
+#[test]
 fn what_cannot_be_asked_for_is_refused_with_what_can() {
     let server = TestServer::start();
     server.accept(&[job_type(1, "a"), strike(1, "b")]);
@@ -185,6 +214,7 @@ fn what_cannot_be_asked_for_is_refused_with_what_can() {
         ("max_banana=1", &["max_banana", "run_time"]),
         ("min_run_time=-1", &["min_run_time", "whole number"]),
         ("max_run_time=1.5", &["max_run_time", "whole number"]),
+        ("max_run_time=18446744073709551616", &["max_run_time", "2^64"]),
         ("page_size=0", &["page_size"]),
         ("units=hours", &["units"]),
         ("timezone=Mars", &["timezone"]),

@@ -11,6 +11,7 @@ mod check;
 mod cli;
 mod completions;
 mod counting;
+mod deletes;
 mod details;
 mod docs;
 mod event_lists;

@@ -173,7 +173,7 @@ fn the_document_is_openapi_3_1() {
     let mut ids = BTreeSet::new();
     for (path, method, operation) in document.operations() {
         let place = format!("{method} {path}");
-        assert!(path.starts_with('/') && ["get", "post"].contains(&method), "{place}");
+        assert!(path.starts_with('/') && ["delete", "get", "post"].contains(&method), "{place}");
         assert!(ids.insert(operation["operationId"].as_str().unwrap()), "{place}");
         assert!(operation["tags"].as_array().unwrap().iter().all(|tag| tags.contains(&tag)), "{place}");
         let requirements = operation["security"].as_array().into_iter().flatten();
@@ -242,6 +242,8 @@ fn every_path_of_the_document_is_served_with_its_methods_and_no_other() {
         for name in ["job-types", "ingests"].into_iter().chain(of_errors) {
             let path = filled(template, name);
             for method in &methods {
+                // Whatever an earlier request has deleted.
+                server.accept(&worked_example());
                 let query = required_query(&item[method.to_lowercase().replace("head", "get")]);
                 let body: &[u8] = if method == "POST" { b"[]" } else { b"" };
                 let answer = server.send(method, &format!("{path}{query}"), &[JSON], body);

@@ -90,6 +90,12 @@ impl Oracle {
         }))
     }
 
+    /// Deletes events. Returns how many there were, and how many there were not.
+    pub(crate) fn delete(&mut self, keys: &[(String, u64)]) -> (usize, usize) {
+        let deleted = keys.iter().filter(|key| self.objects.remove(*key).is_some()).count();
+        (deleted, keys.len() - deleted)
+    }
+
     /// The `choices` of a metrics type, as its details list them.
     pub(crate) fn choices(&self, metrics_type: &str) -> Vec<Value> {
         let (kind, fields): (_, &[&str]) = match metrics_type {

@@ -53,6 +53,8 @@ enum Step {
     Invalid(Vec<Value>, Index, Value, Form),
     /// A body that lost its last byte on the way.
     CutShort(Vec<Value>, Form),
+    /// Deletes events: all in one request, or each by its path.
+    Delete(Vec<(String, u64)>, Option<Form>),
     Restart,
 }
 
@@ -103,6 +105,7 @@ proptest! {
                     let answer = send(&server, &body[..body.len() - 1], form);
                     prop_assert_eq!(answer.status, 400, "{}", answer.text());
                 }
+                Step::Delete(keys, form) => delete(&server, &mut oracle, &keys, form)?,
                 Step::Restart => server.restart(),
             }
             if at % 6 == 5 {
@@ -145,6 +148,30 @@ fn exchange(server: &TestServer, oracle: &mut Oracle, objects: &[Value], form: F
     Ok(())
 }
 
+/// Deletes events; the answers must be what the oracle says.
+fn delete(
+    server: &TestServer,
+    oracle: &mut Oracle,
+    keys: &[(String, u64)],
+    form: Option<Form>,
+) -> Result<(), TestCaseError> {
+    if let Some(form) = form {
+        let objects: Vec<_> = keys.iter().map(|(kind, id)| json!({"kind": kind, "id": id})).collect();
+        let answer = send_to(server, "/v6/events/delete/", &form.body(&objects), form);
+        let (deleted, missing) = oracle.delete(keys);
+        prop_assert_eq!(answer.status, 200, "{}", answer.text());
+        prop_assert_eq!(answer.json(), json!({"deleted": deleted, "missing": missing}));
+        return Ok(());
+    }
+    for key in keys {
+        let (kind, id) = key;
+        let answer = server.send("DELETE", &format!("/v6/events/{kind}/{id}/"), &[], b"");
+        let (deleted, _) = oracle.delete(std::slice::from_ref(key));
+        prop_assert_eq!(answer.status, if deleted > 0 { 200 } else { 404 }, "{}", answer.text());
+    }
+    Ok(())
+}
+
 /// Whether it is an event that ends more than five minutes after the server's now.
 fn ends_in_the_future(object: &Value) -> bool {
     let (field, finals): (_, &[&str]) = match object["kind"].as_str() {
@@ -157,12 +184,16 @@ fn ends_in_the_future(object: &Value) -> bool {
 }
 
 fn send(server: &TestServer, body: &[u8], form: Form) -> Answer {
+    send_to(server, "/v6/events/", body, form)
+}
+
+fn send_to(server: &TestServer, path: &str, body: &[u8], form: Form) -> Answer {
     let content_type = if form.ndjson { "application/x-ndjson" } else { "application/json" };
     let mut headers = vec![("Content-Type", content_type)];
     if form.gzip {
         headers.push(("Content-Encoding", "gzip"));
     }
-    server.send("POST", "/v6/events/", &headers, body)
+    server.send("POST", path, &headers, body)
 }
 
 impl Form {
@@ -461,6 +492,8 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (objects(), any::<Index>(), invalid(), form())
             .prop_map(|(objects, place, invalid, form)| Step::Invalid(objects, place, invalid, form)),
         2 => (objects(), form()).prop_map(|(objects, form)| Step::CutShort(objects, form)),
+        8 => (vec((select(vec!["job", "job_execution", "ingest"]), event_id()), 1..=6), option::of(form()))
+            .prop_map(|(keys, form)| Step::Delete(keys.into_iter().map(|(kind, id)| (kind.to_owned(), id)).collect(), form)),
         2 => Just(Step::Restart),
     ]
 }

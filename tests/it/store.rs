@@ -60,7 +60,7 @@ proptest! {
             store.write(|transaction| {
                 let stored = transaction.events(&keys)?;
                 let before = |event: &Event| stored.iter().find(|stored| stored.key() == event.key());
-                let mut changes: Vec<_> = new.iter().map(|event| EventChange::new(before(event), event)).collect();
+                let mut changes: Vec<_> = new.iter().map(|event| EventChange::new(event.key(), before(event), Some(event))).collect();
                 transaction.replace_events(&mut changes)
             }).expect("it is stored");
             store.write(|transaction| {

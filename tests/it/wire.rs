@@ -174,6 +174,7 @@ fn every_field_of_every_kind_is_written_as_it_is_read() {
         match object {
             Object::Choice(choice) => choices.define(choice.clone()),
             Object::Event(event) => write_event(&mut events, event),
+            Object::Deletion(key) => panic!("a body deletes {key:?}"),
         }
     }
     let mut written = Vec::new();

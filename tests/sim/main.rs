@@ -293,12 +293,13 @@ impl Simulation {
                 self.count("requests that could not be checked", 1);
                 continue;
             };
-            let Some(valid) = drafted else {
+            let Some(mut valid) = drafted else {
                 self.count("requests refused", 1);
                 continue;
             };
             assert!(!is_bad, "a bad request was accepted");
             self.posted.push(objects);
+            requests::add_deletions(&mut self.rng, &mut valid);
             let queue = Arc::clone(&self.server().queue);
             let mut lease = queue.lease();
             lease.hold(valid.iter().map(Object::memory).sum()).unwrap();
@@ -320,10 +321,13 @@ impl Simulation {
         };
         let first_day = self.server.as_ref().unwrap().guard.first_day();
         let (store, stored) = (Arc::clone(&other.store), Arc::clone(&other.stored));
+        let mut deletions = Vec::new();
+        requests::add_deletions(&mut self.rng, &mut deletions);
         let act = move || {
             let mut draft = store.snapshot().unwrap().draft().keeping_from(first_day);
             draft.read_json(json!(objects).to_string().as_bytes()).unwrap();
-            let Ok(objects) = draft.finish() else { return };
+            let Ok(mut objects) = draft.finish() else { return };
+            objects.extend(deletions);
             let objects = [objects];
             let applied = store.write(|transaction| commit::apply(transaction, &objects)).unwrap();
             let [objects] = objects;

@@ -51,6 +51,10 @@ impl Model {
                     Some(_) => receipt.updated += 1,
                     None => receipt.created += 1,
                 },
+                Object::Deletion(key) => match self.events.remove(key) {
+                    Some(_) => receipt.deleted += 1,
+                    None => receipt.missing += 1,
+                },
                 Object::Event(event) => {
                     let there = self.events.get(&event.key());
                     let modified = (event.last_modified(), there.and_then(Event::last_modified));

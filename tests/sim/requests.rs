@@ -1,6 +1,8 @@
 //! Requests, drawn at random: few ids, so that events meet; times at the edges of hours and days.
 
 use fastrand::Rng;
+use scale_metrics::events::{EventKey, Object};
+use scale_metrics::vocabulary::EventKind;
 use serde_json::{Value, json};
 
 const STATUSES: [&str; 5] = ["COMPLETED", "FAILED", "CANCELED", "QUEUED", "RUNNING"];
@@ -82,6 +84,19 @@ pub(crate) fn request(rng: &mut Rng, day: u32) -> Vec<Value> {
         event(rng, kind, id, day)
     };
     (0..objects).map(&mut object).collect()
+}
+
+/// Puts deletions of events among the objects of a request, now and then.
+pub(crate) fn add_deletions(rng: &mut Rng, objects: &mut Vec<Object>) {
+    if rng.u8(..4) > 0 {
+        return;
+    }
+    let (first, most) = if rng.u8(..6) == 0 { (200, 300) } else { (1, 6) };
+    for _ in 0..rng.u64(1..=most) {
+        let kind = *rng.choice(EventKind::ALL).expect("there are some");
+        let key = EventKey { kind, id: first + rng.u64(..most * 2) };
+        objects.insert(rng.usize(..=objects.len()), Object::Deletion(key));
+    }
 }
 
 /// An object that is refused.

@@ -1,4 +1,4 @@
-//! The description of `POST /v6/events/` and of the objects that it takes.
+//! The descriptions of `POST /v6/events/`, of the objects that it takes, and of `POST /v6/events/delete/`.
 
 use actix_web::http::StatusCode;
 use serde_json::{Value, json};
@@ -16,11 +16,12 @@ use super::parts::{
     words,
 };
 use crate::access::Scope;
+use crate::api::delete_events::Deleted;
 use crate::api::error::{InvalidEvents, Refusal};
 use crate::api::post_events::{Accepted, WAITS};
 use crate::events::{ErrorDefinition, Ingest, Job, JobExecution, JobType, Strike, Task};
 use crate::time::Timestamp;
-use crate::vocabulary::{ExecutionStatus, IngestStatus, JobStatus, Kind};
+use crate::vocabulary::{ChoiceId, EventKind, ExecutionStatus, IngestStatus, JobStatus, Kind};
 
 /// The field that is the name unless it is given.
 const TITLE: &str = "title";
@@ -78,14 +79,48 @@ pub(in crate::api) fn post() -> PathItem {
         .request_body(Some(body))
         .response("200", accepted)
         .response("400", invalid);
-    let refusals = [
-        StatusCode::REQUEST_TIMEOUT,
-        StatusCode::PAYLOAD_TOO_LARGE,
-        StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        StatusCode::INTERNAL_SERVER_ERROR,
-        StatusCode::SERVICE_UNAVAILABLE,
-    ];
-    PathItem::new(HttpMethod::Post, refused(needs(operation, Scope::Write), &refusals))
+    PathItem::new(HttpMethod::Post, refused(needs(operation, Scope::Write), &REFUSALS))
+}
+
+/// The error statuses of requests with a body, but for those about what is in it.
+const REFUSALS: [StatusCode; 5] = [
+    StatusCode::REQUEST_TIMEOUT,
+    StatusCode::PAYLOAD_TOO_LARGE,
+    StatusCode::UNSUPPORTED_MEDIA_TYPE,
+    StatusCode::INTERNAL_SERVER_ERROR,
+    StatusCode::SERVICE_UNAVAILABLE,
+];
+
+/// `POST /v6/events/delete/`
+pub(in crate::api) fn delete() -> PathItem {
+    let operation = operation(
+        "events",
+        "deleteEvents",
+        "Delete events",
+        "Takes all events of the body out that are there, and corrects every number that counted them; all in one step, or nothing. When \
+         it answers `200`, that is on disk and shows in every answer. A deleted event that is posted again is new.",
+    );
+    let key = ObjectBuilder::new()
+        .property("kind", one_of(EventKind::ALL.iter().map(|kind| kind.name())))
+        .property("id", reference::<ChoiceId>())
+        .required("kind")
+        .required("id")
+        .additional_properties(Some(AdditionalProperties::<Schema>::FreeForm(false)));
+    let key = RefOr::from(Schema::from(key.build()));
+    let objects = OneOfBuilder::new().item(key.clone()).item(list(key)).build();
+    let body = RequestBodyBuilder::new()
+        .required(Some(Required::True))
+        .content("application/json", Content::new(Some(Schema::from(objects))))
+        .content("application/x-ndjson", Content::new(Some(text())))
+        .build();
+    let why = OneOfBuilder::new().item(reference::<Refusal>()).item(reference::<InvalidEvents<'_>>()).build();
+    let invalid = answer(
+        "The body cannot be read, or objects in it are wrong. Nothing was deleted.",
+        [("application/json", Schema::from(why).into())],
+    );
+    let deleted = answer("What was there is deleted.", [("application/json", reference::<Deleted>())]);
+    let operation = operation.request_body(Some(body)).response("200", deleted).response("400", invalid);
+    PathItem::new(HttpMethod::Post, refused(needs(operation, Scope::Write), &REFUSALS))
 }
 
 /// The objects of a kind, by the name of their schema.

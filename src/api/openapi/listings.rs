@@ -1,6 +1,6 @@
 //! The descriptions of the endpoints that read events: those behind a number.
 
-use utoipa::openapi::path::{Parameter, ParameterIn};
+use utoipa::openapi::path::{OperationBuilder, Parameter, ParameterIn};
 use utoipa::openapi::schema::AdditionalProperties;
 use utoipa::openapi::{HttpMethod, Object, ObjectBuilder, OneOfBuilder, PathItem, RefOr, Required, Schema};
 
@@ -11,6 +11,7 @@ use super::parts::{
     with, words,
 };
 use crate::access::Scope;
+use crate::api::delete_events::Deleted;
 use crate::api::v6::{BOUNDS, BY, ChoiceName, ErrorName, EventView, FORMATS, MeasureView, StatusNow, kinds, statuses};
 use crate::catalog::{CATALOG, MetricsType, Observed, Units};
 use crate::events::{Ingest, Job, JobExecution, Task};
@@ -168,13 +169,31 @@ pub(in crate::api) fn event() -> PathItem {
     let in_path = |name: &str, description: &str, schema: RefOr<Schema>| {
         parameter(name, ParameterIn::Path, description, schema).required(Required::True).build()
     };
-    let kinds = names::one_of(EventKind::ALL.iter().map(|kind| kind.name()));
-    let operation =
-        operation("events", "getEvent", "One event", "The event as it is stored, with its status as it is now.")
-            .parameter(in_path("kind", "The kind of the event.", Schema::from(kinds).into()))
-            .parameter(in_path("id", "What identifies it within its kind.", reference::<ChoiceId>()));
+    let names = || {
+        let kinds = names::one_of(EventKind::ALL.iter().map(|kind| kind.name()));
+        let kind = in_path("kind", "The kind of the event.", Schema::from(kinds).into());
+        [kind, in_path("id", "What identifies it within its kind.", reference::<ChoiceId>())]
+    };
+    let summary = "The event as it is stored, with its status as it is now.";
+    let operation = operation("events", "getEvent", "One event", summary).parameters(Some(names()));
+    let delete = delete_event().parameters(Some(names()));
     let response = answer("The event, as it was posted.", [("application/json", named("Event"))]);
-    PathItem::new(HttpMethod::Get, refused(needs(kept(operation, response), Scope::Read), &REFUSALS))
+    let mut item = PathItem::new(HttpMethod::Get, refused(needs(kept(operation, response), Scope::Read), &REFUSALS));
+    item.delete = Some(delete.build());
+    item
+}
+
+/// `DELETE /v6/events/{kind}/{id}/`
+fn delete_event() -> OperationBuilder {
+    let operation = operation(
+        "events",
+        "deleteEvent",
+        "Delete one event",
+        "Takes the event out and corrects every number that counted it. When it answers `200`, that is on disk and shows in every answer. \
+         A deleted event that is posted again is new.",
+    );
+    let deleted = answer("It is deleted.", [("application/json", reference::<Deleted>())]);
+    refused(needs(operation.response("200", deleted), Scope::Write), &REFUSALS)
 }
 
 /// The schema of an event as it is stored: of the kind that it names.

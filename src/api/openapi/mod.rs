@@ -23,6 +23,7 @@ use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{ComponentsBuilder, InfoBuilder, License, OpenApi, OpenApiBuilder, RefOr, Schema, Server};
 
 use super::admin::Rebuilt;
+use super::delete_events::Deleted;
 use super::error::{InvalidEvents, Refusal};
 use super::post_events::Accepted;
 use super::probes::{Health, NotReady};
@@ -32,14 +33,14 @@ use crate::access::Scope;
 use crate::catalog::MetricsType;
 use crate::events::{ErrorDefinition, JobType, Strike};
 
-pub(super) use events::post;
+pub(super) use events::{delete, post};
 pub(super) use listings::{breakdown, event, events, now};
 pub(super) use metrics::{details, plot_data, plot_svg, totals, types};
 pub(super) use server::{alive, document, export, figures, ready, rebuild};
 
 /// The names of the query parameters that a description has.
 pub(super) fn query_parameters(item: &PathItem) -> Vec<String> {
-    let operations = [&item.get, &item.post].into_iter().flatten();
+    let operations = [&item.get, &item.post, &item.delete].into_iter().flatten();
     let parameters = operations.flat_map(|operation| operation.parameters.iter().flatten());
     let of_query = parameters.filter(|parameter| parameter.parameter_in == ParameterIn::Query);
     of_query.map(|parameter| parameter.name.clone()).collect()
@@ -112,6 +113,7 @@ fn components(catalog: &'static [MetricsType]) -> ComponentsBuilder {
     add::<MeasureView>(&mut schemas);
     add::<StatusNow>(&mut schemas);
     add::<Accepted>(&mut schemas);
+    add::<Deleted>(&mut schemas);
     add::<Refusal>(&mut schemas);
     add::<InvalidEvents<'_>>(&mut schemas);
     add::<Rebuilt>(&mut schemas);
@@ -139,7 +141,7 @@ fn add<T: ToSchema>(schemas: &mut Vec<(String, RefOr<Schema>)>) {
 }
 
 /// The fields that an answer may leave out.
-const LEFT_OUT: [&str; 1] = ["future"];
+const LEFT_OUT: [&str; 2] = ["future", "missing"];
 
 /// The same schema; an object of an answer has all its fields, `null` or not, but for [`LEFT_OUT`], and no other.
 fn complete(mut schema: RefOr<Schema>) -> RefOr<Schema> {

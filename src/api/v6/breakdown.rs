@@ -142,11 +142,17 @@ fn name_of(by: By) -> &'static str {
 fn by(metrics: MetricsTypeId, params: &Params<'_>) -> Result<Vec<By>, ApiError> {
     let names: Vec<_> = BY.iter().filter(|(_, by)| *by != By::JobType || metrics == MetricsTypeId::Errors).collect();
     let given = params.distinct("by");
-    let words: Vec<_> = given.iter().flat_map(|value| value.split(',')).collect();
-    let found: Option<Vec<By>> =
-        words.iter().map(|word| names.iter().find(|(name, _)| name == word).map(|(_, by)| *by)).collect();
-    let is_repeated = || words.len() == MOST_BY && words[0] == words[1];
-    found.filter(|found| (1..=MOST_BY).contains(&found.len()) && !is_repeated()).ok_or_else(|| {
+    let mut found = Some(Vec::new());
+    for word in given.iter().flat_map(|value| value.split(',')) {
+        let by = names.iter().find(|(name, _)| *name == word.trim()).map(|(_, by)| *by);
+        found = found.zip(by).map(|(mut found, by)| {
+            if !found.contains(&by) {
+                found.push(by);
+            }
+            found
+        });
+    }
+    found.filter(|found| (1..=MOST_BY).contains(&found.len())).ok_or_else(|| {
         let names: Vec<_> = names.iter().map(|(name, _)| *name).collect();
         ApiError::parameter("by", &given.join(","), format!("it must be one or two of: {}", names.join(", ")))
     })

@@ -70,8 +70,8 @@ fn bounds(metrics: &MetricsType, params: &Params<'_>, observed: &[Observed]) -> 
     let number = |name: &str| {
         let Some(text) = params.one(name) else { return Ok(None) };
         let is_integer = text.bytes().all(|byte| byte.is_ascii_digit());
-        let number = is_integer.then(|| text.parse().unwrap_or(u64::MAX));
-        number.map(Some).ok_or_else(|| ApiError::parameter(name, text, "it must be a whole number, 0 or more"))
+        let number = text.parse::<u64>().ok().filter(|_| is_integer);
+        number.map(Some).ok_or_else(|| ApiError::parameter(name, text, "it must be a whole number from 0 to 2^64 - 1"))
     };
     let mut all = Vec::new();
     for &Observed { name, place, units } in observed {

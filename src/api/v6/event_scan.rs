@@ -61,6 +61,16 @@ impl<'a> EventScan<'a> {
         Ok((first <= last).then_some(first..=last))
     }
 
+    /// How many events were read.
+    pub(super) fn read(&self) -> u64 {
+        self.read
+    }
+
+    /// Goes back to an earlier number of events that were read: days that are read several times count once.
+    pub(super) fn read_again(&mut self, read: u64) {
+        self.read = read;
+    }
+
     /// Visits the outlines of the selected events that ended on these days. Calls nothing for long without a look at the limits.
     pub(super) fn visit(
         &mut self,

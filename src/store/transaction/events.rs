@@ -24,9 +24,9 @@ use crate::store::single_events::{events_at, find_in_index};
 /// The largest number of index pages that are changed at once: some megabytes.
 const PAGES_AT_ONCE: usize = 4_096;
 
-/// Returns the prefix of the block that contains a changed event.
+/// Returns the prefix of the block that contains a changed event; of a deleted event, that of events without a partition.
 fn prefix_of(change: &EventChange<'_>) -> BlockPrefix {
-    BlockPrefix { location: location_of(change.partition), kind: change.after.key().kind }
+    BlockPrefix { location: location_of(change.partition), kind: change.key.kind }
 }
 
 /// A change of one event of a prefix: the event gets another content, or is removed.
@@ -49,12 +49,19 @@ impl Transaction<'_> {
         Ok(events)
     }
 
-    /// Stores events in place of earlier ones, which may have other locations. The changes must be ordered by key, and no two
+    /// Stores events in place of earlier ones, which may have other locations, and deletes events. The changes must be ordered by key, and no two
     /// keys may be equal. Afterwards the changes are ordered by partition.
     pub fn replace_events(&mut self, changes: &mut [EventChange<'_>]) -> Result<(), StoreError> {
-        debug_assert!(changes.is_sorted_by(|a, b| a.after.key() < b.after.key()), "neighbouring ids share pages");
+        debug_assert!(changes.is_sorted_by(|a, b| a.key < b.key), "neighbouring ids share pages");
         self.are_events_changed |= !changes.is_empty();
-        let edits = changes.iter().map(|change| (change.after.key(), IndexEdit::Set(prefix_of(change).location)));
+        let edits = changes.iter().filter_map(|change| {
+            let edit = match (change.before, change.after) {
+                (_, Some(_)) => IndexEdit::Set(prefix_of(change).location),
+                (Some(before), None) => IndexEdit::Remove(BlockPrefix::of(before).location),
+                (None, None) => return None,
+            };
+            Some((change.key, edit))
+        });
         let of_index: Vec<_> = edits.collect();
         radsort::sort_by_key(changes, |change| prefix_of(change).order());
         let edits = edits_of(changes);
@@ -312,17 +319,16 @@ fn is_at_the_end(stored: &[Event], edits: &[Edit<'_>]) -> bool {
 
 /// Returns the edits that the changes cause, ordered by prefix and id. The changes must be ordered by prefix.
 fn edits_of<'a>(changes: &[EventChange<'a>]) -> Vec<Edit<'a>> {
-    let put = |change: &EventChange<'a>| Edit {
-        prefix: prefix_of(change),
-        id: change.after.key().id,
-        event: Some(change.after),
+    let put = |change: &EventChange<'a>| {
+        Some(Edit { prefix: prefix_of(change), id: change.key.id, event: Some(change.after?) })
     };
     let take = |change: &EventChange<'a>| {
         let prefix = BlockPrefix::of(change.before?);
-        (prefix != prefix_of(change)).then_some(Edit { prefix, id: change.after.key().id, event: None })
+        let stays = change.after.is_some() && prefix == prefix_of(change);
+        (!stays).then_some(Edit { prefix, id: change.key.id, event: None })
     };
     let mut edits = Vec::with_capacity(changes.len());
-    edits.extend(changes.iter().map(put));
+    edits.extend(changes.iter().filter_map(put));
     edits.extend(changes.iter().filter_map(take));
     edits.sort_by_key(|edit| (edit.prefix.order(), edit.id));
     edits

@@ -60,6 +60,7 @@ fn check_written(object: &Object) {
             assert!((1..=MAX_ID).contains(&event.key().id), "{event:?}");
             write_event(&mut line, event);
         }
+        Object::Deletion(key) => panic!("no text is a deletion of {key:?}"),
     }
     let mut again = Vec::new();
     let read = wire::read_ndjson(&line, |object| again.push(object));

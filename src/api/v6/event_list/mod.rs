@@ -10,6 +10,7 @@ pub(super) use csv::field;
 pub(in crate::api) use view::{ChoiceName, ErrorName, EventView};
 
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 
 use serde::Serialize;
 
@@ -25,7 +26,7 @@ use crate::api::page::{Head, Links, PageRequest};
 use crate::api::params::Params;
 use crate::catalog::{MetricsType, Observed};
 use crate::events::{Event, EventKey};
-use crate::listing::{Counting, Filter, Order, Place, Ranking};
+use crate::listing::{Counting, Filter, Order, Place, Ranking, Search};
 use crate::store::{Detail, Snapshot};
 use crate::time::Date;
 
@@ -108,16 +109,8 @@ impl EventListQuery {
             }
             return Ok((count, self.find_by_day(&mut scan, counts, skip, budget)?));
         }
-        let mut count = 0;
-        let mut ranking = Ranking::new(self.order, most(skip, self.page.size));
-        scan.visit(dates, budget, |budget, outline| {
-            count += u64::from(ranking.add(outline));
-            budget.hold(ranking.memory())
-        })?;
-        if is_behind(count) {
-            return Err(ApiError::InvalidPage);
-        }
-        Ok((count, ranking.into_places().into_iter().skip(most(skip, 0)).collect()))
+        let (count, places) = self.first_of(&mut scan, dates, skip, self.page.size, budget)?;
+        if is_behind(count) { Err(ApiError::InvalidPage) } else { Ok((count, places)) }
     }
 
     /// Returns the events behind the first `skip` ones, day by day.
@@ -137,13 +130,8 @@ impl EventListQuery {
                 skip -= count;
                 continue;
             }
-            let left = self.page.size - places.len();
-            let mut ranking = Ranking::new(self.order, most(skip, left));
-            scan.visit(date..=date, budget, |budget, outline| {
-                ranking.add(outline);
-                budget.hold(ranking.memory())
-            })?;
-            places.extend(ranking.into_places().into_iter().skip(most(skip, 0)));
+            let (_, of_day) = self.first_of(scan, date..=date, skip, self.page.size - places.len(), budget)?;
+            places.extend(of_day);
             skip = 0;
             if places.len() >= self.page.size {
                 break;
@@ -151,12 +139,52 @@ impl EventListQuery {
         }
         Ok(places)
     }
+
+    /// Returns the number of selected events of some days, and up to `shown` of them behind the first `skip` ones, in their order.
+    /// Where many are skipped, the days are read several times, so that those need not be kept.
+    fn first_of(
+        &self,
+        scan: &mut EventScan<'_>,
+        dates: RangeInclusive<Date>,
+        skip: u64,
+        shown: usize,
+        budget: &mut ComputeBudget,
+    ) -> Result<(u64, Vec<Place>), ApiError> {
+        let read = scan.read();
+        let mut search = Search::begin();
+        let is_far = |search: &Search| skip - search.found().1 > MOST_SKIPPED;
+        let mut passes = 0;
+        while is_far(&search) && (passes == 0 || !search.is_over()) {
+            let mut count = 0;
+            scan.read_again(read);
+            scan.visit(dates.clone(), budget, |_, outline| {
+                if let Some(rank) = self.order.rank(outline) {
+                    count += 1;
+                    search.tell(rank);
+                }
+                Ok(())
+            })?;
+            if skip >= count {
+                return Ok((count, Vec::new()));
+            }
+            search.narrow(skip);
+            passes += 1;
+        }
+        let (from, before) = search.found();
+        let kept = usize::try_from(skip - before).unwrap_or(usize::MAX);
+        let mut ranking = Ranking::new(self.order, from, kept.saturating_add(shown));
+        let mut count = 0;
+        scan.read_again(read);
+        scan.visit(dates, budget, |budget, outline| {
+            count += u64::from(ranking.add(outline));
+            budget.hold(ranking.memory())
+        })?;
+        Ok((count, ranking.into_places().into_iter().skip(kept).collect()))
+    }
 }
 
-/// How many events are kept in order to skip so many and show others.
-fn most(skip: u64, shown: usize) -> usize {
-    usize::try_from(skip).unwrap_or(usize::MAX).saturating_add(shown)
-}
+/// More events than this are not kept only to be skipped: a megabyte's worth.
+const MOST_SKIPPED: u64 = 20_000;
 
 /// Parses `order`.
 fn order(metrics: &MetricsType, params: &Params<'_>, observed: &[Observed]) -> Result<Order, ApiError> {
