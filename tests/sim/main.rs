@@ -135,6 +135,8 @@ struct Simulation {
     grace: Duration,
     options: OpenOptions,
     server: Option<Server>,
+    /// Whether requests delete events now and then.
+    has_deletions: bool,
     /// The database could be read when the disk was broken last.
     was_usable: bool,
     /// What may be stored: one state, unless it is unknown whether some commits took effect.
@@ -175,6 +177,7 @@ impl Simulation {
             retention,
             options: OpenOptions { cache_bytes: [0, 32 << 10, 1 << 20][rng.usize(..3)], verify: rng.bool() },
             server: None,
+            has_deletions: false,
             was_usable: false,
             candidates: vec![Model::empty()],
             limits: Limits {
@@ -212,6 +215,7 @@ impl Simulation {
 
     /// Some steps, then everything is put right and looked at closely.
     fn run(&mut self) {
+        self.has_deletions = true;
         for _ in 0..self.rng.u32(15..40) {
             self.step();
             if self.rng.bool() {
@@ -299,7 +303,9 @@ impl Simulation {
             };
             assert!(!is_bad, "a bad request was accepted");
             self.posted.push(objects);
-            requests::add_deletions(&mut self.rng, &mut valid);
+            if self.has_deletions {
+                requests::add_deletions(&mut self.rng, &mut valid);
+            }
             let queue = Arc::clone(&self.server().queue);
             let mut lease = queue.lease();
             lease.hold(valid.iter().map(Object::memory).sum()).unwrap();
