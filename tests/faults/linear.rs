@@ -10,7 +10,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use chrono_tz::Tz;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::oracle::{Oracle, fit};
 
@@ -28,6 +28,8 @@ pub(crate) struct Operation {
 pub(crate) enum What {
     /// Objects were posted.
     Post { objects: Vec<Value>, outcome: Outcome },
+    /// Events were deleted.
+    Delete { keys: Vec<(String, u64)>, outcome: Outcome },
     /// All columns were read of the selected choices, or of all together.
     Plot { metrics: &'static str, selected: Vec<u64>, resolution: &'static str, shown: Vec<Value> },
     /// The choices of a metrics type were read.
@@ -58,6 +60,16 @@ impl Operation {
                     Outcome::Unknown => answer.map(|_| after),
                 };
             }
+            What::Delete { keys, outcome } => {
+                let mut after = state.clone();
+                let (deleted, missing) = after.delete(keys);
+                let answer = json!({"deleted": deleted, "missing": missing});
+                return match outcome {
+                    Outcome::Stored(shown) => (answer == *shown).then_some(after),
+                    Outcome::Refused => Some(state.clone()),
+                    Outcome::Unknown => Some(after),
+                };
+            }
             What::Plot { metrics, selected, resolution, shown } => {
                 fit(shown, &state.plot(Tz::UTC, metrics, selected, resolution))
             }
@@ -66,8 +78,13 @@ impl Operation {
         is_explained.then(|| state.clone())
     }
 
-    fn is_sure(&self) -> bool {
-        !matches!(self.what, What::Post { outcome: Outcome::Unknown, .. })
+    /// Whether it surely happened, or surely did not.
+    pub(crate) fn is_sure(&self) -> bool {
+        let outcome = match &self.what {
+            What::Post { outcome, .. } | What::Delete { outcome, .. } => outcome,
+            What::Plot { .. } | What::Choices { .. } => return true,
+        };
+        *outcome != Outcome::Unknown
     }
 }
 
@@ -156,8 +173,6 @@ impl Search<'_> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     const NOBODY: u64 = u64::MAX;
@@ -226,6 +241,25 @@ mod tests {
         let reads = |first, second| [write.clone(), at(11, 13, plot(first)), at(14, 16, plot(second))];
         assert!(explained(&reads(0, 1)) && explained(&reads(0, 0)) && explained(&reads(1, 1)));
         assert!(!explained(&reads(1, 0)));
+    }
+
+    #[test]
+    fn what_is_deleted_is_gone_for_everybody_from_then_on() {
+        let delete = |ids: &[u64], outcome| What::Delete {
+            keys: ids.iter().map(|&id| ("job".to_owned(), id)).collect(),
+            outcome,
+        };
+        let deleted = |deleted: u64, missing: u64| Outcome::Stored(json!({"deleted": deleted, "missing": missing}));
+        let write = at(10, 20, post(&[1, 2], stored(2, 0)));
+        let gone = [write.clone(), at(30, 40, delete(&[1, 7], deleted(1, 1)))];
+        for (jobs, is_right) in [(0, false), (1, true), (2, false)] {
+            assert_eq!(explained(&[&gone[..], &[at(50, 60, plot(jobs))]].concat()), is_right, "{jobs}");
+        }
+        assert!(!explained(&[write.clone(), at(30, 40, delete(&[1], deleted(0, 1)))]));
+        let unknown = [write, at(30, 40, delete(&[1], Outcome::Unknown))];
+        for (jobs, is_right) in [(0, false), (1, true), (2, true)] {
+            assert_eq!(explained(&[&unknown[..], &[at(50, 60, plot(jobs))]].concat()), is_right, "{jobs}");
+        }
     }
 
     #[test]

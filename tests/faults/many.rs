@@ -72,14 +72,29 @@ fn definition(kind: &str, id: u64, name: &str) -> Value {
     object
 }
 
+/// What became of a request that was answered so.
+fn outcome(answer: Option<(u16, Value)>) -> Outcome {
+    match answer {
+        Some((200, answer)) => Outcome::Stored(answer),
+        Some((400, _)) => Outcome::Refused,
+        Some((503, _)) | None => Outcome::Unknown,
+        Some((status, answer)) => panic!("{status}: {answer}"),
+    }
+}
+
 impl Many {
     /// One operation; whether the server is still there.
     fn operate(&mut self, answers: &Answers) -> bool {
         let began = self.start.elapsed();
-        let what = if self.random.below(2) == 0 { Some(self.post()) } else { self.read(answers) };
+        let what = match self.random.below(10) {
+            0 => Some(self.delete()),
+            1..=4 => Some(self.post()),
+            _ => self.read(answers),
+        };
         let ended = self.start.elapsed();
-        let is_there = !matches!(what, None | Some(What::Post { outcome: Outcome::Unknown, .. }));
-        self.history.extend(what.map(|what| Operation { began, ended, what }));
+        let operation = what.map(|what| Operation { began, ended, what });
+        let is_there = operation.as_ref().is_some_and(Operation::is_sure);
+        self.history.extend(operation);
         is_there
     }
 
@@ -91,13 +106,16 @@ impl Many {
             1 => objects.push(json!({"kind": "job", "id": 1, "job_type": 77, "status": "RUNNING"})),
             _ => self.posted.push(objects.clone()),
         }
-        let outcome = match self.client.post(&objects) {
-            Some((200, answer)) => Outcome::Stored(answer),
-            Some((400, _)) => Outcome::Refused,
-            Some((503, _)) | None => Outcome::Unknown,
-            Some((status, answer)) => panic!("{status}: {answer}"),
-        };
+        let outcome = outcome(self.client.post(&objects));
         What::Post { objects, outcome }
+    }
+
+    fn delete(&mut self) -> What {
+        let kinds = ["job", "job_execution", "ingest"];
+        let key = |random: &mut Random| (kinds[random.below(3)].to_owned(), 1 + random.below(IDS) as u64);
+        let keys: Vec<_> = (0..=self.random.below(4)).map(|_| key(&mut self.random)).collect();
+        let outcome = outcome(self.client.delete(&keys));
+        What::Delete { keys, outcome }
     }
 
     /// Reads with the tag of the answer that it has, if it has one.
@@ -220,7 +238,7 @@ fn history(seed: u64, database: Option<String>) -> Vec<Operation> {
         let over = start.elapsed();
         for one in &mut many {
             history.extend(one.history.drain(..).map(|mut operation| {
-                if matches!(operation.what, What::Post { outcome: Outcome::Unknown, .. }) {
+                if !operation.is_sure() {
                     operation.ended = over;
                 }
                 operation
@@ -248,7 +266,7 @@ fn each_history_has_an_order(database: impl Fn() -> Option<String>) {
     for seed in first..first + histories {
         let history = history(seed, database());
         operations += history.len();
-        unknown += history.iter().filter(|it| matches!(it.what, What::Post { outcome: Outcome::Unknown, .. })).count();
+        unknown += history.iter().filter(|it| !it.is_sure()).count();
         if let Err(unexplained) = explain(&history) {
             panic!(
                 "{unexplained}\nFAULT_SEED={seed} FAULT_HISTORIES=1 cargo test --test faults many, if it comes again"

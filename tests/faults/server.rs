@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Output;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub(crate) use crate::process::{GIVE_UP, SERVE, program, wait_until};
 
@@ -38,8 +38,18 @@ impl Client {
 
     /// Posts objects; the status and the answer, or `None` if the connection broke.
     pub(crate) fn post(&self, objects: &[Value]) -> Option<(u16, Value)> {
+        self.send("/v6/events/", objects)
+    }
+
+    /// Deletes events; the status and the answer, or `None` if the connection broke.
+    pub(crate) fn delete(&self, keys: &[(String, u64)]) -> Option<(u16, Value)> {
+        let keys: Vec<_> = keys.iter().map(|(kind, id)| json!({"kind": kind, "id": id})).collect();
+        self.send("/v6/events/delete/", &keys)
+    }
+
+    fn send(&self, path: &str, objects: &[Value]) -> Option<(u16, Value)> {
         let body = serde_json::to_vec(objects).unwrap();
-        let request = self.agent.post(format!("{}/v6/events/", self.origin)).content_type("application/json");
+        let request = self.agent.post(format!("{}{path}", self.origin)).content_type("application/json");
         let mut answer = request.send(body).ok()?;
         let text = answer.body_mut().read_to_string().ok()?;
         Some((answer.status().as_u16(), serde_json::from_str(&text).unwrap()))
