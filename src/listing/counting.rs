@@ -16,14 +16,11 @@ pub enum Counting {
     },
     /// The number of events that name one of these errors, ascending.
     Errors(Vec<ChoiceId>),
-    /// The number of observations in a distribution.
-    Observations(usize),
 }
 
 impl Counting {
-    /// How to count what a filter selects, given its selector. Events must have an observation of the `measured` distribution. `None` if
-    /// aggregates do not tell it.
-    pub fn of(filter: &Filter, selector: &Selector, measured: Option<usize>) -> Option<Self> {
+    /// How to count what a filter selects, given its selector. `None` if aggregates do not tell it.
+    pub fn of(filter: &Filter, selector: &Selector) -> Option<Self> {
         if !filter.bounds.is_empty() {
             return None;
         }
@@ -33,26 +30,23 @@ impl Counting {
             MetricsTypeId::Errors if !filter.statuses.is_empty() || filter.job_types.is_some() => None,
             MetricsTypeId::Errors => Some(Self::Errors(selector.errors()?.to_vec())),
             MetricsTypeId::Ingests if filter.asks_for_errors() => Some(Self::Errors(Vec::new())),
-            MetricsTypeId::Ingests => match measured {
-                Some(place) => filter.statuses.is_empty().then_some(Self::Observations(place)),
-                None => Some(Self::Counters { counters: counters(&INGESTS, has_status), executions: false }),
-            },
+            MetricsTypeId::Ingests => {
+                Some(Self::Counters { counters: counters(&INGESTS, has_status), executions: false })
+            }
             MetricsTypeId::JobTypes => {
-                let jobs = measured.is_none() && has_kind(EventKind::Job);
+                let jobs = has_kind(EventKind::Job);
                 let executions = has_kind(EventKind::JobExecution) && has_status(FinalStatus::Completed);
                 let has_others =
                     filter.has_uncounted() && filter.statuses.iter().any(|it| *it != FinalStatus::Completed);
-                match (filter.asks_for_errors(), measured) {
-                    _ if has_others => None,
-                    (true, _) if !executions && jobs && filter.statuses.is_empty() => {
-                        Some(Self::Errors(selector.errors()?.to_vec()))
-                    }
-                    (true, _) => None,
-                    (false, Some(place)) if executions => Some(Self::Observations(place)),
-                    (false, _) => Some(Self::Counters {
-                        counters: counters(&JOBS, |status| jobs && has_status(status)),
-                        executions,
-                    }),
+                if has_others {
+                    None
+                } else if !filter.asks_for_errors() {
+                    let counters = counters(&JOBS, |status| jobs && has_status(status));
+                    Some(Self::Counters { counters, executions })
+                } else if !executions && filter.statuses.is_empty() {
+                    Some(Self::Errors(selector.errors()?.to_vec()))
+                } else {
+                    None
                 }
             }
         }
@@ -63,7 +57,6 @@ impl Counting {
         match self {
             Self::Counters { .. } => Parts::COUNTERS,
             Self::Errors(_) => Parts::ERRORS,
-            Self::Observations(place) => Parts::distribution(*place),
         }
     }
 
@@ -77,7 +70,6 @@ impl Counting {
                 some.map(|(count, _)| count).sum::<u64>() + executions
             }
             Self::Errors(errors) => errors.iter().filter_map(|error| aggregate.errors.get(error)).sum(),
-            Self::Observations(place) => aggregate.distributions[*place].n,
         }
     }
 }

@@ -26,7 +26,7 @@ use crate::api::page::{Head, Links, PageRequest};
 use crate::api::params::Params;
 use crate::catalog::{MetricsType, Observed};
 use crate::events::{Event, EventKey};
-use crate::listing::{Counting, Filter, Order, Place, Ranking, Search};
+use crate::listing::{Counting, Filter, Order, Place, Ranking, Search, Selector};
 use crate::store::{Detail, Snapshot};
 use crate::time::Date;
 
@@ -63,13 +63,18 @@ impl EventListQuery {
     /// How much there is to read.
     pub(super) fn size(&self, snapshot: &Snapshot) -> Result<Size, ApiError> {
         let selector = self.filter.selector(snapshot.definitions(), self.order.measured);
-        let is_counted = Counting::of(&self.filter, &selector, self.order.measured).is_some();
         let period = self.filter.period;
         let by_day = counted_by_day(snapshot, self.filter.metrics, (period.started().date(), period.last().date()))?;
-        let are_days_skipped = is_counted && self.order.measured.is_none();
+        let are_days_skipped = self.counting(&selector).is_some();
         let events: u64 =
             if are_days_skipped { by_day.into_iter().max().unwrap_or(0) } else { by_day.into_iter().sum() };
         Ok(if events <= SHORT_EVENTS { Size::Short } else { Size::Long })
+    }
+
+    /// How rollups tell the number of selected events of a day, so that days before the page need not be read; `None` if they do not, or if
+    /// the order is not that of days.
+    fn counting(&self, selector: &Selector) -> Option<Counting> {
+        if self.order.measured.is_some() { None } else { Counting::of(&self.filter, selector) }
     }
 
     /// Computes the answer.
@@ -83,12 +88,12 @@ impl EventListQuery {
             places.iter().filter_map(|place| events.get(&place.key())).filter_map(|event| shown.view(event)).collect();
         budget.bounds().check()?;
         if self.is_csv {
-            return budget
-                .keep(Content { media_type: "text/csv; charset=utf-8", body: csv::write(&results, &self.observed) });
+            let body = csv::write(&results, &self.observed);
+            return budget.keep(Content { media_type: "text/csv; charset=utf-8", body });
         }
         let count = usize::try_from(count).unwrap_or(usize::MAX);
-        budget
-            .keep(Content::json(&EventsView { page: self.page.head(count, || self.links.clone()), results: &results }))
+        let page = self.page.head(count, || self.links.clone());
+        budget.keep(Content::json(&EventsView { page, results: &results }))
     }
 
     /// Returns the number of selected events, and where those on the page are stored, in their order.
@@ -100,8 +105,7 @@ impl EventListQuery {
         let Some(dates) = scan.dates()? else {
             return if is_behind(0) { Err(ApiError::InvalidPage) } else { Ok((0, Vec::new())) };
         };
-        let counting = Counting::of(&self.filter, &scan.selector, measured).filter(|_| measured.is_none());
-        if let Some(counting) = counting {
+        if let Some(counting) = self.counting(&scan.selector) {
             let counts = scan.counts(&counting, dates, budget)?;
             let count = counts.iter().map(|(_, count)| count).sum();
             if is_behind(count) {
