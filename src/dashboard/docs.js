@@ -91,9 +91,25 @@ function bodies(content) {
   });
 }
 
+/** A value that a parameter may have. */
+function sample(schema) {
+  const known = resolved(schema);
+  return known.items ? sample(known.items) : known.enum?.[0] ?? known.minimum ?? "";
+}
+
+/** The path with a value in each place, and with the parameters that a request needs. */
+function filled(path, operation) {
+  const required = (operation.parameters ?? []).filter((parameter) => parameter.required);
+  const query = required.filter((parameter) => parameter.in === "query");
+  const pairs = query.map(({ name, schema }) => `${name}=${sample(schema)}`);
+  const places = required.filter((parameter) => parameter.in === "path");
+  const named = places.reduce((made, { name, schema }) => made.replace(`{${name}}`, sample(schema)), path);
+  return pairs.length ? `${named}?${pairs.join("&")}` : named;
+}
+
 function curl(method, path, operation) {
   const root = new URL("../..", location.href).href.slice(0, -1);
-  const url = `${root}${path.replace("{name}", resolved(operation.parameters?.[0]?.schema)?.enum?.[0])}`;
+  const url = `${root}${filled(path, operation)}`;
   const json = operation.requestBody?.content["application/json"].example;
   if (!json) return `curl -s ${method === "get" ? "" : `-X ${method.toUpperCase()} `}'${url}'`;
   return `curl -s -H 'Content-Type: application/json' --data '${JSON.stringify(json)}' '${url}'`;

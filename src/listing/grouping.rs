@@ -77,13 +77,16 @@ type Key = [u64; 2];
 impl Grouping {
     fn key(&self, outline: &Outline, choices: &Choices) -> Key {
         let mut key = [0; 2];
+        // To ask a zone takes longer than all else.
+        let mut clock = None;
+        let mut clock = || *clock.get_or_insert_with(|| self.zone.clock(outline.ended));
         for (part, by) in key.iter_mut().zip(&self.by) {
-            *part = self.part(*by, outline, choices);
+            *part = self.part(*by, outline, choices, &mut clock);
         }
         key
     }
 
-    fn part(&self, by: By, outline: &Outline, choices: &Choices) -> u64 {
+    fn part(&self, by: By, outline: &Outline, choices: &Choices, clock: &mut impl FnMut() -> (u8, u8)) -> u64 {
         let place = |place: Option<usize>| place.map_or(NOTHING, |place| place as u64);
         let error = outline.error;
         match by {
@@ -95,8 +98,8 @@ impl Grouping {
                 let category = error.and_then(|error| choices.error(error)).map(|error| error.category);
                 place(category.and_then(|category| CATEGORIES.iter().position(|other| *other == category)))
             }
-            By::Hour => self.zone.clock(outline.ended).0.into(),
-            By::Weekday => self.zone.clock(outline.ended).1.into(),
+            By::Hour => clock().0.into(),
+            By::Weekday => clock().1.into(),
         }
     }
 

@@ -44,8 +44,20 @@ pub struct OutlineQuery<'a> {
 }
 
 impl Snapshot {
+    /// Returns those of some days that may have events, from the first to the last: of a few days all.
+    pub fn days_with_events(&self, dates: RangeInclusive<Date>) -> Result<Option<RangeInclusive<Date>>, StoreError> {
+        let (first, last) = dates.into_inner();
+        let first = first.max(self.kept().events_from);
+        if last < first || last.days() - first.days() < FEW_DAYS {
+            return Ok((first <= last).then_some(first..=last));
+        }
+        let span = self.span_of_events()?;
+        let both = span.map(|(oldest, newest)| (first.max(oldest), last.min(newest)));
+        Ok(both.filter(|(first, last)| first <= last).map(|(first, last)| first..=last))
+    }
+
     /// Returns the first and the last day on which stored events ended, if there are any.
-    pub fn days_with_events(&self) -> Result<Option<(Date, Date)>, StoreError> {
+    fn span_of_events(&self) -> Result<Option<(Date, Date)>, StoreError> {
         let blocks = || BlockKey::first_of(self.kept().events_from.days())..;
         let first = first_key(self.rows(), blocks(), Order::Ascending)?;
         let last = first_key(self.rows(), blocks(), Order::Descending)?;
@@ -76,18 +88,29 @@ impl Snapshot {
             return read(BlockKey::first_of(first)..BlockKey::first_of(last + 1));
         };
         let mut next = first;
-        while let Some(found) =
-            first_key(self.rows(), BlockKey::first_of(next)..BlockKey::first_of(last + 1), Order::Ascending)?
-        {
+        while let Some(days) = self.next_day(next, last)? {
             for choice in choices.iter().map(|choice| choice.get()) {
-                let key = |kind| BlockKey { days: found.days, choice, kind, lower: 0 };
+                let key = |kind| BlockKey { days, choice, kind, lower: 0 };
                 read(key(*query.kinds.start() as u8)..key(*query.kinds.end() as u8 + 1))?;
             }
-            next = found.days + 1;
+            next = days + 1;
         }
         Ok(())
     }
+
+    /// Returns the next of some days that may have blocks. To find it takes as long as to look for the blocks of a choice, so of a few
+    /// days, none is passed over.
+    fn next_day(&self, next: u32, last: u32) -> Result<Option<u32>, StoreError> {
+        if next > last || last - next < FEW_DAYS {
+            return Ok((next <= last).then_some(next));
+        }
+        let blocks = BlockKey::first_of(next)..BlockKey::first_of(last + 1);
+        Ok(first_key(self.rows(), blocks, Order::Ascending)?.map(|key| key.days))
+    }
 }
+
+/// So many days are looked at one by one.
+const FEW_DAYS: u32 = 62;
 
 /// Reads the outlines of blocks one after the other, in the same memory.
 #[derive(Default)]

@@ -47,6 +47,26 @@ fn what_was_posted_replaced_and_killed_checks_out() {
 }
 
 #[test]
+fn what_is_left_after_deletions_and_a_kill_checks_out() {
+    let directory = TempDir::new().unwrap();
+    let mut server = Serving::serve(directory.path());
+    let jobs: Vec<_> = (1..=700).map(|id| job(id, 1, "FAILED", "2015-01-02T03:04:05Z")).collect();
+    server.client.accept(&worked_example());
+    server.client.accept(&jobs);
+    // Whole blocks, parts of blocks, the longest execution, and one that is not there.
+    let keys = (3..=690).map(|id| serde_json::json!({"kind": "job", "id": id}));
+    let executions = [2, 77].map(|id| serde_json::json!({"kind": "job_execution", "id": id}));
+    let keys: Vec<_> = keys.chain(executions).collect();
+    let body = serde_json::to_vec(&keys).unwrap();
+    let answer = server.client.send("POST", "/v6/events/delete/", &[("Content-Type", "application/json")], &body);
+    assert_eq!(answer.json(), serde_json::json!({"deleted": 689, "missing": 1}));
+    server.kill();
+    let (code, said, complaint) = check(&directory, &[]);
+    // The jobs 1, 2 and 691 to 700, and an execution; rollups of the choice and of all, on two days.
+    assert_eq!((code, said.as_str()), (Some(0), "checked 13 events and 4 rollups: 0 problems\n"), "{complaint}");
+}
+
+#[test]
 fn without_a_database_or_beside_a_server_there_is_nothing_to_check() {
     let directory = TempDir::new().unwrap();
     let (code, said, complaint) = check(&directory, &[]);

@@ -108,9 +108,11 @@ pub(in crate::api) fn delete() -> PathItem {
         .additional_properties(Some(AdditionalProperties::<Schema>::FreeForm(false)));
     let key = RefOr::from(Schema::from(key.build()));
     let objects = OneOfBuilder::new().item(key.clone()).item(list(key)).build();
+    let mut objects = Content::new(Some(Schema::from(objects)));
+    objects.example = Some(json!([{"kind": "job", "id": 1}, {"kind": "job_execution", "id": 1}]));
     let body = RequestBodyBuilder::new()
         .required(Some(Required::True))
-        .content("application/json", Content::new(Some(Schema::from(objects))))
+        .content("application/json", objects)
         .content("application/x-ndjson", Content::new(Some(text())))
         .build();
     let why = OneOfBuilder::new().item(reference::<Refusal>()).item(reference::<InvalidEvents<'_>>()).build();

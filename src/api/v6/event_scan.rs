@@ -55,10 +55,8 @@ impl<'a> EventScan<'a> {
 
     /// The days on which selected events may have ended, from the first to the last; `None` if there are none.
     pub(super) fn dates(&self) -> Result<Option<RangeInclusive<Date>>, ApiError> {
-        let Some((oldest, newest)) = self.snapshot.days_with_events()? else { return Ok(None) };
         let period = self.filter.period;
-        let (first, last) = (period.started().date().max(oldest), period.last().date().min(newest));
-        Ok((first <= last).then_some(first..=last))
+        Ok(self.snapshot.days_with_events(period.started().date()..=period.last().date())?)
     }
 
     /// How many events were read.
