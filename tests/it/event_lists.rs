@@ -273,6 +273,8 @@ fn days_whose_events_are_forgotten_cannot_be_listed() {
     server.get(EVENTS).assert_refused(400, &["2015-01-12", "started=2015-01-12T00:00:00Z"]);
     assert_eq!(ids(&server, "started=2015-01-22"), jobs(&[2]));
     // Where nothing was, nothing is forgotten.
+    assert_eq!(ids(&server, "started=2014-01-01&ended=2015-01-10T23:00:00Z"), []);
+    server.get(&format!("{EVENTS}?started=2014-01-01&ended=2015-01-11T12:00:00Z")).assert_refused(400, &["2015-01-12"]);
     assert_eq!(ids(&server, "started=2015-01-12"), jobs(&[2]));
 }
 

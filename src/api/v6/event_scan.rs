@@ -40,11 +40,12 @@ impl<'a> EventScan<'a> {
         most: u64,
     ) -> Result<Self, ApiError> {
         let events_from = snapshot.kept().events_from;
-        let started = filter.period.started();
-        if started < events_from.start()
-            && !snapshot.days(filter.metrics, (started.date(), events_from.start().before().date()))?.is_empty()
-        {
-            return Err(ApiError::EventsForgotten(events_from));
+        let (first, last) = (filter.period.started().date(), filter.period.last().date());
+        if first < events_from {
+            let forgotten = (first, last.min(events_from.start().before().date()));
+            if !snapshot.days(filter.metrics, forgotten)?.is_empty() {
+                return Err(ApiError::EventsForgotten(events_from));
+            }
         }
         let selector = filter.selector(snapshot.definitions(), measured);
         let needed = filter.bounds.iter().map(|it| it.distribution).chain(measured);
