@@ -333,7 +333,10 @@ fn a_changed_certificate_is_used_without_a_restart_and_no_request_fails() {
         }
         is_over.store(true, Ordering::Relaxed);
     });
-    assert_eq!(server.said().matches("the certificate in `live.pem` is in use").count(), 4, "{}", server.said());
+    // Lines are written some milliseconds later.
+    let told = || server.said().matches("the certificate in `live.pem` is in use").count();
+    wait_until("each change is told", || told() >= 4);
+    assert_eq!(told(), 4, "{}", server.said());
     assert!(!server.said().contains("ERROR"), "{}", server.said());
 }
 
