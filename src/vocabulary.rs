@@ -4,6 +4,7 @@
 //! part of the stored format.
 
 use std::num::NonZeroU64;
+use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 /// The largest id: 2^53 - 1, the last integer that every JSON client can tell apart.
@@ -45,6 +46,27 @@ pub enum MetricsTypeId {
     Ingests = 2,
     /// `errors`.
     Errors = 3,
+}
+
+impl MetricsTypeId {
+    /// The kinds of the events that it counts, from the first to the last.
+    pub fn event_kinds(self) -> RangeInclusive<EventKind> {
+        match self {
+            Self::JobTypes => EventKind::Job..=EventKind::JobExecution,
+            Self::Ingests => EventKind::Ingest..=EventKind::Ingest,
+            Self::Errors => EventKind::JobExecution..=EventKind::JobExecution,
+        }
+    }
+
+    /// How these events may have ended.
+    pub fn statuses(self) -> &'static [FinalStatus] {
+        match self {
+            Self::JobTypes | Self::Errors => &[FinalStatus::Completed, FinalStatus::Failed, FinalStatus::Canceled],
+            Self::Ingests => {
+                &[FinalStatus::Deferred, FinalStatus::Ingested, FinalStatus::Errored, FinalStatus::Duplicate]
+            }
+        }
+    }
 }
 
 /// The id of a choice: a job type, a strike or an error; from 1 to [`MAX_ID`].
@@ -121,6 +143,21 @@ string_enum! {
         Errored = "ERRORED",
         /// There already: an ingest.
         Duplicate = "DUPLICATE",
+    }
+}
+
+impl FinalStatus {
+    /// The place of the counter of such jobs or ingests in an aggregate.
+    pub fn counter(self) -> usize {
+        match self {
+            Self::Completed => JobCount::Completed as usize,
+            Self::Failed => JobCount::Failed as usize,
+            Self::Canceled => JobCount::Canceled as usize,
+            Self::Deferred => IngestCount::Deferred as usize,
+            Self::Ingested => IngestCount::Ingested as usize,
+            Self::Errored => IngestCount::Errored as usize,
+            Self::Duplicate => IngestCount::Duplicate as usize,
+        }
     }
 }
 

@@ -6,11 +6,10 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use serde_json::Value;
-use tokio::sync::oneshot;
 use utoipa::ToSchema;
 
-use super::get_event::key_of_path;
-use super::post_events::{Form, receive_body};
+use super::get_event::{event_kinds, key_of_path};
+use super::post_events::{Form, receive_body, store};
 use super::{ApiError, State, off_thread};
 use crate::access::Scope;
 use crate::events::request::Invalid;
@@ -18,7 +17,7 @@ use crate::events::wire::{MAX_PROBLEMS, Problem};
 use crate::events::{EventKey, Object};
 use crate::memory::Lease;
 use crate::vocabulary::{EventKind, MAX_ID};
-use crate::worker::{Receipt, Request, WriteFailed};
+use crate::worker::Receipt;
 
 /// How many times larger than its text a body may be while it is read: the shortest keys are the worst.
 const READ_FACTOR: usize = 12;
@@ -41,7 +40,7 @@ pub(super) async fn one(request: HttpRequest, state: Data<State>) -> Result<Http
     state.wait_until_open().await?;
     let mut lease = state.queue.lease();
     lease.hold_patiently(Object::Deletion(key).memory()).await?;
-    let Receipt { deleted, .. } = delete(&state, vec![Object::Deletion(key)], lease).await?;
+    let Receipt { deleted, .. } = store(&state, vec![Object::Deletion(key)], lease).await?;
     if deleted == 0 {
         return Err(ApiError::NotFound);
     }
@@ -63,14 +62,8 @@ pub(super) async fn many(
     let objects = objects?;
     lease.shrink(objects.iter().map(Object::memory).sum());
     let Receipt { deleted, missing, .. } =
-        if objects.is_empty() { Receipt::default() } else { delete(&state, objects, lease).await? };
+        if objects.is_empty() { Receipt::default() } else { store(&state, objects, lease).await? };
     Ok(HttpResponse::Ok().json(Deleted { deleted, missing: Some(missing) }))
-}
-
-async fn delete(state: &State, objects: Vec<Object>, lease: Lease) -> Result<Receipt, ApiError> {
-    let (reply, answer) = oneshot::channel();
-    state.queue.push(Request { objects, lease, reply })?;
-    Ok(answer.await.unwrap_or(Err(WriteFailed::Unavailable))?)
 }
 
 /// Reads the keys of a body, which is a list of objects, a single one, or one a line.
@@ -116,8 +109,7 @@ fn key(value: &Value) -> Result<EventKey, Problem> {
         return Err(problem(Some(other), "is not a field of a key; kind and id are".to_owned()));
     }
     let kind = object.get("kind").and_then(Value::as_str).and_then(EventKind::from_name);
-    let kinds = || EventKind::ALL.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(", ");
-    let kind = kind.ok_or_else(|| problem(Some("kind"), format!("must be one of: {}", kinds())))?;
+    let kind = kind.ok_or_else(|| problem(Some("kind"), format!("must be one of: {}", event_kinds())))?;
     let id = object.get("id").and_then(Value::as_u64).filter(|id| (1..=MAX_ID).contains(id));
     let id = id.ok_or_else(|| problem(Some("id"), format!("must be an integer from 1 to {MAX_ID}")))?;
     Ok(EventKey { kind, id })

@@ -95,14 +95,20 @@ pub(super) async fn post(
         return Ok(HttpResponse::Ok().json(Accepted::new(Receipt::default(), 0)));
     }
     let future = future::count(&objects, state.clock.now());
-    let (reply, answer) = oneshot::channel();
-    state.queue.push(Request { objects, lease, reply })?;
-    let receipt = answer.await.unwrap_or(Err(WriteFailed::Unavailable))?;
+    let receipt = store(&state, objects, lease).await?;
     state.figures.future.inc_by(future);
     Ok(HttpResponse::Ok().json(Accepted::new(receipt, future)))
 }
 
-/// Receives a body of somebody who may write, if `check` finds nothing wrong with the request. A refused one is read on for a while.
+/// Hands objects to the rollup task. Returns what became of them when that is synced to disk.
+pub(super) async fn store(state: &State, objects: Vec<Object>, lease: Lease) -> Result<Receipt, ApiError> {
+    let (reply, answer) = oneshot::channel();
+    state.queue.push(Request { objects, lease, reply })?;
+    Ok(answer.await.unwrap_or(Err(WriteFailed::Unavailable))?)
+}
+
+/// Receives the body of a request whose token may write, unless `check` refuses the request. After a refusal, the rest of the body is
+/// read and thrown away for a while, so that the client gets to see the answer.
 pub(super) async fn receive_body(
     head: &HttpRequest,
     payload: &mut Payload,

@@ -10,7 +10,7 @@
 use super::Event;
 use super::outline::{Observations, Outline};
 use crate::time::{Date, Timestamp};
-use crate::vocabulary::{ChoiceId, DISTRIBUTIONS, EventKind, FinalStatus, IngestCount, JobCount, MetricsTypeId};
+use crate::vocabulary::{ChoiceId, DISTRIBUTIONS, EventKind, FinalStatus, MetricsTypeId};
 
 /// The unit of storage, rollups, rebuilds and expiry: one day of one choice of one metrics type. Partitions are ordered by date.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,11 +48,11 @@ impl Outline {
     pub fn own_contribution(&self) -> Option<Contribution> {
         let nothing = [None; DISTRIBUTIONS];
         let (metrics, counter, error, observations) = match self.key.kind {
-            EventKind::Job => (MetricsTypeId::JobTypes, Some(self.counter()), self.error, nothing),
+            EventKind::Job => (MetricsTypeId::JobTypes, Some(self.status.counter()), self.error, nothing),
             // Of executions, only the times of completed ones count.
             EventKind::JobExecution if self.status != FinalStatus::Completed => return None,
             EventKind::JobExecution => (MetricsTypeId::JobTypes, None, None, self.observations),
-            EventKind::Ingest => (MetricsTypeId::Ingests, Some(self.counter()), None, self.observations),
+            EventKind::Ingest => (MetricsTypeId::Ingests, Some(self.status.counter()), None, self.observations),
         };
         Some(self.contribution(metrics, self.choice, counter, error, observations))
     }
@@ -61,19 +61,6 @@ impl Outline {
     pub fn error_contribution(&self) -> Option<Contribution> {
         let error = self.error.filter(|_| self.is(EventKind::JobExecution))?;
         Some(self.contribution(MetricsTypeId::Errors, error, None, Some(error), [None; DISTRIBUTIONS]))
-    }
-
-    /// The counter of the status.
-    fn counter(&self) -> usize {
-        match self.status {
-            FinalStatus::Completed => JobCount::Completed as usize,
-            FinalStatus::Failed => JobCount::Failed as usize,
-            FinalStatus::Canceled => JobCount::Canceled as usize,
-            FinalStatus::Deferred => IngestCount::Deferred as usize,
-            FinalStatus::Ingested => IngestCount::Ingested as usize,
-            FinalStatus::Errored => IngestCount::Errored as usize,
-            FinalStatus::Duplicate => IngestCount::Duplicate as usize,
-        }
     }
 
     fn contribution(

@@ -2,7 +2,7 @@
 
 use super::filter::{Filter, Selector};
 use crate::rollup::{Aggregate, Parts};
-use crate::vocabulary::{COUNTERS, ChoiceId, EventKind, FinalStatus, IngestCount, JobCount, MetricsTypeId};
+use crate::vocabulary::{COUNTERS, ChoiceId, EventKind, FinalStatus, MetricsTypeId};
 
 /// How to read off an aggregate the number of events that a filter selects.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +31,7 @@ impl Counting {
             MetricsTypeId::Errors => Some(Self::Errors(selector.errors()?.to_vec())),
             MetricsTypeId::Ingests if filter.asks_for_errors() => Some(Self::Errors(Vec::new())),
             MetricsTypeId::Ingests => {
-                Some(Self::Counters { counters: counters(&INGESTS, has_status), executions: false })
+                Some(Self::Counters { counters: counters(filter.metrics, has_status), executions: false })
             }
             MetricsTypeId::JobTypes => {
                 let jobs = has_kind(EventKind::Job);
@@ -41,7 +41,7 @@ impl Counting {
                 if has_others {
                     None
                 } else if !filter.asks_for_errors() {
-                    let counters = counters(&JOBS, |status| jobs && has_status(status));
+                    let counters = counters(filter.metrics, |status| jobs && has_status(status));
                     Some(Self::Counters { counters, executions })
                 } else if !executions && filter.statuses.is_empty() {
                     Some(Self::Errors(selector.errors()?.to_vec()))
@@ -74,24 +74,11 @@ impl Counting {
     }
 }
 
-const JOBS: [(FinalStatus, usize); 3] = [
-    (FinalStatus::Completed, JobCount::Completed as usize),
-    (FinalStatus::Failed, JobCount::Failed as usize),
-    (FinalStatus::Canceled, JobCount::Canceled as usize),
-];
-
-const INGESTS: [(FinalStatus, usize); 4] = [
-    (FinalStatus::Deferred, IngestCount::Deferred as usize),
-    (FinalStatus::Ingested, IngestCount::Ingested as usize),
-    (FinalStatus::Errored, IngestCount::Errored as usize),
-    (FinalStatus::Duplicate, IngestCount::Duplicate as usize),
-];
-
-/// Whether each counter counts one of the statuses.
-fn counters(all: &[(FinalStatus, usize)], has_status: impl Fn(FinalStatus) -> bool) -> [bool; COUNTERS] {
+/// Whether each counter counts one of the statuses of a metrics type.
+fn counters(metrics: MetricsTypeId, has_status: impl Fn(FinalStatus) -> bool) -> [bool; COUNTERS] {
     let mut counters = [false; COUNTERS];
-    for &(status, counter) in all {
-        counters[counter] = has_status(status);
+    for &status in metrics.statuses() {
+        counters[status.counter()] = has_status(status);
     }
     counters
 }

@@ -58,11 +58,7 @@ impl Filter {
 
     /// The kinds that can be selected, from the first to the last.
     pub fn possible_kinds(&self) -> RangeInclusive<EventKind> {
-        let (first, last) = match self.metrics {
-            MetricsTypeId::JobTypes => (EventKind::Job, EventKind::JobExecution),
-            MetricsTypeId::Ingests => (EventKind::Ingest, EventKind::Ingest),
-            MetricsTypeId::Errors => (EventKind::JobExecution, EventKind::JobExecution),
-        };
+        let (first, last) = self.metrics.event_kinds().into_inner();
         let asked = self.kinds.iter().filter(|kind| (first..=last).contains(kind));
         match (asked.clone().min(), asked.max()) {
             (Some(first), Some(last)) => *first..=*last,

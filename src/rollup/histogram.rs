@@ -317,10 +317,7 @@ impl Histogram {
     /// Puts the counts in order, with the help of an empty tally.
     pub fn sort(&mut self, tally: &mut Tally) {
         let Some(it) = self.0.as_mut().filter(|it| it.sorted < it.all.len()) else { return };
-        tally.add(&it.all);
-        it.all.clear();
-        it.all.extend_from_slice(tally.take());
-        it.sorted = it.all.len();
+        it.add_up(tally);
     }
 
     /// The counts with ascending cells, each cell once.
@@ -360,12 +357,16 @@ impl Counts {
     fn sort_many(&mut self) {
         if self.all.len() >= 2 * self.sorted + MOST_WAITING {
             // This is several times as fast as sorting so many, even with a new tally each time.
-            let mut tally = Tally::default();
-            tally.add(&self.all);
-            self.all.clear();
-            self.all.extend_from_slice(tally.take());
-            self.sorted = self.all.len();
+            self.add_up(&mut Tally::default());
         }
+    }
+
+    /// Puts them in order, with the help of an empty tally.
+    fn add_up(&mut self, tally: &mut Tally) {
+        tally.add(&self.all);
+        self.all.clear();
+        self.all.extend_from_slice(tally.take());
+        self.sorted = self.all.len();
     }
 
     fn sort(&mut self) {

@@ -6,7 +6,7 @@ use super::snapshot::Snapshot;
 use crate::events::{Contribution, Partition};
 use crate::rollup::RollupScope;
 use crate::time::{Date, Timestamp};
-use crate::vocabulary::{EventKind, MetricsTypeId};
+use crate::vocabulary::MetricsTypeId;
 
 impl Snapshot {
     /// Visits what the stored events of a date contribute to some scopes, in ascending order, of a metrics type; with the time at
@@ -23,11 +23,7 @@ impl Snapshot {
         // Executions are kept under their job types.
         let are_all = metrics == MetricsTypeId::Errors || scopes.contains(&RollupScope::All);
         let choices: Vec<_> = scopes.iter().filter_map(|scope| scope.choice()).collect();
-        let kinds = match metrics {
-            MetricsTypeId::JobTypes => EventKind::Job..=EventKind::JobExecution,
-            MetricsTypeId::Ingests => EventKind::Ingest..=EventKind::Ingest,
-            MetricsTypeId::Errors => EventKind::JobExecution..=EventKind::JobExecution,
-        };
+        let kinds = metrics.event_kinds();
         let choices = (!are_all).then_some(&choices[..]);
         let query = OutlineQuery { dates: date..=date, kinds, choices, detail };
         self.outlines(

@@ -9,7 +9,7 @@ use super::codec::{Corrupt, Reader, open};
 use super::error::StoreError;
 use super::keys::{BlockKey, date};
 use super::location::BlockPrefix;
-use super::reads::{first_key, scan};
+use super::reads::{first_key, scan, span};
 use super::rows::Order;
 use super::snapshot::Snapshot;
 use crate::events::outline::{IngestTimes, Phases};
@@ -51,17 +51,8 @@ impl Snapshot {
         if last < first || last.days() - first.days() < FEW_DAYS {
             return Ok((first <= last).then_some(first..=last));
         }
-        let span = self.span_of_events()?;
-        let both = span.map(|(oldest, newest)| (first.max(oldest), last.min(newest)));
-        Ok(both.filter(|(first, last)| first <= last).map(|(first, last)| first..=last))
-    }
-
-    /// Returns the first and the last day on which stored events ended, if there are any.
-    fn span_of_events(&self) -> Result<Option<(Date, Date)>, StoreError> {
-        let blocks = || BlockKey::first_of(self.kept().events_from.days())..;
-        let first = first_key(self.rows(), blocks(), Order::Ascending)?;
-        let last = first_key(self.rows(), blocks(), Order::Descending)?;
-        let dates = first.zip(last).map(|(first, last)| Ok((date(first.days)?, date(last.days)?)));
+        let span = span(self.rows(), BlockKey::first_of(first.days())..BlockKey::first_of(last.days() + 1))?;
+        let dates = span.map(|(first, last)| Ok(date(first.days)?..=date(last.days)?));
         dates.transpose()
     }
 

@@ -80,6 +80,15 @@ pub(super) fn first_key<K: TableKey>(
     Ok(found.transpose()?)
 }
 
+/// Returns the first and the last key in a range, if there are any.
+pub(super) fn span<K: TableKey>(
+    rows: &dyn Read,
+    range: impl RangeBounds<K> + Clone,
+) -> Result<Option<(K, K)>, StoreError> {
+    let first = first_key(rows, range.clone(), Order::Ascending)?;
+    Ok(first.zip(first_key(rows, range, Order::Descending)?))
+}
+
 fn bytes_of<K: TableKey>(range: &impl RangeBounds<K>) -> Range<Key> {
     let start = match range.start_bound() {
         Bound::Included(key) => key.key(),

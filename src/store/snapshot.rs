@@ -9,9 +9,9 @@ use super::definitions::RecentDefinitions;
 use super::error::StoreError;
 use super::format::Upgrade;
 use super::keys::{self, DayKey, TotalKey};
-use super::reads::{first_key, look_up, scan};
+use super::reads::{look_up, scan, span};
 use super::rollup_rows::RollupRow;
-use super::rows::{Database, Order, Read, Stamp, View};
+use super::rows::{Database, Read, Stamp, View};
 use super::version::Version;
 use crate::events::Choices;
 use crate::events::request::Draft;
@@ -196,10 +196,8 @@ impl Snapshot {
 
     /// Returns the first and the last day with data of a metrics type.
     pub fn span(&self, metrics: MetricsTypeId) -> Result<Option<(Date, Date)>, StoreError> {
-        let days = || self.days_of(metrics, Date::MIN, Date::MAX);
-        let first = first_key(self.rows(), days(), Order::Ascending)?;
-        let last = first_key(self.rows(), days(), Order::Descending)?;
-        let dates = first.zip(last).map(|(first, last)| Ok((keys::date(first.days)?, keys::date(last.days)?)));
+        let span = span(self.rows(), self.days_of(metrics, Date::MIN, Date::MAX))?;
+        let dates = span.map(|(first, last)| Ok((keys::date(first.days)?, keys::date(last.days)?)));
         dates.transpose()
     }
 

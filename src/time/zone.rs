@@ -95,7 +95,7 @@ impl Zone {
 
     /// Returns the hour, from 0 to 23, and the day of the week, from 1 for Monday to 7, that local clocks show.
     pub fn clock(self, time: Timestamp) -> (u8, u8) {
-        let local = if self.is_utc() { utc(time) } else { self.local(time) };
+        let local = self.local(time);
         let number = |number: u32| u8::try_from(number).expect("clocks show small numbers");
         (number(local.hour()), number(local.weekday().number_from_monday()))
     }

@@ -1,7 +1,7 @@
 //! `GET /v6/metrics/{name}/breakdown/`: groups of the events that a selection counts, and what was measured of them.
 
 use serde::Serialize;
-use serde::ser::{SerializeMap, Serializer};
+use serde::ser::Serializer;
 use utoipa::ToSchema;
 
 use super::event_filter::{filter, observed};
@@ -74,8 +74,7 @@ impl BreakdownQuery {
 
     /// How much there is to read.
     pub(super) fn size(&self, snapshot: &Snapshot) -> Result<Size, ApiError> {
-        let period = self.filter.period;
-        let by_day = counted_by_day(snapshot, self.filter.metrics, (period.started().date(), period.last().date()))?;
+        let by_day = counted_by_day(snapshot, &self.filter)?;
         Ok(if by_day.into_iter().sum::<u64>() <= SHORT_EVENTS { Size::Short } else { Size::Long })
     }
 
@@ -142,20 +141,18 @@ fn name_of(by: By) -> &'static str {
 fn by(metrics: MetricsTypeId, params: &Params<'_>) -> Result<Vec<By>, ApiError> {
     let names: Vec<_> = BY.iter().filter(|(_, by)| *by != By::JobType || metrics == MetricsTypeId::Errors).collect();
     let given = params.distinct("by");
-    let mut found = Some(Vec::new());
-    for word in given.iter().flat_map(|value| value.split(',')) {
-        let by = names.iter().find(|(name, _)| *name == word.trim()).map(|(_, by)| *by);
-        found = found.zip(by).map(|(mut found, by)| {
-            if !found.contains(&by) {
-                found.push(by);
-            }
-            found
-        });
-    }
-    found.filter(|found| (1..=MOST_BY).contains(&found.len())).ok_or_else(|| {
+    let refused = || {
         let names: Vec<_> = names.iter().map(|(name, _)| *name).collect();
         ApiError::parameter("by", &given.join(","), format!("it must be one or two of: {}", names.join(", ")))
-    })
+    };
+    let mut found = Vec::new();
+    for word in given.iter().flat_map(|value| value.split(',')) {
+        let (_, by) = names.iter().find(|(name, _)| *name == word.trim()).ok_or_else(refused)?;
+        if !found.contains(by) {
+            found.push(*by);
+        }
+    }
+    if (1..=MOST_BY).contains(&found.len()) { Ok(found) } else { Err(refused()) }
 }
 
 /// The answer but for its schema, which `api::openapi` puts together.
@@ -248,11 +245,7 @@ impl<'a> CommonView<'a> {
 
 impl Serialize for CommonView<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.grouping.by.len()))?;
-        for (by, part) in self.parts() {
-            map.serialize_entry(name_of(by), &part)?;
-        }
-        map.end()
+        serializer.collect_map(self.parts().map(|(by, part)| (name_of(by), part)))
     }
 }
 
@@ -270,11 +263,7 @@ impl MeasuresView<'_> {
 
 impl Serialize for MeasuresView<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.observed.len()))?;
-        for (name, measure) in self.values() {
-            map.serialize_entry(name, &measure)?;
-        }
-        map.end()
+        serializer.collect_map(self.values())
     }
 }
 

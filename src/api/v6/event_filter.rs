@@ -16,11 +16,7 @@ pub(in crate::api) fn kinds() -> Vec<(&'static str, EventKind)> {
 
 /// The values of `status`.
 pub(in crate::api) fn statuses(metrics: MetricsTypeId) -> Vec<(&'static str, FinalStatus)> {
-    let is_of = |status: &&FinalStatus| {
-        let of_jobs = [FinalStatus::Completed, FinalStatus::Failed, FinalStatus::Canceled];
-        of_jobs.contains(status) == (metrics != MetricsTypeId::Ingests)
-    };
-    FinalStatus::ALL.iter().filter(is_of).map(|status| (status.name(), *status)).collect()
+    metrics.statuses().iter().map(|status| (status.name(), *status)).collect()
 }
 
 /// The parameters that narrow the events of one metrics type only, beside the filters of its choices.

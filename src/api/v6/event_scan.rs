@@ -101,10 +101,7 @@ impl<'a> EventScan<'a> {
         budget: &mut ComputeBudget,
     ) -> Result<Vec<(Date, u64)>, ApiError> {
         let period = self.filter.period;
-        let scopes = match &self.filter.selection {
-            Selection::All => vec![RollupScope::All],
-            Selection::Choices(ids) => ids.iter().copied().map(RollupScope::Choice).collect(),
-        };
+        let scopes = self.filter.selection.scopes();
         let query = RollupQuery {
             metrics: self.filter.metrics,
             scopes: &scopes,
@@ -153,13 +150,10 @@ impl<'a> EventScan<'a> {
     }
 }
 
-/// Approximately how many events each day of a metrics type has.
-pub(super) fn counted_by_day(
-    snapshot: &Snapshot,
-    metrics: MetricsTypeId,
-    dates: (Date, Date),
-) -> Result<Vec<u64>, ApiError> {
-    let query = RollupQuery { metrics, scopes: &[RollupScope::All], dates, parts: Parts::NONE };
+/// Approximately how many events each day of a filter's period has, selected or not.
+pub(super) fn counted_by_day(snapshot: &Snapshot, filter: &Filter) -> Result<Vec<u64>, ApiError> {
+    let dates = (filter.period.started().date(), filter.period.last().date());
+    let query = RollupQuery { metrics: filter.metrics, scopes: &[RollupScope::All], dates, parts: Parts::NONE };
     let mut counts = Vec::new();
     snapshot.rollups(
         &query,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use serde::ser::{SerializeMap, Serializer};
+use serde::ser::Serializer;
 use utoipa::ToSchema;
 
 use super::event_filter::kinds;
@@ -145,11 +145,7 @@ impl Statuses {
 
 impl Serialize for Statuses {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.0.len()))?;
-        for (status, now) in self.0.values() {
-            map.serialize_entry(status, now)?;
-        }
-        map.end()
+        serializer.collect_map(self.0.values().map(|(status, now)| (status, now)))
     }
 }
 

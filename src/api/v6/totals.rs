@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::iter;
 
 use serde::Serialize;
-use serde::ser::{SerializeMap, Serializer};
+use serde::ser::Serializer;
 use utoipa::ToSchema;
 
 use super::buckets::{Buckets, Wanted, read};
@@ -318,10 +318,6 @@ struct Values<'a> {
 
 impl Serialize for Values<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.values.len()))?;
-        for (column, value) in self.columns.iter().zip(&self.values) {
-            map.serialize_entry(&column.name, value)?;
-        }
-        map.end()
+        serializer.collect_map(self.columns.iter().map(|column| &column.name).zip(&self.values))
     }
 }

@@ -49,8 +49,8 @@ impl Transaction<'_> {
         Ok(events)
     }
 
-    /// Stores events in place of earlier ones, which may have other locations, and deletes events. The changes must be ordered by key, and no two
-    /// keys may be equal. Afterwards the changes are ordered by partition.
+    /// Stores events in place of earlier ones, which may have other locations, and deletes events. The changes must be ordered by key,
+    /// and no two keys may be equal. Afterwards the changes are ordered by partition.
     pub fn replace_events(&mut self, changes: &mut [EventChange<'_>]) -> Result<(), StoreError> {
         debug_assert!(changes.is_sorted_by(|a, b| a.key < b.key), "neighbouring ids share pages");
         self.are_events_changed |= !changes.is_empty();

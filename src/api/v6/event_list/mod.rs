@@ -63,8 +63,7 @@ impl EventListQuery {
     /// How much there is to read.
     pub(super) fn size(&self, snapshot: &Snapshot) -> Result<Size, ApiError> {
         let selector = self.filter.selector(snapshot.definitions(), self.order.measured);
-        let period = self.filter.period;
-        let by_day = counted_by_day(snapshot, self.filter.metrics, (period.started().date(), period.last().date()))?;
+        let by_day = counted_by_day(snapshot, &self.filter)?;
         let are_days_skipped = self.counting(&selector).is_some();
         let events: u64 =
             if are_days_skipped { by_day.into_iter().max().unwrap_or(0) } else { by_day.into_iter().sum() };

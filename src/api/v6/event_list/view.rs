@@ -1,7 +1,7 @@
 //! Events as lists show them: as they were posted, with the names of what they belong to and what was measured of them.
 
 use serde::Serialize;
-use serde::ser::{SerializeMap, Serializer};
+use serde::ser::Serializer;
 use utoipa::ToSchema;
 
 use crate::api::v6::event_scan::owner;
@@ -135,11 +135,7 @@ impl Measures<'_> {
 
 impl Serialize for Measures<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.observed.len()))?;
-        for (name, value) in self.values() {
-            map.serialize_entry(name, &value)?;
-        }
-        map.end()
+        serializer.collect_map(self.values())
     }
 }
 
