@@ -28,8 +28,9 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_rustls::TlsAcceptor;
 
 use crate::access::Access;
-use crate::api::{self, Connection, Exports, Looks, PublicUrls, ResponseCache, Scheme, Socket, State, WriteGuard};
-use crate::catalog::with_percentiles;
+use crate::api::{
+    self, Connection, Exports, Looks, PublicUrls, ReadSettings, ResponseCache, Scheme, Socket, State, WriteGuard,
+};
 use crate::config::{Config, ConfigError, RetentionConfig, WebOrigin};
 use crate::dashboard;
 use crate::descriptors;
@@ -143,7 +144,7 @@ impl App {
         let stall = Duration::from_secs(config.server.stall_timeout_s.min(24 * 60 * 60));
         let workers = thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let connections = Connections { workers, most: config.server.max_connections, stall, certificate };
-        let catalog = with_percentiles(&config.percentiles());
+        let reads = ReadSettings::new(&config, clock);
         let origins = config.server.cors_origins;
         // Without tokens and without open writes, the server listens on loopback, and nothing else prevents others from writing.
         let is_only_loopback = config.access.tokens.is_empty() && !config.server.allow_open_writes;
@@ -174,13 +175,9 @@ impl App {
             )),
             readiness: Arc::clone(&readiness),
             figures: Arc::clone(&figures),
-            clock,
+            reads,
             retention: Arc::clone(&retention),
-            timezone: config.api.timezone,
-            events_scanned: config.api.events_scanned,
-            catalog,
             openapi: OnceLock::new(),
-            dialect: config.api.dialect,
             max_body_bytes: config.server.max_body_bytes,
             body_timeout: Duration::from_secs(config.server.body_timeout_s),
             body_least_bytes_s: config.server.body_least_bytes_s,

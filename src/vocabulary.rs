@@ -116,6 +116,13 @@ string_enum! {
     }
 }
 
+impl EventKind {
+    /// The names of all of them, for people.
+    pub fn names() -> String {
+        Self::ALL.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(", ")
+    }
+}
+
 impl From<EventKind> for Kind {
     fn from(kind: EventKind) -> Self {
         match kind {

@@ -64,7 +64,7 @@ impl Difference {
 /// Rebuilds one day after the other, with a command for each. If the client goes, the current day is abandoned.
 pub(super) async fn rebuild(request: HttpRequest, state: Data<State>) -> Result<HttpResponse, ApiError> {
     state.allow_writing(&request, access::Scope::Admin)?;
-    let range = super::parameters(&request)?.time_range(state.clock.now(), Zone::UTC)?;
+    let range = super::parameters(&request)?.time_range(state.reads.clock.now(), Zone::UTC)?;
     let _permit = state.rebuilds.try_acquire().map_err(|_| ApiError::RebuildRuns)?;
     let (first, last) = (range.started.date(), range.ended.date());
     let (dates, kept) = super::read_off_thread(&state, move |state| {

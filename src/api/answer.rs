@@ -81,6 +81,11 @@ impl Answer {
         self.hash
     }
 
+    /// The body alone.
+    pub(crate) fn into_body(self) -> Vec<u8> {
+        self.body.into()
+    }
+
     /// The length of the body, in bytes.
     pub(crate) fn len(&self) -> usize {
         self.body.len()

@@ -3,7 +3,7 @@
 use super::ApiError;
 use super::answer::{Answer, Content};
 use super::jobs::Bounds;
-use crate::memory::Lease;
+use crate::memory::{Budget, Lease};
 
 /// The memory that an answer takes while it is computed, and the deadline of the computation.
 pub(crate) struct ComputeBudget {
@@ -22,6 +22,11 @@ impl ComputeBudget {
     /// At most `limit` bytes, leased by `lease`, within these bounds.
     pub(crate) fn new(lease: Lease, limit: usize, bounds: Bounds) -> Self {
         Self { lease, limit, bounds, requests: 0 }
+    }
+
+    /// As much as it takes: nobody else shares the memory, and nobody waits in a queue.
+    pub(crate) fn unlimited() -> Self {
+        Self::new(Budget::new(usize::MAX).lease(), usize::MAX, Bounds::unlimited())
     }
 
     /// The deadline and whether the client is there, for loops that ask for no memory.

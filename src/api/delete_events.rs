@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::get_event::{event_kinds, key_of_path};
+use super::get_event::key_of_path;
 use super::post_events::{Form, receive_body, store};
 use super::{ApiError, State, off_thread};
 use crate::access::Scope;
@@ -109,7 +109,7 @@ fn key(value: &Value) -> Result<EventKey, Problem> {
         return Err(problem(Some(other), "is not a field of a key; kind and id are".to_owned()));
     }
     let kind = object.get("kind").and_then(Value::as_str).and_then(EventKind::from_name);
-    let kind = kind.ok_or_else(|| problem(Some("kind"), format!("must be one of: {}", event_kinds())))?;
+    let kind = kind.ok_or_else(|| problem(Some("kind"), format!("must be one of: {}", EventKind::names())))?;
     let id = object.get("id").and_then(Value::as_u64).filter(|id| (1..=MAX_ID).contains(id));
     let id = id.ok_or_else(|| problem(Some("id"), format!("must be an integer from 1 to {MAX_ID}")))?;
     Ok(EventKey { kind, id })

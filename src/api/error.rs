@@ -180,6 +180,11 @@ impl ApiError {
         !matches!(**error, StoreError::Rows(RowsError::Displaced(_)) | StoreError::OtherFormat { .. })
     }
 
+    /// Whether another request would be answered: the mistake is in this one.
+    pub(crate) fn is_mistake_of_request(&self) -> bool {
+        self.status_code() == StatusCode::BAD_REQUEST
+    }
+
     /// The text for the log, which has more detail than the client gets.
     pub(crate) fn cause(&self) -> String {
         if let Self::Shared(error) = self {

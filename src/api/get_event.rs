@@ -15,17 +15,12 @@ pub(super) async fn event(request: HttpRequest, state: Data<State>) -> Result<Ht
     Ok(answer(&request, Content::json(&event.ok_or(ApiError::NotFound)?)))
 }
 
-/// The names of all kinds of events, for people.
-pub(super) fn event_kinds() -> String {
-    EventKind::ALL.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(", ")
-}
-
 /// The key of the event that a path names.
 pub(super) fn key_of_path(request: &HttpRequest) -> Result<EventKey, ApiError> {
     let [kind, id] = ["kind", "id"].map(|part| request.match_info().query(part));
     let known = EventKind::from_name(kind);
     let kind =
-        known.ok_or_else(|| ApiError::parameter("kind", kind, format!("it must be one of: {}", event_kinds())))?;
+        known.ok_or_else(|| ApiError::parameter("kind", kind, format!("it must be one of: {}", EventKind::names())))?;
     let is_integer = id.bytes().all(|byte| byte.is_ascii_digit());
     let number = id.parse().ok().filter(|number| is_integer && (1..=MAX_ID).contains(number));
     let number =

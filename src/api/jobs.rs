@@ -57,6 +57,11 @@ impl Bounds {
         Self { until: Instant::now() + timeout, timeout, progress }
     }
 
+    /// Bounds that nothing reaches.
+    pub(super) fn unlimited() -> Self {
+        Self::new(Duration::from_hours(100 * 365 * 24), Arc::default())
+    }
+
     /// Notes that the computation is about to read the store. A request that comes before the version is known may have seen a later
     /// one, so it does not wait for this computation.
     pub(super) fn begin(&self) {

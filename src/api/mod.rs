@@ -26,6 +26,7 @@ mod params;
 mod post_events;
 mod probes;
 mod public_url;
+mod question;
 mod request_log;
 mod response_cache;
 mod server_metrics;
@@ -46,10 +47,8 @@ use utoipa::openapi::PathItem;
 
 use crate::access::{Access, Scope};
 use crate::catalog::{CATALOG, MetricsType};
-use crate::config::Dialect;
 use crate::store::{RowsError, Store, StoreError};
 use crate::telemetry::server_metrics::ServerMetrics;
-use crate::time::{Clock, Zone};
 use crate::worker::retention::RetentionGuard;
 use crate::worker::{Queue, Readiness};
 
@@ -64,9 +63,11 @@ pub(crate) use look::Looks;
 pub(crate) use openapi::openapi;
 use params::{Known, Params};
 pub(crate) use public_url::{PublicUrls, Scheme};
+pub(crate) use question::{Question, QuestionParameter};
 pub(crate) use request_log::observe;
 pub(crate) use response_cache::ResponseCache;
 use v6::ReadQuery;
+pub(crate) use v6::ReadSettings;
 pub(crate) use write_guard::WriteGuard;
 
 /// How long a request waits for the database to be opened, at the start or after a failure.
@@ -85,15 +86,8 @@ pub(crate) struct State {
     pub(crate) responses: Arc<ResponseCache>,
     pub(crate) readiness: Arc<Readiness>,
     pub(crate) figures: Arc<ServerMetrics>,
-    pub(crate) clock: Clock,
+    pub(crate) reads: ReadSettings,
     pub(crate) retention: Arc<RetentionGuard>,
-    pub(crate) dialect: Dialect,
-    /// The time zone of requests that ask for none.
-    pub(crate) timezone: Zone,
-    /// The most events that a request may read.
-    pub(crate) events_scanned: u64,
-    /// All metrics types, with the columns of this server.
-    pub(crate) catalog: &'static [MetricsType],
     /// The description of the interface, once it was asked for.
     pub(crate) openapi: OnceLock<String>,
     /// The size limit of an unpacked event body, in bytes.

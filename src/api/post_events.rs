@@ -94,7 +94,7 @@ pub(super) async fn post(
     if objects.is_empty() {
         return Ok(HttpResponse::Ok().json(Accepted::new(Receipt::default(), 0)));
     }
-    let future = future::count(&objects, state.clock.now());
+    let future = future::count(&objects, state.reads.clock.now());
     let receipt = store(&state, objects, lease).await?;
     state.figures.future.inc_by(future);
     Ok(HttpResponse::Ok().json(Accepted::new(receipt, future)))

@@ -11,24 +11,25 @@ use std::path::{Path, PathBuf};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::client::{self, PATIENCE, Retry, Trust, token_hint};
+use super::client::{AskError, Server};
 use super::open_store::open_store;
 use super::progress::{Progress, Unit};
 use super::target::Target;
 use crate::events::wire::{write_choices, write_event};
 use crate::gunzip::Gunzip;
 use crate::store::{Store, StoreError};
-use crate::tls::TlsError;
 
+/// Where a server has its export.
+const PATH: &str = "/v6/export/";
 /// The size of one write, in bytes.
 const PIECE_BYTES: usize = 256 << 10;
 
 /// Why an export ended early. The output file then does not exist, or it is the file from before.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ExportError {
-    /// The certificates that are to be trusted cannot be read.
+    /// The server gives no answer, or refuses the request.
     #[error(transparent)]
-    Tls(#[from] TlsError),
+    Ask(#[from] AskError),
     /// The output file cannot be created.
     #[error("{}", .file.display())]
     Output {
@@ -40,21 +41,11 @@ pub(super) enum ExportError {
     /// The output cannot be written.
     #[error("the export cannot be written")]
     Write(#[source] io::Error),
-    /// The server does not answer, or has stopped answering.
-    #[error("{address}: {detail}")]
-    Unreachable {
+    /// Something else than this program answers.
+    #[error("{address}: the answer is not an export")]
+    NoExport {
         /// The address of the request.
         address: String,
-        /// What is wrong.
-        detail: String,
-    },
-    /// The server rejects the request.
-    #[error("the server answered {status}: {detail}{}", token_hint(*.status))]
-    Refused {
-        /// Its status.
-        status: u16,
-        /// Its message.
-        detail: String,
     },
     /// The answer of the server is incomplete.
     #[error("the server sent {sent} of {total} objects")]
@@ -91,52 +82,21 @@ impl Input {
         match source {
             Target::Store(storage) => open_store(storage).map(Self::Store),
             Target::Server { url, token, trust } => {
-                Ok(Self::ask(format!("{url}/v6/export/"), token.as_deref(), trust)?)
+                let server = Server::new(url, token.as_deref(), trust).map_err(AskError::from)?;
+                Ok(Self::ask(&server, url)?)
             }
         }
     }
 
-    fn ask(address: String, token: Option<&str>, trust: &Trust) -> Result<Self, ExportError> {
-        let unreachable = |error: ureq::Error| {
-            let detail = client::refused_tls(&error).unwrap_or_else(|| error.to_string());
-            ExportError::Unreachable { address: address.clone(), detail }
-        };
-        let agent = client::agent(&address, trust, None)?;
-        let mut retry = Retry::new(PATIENCE, false);
-        // Nothing has been written so far, so the request can be retried any number of times.
-        let mut answer = loop {
-            let mut request = agent.get(&address).header("Accept-Encoding", "gzip");
-            if let Some(token) = token {
-                request = request.header("Authorization", format!("Bearer {token}"));
-            }
-            match request.call() {
-                Ok(answer) => {
-                    if !retry.may_pass(&answer) || retry.pause(&format!("{address}: {}", answer.status())).is_err() {
-                        break answer;
-                    }
-                }
-                Err(error) => {
-                    let is_final = client::refused_tls(&error).is_some();
-                    if is_final || retry.pause(&format!("{address}: {error}")).is_err() {
-                        return Err(unreachable(error));
-                    }
-                }
-            }
-        };
-        let status = answer.status().as_u16();
+    fn ask(server: &Server, url: &str) -> Result<Self, ExportError> {
+        let answer = server.stream(PATH)?;
+        let address = format!("{url}{PATH}");
         let total = answer.headers().get("x-total-count").and_then(|total| total.to_str().ok()?.parse().ok());
-        match total {
-            Some(total) if status == 200 => {
-                let body = answer.into_body().into_with_config().limit(u64::MAX).reader();
-                Ok(Self::Server { address, total, lines: Box::new(Gunzip::new(BufReader::new(body))) })
-            }
-            _ => {
-                let body = answer.body_mut().read_to_string().map_err(unreachable)?;
-                let said = serde_json::from_str::<serde_json::Value>(&body);
-                let detail = said.ok().and_then(|said| Some(said["detail"].as_str()?.to_owned())).unwrap_or(body);
-                Err(ExportError::Refused { status, detail })
-            }
-        }
+        let Some(total) = total else {
+            return Err(ExportError::NoExport { address });
+        };
+        let body = answer.into_body().into_with_config().limit(u64::MAX).reader();
+        Ok(Self::Server { address, total, lines: Box::new(Gunzip::new(BufReader::new(body))) })
     }
 
     /// Writes all objects, and returns their number.
@@ -147,7 +107,7 @@ impl Input {
                 let mut piece = vec![0; PIECE_BYTES];
                 let mut sent = 0;
                 loop {
-                    let read = lines.read(&mut piece).map_err(|error| ExportError::Unreachable {
+                    let read = lines.read(&mut piece).map_err(|error| AskError::Unreachable {
                         address: address.clone(),
                         detail: error.to_string(),
                     })?;

@@ -15,6 +15,7 @@ use serde::Deserialize;
 
 use super::client::{self, Retry, token_hint};
 use super::open_store::open_and_upgrade;
+use super::output::counted;
 use super::progress::{Progress, Unit};
 use super::target::Target;
 use crate::events::future;
@@ -117,9 +118,8 @@ pub(super) fn run(
     }
     imported?;
     let Imported { receipt: Receipt { created, updated, unchanged, stale, .. }, future } = total;
-    let files = files.len();
-    let plural = if files == 1 { "" } else { "s" };
-    tracing::info!(accepted, created, updated, unchanged, stale, "imported {files} file{plural}");
+    let files = counted(files.len() as u64, "file");
+    tracing::info!(accepted, created, updated, unchanged, stale, "imported {files}");
     if future > 0 {
         tracing::warn!(
             future,

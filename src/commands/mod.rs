@@ -8,9 +8,12 @@
 //! | 1 | the command failed after it had started |
 //! | 2 | the command could not start (arguments, settings, data directory, a database that another process has open) |
 
+mod breakdown;
 pub mod check;
 mod client;
+mod delete;
 mod demo;
+mod events;
 mod expire;
 mod export;
 mod health;
@@ -18,8 +21,10 @@ mod import;
 mod open_store;
 mod output;
 mod progress;
+mod question;
 mod sample_events;
 mod stop_signals;
+mod table;
 mod target;
 mod token;
 
@@ -38,7 +43,7 @@ use clap_complete::Shell;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::access::Scope;
-use crate::api::openapi;
+use crate::api::{ApiError, openapi};
 use crate::app::{App, REQUESTS_OF_FRAMEWORK, StartError};
 use crate::catalog::{Percentiles, with_percentiles};
 use crate::config::{ConfigError, Overrides, Settings};
@@ -46,7 +51,7 @@ use crate::telemetry::chain;
 use crate::telemetry::log;
 use crate::time::{Clock, ClockError, Date};
 use crate::tls::TlsError;
-use client::{PATIENCE, Trust};
+use client::{AskError, PATIENCE, Trust};
 use export::ExportError;
 use import::ImportError;
 use output::{NotPrinted, complain, is_broken_pipe, print};
@@ -73,20 +78,13 @@ enum Command {
     Demo,
     /// Post NDJSON files to a running server, or straight into a data directory or a database
     ///
-    /// Can be run again after a failure: what is there already is not counted twice.
+    /// Can be run again after a failure: what is there already is not counted twice. A token needs the scope `write`.
     Import {
         /// Files with an object a line, packed with gzip or not; `-` is standard input
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
-        /// Post to this server, such as `http://127.0.0.1:8080` [default: write into the data directory or the database]
-        #[arg(long, value_name = "URL", env = "SCALE_METRICS_URL", value_parser = server_url)]
-        url: Option<String>,
-        /// The token that this server wants, with the scope `write`
-        #[arg(long, value_name = "TOKEN", env = "SCALE_METRICS_TOKEN", hide_env_values = true, requires = "url")]
-        token: Option<String>,
-        /// Trust the certificate authorities in this PEM file, too, if the address begins with `https://`
-        #[arg(long, value_name = "FILE", env = "SCALE_METRICS_CA")]
-        ca: Option<PathBuf>,
+        #[command(flatten)]
+        server: ServerFlags,
         /// For how many seconds to try again while this server cannot store events or does not answer any more; one that
         /// never answered is given up after 10 s
         #[arg(long, value_name = "SECONDS", default_value_t = PATIENCE.as_secs())]
@@ -94,21 +92,30 @@ enum Command {
     },
     /// Write all choices and events as NDJSON, for `import`
     ///
-    /// What comes out is one state, which `import` turns back into the same numbers. A running server goes on meanwhile.
+    /// What comes out is one state, which `import` turns back into the same numbers. A running server goes on meanwhile. A token
+    /// needs the scope `admin`.
     Export {
-        /// Ask this server, such as `http://127.0.0.1:8080` [default: read the data directory or the database]
-        #[arg(long, value_name = "URL", env = "SCALE_METRICS_URL", value_parser = server_url)]
-        url: Option<String>,
-        /// The token that this server wants, with the scope `admin`
-        #[arg(long, value_name = "TOKEN", env = "SCALE_METRICS_TOKEN", hide_env_values = true, requires = "url")]
-        token: Option<String>,
-        /// Trust the certificate authorities in this PEM file, too, if the address begins with `https://`
-        #[arg(long, value_name = "FILE", env = "SCALE_METRICS_CA")]
-        ca: Option<PathBuf>,
+        #[command(flatten)]
+        server: ServerFlags,
         /// Where to, packed if the name ends in `.gz`; `-` is standard output [default: -]
         #[arg(long, short, value_name = "FILE")]
         output: Option<PathBuf>,
     },
+    /// List the events behind a number
+    ///
+    /// The flags are the parameters of the list (docs/api.md), and narrow it; times are days, date-times, or durations back from now such
+    /// as `P7D`. A token needs the scope `read`.
+    Events(events::EventsCommand),
+    /// Count events by what they have in common, such as their error
+    ///
+    /// The flags are the parameters of the breakdown (docs/api.md), and narrow it; times are days, date-times, or durations back from now
+    /// such as `P7D`. A token needs the scope `read`.
+    Breakdown(breakdown::BreakdownCommand),
+    /// Delete events, and correct every number that counted them
+    ///
+    /// All of up to 10,000 events are deleted at once, or none; it can be run again after a failure. A token needs the scope `write`,
+    /// with --dry-run `read`.
+    Delete(delete::DeleteCommand),
     /// Ask a running server whether it can take writes
     ///
     /// Exit status 1 if not, or if it does not answer.
@@ -230,7 +237,9 @@ fn cannot_start(error: &anyhow::Error) -> bool {
         || error.is::<ClockError>()
         || error.is::<TlsError>()
         || matches!(error.downcast_ref(), Some(ImportError::Open(_) | ImportError::Tls(_)))
-        || matches!(error.downcast_ref(), Some(ExportError::Tls(_) | ExportError::Output { .. }))
+        || matches!(error.downcast_ref(), Some(ExportError::Ask(AskError::Tls(_)) | ExportError::Output { .. }))
+        || matches!(error.downcast_ref(), Some(AskError::Tls(_) | AskError::Refused { status: 400, .. }))
+        || error.downcast_ref().is_some_and(ApiError::is_mistake_of_request)
 }
 
 /// Whether a command was given `--url` on the command line, rather than by its variable.
@@ -273,8 +282,8 @@ fn execute(cli: Cli, has_url_flag: bool) -> anyhow::Result<()> {
             stop.serve(App::begin(settings.config, Clock::System)?, delay)
         }
         Command::Demo => demo::run_demo(settings.config),
-        Command::Import { files, url, token, ca, patience } => {
-            let target = target(&settings, ServerFlags { url, has_url_flag, token, ca })?;
+        Command::Import { files, server, patience } => {
+            let target = target(&settings, &server, has_url_flag)?;
             if let Target::Store(storage) = &target
                 && !settings.says("--data")
                 && storage.database.is_none()
@@ -288,9 +297,12 @@ fn execute(cli: Cli, has_url_flag: bool) -> anyhow::Result<()> {
             }
             Ok(import::run(&files, &target, config.server.max_body_bytes, Duration::from_secs(patience))?)
         }
-        Command::Export { url, token, ca, output } => {
-            export::run(&target(&settings, ServerFlags { url, has_url_flag, token, ca })?, output.as_deref())
+        Command::Export { server, output } => {
+            export::run(&target(&settings, &server, has_url_flag)?, output.as_deref())
         }
+        Command::Events(command) => command.run(&settings, has_url_flag),
+        Command::Breakdown(command) => command.run(&settings, has_url_flag),
+        Command::Delete(command) => command.run(&settings, has_url_flag),
         Command::Health { url, ca } => {
             let (url, trust) = match url {
                 Some(url) => (url, Trust::Authorities(ca)),
@@ -312,17 +324,20 @@ fn execute(cli: Cli, has_url_flag: bool) -> anyhow::Result<()> {
 
 /// Whether a command needs the settings in `./config.toml`, if that file exists. A file that is named must be valid in any case.
 fn needs_file(cli: &Cli, has_url_flag: bool) -> bool {
+    let asks = |server: &ServerFlags| {
+        let has_store_flag = cli.overrides.gives("--data") || cli.overrides.gives("--database");
+        server.url.is_some() && (has_url_flag || !has_store_flag)
+    };
     let is_client = match &cli.command {
         Some(Command::Openapi | Command::Token { .. }) => true,
-        Some(Command::Import { url: Some(_), .. } | Command::Export { url: Some(_), .. }) => {
-            has_url_flag || !(cli.overrides.gives("--data") || cli.overrides.gives("--database"))
-        }
+        Some(Command::Import { server, .. } | Command::Export { server, .. }) => asks(server),
+        Some(Command::Events(command)) => asks(&command.question.server),
+        Some(Command::Breakdown(command)) => asks(&command.question.server),
+        Some(Command::Delete(command)) => asks(&command.server),
         Some(Command::Health { url, .. }) => url.is_some(),
         Some(
             Command::Serve
             | Command::Demo
-            | Command::Import { .. }
-            | Command::Export { .. }
             | Command::Check { .. }
             | Command::Expire { .. }
             | Command::Completions { .. },

@@ -12,6 +12,11 @@ pub(super) fn print(text: &str) -> anyhow::Result<()> {
     Ok(writeln!(io::stdout(), "{text}").map_err(NotPrinted)?)
 }
 
+/// A number with its noun, whose plural has an `s`.
+pub(super) fn counted(number: u64, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
 /// Prints a line on standard error, even if logging never started. If that is closed or full, the exit status still shows the
 /// failure.
 pub(super) fn complain(line: &str) {

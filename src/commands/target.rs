@@ -1,12 +1,14 @@
-//! The destination of `import` and the source of `export`: a running server, or a store.
+//! What a command asks or changes: a running server, or a store that no server has open.
 
 use std::path::PathBuf;
+
+use clap::Args;
 
 use super::CannotStart;
 use super::client::Trust;
 use crate::config::{Settings, StorageConfig};
 
-/// The destination of an import, or the source of an export.
+/// What a command asks or changes.
 #[derive(Debug)]
 pub(super) enum Target {
     /// A running server.
@@ -35,17 +37,23 @@ pub(super) fn server_url(text: &str) -> Result<String, String> {
 }
 
 /// The flags of a command about the server that it asks.
+#[derive(Clone, Args)]
 pub(super) struct ServerFlags {
+    /// Ask this server, such as `http://127.0.0.1:8080` [default: use the data directory or the database]
+    #[arg(long, value_name = "URL", env = "SCALE_METRICS_URL", value_parser = server_url)]
     pub(super) url: Option<String>,
-    /// Whether the address was given on the command line, rather than by its variable.
-    pub(super) has_url_flag: bool,
+    /// The token that this server wants
+    #[arg(long, value_name = "TOKEN", env = "SCALE_METRICS_TOKEN", hide_env_values = true, requires = "url")]
     pub(super) token: Option<String>,
+    /// Trust the certificate authorities in this PEM file, too, if the address begins with `https://`
+    #[arg(long, value_name = "FILE", env = "SCALE_METRICS_CA")]
     pub(super) ca: Option<PathBuf>,
 }
 
-/// The server at `url`, or else the store. A flag overrides a variable here, too.
-pub(super) fn target(settings: &Settings, server: ServerFlags) -> Result<Target, CannotStart> {
-    let ServerFlags { url, has_url_flag, token, ca } = server;
+/// The server at `--url`, or else the store. A flag overrides a variable here, too: `has_url_flag` says whether the address was given on
+/// the command line.
+pub(super) fn target(settings: &Settings, server: &ServerFlags, has_url_flag: bool) -> Result<Target, CannotStart> {
+    let ServerFlags { url, token, ca } = server.clone();
     let has_store_flag = settings.is_flag("--data") || settings.is_flag("--database");
     match url {
         Some(_) if has_url_flag && has_store_flag => {

@@ -69,6 +69,7 @@ fn arg(flag: &'static str, variable: &'static str) -> Arg {
         .long(flag.trim_start_matches('-'))
         .env(variable)
         .value_parser(OsStringValueParser::new())
+        .help_heading("Settings")
         .global(true)
 }
 

@@ -651,7 +651,7 @@ fn an_address_that_no_server_can_have_is_refused_and_says_why() {
     let wrong =
         [("localhost:8080", "https://"), ("http:///", "http://"), ("https:///", "http://"), ("ftp://x", "http://")];
     for (url, why) in wrong {
-        for command in [["health"].as_slice(), &["export"], &["import", "jobs.ndjson"]] {
+        for command in [["health"].as_slice(), &["export"], &["import", "jobs.ndjson"], &["delete", "job/1"]] {
             let output = program(directory.path(), &[command, &["--url", url]].concat()).output().unwrap();
             let complaint = String::from_utf8(output.stderr).unwrap();
             assert_eq!(output.status.code(), Some(2), "{complaint}");

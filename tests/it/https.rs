@@ -76,7 +76,15 @@ fn all_commands_speak_https() {
     fs::write(directory.path().join("events.ndjson"), to_ndjson(&worked_example())).unwrap();
     for url in [url.clone(), url.replace("127.0.0.1", "localhost")] {
         assert_succeeds(&run(directory.path(), &["import", "events.ndjson", "--url", &url, "--ca", ca]));
-        assert_succeeds(&run(directory.path(), &["health", "--url", &url, "--ca", ca]));
+        let others: [&[&str]; 4] = [
+            &["health"],
+            &["events", "job-types"],
+            &["breakdown", "job-types", "--by", "status"],
+            &["delete", "job/1", "--dry-run"],
+        ];
+        for command in others {
+            assert_succeeds(&run(directory.path(), &[command, &["--url", &url, "--ca", ca]].concat()));
+        }
         let by_variable = &mut program(directory.path(), &["export", "--url", &url, "--output", "out.gz"]);
         assert_succeeds(&by_variable.env("SCALE_METRICS_CA", ca).output().unwrap());
     }

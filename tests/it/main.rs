@@ -14,6 +14,7 @@ mod counting;
 mod deletes;
 mod details;
 mod docs;
+mod event_commands;
 mod event_lists;
 mod events_in;
 mod export;

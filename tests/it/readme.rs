@@ -1,9 +1,10 @@
-//! The README's examples: each `$ curl …` is sent as it stands there, and the answer below it must be what comes.
+//! The examples of the README and of docs/api.md: each `$ curl …` of the README is sent as it stands there, each `$ scale-metrics …` of both
+//! is run, and what stands below must be what comes.
 
+use crate::completions::output_of;
 use crate::support::TestServer;
 
-const README: &str = include_str!("../../README.md");
-const ADDRESS_IN_README: &str = "http://127.0.0.1:8080";
+const ADDRESS: &str = "http://127.0.0.1:8080";
 
 /// A request as the README writes it.
 #[derive(Default)]
@@ -37,7 +38,7 @@ impl Curl {
                     assert_eq!((words.next(), words.next()), (Some("tail"), Some("-c")));
                     curl.tail = Some(words.next().unwrap().parse().unwrap());
                 }
-                url => url.strip_prefix(ADDRESS_IN_README).unwrap().clone_into(&mut curl.path),
+                url => url.strip_prefix(ADDRESS).unwrap().clone_into(&mut curl.path),
             }
         }
         curl
@@ -47,7 +48,7 @@ impl Curl {
         let headers: Vec<_> = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let method = if self.body.is_some() { "POST" } else { "GET" };
         let answer = server.send(method, &self.path, &headers, self.body.as_deref().unwrap_or_default());
-        let text = answer.text().replace(server.base(), ADDRESS_IN_README);
+        let text = answer.text().replace(server.base(), ADDRESS);
         let start = self.tail.map_or(0, |bytes| text.len() - bytes);
         text[start..].to_owned()
     }
@@ -67,15 +68,43 @@ fn words(command: &str) -> Vec<String> {
     words
 }
 
+/// What the program prints for `scale-metrics …`, of this server in place of the one that is named.
+fn output(command: &str, server: &TestServer) -> String {
+    let command = command.replace(ADDRESS, server.base());
+    let words = words(&command);
+    let arguments: Vec<_> = words[1..].iter().map(String::as_str).collect();
+    output_of(&arguments).replace(server.base(), ADDRESS)
+}
+
+/// The commands of a page that begin with `$`, each with what stands below it.
+fn examples(page: &str) -> Vec<(&str, &str)> {
+    let blocks = page.split("```console\n").skip(1).map(|block| block.split("```").next().unwrap());
+    blocks.filter_map(|block| block.strip_prefix("$ ")?.split_once('\n')).collect()
+}
+
 #[test]
 fn the_examples_of_the_readme_answer_as_it_says() {
     let server = TestServer::start();
-    let blocks = README.split("```console\n").skip(1).map(|block| block.split("```").next().unwrap());
-    let examples: Vec<_> = blocks.filter_map(|block| block.strip_prefix("$ ")).collect();
-    assert!(examples.len() >= 6, "only {} examples were found", examples.len());
-    for example in examples {
-        let (command, expected) = example.split_once('\n').unwrap();
-        let answer = Curl::parse(command).run(&server);
+    let examples = examples(include_str!("../../README.md"));
+    assert!(examples.len() >= 8, "only {} examples were found", examples.len());
+    for (command, expected) in examples {
+        let answer = if command.starts_with("scale-metrics ") {
+            output(command, &server)
+        } else {
+            Curl::parse(command).run(&server)
+        };
         assert_eq!(answer.trim_end(), expected.trim_end(), "{command}");
+    }
+}
+
+#[test]
+fn the_commands_of_the_guide_to_the_interface_print_what_it_says() {
+    let server = TestServer::start();
+    server.ndjson(include_str!("../../data/worked-example.ndjson"));
+    let examples = examples(include_str!("../../docs/api.md")).into_iter();
+    let commands: Vec<_> = examples.filter(|(command, _)| command.starts_with("scale-metrics ")).collect();
+    assert!(commands.len() >= 5, "only {} commands were found", commands.len());
+    for (command, expected) in commands {
+        assert_eq!(output(command, &server).trim_end(), expected.trim_end(), "{command}");
     }
 }

@@ -61,9 +61,9 @@ fn to_json(document: &OpenApi) -> String {
 pub(super) async fn get(request: HttpRequest, state: Data<State>) -> HttpResponse {
     let prefix = state.public_urls.prefix(&request);
     let json = if prefix.as_str().is_empty() {
-        state.openapi.get_or_init(|| openapi(state.catalog)).clone()
+        state.openapi.get_or_init(|| openapi(state.reads.catalog)).clone()
     } else {
-        let mut document = make(state.catalog);
+        let mut document = make(state.reads.catalog);
         document.servers = Some(vec![Server::new(prefix.as_str())]);
         to_json(&document)
     };

@@ -57,14 +57,14 @@ pub(crate) struct BreakdownQuery {
 impl BreakdownQuery {
     /// Parses the parameters of a request.
     pub(super) fn parse(request: &ReadRequest<'_>) -> Result<Self, ApiError> {
-        let ReadRequest { metrics, params, state, .. } = *request;
+        let ReadRequest { metrics, params, settings, .. } = *request;
         let page = PageRequest::parse(params)?;
         let is_csv = params.word("format", FORMATS)?.unwrap_or(false);
         let observed = observed(metrics, params)?;
         let filter = filter(request, &observed)?;
         let grouping = Grouping { metrics: metrics.id, by: by(metrics.id, params)?, zone: filter.period.zone };
         let page = (!is_csv).then(|| (page, request.links()));
-        Ok(Self { filter, grouping, observed, page, most: state.events_scanned })
+        Ok(Self { filter, grouping, observed, page, most: settings.events_scanned })
     }
 
     /// The approximate memory of the query, in bytes.

@@ -28,21 +28,21 @@ pub(in crate::api) const BOUNDS: [&str; 2] = ["min_", "max_"];
 
 /// Parses what selects events. Bounds are in the given units.
 pub(super) fn filter(request: &ReadRequest<'_>, observed: &[Observed]) -> Result<Filter, ApiError> {
-    let ReadRequest { metrics, params, definitions, state, .. } = *request;
+    let ReadRequest { metrics, params, definitions, settings, .. } = *request;
     let zone = request.zone()?;
     let categories: Vec<_> = ErrorCategory::ALL.iter().map(|category| (category.name(), *category)).collect();
     let is_error = |id| definitions.error(id).is_some();
     let is_job_type = |id| definitions.get(MetricsTypeId::JobTypes, id).is_some();
     Ok(Filter {
         metrics: metrics.id,
-        selection: selection(metrics, params, definitions, state.dialect)?,
+        selection: selection(metrics, params, definitions, settings.dialect)?,
         period: Period::of(params.time_range(request.now(), zone)?, zone),
         kinds: if metrics.id == MetricsTypeId::JobTypes { params.words("kind", &kinds())? } else { Vec::new() },
         statuses: params.words("status", &statuses(metrics.id))?,
-        errors: ids(params, "error", "an error", state.dialect, is_error)?,
+        errors: ids(params, "error", "an error", settings.dialect, is_error)?,
         categories: params.words("error_category", &categories)?,
         job_types: if metrics.id == MetricsTypeId::Errors {
-            ids(params, "job_type", "a job type", state.dialect, is_job_type)?
+            ids(params, "job_type", "a job type", settings.dialect, is_job_type)?
         } else {
             None
         },

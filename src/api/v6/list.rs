@@ -21,7 +21,7 @@ pub(in crate::api) async fn list(request: HttpRequest, state: Data<State>) -> Re
     state.allow(&request, Scope::Read)?;
     let params = parameters(&request)?;
     let page = PageRequest::parse(&params)?;
-    let results = page.slice(state.catalog)?.iter().map(MetricsTypeView::from).collect();
-    let head = page.head(state.catalog.len(), || Links::new(state.public_urls.of(&request), &params));
+    let results = page.slice(state.reads.catalog)?.iter().map(MetricsTypeView::from).collect();
+    let head = page.head(state.reads.catalog.len(), || Links::new(state.public_urls.of(&request), &params));
     Ok(answer(&request, Content::json(&TypesView { head, results })))
 }

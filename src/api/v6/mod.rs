@@ -26,6 +26,8 @@ pub(super) use plot_data::{
 };
 pub(super) use read::{Parse, respond};
 pub(super) use read_query::ReadQuery;
+pub(super) use request::ReadRequest;
+pub(crate) use request::ReadSettings;
 pub(super) use selection::{FORMATS, UNITS};
 pub(super) use totals::PeriodView;
 

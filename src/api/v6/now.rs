@@ -36,7 +36,7 @@ pub(crate) struct NowQuery {
 impl NowQuery {
     /// Parses the parameters of a request. Whatever counts for `errors` has ended, so it has no such endpoint.
     pub(super) fn parse(request: &ReadRequest<'_>) -> Result<Self, ApiError> {
-        let ReadRequest { metrics, params, definitions, state, .. } = *request;
+        let ReadRequest { metrics, params, definitions, settings, .. } = *request;
         let kinds = match metrics.id {
             MetricsTypeId::Errors => return Err(ApiError::NotFound),
             MetricsTypeId::JobTypes => params.words("kind", &kinds())?,
@@ -44,11 +44,11 @@ impl NowQuery {
         };
         Ok(Self {
             metrics: metrics.id,
-            selection: selection(metrics, params, definitions, state.dialect)?,
+            selection: selection(metrics, params, definitions, settings.dialect)?,
             kinds,
             page: PageRequest::parse(params)?,
             links: request.links(),
-            most: state.events_scanned,
+            most: settings.events_scanned,
         })
     }
 

@@ -29,7 +29,7 @@ pub(in crate::api) async fn respond(
     state: Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     state.allow(&request, Scope::Read)?;
-    let metrics = metrics.describe_in(state.catalog);
+    let metrics = metrics.describe_in(state.reads.catalog);
     let client = request.conn_data::<Phase>();
     let attempt = async || {
         let (query, look) = ask(metrics, parse, &request, &state).await?;
@@ -53,7 +53,7 @@ async fn ask(
         let has_filter = || metrics.filters.iter().any(|filter| params.one(filter).is_some());
         if definitions.count(metrics.id) <= FEW_CHOICES || !has_filter() {
             let address = || state.public_urls.of(request);
-            let read = ReadRequest { metrics, params: &params, definitions, state, address: &address };
+            let read = ReadRequest { metrics, params: &params, definitions, settings: &state.reads, address: &address };
             return Ok((parse(&read)?, look));
         }
     }
@@ -66,7 +66,7 @@ async fn ask(
         let params = Params::parse(&text, known)?;
         let address = || address.clone();
         let definitions = look.state.definitions();
-        let read = ReadRequest { metrics, params: &params, definitions, state: &state, address: &address };
+        let read = ReadRequest { metrics, params: &params, definitions, settings: &state.reads, address: &address };
         Ok((parse(&read)?, look))
     })
     .await?

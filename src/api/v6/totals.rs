@@ -62,7 +62,7 @@ impl TotalsQuery {
         let page = PageRequest::parse(params)?;
         let is_csv = params.word("format", FORMATS)?.unwrap_or(false);
         let columns = columns(metrics, params)?;
-        let selection = selection(metrics, params, request.definitions, request.state.dialect)?;
+        let selection = selection(metrics, params, request.definitions, request.settings.dialect)?;
         let zone = request.zone()?;
         let period = Period::of(params.time_range(request.now(), zone)?, zone);
         let before = against(params, period)?;

@@ -5,15 +5,16 @@
 
 mod https;
 
+use std::cell::Cell;
 use std::net::{IpAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ureq::http::{Response, StatusCode, Uri};
+use ureq::http::{Request, Response, StatusCode, Uri};
 use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::{ConnectProxyConnector, Connector as _, TcpConnector};
-use ureq::{Agent, Proxy};
+use ureq::{Agent, Body, Proxy};
 
 use crate::tls::{self, TlsError};
 use https::HttpsConnector;
@@ -65,6 +66,126 @@ pub(crate) fn token_hint(status: u16) -> &'static str {
         401 => " (hint: --token or SCALE_METRICS_TOKEN gives the token)",
         403 => " (hint: `scale-metrics token NAME --scope SCOPE` makes a token with another scope)",
         _ => "",
+    }
+}
+
+/// Why a server gave no answer that is of use.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AskError {
+    /// The certificates that are to be trusted cannot be read.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The server does not answer, or has stopped answering.
+    #[error("{address}: {detail}")]
+    Unreachable {
+        /// The address of the request.
+        address: String,
+        /// What is wrong.
+        detail: String,
+    },
+    /// The server rejects the request.
+    #[error("the server answered {status}: {detail}{}", token_hint(*.status))]
+    Refused {
+        /// Its status.
+        status: u16,
+        /// Its message.
+        detail: String,
+    },
+}
+
+/// A server that a command asks. A request can be repeated: it reads, or a second time changes nothing more.
+pub(crate) struct Server {
+    agent: Agent,
+    /// Its address, without a slash at the end.
+    url: String,
+    token: Option<String>,
+    was_reached: Cell<bool>,
+    has_repeated: Cell<bool>,
+}
+
+impl Server {
+    /// The server at `url`, which knows the client by the token.
+    pub(crate) fn new(url: &str, token: Option<&str>, trust: &Trust) -> Result<Self, TlsError> {
+        let (url, token) = (url.to_owned(), token.map(str::to_owned));
+        let agent = agent(&url, trust, None)?;
+        Ok(Self { agent, url, token, was_reached: Cell::new(false), has_repeated: Cell::new(false) })
+    }
+
+    /// Whether a request was sent again after its answer did not arrive. What it changes may have been changed before, then.
+    pub(crate) fn has_repeated(&self) -> bool {
+        self.has_repeated.get()
+    }
+
+    /// The body of the answer to a `GET`.
+    pub(crate) fn get(&self, path: &str) -> Result<Vec<u8>, AskError> {
+        self.body(path, self.ask(path, None, false)?)
+    }
+
+    /// The body of the answer to JSON that is posted.
+    pub(crate) fn post(&self, path: &str, json: &[u8]) -> Result<Vec<u8>, AskError> {
+        self.body(path, self.ask(path, Some(json), false)?)
+    }
+
+    /// The answer to a `GET`, whose body is read bit by bit, and may be packed.
+    pub(crate) fn stream(&self, path: &str) -> Result<Response<Body>, AskError> {
+        self.ask(path, None, true)
+    }
+
+    fn body(&self, path: &str, answer: Response<Body>) -> Result<Vec<u8>, AskError> {
+        let body = answer.into_body().into_with_config().limit(u64::MAX).read_to_vec();
+        body.map_err(|error| AskError::Unreachable {
+            address: format!("{}{path}", self.url),
+            detail: error.to_string(),
+        })
+    }
+
+    /// Sends a request until it is answered by more than that it should be tried again, for [`PATIENCE`] at most.
+    fn ask(&self, path: &str, json: Option<&[u8]>, may_be_packed: bool) -> Result<Response<Body>, AskError> {
+        let address = format!("{}{path}", self.url);
+        let mut retry = Retry::new(PATIENCE, self.was_reached.get());
+        let answer = loop {
+            let answer = self.send(&address, json, may_be_packed);
+            let may_pass = match &answer {
+                Ok(answer) => retry.may_pass(answer),
+                Err(error) => refused_tls(error).is_none(),
+            };
+            self.was_reached.set(retry.was_reached());
+            let last = || match &answer {
+                Ok(answer) => format!("{address}: {}", answer.status()),
+                Err(error) => format!("{address}: {error}"),
+            };
+            if !may_pass || retry.pause(&last()).is_err() {
+                break answer;
+            }
+            self.has_repeated.set(self.has_repeated.get() || answer.is_err());
+        };
+        let unreachable = |error: ureq::Error| {
+            let detail = refused_tls(&error).unwrap_or_else(|| error.to_string());
+            AskError::Unreachable { address: address.clone(), detail }
+        };
+        let mut answer = answer.map_err(unreachable)?;
+        let status = answer.status().as_u16();
+        if status == 200 {
+            return Ok(answer);
+        }
+        let body = answer.body_mut().read_to_string().map_err(unreachable)?;
+        let said = serde_json::from_str::<serde_json::Value>(&body);
+        let detail = said.ok().and_then(|said| Some(said["detail"].as_str()?.to_owned())).unwrap_or(body);
+        Err(AskError::Refused { status, detail })
+    }
+
+    fn send(&self, address: &str, json: Option<&[u8]>, may_be_packed: bool) -> Result<Response<Body>, ureq::Error> {
+        let mut request = Request::builder().uri(address);
+        if may_be_packed {
+            request = request.header("Accept-Encoding", "gzip");
+        }
+        if let Some(token) = &self.token {
+            request = request.header("Authorization", format!("Bearer {token}"));
+        }
+        match json {
+            None => self.agent.run(request.body(())?),
+            Some(json) => self.agent.run(request.method("POST").header("Content-Type", "application/json").body(json)?),
+        }
     }
 }
 

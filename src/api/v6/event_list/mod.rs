@@ -47,12 +47,12 @@ pub(crate) struct EventListQuery {
 impl EventListQuery {
     /// Parses the parameters of a request.
     pub(super) fn parse(request: &ReadRequest<'_>) -> Result<Self, ApiError> {
-        let ReadRequest { metrics, params, state, .. } = *request;
+        let ReadRequest { metrics, params, settings, .. } = *request;
         let page = PageRequest::parse(params)?;
         let is_csv = params.word("format", FORMATS)?.unwrap_or(false);
         let observed = observed(metrics, params)?;
         let (filter, order) = (filter(request, &observed)?, order(metrics, params, &observed)?);
-        Ok(Self { filter, order, observed, page, links: request.links(), is_csv, most: state.events_scanned })
+        Ok(Self { filter, order, observed, page, links: request.links(), is_csv, most: settings.events_scanned })
     }
 
     /// The approximate memory of the query, in bytes.

@@ -56,7 +56,7 @@ enum Format {
 impl PlotDataQuery {
     /// Parses the parameters of a request.
     pub(in crate::api::v6) fn parse(request: &ReadRequest<'_>) -> Result<Self, ApiError> {
-        let (params, dialect) = (request.params, request.state.dialect);
+        let (params, dialect) = (request.params, request.settings.dialect);
         let page = PageRequest::parse(params)?;
         let is_csv = params.word("format", FORMATS)?.unwrap_or(false);
         let clock = (request.now(), request.zone()?);

@@ -27,7 +27,7 @@ pub(in crate::api) const STANDARD_HEIGHT: u32 = 320;
 impl PlotDataQuery {
     /// Parses the parameters of a request for a picture.
     pub(in crate::api::v6) fn parse_picture(request: &ReadRequest<'_>) -> Result<Self, ApiError> {
-        let (params, dialect) = (request.params, request.state.dialect);
+        let (params, dialect) = (request.params, request.settings.dialect);
         let kind = params.word("kind", KINDS)?.unwrap_or(KINDS[0].1);
         let width = params.number("width", WIDTHS)?.unwrap_or(STANDARD_WIDTH);
         let height = params.number("height", HEIGHTS)?.unwrap_or(STANDARD_HEIGHT);

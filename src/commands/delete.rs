@@ -1,0 +1,289 @@
+//! `delete`: deletes events, with every number that counted them corrected.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, anyhow, bail};
+use clap::Args;
+use serde::{Deserialize, Serialize};
+use serde_json::{Deserializer, Value, json};
+
+use super::client::{AskError, Server};
+use super::events::in_seconds;
+use super::open_store::open_store;
+use super::output::{complain, counted, print};
+use super::progress::{Progress, Unit};
+use super::question::Format;
+use super::table::{Cell, Table};
+use super::target::{ServerFlags, Target, target};
+use crate::config::Settings;
+use crate::events::{EventKey, Object};
+use crate::ledger::Receipt;
+use crate::store::Store;
+use crate::vocabulary::{EventKind, Kind, MAX_ID};
+use crate::worker::commit;
+
+/// How many events are deleted at once, all or none.
+const AT_ONCE: usize = 10_000;
+
+/// Deletes events.
+#[derive(Args)]
+#[command(group = clap::ArgGroup::new("which").required(true).multiple(true))]
+pub(super) struct DeleteCommand {
+    /// The events, such as `job/17` or `job_execution/18`
+    #[arg(value_name = "KIND/ID", group = "which", value_parser = key)]
+    keys: Vec<EventKey>,
+    /// Delete the events in this file, too; `-` is standard input
+    ///
+    /// It has an object a line, or a list of them, with `kind` and `id`, such as what `events --format json` prints, or what was
+    /// imported. Definitions in it stay.
+    #[arg(long, value_name = "FILE", group = "which")]
+    from: Option<PathBuf>,
+    /// Only say which of them are there
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    pub(super) server: ServerFlags,
+    /// How to print the result
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+}
+
+/// How many events were deleted, and how many were not there.
+#[derive(Debug, Default, Clone, Copy, Serialize, Deserialize)]
+struct Deleted {
+    deleted: u64,
+    missing: u64,
+}
+
+/// Parses the key of an event as it stands on a command line.
+fn key(text: &str) -> Result<EventKey, String> {
+    let (kind, id) = text.split_once('/').ok_or("it must be KIND/ID, such as job/17")?;
+    known_key(kind, id.parse().ok())
+}
+
+/// The key of an event that can be there.
+fn known_key(kind: &str, id: Option<u64>) -> Result<EventKey, String> {
+    let known = EventKind::from_name(kind);
+    let kind = known.ok_or_else(|| format!("the kind is {kind:?}; it must be one of: {}", EventKind::names()))?;
+    let id = id.filter(|id| (1..=MAX_ID).contains(id));
+    Ok(EventKey { kind, id: id.ok_or_else(|| format!("the id must be an integer from 1 to {MAX_ID}"))? })
+}
+
+impl DeleteCommand {
+    /// Deletes them, or says what would be deleted.
+    pub(super) fn run(self, settings: &Settings, has_url_flag: bool) -> anyhow::Result<()> {
+        let mut keys = self.keys;
+        if let Some(file) = &self.from {
+            read_keys(file, &mut keys)?;
+        }
+        let place = Place::open(&target(settings, &self.server, has_url_flag)?)?;
+        if self.dry_run {
+            // One that is named twice can be deleted once.
+            let mut seen = HashSet::new();
+            keys.retain(|key| seen.insert(*key));
+            return place.look_up(&keys)?.print(self.format);
+        }
+        let mut progress = Progress::new(Some(keys.len() as u64), Unit::Count);
+        let mut all = Deleted::default();
+        for (batch, done) in keys.chunks(AT_ONCE).zip((0..).step_by(AT_ONCE)) {
+            let deleted = place.delete(batch).inspect_err(|_| all.say_before_failure())?;
+            all.add(deleted);
+            progress.set(done + batch.len() as u64, || format!("deleted {} events", all.deleted));
+        }
+        drop(progress);
+        if place.has_repeated() {
+            complain(
+                "note: an answer did not arrive, so what was asked for was asked again: some of the missing may have been deleted",
+            );
+        }
+        all.print(self.format)
+    }
+}
+
+/// An object that names an event, or that defines a choice. It may have other fields.
+#[derive(Deserialize)]
+struct Named {
+    kind: String,
+    id: Option<u64>,
+}
+
+/// What stands between white space: a page of a list, a list, or an object alone.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Objects {
+    Page { results: Vec<Named> },
+    Many(Vec<Named>),
+    One(Named),
+}
+
+/// Reads keys from a file.
+fn read_keys(file: &Path, keys: &mut Vec<EventKey>) -> anyhow::Result<()> {
+    let name = file.display();
+    let input: Box<dyn Read> = if file == Path::new("-") {
+        Box::new(io::stdin())
+    } else {
+        Box::new(File::open(file).with_context(|| name.to_string())?)
+    };
+    let (mut definitions, mut objects) = (0_u64, 0_u64);
+    for read in Deserializer::from_reader(BufReader::new(input)).into_iter::<Objects>() {
+        let named = match read {
+            Ok(Objects::Page { results: many } | Objects::Many(many)) => many,
+            Ok(Objects::One(one)) => vec![one],
+            Err(error) if error.is_data() => {
+                bail!("{name}: object {} has no kind and id, as events have", objects + 1)
+            }
+            Err(error) => return Err(error).with_context(|| name.to_string()),
+        };
+        for Named { kind, id } in named {
+            objects += 1;
+            if Kind::from_name(&kind).is_some() && EventKind::from_name(&kind).is_none() {
+                definitions += 1;
+            } else {
+                keys.push(known_key(&kind, id).map_err(|wrong| anyhow!("{name}: object {objects}: {wrong}"))?);
+            }
+        }
+    }
+    if definitions > 0 {
+        complain(&format!("note: {} left: only events are deleted", counted(definitions, "definition")));
+    }
+    Ok(())
+}
+
+impl Deleted {
+    fn add(&mut self, other: Self) {
+        self.deleted += other.deleted;
+        self.missing += other.missing;
+    }
+
+    /// Tells what is deleted already where a command fails half-way.
+    fn say_before_failure(&self) {
+        if self.deleted > 0 {
+            complain(&format!("note: {} deleted before", counted(self.deleted, "event")));
+        }
+    }
+
+    fn print(self, format: Format) -> anyhow::Result<()> {
+        let Self { deleted, missing } = self;
+        match format {
+            Format::Table => print(&format!("deleted {}; {missing} not there", counted(deleted, "event"))),
+            Format::Json => print(&json!(self).to_string()),
+            Format::Csv => print(&format!("deleted,missing\n{deleted},{missing}")),
+        }
+    }
+}
+
+/// Which of some events are there, as they are stored.
+struct Found {
+    keys: Vec<EventKey>,
+    events: Vec<Option<Value>>,
+}
+
+impl Found {
+    fn print(self, format: Format) -> anyhow::Result<()> {
+        let deleted = self.events.iter().flatten().count() as u64;
+        let missing = self.events.len() as u64 - deleted;
+        let rows = self.keys.iter().zip(&self.events).map(|(EventKey { kind, id }, event)| {
+            let text = |name: &str| event.as_ref().and_then(|event| Some(event.get(name)?.as_str()?.to_owned()));
+            let ended = text("ended").or_else(|| text("ingest_ended")).unwrap_or_default();
+            [kind.name().to_owned(), id.to_string(), text("status").unwrap_or_default(), ended]
+        });
+        match format {
+            Format::Table => {
+                let header = [Cell::text("kind"), Cell::number("id"), Cell::text("status"), Cell::text("ended")];
+                let mut table = Table::new(header);
+                for mut row in rows {
+                    if row[2].is_empty() {
+                        "not there".clone_into(&mut row[2]);
+                    }
+                    row[3] = in_seconds(&row[3]);
+                    table.add(row);
+                }
+                print(&table.into_text())?;
+            }
+            Format::Json => {
+                let events: Vec<_> = self.events.iter().flatten().collect();
+                print(&json!({"deleted": deleted, "missing": missing, "events": events}).to_string())?;
+            }
+            Format::Csv => {
+                let lines = std::iter::once("kind,id,status,ended".to_owned()).chain(rows.map(|row| row.join(",")));
+                print(&lines.collect::<Vec<_>>().join("\n"))?;
+            }
+        }
+        complain(&format!("would delete {}; {missing} not there", counted(deleted, "event")));
+        Ok(())
+    }
+}
+
+/// Where events are deleted.
+enum Place {
+    Server(Server),
+    Store(Store),
+}
+
+impl Place {
+    fn open(target: &Target) -> anyhow::Result<Self> {
+        Ok(match target {
+            Target::Server { url, token, trust } => {
+                Self::Server(Server::new(url, token.as_deref(), trust).map_err(AskError::from)?)
+            }
+            Target::Store(storage) => Self::Store(open_store(storage)?),
+        })
+    }
+
+    /// Whether something was perhaps deleted by a request whose answer did not arrive.
+    fn has_repeated(&self) -> bool {
+        matches!(self, Self::Server(server) if server.has_repeated())
+    }
+
+    /// Deletes events in one commit.
+    fn delete(&self, keys: &[EventKey]) -> anyhow::Result<Deleted> {
+        match self {
+            Self::Server(server) => {
+                let body: Vec<_> =
+                    keys.iter().map(|EventKey { kind, id }| json!({"kind": kind.name(), "id": id})).collect();
+                match server.post("/v6/events/delete/", json!(body).to_string().as_bytes()) {
+                    // It takes no body of this size.
+                    Err(AskError::Refused { status: 413, .. }) if keys.len() > 1 => {
+                        let (first, second) = keys.split_at(keys.len() / 2);
+                        let mut deleted = self.delete(first)?;
+                        deleted.add(self.delete(second)?);
+                        Ok(deleted)
+                    }
+                    answer => Ok(serde_json::from_slice(&answer?)?),
+                }
+            }
+            Self::Store(store) => {
+                let objects = [keys.iter().copied().map(Object::Deletion).collect()];
+                let applied = store.write(|transaction| commit::apply(transaction, &objects))?;
+                let Receipt { deleted, missing, .. } = applied.outcomes.receipts[0];
+                Ok(Deleted { deleted, missing })
+            }
+        }
+    }
+
+    /// Looks which events are there.
+    fn look_up(&self, keys: &[EventKey]) -> anyhow::Result<Found> {
+        let mut progress = Progress::new(Some(keys.len() as u64), Unit::Count);
+        let mut events = Vec::with_capacity(keys.len());
+        let find: Box<dyn Fn(EventKey) -> anyhow::Result<Option<Value>>> = match self {
+            Self::Server(server) => {
+                Box::new(|EventKey { kind, id }| match server.get(&format!("/v6/events/{}/{id}/", kind.name())) {
+                    Err(AskError::Refused { status: 404, .. }) => Ok(None),
+                    answer => Ok(Some(serde_json::from_slice(&answer?)?)),
+                })
+            }
+            Self::Store(store) => {
+                let snapshot = store.snapshot()?;
+                Box::new(move |key| Ok(snapshot.event(key)?.map(|event| json!(event))))
+            }
+        };
+        for (key, done) in keys.iter().zip(1..) {
+            events.push(find(*key)?);
+            progress.set(done, || format!("looked for {done} events"));
+        }
+        Ok(Found { keys: keys.to_vec(), events })
+    }
+}

@@ -1,0 +1,315 @@
+//! Questions about events on the command line: the parameters of an endpoint as flags, and its answers from a server or a store.
+
+use std::io::{self, Write as _};
+use std::marker::PhantomData;
+use std::sync::LazyLock;
+
+use clap::builder::PossibleValuesParser;
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, ValueEnum};
+use form_urlencoded::Serializer;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+use super::CannotStart;
+use super::client::{AskError, Server};
+use super::open_store::open_store;
+use super::output::{NotPrinted, complain};
+use super::target::{ServerFlags, Target, target};
+use crate::api::{ApiError, Question, QuestionParameter, ReadSettings};
+use crate::catalog::CATALOG;
+use crate::config::Settings;
+use crate::store::{Snapshot, Store};
+use crate::time::Clock;
+use crate::vocabulary::MetricsTypeId;
+
+/// The heading of the flags in the help.
+const HEADING: &str = "Which events";
+/// The parameters that are no flags: the output has formats of its own, and the settings have a time zone.
+const NO_FLAGS: [&str; 2] = ["format", "timezone"];
+/// How many results are asked for at once where all are wanted.
+const ALL_AT_ONCE: &str = "1000";
+
+/// How a command prints its result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// Columns for people
+    Table,
+    /// What the server answers
+    Json,
+    /// Comma-separated values with a header
+    Csv,
+}
+
+/// A question that a command asks.
+pub(super) trait Asked {
+    const QUESTION: Question;
+    /// A flag for each of its parameters.
+    fn flags() -> &'static [Flag];
+}
+
+/// Asks for the events behind a number.
+pub(super) struct Events;
+
+/// Asks for groups of these events.
+pub(super) struct Groups;
+
+impl Asked for Events {
+    const QUESTION: Question = Question::Events;
+
+    fn flags() -> &'static [Flag] {
+        static FLAGS: LazyLock<Vec<Flag>> = LazyLock::new(|| Flag::all(Events::QUESTION));
+        &FLAGS
+    }
+}
+
+impl Asked for Groups {
+    const QUESTION: Question = Question::Breakdown;
+
+    fn flags() -> &'static [Flag] {
+        static FLAGS: LazyLock<Vec<Flag>> = LazyLock::new(|| Flag::all(Groups::QUESTION));
+        &FLAGS
+    }
+}
+
+/// A flag and its parameter.
+pub(super) struct Flag {
+    /// The name of the parameter with hyphens.
+    long: String,
+    /// The name in capitals.
+    value: String,
+    parameter: QuestionParameter,
+}
+
+impl Flag {
+    fn all(question: Question) -> Vec<Self> {
+        let parameters = question.parameters().into_iter();
+        let parameters = parameters.filter(|parameter| !NO_FLAGS.contains(&parameter.name.as_str()));
+        let flag = |parameter: QuestionParameter| {
+            let name = &parameter.name;
+            Self { long: name.replace('_', "-"), value: name.to_uppercase(), parameter }
+        };
+        parameters.map(flag).collect()
+    }
+
+    fn arg(&'static self) -> Arg {
+        let QuestionParameter { name, description, words, is_repeated, is_required } = &self.parameter;
+        let action = if *is_repeated { ArgAction::Append } else { ArgAction::Set };
+        let arg = Arg::new(name.as_str()).long(&*self.long).value_name(&*self.value);
+        let arg = arg.help(description.trim_end_matches('.')).help_heading(HEADING);
+        let arg = arg.action(action).required(*is_required).allow_hyphen_values(true);
+        if words.is_empty() {
+            return arg.value_parser(given);
+        }
+        let arg = if *is_repeated { arg.value_delimiter(',') } else { arg };
+        let words = words.iter().map(String::as_str);
+        arg.hide_possible_values(words.len() > MOST_WORDS).value_parser(PossibleValuesParser::new(words))
+    }
+}
+
+/// More words than this are not listed in the help.
+const MOST_WORDS: usize = 8;
+
+/// The value of a flag. The interface takes an empty one and `null` for none at all, so that everything would be selected.
+fn given(text: &str) -> Result<String, String> {
+    if text.is_empty() || text == "null" { Err("it says nothing".to_owned()) } else { Ok(text.to_owned()) }
+}
+
+/// The values of the flags, each with the name of its parameter.
+pub(super) struct Parameters<Q> {
+    values: Vec<(&'static str, String)>,
+    question: PhantomData<Q>,
+}
+
+impl<Q: Asked> Args for Parameters<Q> {
+    fn augment_args(command: Command) -> Command {
+        command.args(Q::flags().iter().map(Flag::arg))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl<Q: Asked> FromArgMatches for Parameters<Q> {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let of = |flag: &'static Flag| {
+            let name = flag.parameter.name.as_str();
+            matches.get_many::<String>(name).into_iter().flatten().map(move |value| (name, value.clone()))
+        };
+        Ok(Self { values: Q::flags().iter().flat_map(of).collect(), question: PhantomData })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// Parses the name of a metrics type.
+fn metrics_type(name: &str) -> Result<MetricsTypeId, String> {
+    let found = CATALOG.iter().find(|metrics| metrics.name == name);
+    found.map(|metrics| metrics.id).ok_or_else(|| {
+        let names: Vec<_> = CATALOG.iter().map(|metrics| metrics.name).collect();
+        format!("it must be one of: {}", names.join(", "))
+    })
+}
+
+/// What the commands that ask a question have in common.
+#[derive(Args)]
+pub(super) struct QuestionFlags<Q: Asked> {
+    /// What counts the events: job-types, ingests or errors
+    #[arg(value_name = "METRICS_TYPE", value_parser = metrics_type)]
+    pub(super) metrics: MetricsTypeId,
+    #[command(flatten)]
+    pub(super) server: ServerFlags,
+    #[command(flatten)]
+    parameters: Parameters<Q>,
+    /// How to print the result
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(super) format: Format,
+    /// Print all pages, not just one; as JSON, a result a line
+    ///
+    /// If a server stores events meanwhile, some may be missing or be printed twice.
+    #[arg(long, conflicts_with_all = ["page"])]
+    all: bool,
+}
+
+/// A page of results.
+#[derive(Deserialize)]
+pub(super) struct Page<R> {
+    /// The number of results on all pages.
+    pub(super) count: u64,
+    /// Where the next page is.
+    pub(super) next: Option<String>,
+    pub(super) results: Vec<R>,
+}
+
+impl<Q: Asked> QuestionFlags<Q> {
+    /// The values given for a parameter.
+    pub(super) fn values(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.parameters.values.iter().filter(move |(given, _)| *given == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Prints the answer as a program reads it, or returns the page that becomes a table.
+    pub(super) fn ask<P: DeserializeOwned>(
+        &self,
+        settings: &Settings,
+        has_url_flag: bool,
+    ) -> anyhow::Result<Option<P>> {
+        if self.all && self.format == Format::Table {
+            return Err(CannotStart::new("--all is for programs (hint: --format json or csv)").into());
+        }
+        let source = Source::open(settings, &self.server, has_url_flag)?;
+        let format = if self.format == Format::Csv { "csv" } else { "json" };
+        let ask = |page: &[(&str, &str)]| {
+            let mut query = Serializer::new(String::new());
+            query.extend_pairs(&self.parameters.values).extend_pairs(page).append_pair("format", format);
+            if settings.is_flag("--timezone") {
+                query.append_pair("timezone", settings.config.api.timezone.name());
+            }
+            source.answer(Q::QUESTION, self.metrics, &query.finish())
+        };
+        if self.format == Format::Table {
+            return Ok(Some(serde_json::from_slice(&ask(&[])?)?));
+        }
+        if !self.all {
+            let mut body = ask(&[])?;
+            if self.format == Format::Json {
+                body.push(b'\n');
+            }
+            print_bytes(&body)?;
+            return Ok(None);
+        }
+        let size = self.values("page_size").next().is_none().then_some(("page_size", ALL_AT_ONCE));
+        self.print_all(|page| {
+            let page = page.to_string();
+            let page: Vec<_> = size.into_iter().chain([("page", page.as_str())]).collect();
+            ask(&page)
+        })?;
+        Ok(None)
+    }
+
+    /// Prints the pages from the first to the last.
+    fn print_all(&self, ask: impl Fn(u64) -> anyhow::Result<Vec<u8>>) -> anyhow::Result<()> {
+        for number in 1.. {
+            let body = match ask(number) {
+                Err(error) if number > 1 && is_behind_last(&error) => break,
+                answer => answer?,
+            };
+            if self.format == Format::Json {
+                let page: Page<&RawValue> = serde_json::from_slice(&body)?;
+                let lines: Vec<_> = page.results.iter().flat_map(|result| [result.get(), "\n"]).collect();
+                print_bytes(lines.concat().as_bytes())?;
+                if page.next.is_none() {
+                    break;
+                }
+            } else if number == 1 {
+                print_bytes(&body)?;
+                if Q::QUESTION == Question::Breakdown {
+                    // It has all groups.
+                    break;
+                }
+            } else {
+                let header = memchr::memchr(b'\n', &body).map_or(body.len(), |end| end + 1);
+                print_bytes(&body[header..])?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a page was asked for that is not there.
+fn is_behind_last(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(AskError::Refused { status: 404, .. }))
+        || matches!(error.downcast_ref(), Some(ApiError::InvalidPage))
+}
+
+fn print_bytes(bytes: &[u8]) -> anyhow::Result<()> {
+    Ok(io::stdout().write_all(bytes).map_err(NotPrinted)?)
+}
+
+/// Says which results of how many a table shows, beside the table.
+pub(super) fn say_which<R>(page: &Page<R>, what: &str) {
+    let shown = page.results.len() as u64;
+    if shown < page.count {
+        complain(&format!("{shown} of {what} (--page and --page-size ask for others)"));
+    } else {
+        complain(what);
+    }
+}
+
+/// Where answers come from.
+enum Source {
+    Server(Server),
+    /// One state of a store, which stays open meanwhile.
+    Store {
+        snapshot: Box<Snapshot>,
+        settings: Box<ReadSettings>,
+        _store: Store,
+    },
+}
+
+impl Source {
+    fn open(settings: &Settings, server: &ServerFlags, has_url_flag: bool) -> anyhow::Result<Self> {
+        Ok(match target(settings, server, has_url_flag)? {
+            Target::Server { url, token, trust } => Self::Server(Server::new(&url, token.as_deref(), &trust)?),
+            Target::Store(storage) => {
+                let store = open_store(&storage)?;
+                let snapshot = Box::new(store.snapshot().map_err(ApiError::from)?);
+                Self::Store {
+                    snapshot,
+                    settings: Box::new(ReadSettings::new(&settings.config, Clock::System)),
+                    _store: store,
+                }
+            }
+        })
+    }
+
+    fn answer(&self, question: Question, metrics: MetricsTypeId, query: &str) -> anyhow::Result<Vec<u8>> {
+        match self {
+            Self::Server(server) => Ok(server.get(&format!("{}?{query}", question.path(metrics)))?),
+            Self::Store { snapshot, settings, .. } => Ok(question.answer(metrics, query, snapshot, settings)?),
+        }
+    }
+}
