@@ -27,30 +27,66 @@ pub(crate) struct Poster {
     ids: usize,
     /// How many events a request may have.
     sizes: &'static [usize],
+    /// Whether some requests delete events.
+    deletes: bool,
     /// What was acknowledged, but for `fresh`.
     known: Oracle,
-    /// The events that were acknowledged since the server was started, in their order.
-    fresh: Vec<Value>,
-    /// All events that were acknowledged, by kind and id.
-    events: BTreeMap<(String, u64), Value>,
+    /// The requests that were acknowledged since the server was started, in their order.
+    fresh: Vec<Request>,
+    /// All events that there are, by kind and id.
+    events: BTreeMap<Key, Value>,
     /// What was sent and never answered.
-    open: Option<Vec<Value>>,
+    open: Option<Request>,
     /// How many requests were; others look while it posts.
     acknowledged: Arc<AtomicU64>,
 }
 
+/// The kind and the id of an event.
+type Key = (String, u64);
+
+/// What a client sends.
+#[derive(Clone)]
+enum Request {
+    Post(Vec<Value>),
+    Delete(Vec<Key>),
+}
+
+impl Request {
+    /// Sends it; whether it was acknowledged, or `None` if the server is gone, is stopping or cannot write.
+    #[track_caller]
+    fn send(&self, client: &Client) -> Option<()> {
+        let answer = match self {
+            Self::Post(events) => client.post(events),
+            Self::Delete(keys) => client.delete(keys),
+        };
+        match answer? {
+            (200, answer) => {
+                let number = |field: &str| answer[field].as_u64().unwrap();
+                match self {
+                    Self::Post(events) => assert_eq!(number("accepted"), events.len() as u64),
+                    Self::Delete(keys) => assert_eq!(number("deleted") + number("missing"), keys.len() as u64),
+                }
+                Some(())
+            }
+            // It says so.
+            (503, _) => None,
+            (status, answer) => panic!("{status}: {answer}"),
+        }
+    }
+}
+
 impl Poster {
-    /// One that posts much about few events.
+    /// One that posts and deletes much of few events.
     pub(crate) fn new(number: u64) -> Self {
-        Self::of(number, 3_000, &[1, 3, 40, 400])
+        Self::of(number, 3_000, &[1, 3, 40, 400], true)
     }
 
     /// One that posts about ever more events.
     pub(crate) fn growing(number: u64) -> Self {
-        Self::of(number, 900_000, &[3_000])
+        Self::of(number, 900_000, &[3_000], false)
     }
 
-    fn of(number: u64, ids: usize, sizes: &'static [usize]) -> Self {
+    fn of(number: u64, ids: usize, sizes: &'static [usize], deletes: bool) -> Self {
         let mut known = Oracle::default();
         known.post(&definitions(number)).unwrap();
         Self {
@@ -58,6 +94,7 @@ impl Poster {
             random: Random(number),
             ids,
             sizes,
+            deletes,
             known,
             fresh: Vec::new(),
             events: BTreeMap::new(),
@@ -71,12 +108,17 @@ impl Poster {
         [2 * self.number, 2 * self.number + 1]
     }
 
-    /// A request: some new events, some in the place of earlier ones.
-    fn request(&mut self) -> Vec<Value> {
+    /// A request: some new events, some in the place of earlier ones; or the deletion of some that may be there.
+    fn request(&mut self) -> Request {
         let count = self.sizes[self.random.below(self.sizes.len())];
-        (0..count)
+        if self.deletes && self.random.below(4) == 0 {
+            let kinds = ["job", "job_execution"];
+            let keys = (0..count).map(|_| (kinds[self.random.below(2)].to_owned(), self.id()));
+            return Request::Delete(keys.collect());
+        }
+        let events = (0..count)
             .map(|_| {
-                let id = self.number * IDS + 1 + self.random.below(self.ids) as u64;
+                let id = self.id();
                 let job_type = self.job_types()[self.random.below(2)];
                 let status = ["COMPLETED", "FAILED", "CANCELED"][self.random.below(3)];
                 let (day, hour, queued) = (1 + self.random.below(4), self.random.below(24), self.random.below(60));
@@ -89,15 +131,33 @@ impl Poster {
                         "queued": queued, "started": ended, "ended": ended})
                 }
             })
-            .collect()
+            .collect();
+        Request::Post(events)
     }
 
-    /// Takes in what was acknowledged. One request after the other or all as one: the last state of each event stands.
-    fn learn(&mut self, acknowledged: Vec<Value>) {
-        self.known.post(&acknowledged).unwrap();
-        for event in acknowledged {
-            let key = (event["kind"].as_str().unwrap().to_owned(), event["id"].as_u64().unwrap());
-            self.events.insert(key, event);
+    /// The id of one of its events.
+    fn id(&mut self) -> u64 {
+        self.number * IDS + 1 + self.random.below(self.ids) as u64
+    }
+
+    /// Takes in what was acknowledged.
+    fn learn(&mut self, acknowledged: Vec<Request>) {
+        for request in acknowledged {
+            match request {
+                Request::Post(events) => {
+                    self.known.post(&events).unwrap();
+                    for event in events {
+                        let key = (event["kind"].as_str().unwrap().to_owned(), event["id"].as_u64().unwrap());
+                        self.events.insert(key, event);
+                    }
+                }
+                Request::Delete(keys) => {
+                    self.known.delete(&keys);
+                    for key in &keys {
+                        self.events.remove(key);
+                    }
+                }
+            }
         }
     }
 
@@ -120,23 +180,16 @@ impl Poster {
     pub(crate) fn post_until(&mut self, client: &Client, is_over: &AtomicBool) {
         while !is_over.load(Ordering::Relaxed) {
             let request = self.request();
-            match client.post(&request) {
-                Some((200, answer)) => {
-                    assert_eq!(answer["accepted"], request.len());
-                    self.acknowledged.fetch_add(1, Ordering::Relaxed);
-                    self.fresh.extend(request);
-                }
-                // It is stopping, or cannot write, and says so.
-                Some((503, _)) | None => {
-                    self.open = Some(request);
-                    return;
-                }
-                Some((status, answer)) => panic!("{status}: {answer}"),
+            if request.send(client).is_none() {
+                self.open = Some(request);
+                return;
             }
+            self.acknowledged.fetch_add(1, Ordering::Relaxed);
+            self.fresh.push(request);
         }
     }
 
-    /// Sees that the server shows what was acknowledged, with or without the open request; and posts that again.
+    /// Sees that the server shows what was acknowledged, with or without the open request; and sends that again.
     pub(crate) fn settle(&mut self, client: &Client) -> bool {
         let shown = self.shown(client);
         let fresh = mem::take(&mut self.fresh);
@@ -146,12 +199,11 @@ impl Poster {
             return false;
         };
         let without = self.expected();
-        self.learn(open.clone());
+        self.learn(vec![open.clone()]);
         let was_stored = !fit(&shown, &without);
         assert!(!was_stored || fit(&shown, &self.expected()), "client {} sees a part of a request", self.number);
-        let (status, answer) = client.post(&open).unwrap();
-        assert_eq!((status, &answer["accepted"]), (200, &json!(open.len())));
-        assert!(fit(&self.shown(client), &self.expected()), "client {} after it posted again", self.number);
+        open.send(client).unwrap();
+        assert!(fit(&self.shown(client), &self.expected()), "client {} after it sent that again", self.number);
         was_stored
     }
 
