@@ -179,6 +179,15 @@ impl Connection {
         self.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes())
     }
 
+    /// Posts a body. Returns the body of the answer, which must be a `200`.
+    pub(crate) fn post(&mut self, path: &str, media_type: &str, body: &[u8]) -> anyhow::Result<&[u8]> {
+        let length = body.len();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {media_type}\r\nContent-Length: {length}\r\n\r\n"
+        );
+        self.send(&[head.as_bytes(), body].concat())
+    }
+
     /// Posts one request after the other, as long as `next` counts up to one.
     fn post_some(&mut self, requests: &Requests, next: &AtomicUsize, pace: &Pace) -> anyhow::Result<Posted> {
         let mut posted = Posted::default();
