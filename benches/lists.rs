@@ -16,7 +16,7 @@ use anyhow::ensure;
 use clap::{Parser, value_parser};
 use serde_json::{Value, json};
 
-use support::client::{self, Connection, Pace, Posted, Requests};
+use support::client::{self, Connection, Posted, Requests};
 use support::events::{DEFAULT, Events, Shape};
 use support::server::Server;
 
@@ -188,13 +188,7 @@ fn beside<T>(server: &Server, first: u64, work: impl FnOnce() -> anyhow::Result<
     let events = Events::new(Shape { events: SINGLES, start_id: first, ..DEFAULT });
     let mut singles = Requests::default();
     singles.fill(&events, 0..SINGLES, 1);
-    let pace = Pace { every: Duration::ZERO, stop: AtomicBool::new(false) };
-    thread::scope(|scope| {
-        let other = scope.spawn(|| client::post_steadily(&[server.address], &singles, 1, &pace));
-        let done = work();
-        pace.stop.store(true, Ordering::Relaxed);
-        Ok((other.join().expect("it does not panic")?, done?))
-    })
+    client::post_beside(server.address, &singles, work)
 }
 
 fn print(what: &str, Posted { mut latencies, .. }: Posted) {

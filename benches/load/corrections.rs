@@ -75,13 +75,7 @@ fn beside<T>(server: &Server, first: u64, work: impl FnOnce() -> anyhow::Result<
         let end = "2015-03-01T00:00:00Z";
         (format!(r#"{{"kind":"job","id":{id},"job_type":2,"status":"FAILED","ended":"{end}"}}"#), 1)
     }));
-    let pace = Pace { every: Duration::ZERO, stop: AtomicBool::new(false) };
-    thread::scope(|scope| {
-        let other = scope.spawn(|| client::post_steadily(&[server.address], &singles, 1, &pace));
-        let done = work();
-        pace.stop.store(true, Ordering::Relaxed);
-        Ok((other.join().expect("it does not panic")?, done?))
-    })
+    client::post_beside(server.address, &singles, work)
 }
 
 /// A line with an execution that ran for so many seconds, at most 59 minutes; ids go round the hours of the day.

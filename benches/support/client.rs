@@ -159,6 +159,21 @@ pub(crate) fn post_steadily(
     })
 }
 
+/// Posts requests over one connection, one after the other, while some work is done.
+pub(crate) fn post_beside<T>(
+    server: SocketAddr,
+    requests: &Requests,
+    work: impl FnOnce() -> anyhow::Result<T>,
+) -> anyhow::Result<(Posted, T)> {
+    let pace = Pace { every: Duration::ZERO, stop: AtomicBool::new(false) };
+    thread::scope(|scope| {
+        let posting = scope.spawn(|| post_steadily(&[server], requests, 1, &pace));
+        let done = work();
+        pace.stop.store(true, Ordering::Relaxed);
+        Ok((posting.join().expect("it does not panic")?, done?))
+    })
+}
+
 /// A connection that is kept alive.
 pub(crate) struct Connection {
     stream: TcpStream,
