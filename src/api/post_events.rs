@@ -90,7 +90,7 @@ pub(super) async fn post(
     let mut lease = state.queue.lease();
     let (form, body) = receive_body(&head, &mut payload, &state, &mut lease, || check_wait(&head)).await?;
     state.wait_until_open().await?;
-    let (objects, lease) = read_when_there_is_room(&state, form, body, lease).await?;
+    let (objects, lease) = read_when_there_is_room(&state, form, Purpose::Store, body, lease).await?;
     if objects.is_empty() {
         return Ok(HttpResponse::Ok().json(Accepted::new(Receipt::default(), 0)));
     }
@@ -166,9 +166,10 @@ fn wanted(head: &HttpRequest, state: &State, check: impl FnOnce() -> Result<(), 
 
 /// Parses the objects of a body. If there is no room for all of them, waits for it and parses them again. In the end, the lease
 /// holds the memory of the objects.
-async fn read_when_there_is_room(
+pub(super) async fn read_when_there_is_room(
     state: &Data<State>,
     form: Form,
+    purpose: Purpose,
     mut body: Vec<u8>,
     mut lease: Lease,
 ) -> Result<(Vec<Object>, Lease), ApiError> {
@@ -178,7 +179,7 @@ async fn read_when_there_is_room(
         let draft = state.looks.take().await?.state.draft();
         let attempt = {
             let state = state.clone();
-            move || (read(&state, draft, form, &body, &mut lease), body, lease)
+            move || (read(&state, draft, (form, purpose), &body, &mut lease), body, lease)
         };
         let read;
         (read, body, lease) = if is_small {
@@ -204,12 +205,18 @@ async fn read_when_there_is_room(
 }
 
 /// Parses the objects of a body. Meanwhile, the lease holds the memory of the body, of the unpacked body and of the objects.
-fn read(state: &State, draft: Draft, form: Form, body: &[u8], lease: &mut Lease) -> Result<Vec<Object>, ApiError> {
+fn read(
+    state: &State,
+    draft: Draft,
+    (form, purpose): (Form, Purpose),
+    body: &[u8],
+    lease: &mut Lease,
+) -> Result<Vec<Object>, ApiError> {
     let plain = form.unpack(body, state.max_body_bytes, lease)?;
     let mut draft = draft.keeping_from(state.retention.first_day());
     let held = body.len() + if let Cow::Owned(plain) = &plain { plain.capacity() } else { 0 };
     let (mut memory, mut room) = (0, Ok(()));
-    form.read(&plain, |object| {
+    form.read(purpose, &plain, |object| {
         memory += object.as_ref().map_or(0, Object::memory);
         if room.is_ok() && held + memory > lease.bytes() {
             room = lease.hold(held + memory + memory / 4);
@@ -220,6 +227,15 @@ fn read(state: &State, draft: Draft, form: Form, body: &[u8], lease: &mut Lease)
     })?;
     room?;
     draft.finish().inspect_err(|invalid| state.figures.invalid.inc_by(invalid.invalid as u64)).map_err(ApiError::from)
+}
+
+/// What shall become of the objects of a body.
+#[derive(Clone, Copy)]
+pub(super) enum Purpose {
+    /// They are stored.
+    Store,
+    /// They are the keys of events which are deleted.
+    Delete,
 }
 
 /// The format and the compression of a body.
@@ -285,8 +301,13 @@ impl Form {
         }
     }
 
-    fn read(self, body: &[u8], take: impl FnMut(wire::Read)) -> Result<(), NotJson> {
-        if self.lines { wire::read_ndjson(body, take) } else { wire::read_json(body, take) }
+    fn read(self, purpose: Purpose, body: &[u8], take: impl FnMut(wire::Read)) -> Result<(), NotJson> {
+        match (purpose, self.lines) {
+            (Purpose::Store, true) => wire::read_ndjson(body, take),
+            (Purpose::Store, false) => wire::read_json(body, take),
+            (Purpose::Delete, true) => wire::read_ndjson_keys(body, take),
+            (Purpose::Delete, false) => wire::read_json_keys(body, take),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 use serde::{Deserialize, Serialize};
-use serde_json::{Deserializer, Value, json};
+use serde_json::{Deserializer, Number, Value, json};
 
 use super::client::{AskError, Server};
 use super::events::in_seconds;
@@ -107,7 +107,7 @@ impl DeleteCommand {
 #[derive(Deserialize)]
 struct Named {
     kind: String,
-    id: Option<u64>,
+    id: Option<Number>,
 }
 
 /// What stands between white space: a page of a list, a list, or an object alone.
@@ -117,6 +117,12 @@ enum Objects {
     Page { results: Vec<Named> },
     Many(Vec<Named>),
     One(Named),
+}
+
+/// A number as a whole one, in whatever form it is written: `7.0` is 7.
+fn whole(number: &Number) -> Option<u64> {
+    // What has no fraction is shown without a point.
+    number.as_u64().or_else(|| number.as_f64()?.to_string().parse().ok())
 }
 
 /// Reads keys from a file.
@@ -142,7 +148,10 @@ fn read_keys(file: &Path, keys: &mut Vec<EventKey>) -> anyhow::Result<()> {
             if Kind::from_name(&kind).is_some() && EventKind::from_name(&kind).is_none() {
                 definitions += 1;
             } else {
-                keys.push(known_key(&kind, id).map_err(|wrong| anyhow!("{name}: object {objects}: {wrong}"))?);
+                keys.push(
+                    known_key(&kind, id.and_then(|id| whole(&id)))
+                        .map_err(|wrong| anyhow!("{name}: object {objects}: {wrong}"))?,
+                );
             }
         }
     }

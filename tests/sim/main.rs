@@ -141,6 +141,8 @@ struct Simulation {
     was_usable: bool,
     /// What may be stored: one state, unless it is unknown whether some commits took effect.
     candidates: Vec<Model>,
+    /// Nothing may have been stored at some moment while the settings were wrong. They take effect at once then, since nothing can be lost.
+    is_mistake_agreed: bool,
     /// What finding extremes may cost: often so little that requests are set aside.
     limits: Limits,
     /// Requests that are set aside, in the order in which they were posted.
@@ -180,6 +182,7 @@ impl Simulation {
             has_deletions: false,
             was_usable: false,
             candidates: vec![Model::empty()],
+            is_mistake_agreed: false,
             limits: Limits {
                 zone_cost: [1, 64, 512][rng.usize(..3)],
                 commit_cost: [0, 0, 1, 40, 2_048][rng.usize(..5)],
@@ -357,7 +360,17 @@ impl Simulation {
             self.count("requests of another server", 1);
             self.candidates.retain_mut(|state| state.apply(&objects) == receipt);
             assert!(!self.candidates.is_empty(), "the receipt of the other server is of no state that may hold");
+            self.note_emptiness();
         }
+    }
+
+    fn is_perhaps_empty(&self) -> bool {
+        self.candidates.iter().any(|state| state.events.is_empty())
+    }
+
+    /// Notes that wrong settings may have taken effect.
+    fn note_emptiness(&mut self) {
+        self.is_mistake_agreed |= self.settings != self.retention && self.is_perhaps_empty();
     }
 
     /// Reads and checks a request as the server does: its objects, or `None` if it is refused.
@@ -471,6 +484,7 @@ impl Simulation {
             let matching = self.candidates.iter().map(applied).filter(|(_, receipts)| receipts == answers);
             self.candidates = matching.map(|(after, _)| after).collect();
             assert!(!self.candidates.is_empty(), "the receipts are of no state that may hold");
+            self.note_emptiness();
         } else {
             assert!(answers.iter().all(Result::is_err), "a group is stored whole or not at all");
             self.count("commits failed", 1);
@@ -486,6 +500,7 @@ impl Simulation {
                 self.candidates.push(state);
             }
         }
+        self.note_emptiness();
         if self.candidates.len() > 16 {
             if self.faults.has_crashed() {
                 self.restart();
@@ -519,7 +534,7 @@ impl Simulation {
         self.learn_of_other();
         let guard = &self.server().guard;
         let (cut_offs, now) = (guard.cut_offs(), guard.now());
-        if self.grace > DAY * 1_000 {
+        if self.grace > DAY * 1_000 && !self.is_mistake_agreed {
             let latest = Date::from_days(self.day + LEEWAY_DAYS).unwrap().hour_start(12);
             assert!(now <= latest, "on day {} it was believed to be {now}", self.day);
             let most = self.retention.cut_offs(latest);
@@ -646,11 +661,9 @@ impl Simulation {
                 }
             }
         };
-        // Where nothing is stored, nothing can be lost, and settings take effect at once.
-        if self.candidates.iter().all(|model| !model.events.is_empty()) {
-            let mistake = Retention { events_days: 1, rollups_days: 1 };
-            self.settings = if self.rng.u8(..4) == 0 { mistake } else { self.retention };
-        }
+        self.learn_of_other();
+        let is_mistaken = !self.is_perhaps_empty() && self.rng.u8(..4) == 0;
+        self.settings = if is_mistaken { Retention { events_days: 1, rollups_days: 1 } } else { self.retention };
         let queue = Arc::new(Queue::new(usize::MAX));
         let readiness = Arc::new(Readiness::default());
         let guard = Arc::new(RetentionGuard::new(self.settings, self.grace, self.clock.clone()));

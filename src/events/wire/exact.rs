@@ -8,30 +8,31 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::marker::PhantomData;
 
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::field::Key;
-use super::object::{FieldValue, read_object};
+use super::object::{FieldValue, Meaning, read_object};
 use super::tasks::Tasks;
 use super::value::Value;
 use super::{Problem, Read};
 
 /// Reads one JSON value, which must be well-formed.
-pub(super) fn read(text: &str) -> Read {
+pub(super) fn read<M: Meaning>(text: &str) -> Read {
     let problem = |detail: String| Err(vec![Problem { field: None, detail }]);
     let text = text.trim_ascii();
     if !text.starts_with('{') {
         return problem(format!("must be an object, {}", value_of(text).found()));
     }
-    let read = serde_json::Deserializer::from_str(text).deserialize_map(Object);
+    let read = serde_json::Deserializer::from_str(text).deserialize_map(Object::<M>(PhantomData));
     read.unwrap_or_else(|error| problem(format!("cannot be read: {error}")))
 }
 
-struct Object;
+struct Object<M>(PhantomData<M>);
 
-impl<'de> Visitor<'de> for Object {
+impl<'de, M: Meaning> Visitor<'de> for Object<M> {
     type Value = Read;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -39,7 +40,7 @@ impl<'de> Visitor<'de> for Object {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, object: A) -> Result<Read, A::Error> {
-        let read = read_object::<A, Written>(object)?;
+        let read = read_object::<A, Written, M>(object)?;
         Ok(read.unwrap_or_else(|_| unreachable!("every number is read as it is written")))
     }
 }

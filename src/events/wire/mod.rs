@@ -17,12 +17,14 @@ mod types;
 mod value;
 mod write;
 
-use serde::de::{IgnoredAny, MapAccess};
+use std::marker::PhantomData;
+
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess};
 
 use super::Object;
 use hint::{Expected, hint};
-use object::{IsRounded, Parsed, read_object};
-use value::{Shape, Value, read_as_shape};
+use object::{IsRounded, Meaning, Named, Parsed, Stated, read_object};
+use value::{Any, Shape, Value};
 pub use write::{write_choices, write_event};
 
 /// A mistake in one object.
@@ -72,10 +74,15 @@ impl NotJson {
 
 /// Reads an `application/json` body, one object or an array of them, and passes each object to `take`.
 pub fn read_json(body: &[u8], take: impl FnMut(Read)) -> Result<(), NotJson> {
-    parse_json(body, take).map_err(|error| error.with_hint(hint(body, Expected::Json)))
+    parse_json::<Stated>(body, take).map_err(|error| error.with_hint(hint(body, Expected::Json)))
 }
 
-fn parse_json(body: &[u8], mut take: impl FnMut(Read)) -> Result<(), NotJson> {
+/// Like [`read_json`], of objects that are keys of events which are to be deleted.
+pub fn read_json_keys(body: &[u8], take: impl FnMut(Read)) -> Result<(), NotJson> {
+    parse_json::<Named>(body, take).map_err(|error| error.with_hint(hint(body, Expected::Json)))
+}
+
+fn parse_json<M: Meaning>(body: &[u8], mut take: impl FnMut(Read)) -> Result<(), NotJson> {
     let text = text_of(body)
         .map_err(|(line, column)| NotJson::Body(format!("invalid utf-8 at line {line} column {column}")))?;
     let mut rest = Rest { text, place: 0 };
@@ -87,7 +94,7 @@ fn parse_json(body: &[u8], mut take: impl FnMut(Read)) -> Result<(), NotJson> {
                 Some(b']') if is_first => break,
                 Some(b']') => return Err(rest.error("trailing comma")),
                 None if is_first => return Err(rest.error("EOF while parsing a list")),
-                _ => take(rest.element()?),
+                _ => take(rest.element::<M>()?),
             }
             is_first = false;
             match rest.next_byte() {
@@ -99,17 +106,22 @@ fn parse_json(body: &[u8], mut take: impl FnMut(Read)) -> Result<(), NotJson> {
         }
         rest.place += 1;
     } else {
-        take(rest.element()?);
+        take(rest.element::<M>()?);
     }
     if rest.next_byte().is_some() { Err(rest.error("trailing characters")) } else { Ok(()) }
 }
 
 /// Reads an `application/x-ndjson` body, one object per line, and passes each object to `take`. Blank lines are skipped.
 pub fn read_ndjson(body: &[u8], take: impl FnMut(Read)) -> Result<(), NotJson> {
-    parse_ndjson(body, take).map_err(|error| error.with_hint(hint(body, Expected::Lines)))
+    parse_ndjson::<Stated>(body, take).map_err(|error| error.with_hint(hint(body, Expected::Lines)))
 }
 
-fn parse_ndjson(body: &[u8], mut take: impl FnMut(Read)) -> Result<(), NotJson> {
+/// Like [`read_ndjson`], of objects that are keys of events which are to be deleted.
+pub fn read_ndjson_keys(body: &[u8], take: impl FnMut(Read)) -> Result<(), NotJson> {
+    parse_ndjson::<Named>(body, take).map_err(|error| error.with_hint(hint(body, Expected::Lines)))
+}
+
+fn parse_ndjson<M: Meaning>(body: &[u8], mut take: impl FnMut(Read)) -> Result<(), NotJson> {
     let text = text_of(body)
         .map_err(|(line, column)| NotJson::Line { line, detail: format!("invalid utf-8 at column {column}") })?;
     let ends = memchr::memchr_iter(b'\n', text.as_bytes()).chain([text.len()]);
@@ -121,10 +133,10 @@ fn parse_ndjson(body: &[u8], mut take: impl FnMut(Read)) -> Result<(), NotJson> 
             continue;
         }
         let object = match serde_json::from_str(line) {
-            Ok(Line(Ok(object))) => object,
-            Ok(Line(Err(IsRounded))) => exact::read(line),
+            Ok(Line::<M>(Ok(object), _)) => object,
+            Ok(Line(Err(IsRounded), _)) => exact::read::<M>(line),
             // A line that fails only because of the values of fields is still well-formed JSON.
-            Err(_) => serde_json::from_str::<IgnoredAny>(line).map(|_| exact::read(line)).map_err(|error| {
+            Err(_) => serde_json::from_str::<IgnoredAny>(line).map(|_| exact::read::<M>(line)).map_err(|error| {
                 // The parser counts lines within its input, which is a single line.
                 let detail = error.to_string().replace(" at line 1 column ", " at column ");
                 NotJson::Line { line: place + 1, detail }
@@ -151,16 +163,16 @@ impl Rest<'_> {
     }
 
     /// Reads the value at the current place.
-    fn element(&mut self) -> Result<Read, NotJson> {
+    fn element<M: Meaning>(&mut self) -> Result<Read, NotJson> {
         let text = &self.text[self.place..];
-        let mut fast = serde_json::Deserializer::from_str(text).into_iter::<Line>();
+        let mut fast = serde_json::Deserializer::from_str(text).into_iter::<Line<M>>();
         let (read, length) = match fast.next() {
-            Some(Ok(Line(Ok(read)))) => (read, fast.byte_offset()),
-            Some(Ok(Line(Err(IsRounded)))) => (exact::read(&text[..fast.byte_offset()]), fast.byte_offset()),
+            Some(Ok(Line(Ok(read), _))) => (read, fast.byte_offset()),
+            Some(Ok(Line(Err(IsRounded), _))) => (exact::read::<M>(&text[..fast.byte_offset()]), fast.byte_offset()),
             None | Some(Err(_)) => {
                 let mut passed = serde_json::Deserializer::from_str(text).into_iter::<IgnoredAny>();
                 match passed.next() {
-                    Some(Ok(_)) => (exact::read(&text[..passed.byte_offset()]), passed.byte_offset()),
+                    Some(Ok(_)) => (exact::read::<M>(&text[..passed.byte_offset()]), passed.byte_offset()),
                     Some(Err(error)) => return Err(self.error_in_element(&error)),
                     None => return Err(self.error("EOF while parsing a value")),
                 }
@@ -201,21 +213,25 @@ fn text_of(body: &[u8]) -> Result<&str, (usize, usize)> {
     Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 
-read_as_shape!(Line);
-
 /// A value in a place where one object is expected.
-struct Line(Result<Read, IsRounded>);
+struct Line<M>(Result<Read, IsRounded>, PhantomData<M>);
 
-impl<'de> Shape<'de> for Line {
+impl<'de, M: Meaning> Deserialize<'de> for Line<M> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Any(PhantomData))
+    }
+}
+
+impl<'de, M: Meaning> Shape<'de> for Line<M> {
     fn value(value: Value<'de>) -> Self {
         if matches!(value, Value::Rounded) {
-            return Self(Err(IsRounded));
+            return Self(Err(IsRounded), PhantomData);
         }
         let detail = format!("must be an object, {}", value.found());
-        Self(Ok(Err(vec![Problem { field: None, detail }])))
+        Self(Ok(Err(vec![Problem { field: None, detail }])), PhantomData)
     }
 
     fn object<A: MapAccess<'de>>(object: A) -> Result<Self, A::Error> {
-        read_object::<A, Parsed>(object).map(Self)
+        read_object::<A, Parsed, M>(object).map(|read| Self(read, PhantomData))
     }
 }

@@ -9,7 +9,7 @@ use super::tasks::Tasks;
 use super::types::FromValue;
 use super::value::Value;
 use super::{MAX_PROBLEMS, Problem, Read};
-use crate::events::{Choice, ErrorDefinition, Event, Ingest, Job, JobExecution, JobType, Object, Strike};
+use crate::events::{Choice, ErrorDefinition, Event, EventKey, Ingest, Job, JobExecution, JobType, Object, Strike};
 use crate::vocabulary::{ChoiceId, ExecutionStatus, IngestStatus, JobStatus, Kind};
 
 /// How the keys and values of an object are read.
@@ -40,7 +40,7 @@ impl<'de> FieldValue<'de> for Parsed {
 }
 
 /// The fields of one object, before the kind takes them.
-struct Fields<'a> {
+pub(super) struct Fields<'a> {
     values: [Value<'a>; Field::ALL.len()],
     /// The bits of the fields that were given, `null` or not.
     given: u64,
@@ -52,8 +52,35 @@ struct Fields<'a> {
 /// The parser rounded a number of the object, so the object must be read as it is written ([`super::exact`]).
 pub(super) struct IsRounded;
 
+/// What objects stand for.
+pub(super) trait Meaning {
+    /// Builds what an object stands for from its fields, if possible. Mistakes are recorded as problems.
+    fn object(fields: &mut Fields<'_>) -> Option<Object>;
+}
+
+/// Objects are definitions, and states of events.
+pub(super) struct Stated;
+
+impl Meaning for Stated {
+    fn object(fields: &mut Fields<'_>) -> Option<Object> {
+        fields.object()
+    }
+}
+
+/// Objects are keys of events which are to be deleted.
+pub(super) struct Named;
+
+impl Meaning for Named {
+    fn object(fields: &mut Fields<'_>) -> Option<Object> {
+        let kind = fields.required(Field::Kind);
+        let id = fields.required::<ChoiceId>(Field::Id);
+        fields.refuse_untouched("is no field of a key; kind and id are");
+        Some(Object::Deletion(EventKey { kind: kind?, id: id?.get() }))
+    }
+}
+
 /// Reads an object to its end. Returns the valid object or its problems.
-pub(super) fn read_object<'de, A: MapAccess<'de>, V: FieldValue<'de>>(
+pub(super) fn read_object<'de, A: MapAccess<'de>, V: FieldValue<'de>, M: Meaning>(
     mut object: A,
 ) -> Result<Result<Read, IsRounded>, A::Error> {
     let values = [const { Value::Absent }; Field::ALL.len()];
@@ -85,7 +112,7 @@ pub(super) fn read_object<'de, A: MapAccess<'de>, V: FieldValue<'de>>(
         return Ok(Err(IsRounded));
     }
     fields.untouched = fields.given;
-    let object = fields.object();
+    let object = M::object(&mut fields);
     Ok(Ok(match object {
         Some(object) if fields.problems.is_empty() => Ok(object),
         _ => Err(fields.problems),
@@ -137,6 +164,16 @@ impl Fields<'_> {
         self.optional(field).unwrap_or(default)
     }
 
+    /// Records a problem of each field that was given and not taken.
+    fn refuse_untouched(&mut self, detail: &str) {
+        while let Some(&field) = Field::ALL.get(self.untouched.trailing_zeros() as usize) {
+            self.untouched &= !bit(field);
+            if !matches!(self.values[field as usize], Value::Absent) {
+                self.problem(field, detail);
+            }
+        }
+    }
+
     /// Builds the object from its fields, if possible. Mistakes are recorded as problems.
     fn object(&mut self) -> Option<Object> {
         let kind = self.required(Field::Kind);
@@ -149,13 +186,7 @@ impl Fields<'_> {
             Kind::Ingest => self.ingest().map(|ingest| Object::Event(Event::Ingest(ingest))),
         });
         if let Some(kind) = kind {
-            // A field that the kind did not take is not a field of that kind.
-            while let Some(&field) = Field::ALL.get(self.untouched.trailing_zeros() as usize) {
-                self.untouched &= !bit(field);
-                if !matches!(self.values[field as usize], Value::Absent) {
-                    self.problem(field, format!("is no field of kind {:?}", kind.name()));
-                }
-            }
+            self.refuse_untouched(&format!("is no field of kind {:?}", kind.name()));
         }
         object
     }

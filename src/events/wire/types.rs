@@ -3,7 +3,9 @@
 use super::value::Value;
 use crate::events::Task;
 use crate::time::{TimeError, Timestamp};
-use crate::vocabulary::{ChoiceId, ErrorCategory, ExecutionStatus, IngestStatus, JobStatus, Kind, MAX_ID, TaskType};
+use crate::vocabulary::{
+    ChoiceId, ErrorCategory, EventKind, ExecutionStatus, IngestStatus, JobStatus, Kind, MAX_ID, TaskType,
+};
 
 /// A type that a field may have. The error message completes "`field` …".
 pub(super) trait FromValue: Sized {
@@ -72,4 +74,4 @@ macro_rules! one_of {
         }
     )*};
 }
-one_of!(Kind, JobStatus, ExecutionStatus, IngestStatus, ErrorCategory, TaskType);
+one_of!(Kind, EventKind, JobStatus, ExecutionStatus, IngestStatus, ErrorCategory, TaskType);
