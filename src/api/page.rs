@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use super::ApiError;
 use super::params::Params;
 
-pub(super) const DEFAULT_SIZE: usize = 100;
+pub(crate) const DEFAULT_SIZE: usize = 100;
 pub(super) const MAX_SIZE: usize = 1000;
 
 /// The page that a client requests.

@@ -48,7 +48,7 @@ impl Known {
         Self(names.into_iter().collect())
     }
 
-    fn has(&self, name: &str) -> bool {
+    pub(super) fn has(&self, name: &str) -> bool {
         let family = FAMILIES.iter().find(|family| name.starts_with(*family));
         self.0.iter().any(|known| known == name || family.is_some_and(|family| known.starts_with(family)))
     }

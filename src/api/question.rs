@@ -7,7 +7,7 @@ use utoipa::openapi::schema::ArrayItems;
 use utoipa::openapi::{PathItem, RefOr, Required, Schema};
 
 use super::compute_budget::ComputeBudget;
-use super::params::Params;
+use super::params::{Known, Params};
 use super::v6::{Parse, ReadQuery, ReadRequest, ReadSettings};
 use super::{ApiError, BREAKDOWNS, LISTS, ROUTES, openapi};
 use crate::store::Snapshot;
@@ -31,6 +31,8 @@ pub(crate) struct QuestionParameter {
     pub(crate) words: Vec<String>,
     /// Whether it may be given several times.
     pub(crate) is_repeated: bool,
+    /// Whether any text may be its value.
+    pub(crate) is_text: bool,
     pub(crate) is_required: bool,
 }
 
@@ -42,6 +44,15 @@ impl Question {
             Self::Breakdown => BREAKDOWNS,
         };
         path.replace("{name}", metrics.describe().name)
+    }
+
+    /// Whether a query parameter has a meaning for a metrics type.
+    pub(crate) fn knows(self, metrics: MetricsTypeId, parameter: &str) -> bool {
+        self.known(metrics).has(parameter)
+    }
+
+    fn known(self, metrics: MetricsTypeId) -> &'static Known {
+        ROUTES.get(&self.path(metrics)).and_then(Option::as_ref).expect("every endpoint has a description")
     }
 
     /// The query parameters that the description of the endpoint has, in its order.
@@ -67,14 +78,12 @@ impl Question {
             Self::Events => ReadQuery::events,
             Self::Breakdown => ReadQuery::breakdown,
         };
-        let path = self.path(metrics);
-        let known = ROUTES.get(&path).and_then(Option::as_ref).expect("every endpoint has a description");
         let request = ReadRequest {
             metrics: metrics.describe_in(settings.catalog),
-            params: &Params::parse(query, known)?,
+            params: &Params::parse(query, self.known(metrics))?,
             definitions: snapshot.definitions(),
             settings,
-            address: &|| path.clone(),
+            address: &|| self.path(metrics),
         };
         let answer = parse(&request)?.answer(snapshot, ComputeBudget::unlimited())?;
         Ok(answer.into_body())
@@ -89,15 +98,18 @@ impl From<Parameter> for QuestionParameter {
             is_repeated = true;
             schema = if let ArrayItems::RefOrSchema(each) = array.items { Some(*each) } else { None };
         }
-        let words = match schema {
-            Some(RefOr::T(Schema::Object(object))) => object.enum_values.unwrap_or_default(),
-            _ => Vec::new(),
+        let (is_text, words) = match schema {
+            Some(RefOr::T(Schema::Object(object))) => {
+                (object.enum_values.is_none(), object.enum_values.unwrap_or_default())
+            }
+            _ => (false, Vec::new()),
         };
         Self {
             name: parameter.name,
             description: parameter.description.unwrap_or_default(),
             words: words.iter().filter_map(|word| Some(word.as_str()?.to_owned())).collect(),
             is_repeated,
+            is_text,
             is_required: parameter.required == Required::True,
         }
     }

@@ -7,12 +7,13 @@ use serde_json::{Map, Value};
 use super::CannotStart;
 use super::events::Name;
 use super::output::{counted, print};
-use super::question::{Groups, Page, QuestionFlags, say_which};
+use super::question::{Groups, Page, QuestionFlags};
 use super::table::{Cell, Table};
-use crate::catalog::Units;
 use crate::config::Settings;
 use crate::vocabulary::MetricsTypeId;
 
+/// What has an id beside its title.
+const WITH_IDS: [&str; 3] = ["choice", "error", "job_type"];
 /// What the table shows of a measure.
 const SHOWN: [&str; 4] = ["avg", "p50", "p95", "max"];
 
@@ -58,54 +59,69 @@ impl BreakdownCommand {
             print(&table(&answer, &by, measure))?;
         }
         let what = format!("{} of {}", counted(answer.page.count, "group"), counted(answer.total, "event"));
-        say_which(&answer.page, &what);
+        self.question.say_which(&answer.page, &what);
         Ok(())
     }
 
     /// The measure that the table shows, if the metrics type has any.
-    fn measure(&self) -> Result<Option<&str>, CannotStart> {
-        let Some(given) = &self.measure else {
-            return Ok(match self.question.metrics {
-                MetricsTypeId::JobTypes => Some("run_time"),
-                MetricsTypeId::Ingests => Some("ingest_time"),
-                MetricsTypeId::Errors => None,
-            });
+    fn measure(&self) -> Result<Option<&'static str>, CannotStart> {
+        let usual = match self.question.metrics {
+            MetricsTypeId::JobTypes => Some("run_time"),
+            MetricsTypeId::Ingests => Some("ingest_time"),
+            MetricsTypeId::Errors => None,
         };
-        let observed = self.question.metrics.describe().observed_in(Units::Seconds);
-        if observed.iter().any(|it| it.name == given) {
-            return Ok(Some(given));
+        let Some(wanted) = self.measure.as_deref().or(usual) else { return Ok(None) };
+        let measures: Vec<_> = self.question.measures().collect();
+        let found = measures.iter().find(|name| **name == wanted).copied();
+        if found.is_some() {
+            return Ok(found);
         }
-        let names: Vec<_> = observed.iter().map(|it| it.name).collect();
-        let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-        Err(CannotStart::new(format!("--measure is {given:?}; the measures of this metrics type are: {names}")))
+        let names = if measures.is_empty() { "none".to_owned() } else { measures.join(", ") };
+        Err(CannotStart::new(format!("--measure is {wanted:?}; the measures of this metrics type are: {names}")))
     }
 }
 
+/// The groups in columns. A measure that none of them has is left out.
 fn table(answer: &Answer, by: &[&str], measure: Option<&str>) -> String {
-    let mut header: Vec<_> = by.iter().copied().map(Cell::text).collect();
+    let groups = &answer.page.results;
+    let part = |group: &Group, measure: &str, part: &str| {
+        let value = group.measures.get(measure).and_then(|measure| measure.get(part));
+        value.filter(|value| value.is_number()).map(Value::to_string).unwrap_or_default()
+    };
+    let measure = measure.filter(|name| groups.iter().any(|group| part(group, name, "n") != "0"));
+    let mut header = Vec::new();
+    for name in by {
+        if WITH_IDS.contains(name) {
+            header.push(Cell::number("id"));
+        }
+        header.push(Cell::text(name));
+    }
     header.extend([Cell::number("count"), Cell::number("share")]);
-    header.extend(measure.into_iter().flat_map(|measure| SHOWN.map(|part| Cell::number(&format!("{measure}_{part}")))));
+    header.extend(measure.iter().flat_map(|name| SHOWN.map(|part| Cell::number(&format!("{name}_{part}")))));
     let mut table = Table::new(header);
-    for group in &answer.page.results {
-        let mut row: Vec<_> = by.iter().map(|name| common(group.common.get(*name))).collect();
+    for group in groups {
+        let mut row = Vec::new();
+        for name in by {
+            let value = group.common.get(*name).unwrap_or(&Value::Null);
+            if WITH_IDS.contains(name) {
+                row.push(value.get("id").map(Value::to_string).unwrap_or_default());
+            }
+            row.push(common(value));
+        }
         row.extend([group.count.to_string(), share(group.count, answer.total)]);
-        let part = |measure: &str, part: &str| {
-            let value = group.measures.get(measure).and_then(|measure| measure.get(part));
-            value.filter(|value| value.is_number()).map(Value::to_string).unwrap_or_default()
-        };
-        row.extend(measure.into_iter().flat_map(|measure| SHOWN.map(|name| part(measure, name))));
+        row.extend(measure.iter().flat_map(|name| SHOWN.map(|shown| part(group, name, shown))));
         table.add(row);
     }
     table.into_text()
 }
 
 /// What a group has in common, as people know it.
-fn common(value: Option<&Value>) -> String {
+fn common(value: &Value) -> String {
     match value {
-        None | Some(Value::Null) => "-".to_owned(),
-        Some(Value::String(word)) => word.clone(),
-        Some(value @ Value::Object(_)) => Name::deserialize(value).map(|name| name.shown()).unwrap_or_default(),
-        Some(other) => other.to_string(),
+        Value::Null => "-".to_owned(),
+        Value::String(word) => word.clone(),
+        Value::Object(_) => Name::deserialize(value).map(|name| name.shown()).unwrap_or_default(),
+        Value::Bool(_) | Value::Number(_) | Value::Array(_) => value.to_string(),
     }
 }
 

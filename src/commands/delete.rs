@@ -1,17 +1,18 @@
 //! `delete`: deletes events, with every number that counted them corrected.
 
 use std::collections::HashSet;
-use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::BufRead as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 use serde::{Deserialize, Serialize};
-use serde_json::{Deserializer, Number, Value, json};
+use serde_json::{Deserializer, Value, json};
 
-use super::client::{AskError, Server};
+use super::client::{AskError, JSON, Server};
 use super::events::in_seconds;
+use super::input;
 use super::open_store::open_store;
 use super::output::{complain, counted, print};
 use super::progress::{Progress, Unit};
@@ -25,6 +26,8 @@ use crate::store::Store;
 use crate::vocabulary::{EventKind, Kind, MAX_ID};
 use crate::worker::commit;
 
+/// What some tools write at the start of a file.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 /// How many events are deleted at once, all or none.
 const AT_ONCE: usize = 10_000;
 
@@ -35,12 +38,12 @@ pub(super) struct DeleteCommand {
     /// The events, such as `job/17` or `job_execution/18`
     #[arg(value_name = "KIND/ID", group = "which", value_parser = key)]
     keys: Vec<EventKey>,
-    /// Delete the events in this file, too; `-` is standard input
+    /// Delete the events in this file, too, packed with gzip or not; `-` is standard input; may be repeated
     ///
-    /// It has an object a line, or a list of them, with `kind` and `id`, such as what `events --format json` prints, or what was
-    /// imported. Definitions in it stay.
+    /// It has an object a line, or a list of them, with `kind` and `id`, such as what `events --all --format json` prints, or what was
+    /// imported. What an import has replaced does not come back, and its definitions stay.
     #[arg(long, value_name = "FILE", group = "which")]
-    from: Option<PathBuf>,
+    from: Vec<PathBuf>,
     /// Only say which of them are there
     #[arg(long)]
     dry_run: bool,
@@ -76,14 +79,13 @@ impl DeleteCommand {
     /// Deletes them, or says what would be deleted.
     pub(super) fn run(self, settings: &Settings, has_url_flag: bool) -> anyhow::Result<()> {
         let mut keys = self.keys;
-        if let Some(file) = &self.from {
+        for file in &self.from {
             read_keys(file, &mut keys)?;
         }
+        let mut seen = HashSet::new();
+        keys.retain(|key| seen.insert(*key));
         let place = Place::open(&target(settings, &self.server, has_url_flag)?)?;
         if self.dry_run {
-            // One that is named twice can be deleted once.
-            let mut seen = HashSet::new();
-            keys.retain(|key| seen.insert(*key));
             return place.look_up(&keys)?.print(self.format);
         }
         let mut progress = Progress::new(Some(keys.len() as u64), Unit::Count);
@@ -107,20 +109,27 @@ impl DeleteCommand {
 #[derive(Deserialize)]
 struct Named {
     kind: String,
-    id: Option<Number>,
+    id: Value,
 }
 
 /// What stands between white space: a page of a list, a list, or an object alone.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Objects {
-    Page { results: Vec<Named> },
+    Page {
+        results: Vec<Named>,
+        count: u64,
+    },
+    /// What a dry run prints.
+    Found {
+        events: Vec<Named>,
+    },
     Many(Vec<Named>),
     One(Named),
 }
 
 /// A number as a whole one, in whatever form it is written: `7.0` is 7.
-fn whole(number: &Number) -> Option<u64> {
+fn whole(number: &Value) -> Option<u64> {
     // What has no fraction is shown without a point.
     number.as_u64().or_else(|| number.as_f64()?.to_string().parse().ok())
 }
@@ -128,30 +137,35 @@ fn whole(number: &Number) -> Option<u64> {
 /// Reads keys from a file.
 fn read_keys(file: &Path, keys: &mut Vec<EventKey>) -> anyhow::Result<()> {
     let name = file.display();
-    let input: Box<dyn Read> = if file == Path::new("-") {
-        Box::new(io::stdin())
-    } else {
-        Box::new(File::open(file).with_context(|| name.to_string())?)
-    };
+    let mut input = input::open(file, Arc::default()).with_context(|| name.to_string())?;
+    if input.fill_buf().with_context(|| name.to_string())?.starts_with(BYTE_ORDER_MARK) {
+        input.consume(BYTE_ORDER_MARK.len());
+    }
     let (mut definitions, mut objects) = (0_u64, 0_u64);
-    for read in Deserializer::from_reader(BufReader::new(input)).into_iter::<Objects>() {
+    for read in Deserializer::from_reader(input).into_iter::<Objects>() {
         let named = match read {
-            Ok(Objects::Page { results: many } | Objects::Many(many)) => many,
+            Ok(Objects::Page { results, count }) => {
+                if count > results.len() as u64 {
+                    let all = counted(count, "event");
+                    complain(&format!("note: {name} has {} of {all} (hint: events --all)", results.len()));
+                }
+                results
+            }
+            Ok(Objects::Found { events: many } | Objects::Many(many)) => many,
             Ok(Objects::One(one)) => vec![one],
             Err(error) if error.is_data() => {
-                bail!("{name}: object {} has no kind and id, as events have", objects + 1)
+                bail!("{name}: what comes after {objects} objects has no kind and id, as events have")
             }
-            Err(error) => return Err(error).with_context(|| name.to_string()),
+            Err(error) if error.is_io() => return Err(error).with_context(|| name.to_string()),
+            Err(error) => bail!("{name} is not JSON: {error} (hint: `events --all --format json` prints what is)"),
         };
         for Named { kind, id } in named {
             objects += 1;
-            if Kind::from_name(&kind).is_some() && EventKind::from_name(&kind).is_none() {
+            let is_definition = Kind::from_name(&kind).is_some() && EventKind::from_name(&kind).is_none();
+            if is_definition {
                 definitions += 1;
             } else {
-                keys.push(
-                    known_key(&kind, id.and_then(|id| whole(&id)))
-                        .map_err(|wrong| anyhow!("{name}: object {objects}: {wrong}"))?,
-                );
+                keys.push(known_key(&kind, whole(&id)).map_err(|wrong| anyhow!("{name}: object {objects}: {wrong}"))?);
             }
         }
     }
@@ -214,7 +228,7 @@ impl Found {
             }
             Format::Json => {
                 let events: Vec<_> = self.events.iter().flatten().collect();
-                print(&json!({"deleted": deleted, "missing": missing, "events": events}).to_string())?;
+                print(&json!({"would_delete": deleted, "missing": missing, "events": events}).to_string())?;
             }
             Format::Csv => {
                 let lines = std::iter::once("kind,id,status,ended".to_owned()).chain(rows.map(|row| row.join(",")));
@@ -277,9 +291,13 @@ impl Place {
     fn look_up(&self, keys: &[EventKey]) -> anyhow::Result<Found> {
         let mut progress = Progress::new(Some(keys.len() as u64), Unit::Count);
         let mut events = Vec::with_capacity(keys.len());
+        if let Self::Server(server) = self {
+            // Where nobody knows these paths, no event is there either.
+            server.get("/v6/metrics/?page_size=1", JSON)?;
+        }
         let find: Box<dyn Fn(EventKey) -> anyhow::Result<Option<Value>>> = match self {
             Self::Server(server) => {
-                Box::new(|EventKey { kind, id }| match server.get(&format!("/v6/events/{}/{id}/", kind.name())) {
+                Box::new(|EventKey { kind, id }| match server.get(&format!("/v6/events/{}/{id}/", kind.name()), JSON) {
                     Err(AskError::Refused { status: 404, .. }) => Ok(None),
                     answer => Ok(Some(serde_json::from_slice(&answer?)?)),
                 })

@@ -5,9 +5,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::output::{counted, print};
-use super::question::{Events, Page, QuestionFlags, say_which};
+use super::question::{Events, Page, QuestionFlags};
 use super::table::{Cell, Table};
-use crate::catalog::Units;
 use crate::config::Settings;
 use crate::vocabulary::MetricsTypeId;
 
@@ -57,39 +56,40 @@ impl EventsCommand {
     pub(super) fn run(&self, settings: &Settings, has_url_flag: bool) -> anyhow::Result<()> {
         let Some(page) = self.question.ask::<Page<Listed>>(settings, has_url_flag)? else { return Ok(()) };
         if !page.results.is_empty() {
-            print(&table(self.question.metrics, &page.results))?;
+            print(&self.table(&page.results))?;
         }
-        say_which(&page, &counted(page.count, "event"));
+        self.question.say_which(&page, &counted(page.count, "event"));
         Ok(())
     }
-}
 
-/// The events in columns. Measures that none of them has are left out.
-fn table(metrics: MetricsTypeId, events: &[Listed]) -> String {
-    let observed = metrics.describe().observed_in(Units::Seconds);
-    let is_measured = |name: &str| events.iter().any(|event| event.measures.get(name).is_some_and(Value::is_u64));
-    let measures: Vec<_> = observed.iter().map(|it| it.name).filter(|name| is_measured(name)).collect();
-    let mut header = vec![Cell::text("kind"), Cell::number("id"), Cell::text("status"), Cell::text("ended")];
-    match metrics {
-        MetricsTypeId::JobTypes => header.extend([Cell::text("job type"), Cell::text("error")]),
-        MetricsTypeId::Ingests => header.push(Cell::text("strike")),
-        MetricsTypeId::Errors => header.extend([Cell::text("error"), Cell::number("job type")]),
-    }
-    header.extend(measures.iter().copied().map(Cell::number));
-    let mut table = Table::new(header);
-    for event in events {
-        let mut row = vec![event.kind.clone(), event.id.to_string(), event.status.clone(), in_seconds(&event.ended)];
-        row.push(event.choice.shown());
+    /// The events in columns. Measures that none of them has are left out.
+    fn table(&self, events: &[Listed]) -> String {
+        let metrics = self.question.metrics;
+        let is_measured = |name: &str| events.iter().any(|event| event.measures.get(name).is_some_and(Value::is_u64));
+        let measures: Vec<_> = self.question.measures().filter(|name| is_measured(name)).collect();
+        let mut header = vec![Cell::text("kind"), Cell::number("id"), Cell::text("status"), Cell::text("ended")];
         match metrics {
-            MetricsTypeId::JobTypes => row.push(event.error.as_ref().map(Name::shown).unwrap_or_default()),
-            MetricsTypeId::Ingests => {}
-            MetricsTypeId::Errors => row.push(event.job_type.map(|id| id.to_string()).unwrap_or_default()),
+            MetricsTypeId::JobTypes => header.extend([Cell::text("job type"), Cell::text("error")]),
+            MetricsTypeId::Ingests => header.push(Cell::text("strike")),
+            MetricsTypeId::Errors => header.extend([Cell::text("error"), Cell::number("job type")]),
         }
-        let value = |name: &&str| event.measures.get(*name).filter(|value| value.is_u64());
-        row.extend(measures.iter().map(|name| value(name).map(Value::to_string).unwrap_or_default()));
-        table.add(row);
+        header.extend(measures.iter().copied().map(Cell::number));
+        let mut table = Table::new(header);
+        for event in events {
+            let mut row =
+                vec![event.kind.clone(), event.id.to_string(), event.status.clone(), in_seconds(&event.ended)];
+            row.push(event.choice.shown());
+            match metrics {
+                MetricsTypeId::JobTypes => row.push(event.error.as_ref().map(Name::shown).unwrap_or_default()),
+                MetricsTypeId::Ingests => {}
+                MetricsTypeId::Errors => row.push(event.job_type.map(|id| id.to_string()).unwrap_or_default()),
+            }
+            let value = |name: &str| event.measures.get(name).filter(|value| value.is_u64());
+            row.extend(measures.iter().map(|name| value(name).map(Value::to_string).unwrap_or_default()));
+            table.add(row);
+        }
+        table.into_text()
     }
-    table.into_text()
 }
 
 /// A time without fractions of a second.

@@ -41,12 +41,6 @@ pub(super) enum ExportError {
     /// The output cannot be written.
     #[error("the export cannot be written")]
     Write(#[source] io::Error),
-    /// Something else than this program answers.
-    #[error("{address}: the answer is not an export")]
-    NoExport {
-        /// The address of the request.
-        address: String,
-    },
     /// The answer of the server is incomplete.
     #[error("the server sent {sent} of {total} objects")]
     Incomplete {
@@ -93,7 +87,7 @@ impl Input {
         let address = format!("{url}{PATH}");
         let total = answer.headers().get("x-total-count").and_then(|total| total.to_str().ok()?.parse().ok());
         let Some(total) = total else {
-            return Err(ExportError::NoExport { address });
+            return Err(AskError::Foreign { address }.into());
         };
         let body = answer.into_body().into_with_config().limit(u64::MAX).reader();
         Ok(Self::Server { address, total, lines: Box::new(Gunzip::new(BufReader::new(body))) })

@@ -4,8 +4,8 @@
 //! already changes nothing. So an import that failed can be run again. Mistakes are reported with their file and line.
 
 use std::cell::Cell;
-use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Read};
+use std::fs;
+use std::io::{self, BufRead as _, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,13 +14,13 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::client::{self, Retry, token_hint};
+use super::input;
 use super::open_store::open_and_upgrade;
 use super::output::counted;
 use super::progress::{Progress, Unit};
 use super::target::Target;
 use crate::events::future;
 use crate::events::wire::{self, NotJson};
-use crate::gunzip::Gunzip;
 use crate::ledger::Receipt;
 use crate::store::{Store, StoreError, Transaction};
 use crate::time::Clock;
@@ -129,13 +129,9 @@ pub(super) fn run(
     Ok(())
 }
 
-fn is_stdin(file: &Path) -> bool {
-    file == Path::new("-")
-}
-
 /// The number of bytes to read; `None` for standard input.
 fn size_of_input(file: &Path) -> Result<Option<u64>, ImportError> {
-    if is_stdin(file) {
+    if input::is_stdin(file) {
         return Ok(None);
     }
     let data = fs::metadata(file).map_err(|source| ImportError::Unreadable { file: file.to_owned(), source })?;
@@ -152,7 +148,7 @@ fn import_file(
     let unreadable = |source| ImportError::Unreadable { file: file.to_owned(), source };
     let read_bytes = Arc::new(AtomicU64::new(0));
     let done_before = progress.position();
-    let mut lines = open(file, Arc::clone(&read_bytes)).map_err(unreadable)?;
+    let mut lines = input::open(file, Arc::clone(&read_bytes)).map_err(unreadable)?;
     let mut batch = Batch::new(file);
     let mut line = 0;
     loop {
@@ -422,27 +418,5 @@ impl Server {
             batch.read(|_| ())?;
             return Err(ImportError::Refused { status, place: batch.place(0), detail: refusal.detail });
         }
-    }
-}
-
-/// Opens a file, or standard input for `-`, and decompresses it if it is compressed. `read_bytes` counts the bytes read from it.
-fn open(file: &Path, read_bytes: Arc<AtomicU64>) -> io::Result<Box<dyn BufRead>> {
-    let source: Box<dyn Read> = if is_stdin(file) { Box::new(io::stdin()) } else { Box::new(File::open(file)?) };
-    let mut source = BufReader::with_capacity(1 << 16, Counted { source, read_bytes });
-    let is_packed = source.fill_buf()?.starts_with(&[0x1f, 0x8b]);
-    Ok(if is_packed { Box::new(BufReader::new(Gunzip::new(source))) } else { Box::new(source) })
-}
-
-/// A reader that counts the bytes read.
-struct Counted<R> {
-    source: R,
-    read_bytes: Arc<AtomicU64>,
-}
-
-impl<R: Read> Read for Counted<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.source.read(buffer)?;
-        self.read_bytes.fetch_add(read as u64, Ordering::Relaxed);
-        Ok(read)
     }
 }

@@ -18,6 +18,7 @@ mod expire;
 mod export;
 mod health;
 mod import;
+mod input;
 mod open_store;
 mod output;
 mod progress;

@@ -8,21 +8,22 @@ use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, ValueEnum};
 use form_urlencoded::Serializer;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::value::RawValue;
 
 use super::CannotStart;
-use super::client::{AskError, Server};
+use super::client::{AskError, JSON, Server};
 use super::open_store::open_store;
 use super::output::{NotPrinted, complain};
 use super::target::{ServerFlags, Target, target};
-use crate::api::{ApiError, Question, QuestionParameter, ReadSettings};
-use crate::catalog::CATALOG;
+use crate::api::{ApiError, DEFAULT_SIZE, Question, QuestionParameter, ReadSettings};
+use crate::catalog::{CATALOG, Units};
 use crate::config::Settings;
 use crate::store::{Snapshot, Store};
 use crate::time::Clock;
 use crate::vocabulary::MetricsTypeId;
 
+const CSV: &str = "text/csv";
 /// The heading of the flags in the help.
 const HEADING: &str = "Which events";
 /// The parameters that are no flags: the output has formats of its own, and the settings have a time zone.
@@ -93,15 +94,16 @@ impl Flag {
     }
 
     fn arg(&'static self) -> Arg {
-        let QuestionParameter { name, description, words, is_repeated, is_required } = &self.parameter;
+        let QuestionParameter { name, description, words, is_repeated, is_text, is_required } = &self.parameter;
         let action = if *is_repeated { ArgAction::Append } else { ArgAction::Set };
         let arg = Arg::new(name.as_str()).long(&*self.long).value_name(&*self.value);
         let arg = arg.help(description.trim_end_matches('.')).help_heading(HEADING);
         let arg = arg.action(action).required(*is_required).allow_hyphen_values(true);
+        // A name may have a comma.
+        let arg = if *is_repeated && !is_text { arg.value_delimiter(',') } else { arg };
         if words.is_empty() {
             return arg.value_parser(given);
         }
-        let arg = if *is_repeated { arg.value_delimiter(',') } else { arg };
         let words = words.iter().map(String::as_str);
         arg.hide_possible_values(words.len() > MOST_WORDS).value_parser(PossibleValuesParser::new(words))
     }
@@ -168,7 +170,7 @@ pub(super) struct QuestionFlags<Q: Asked> {
     /// How to print the result
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub(super) format: Format,
-    /// Print all pages, not just one; as JSON, a result a line
+    /// Print all pages as CSV or JSON, not just one; as JSON, a result a line
     ///
     /// If a server stores events meanwhile, some may be missing or be printed twice.
     #[arg(long, conflicts_with_all = ["page"])]
@@ -186,8 +188,13 @@ pub(super) struct Page<R> {
 }
 
 impl<Q: Asked> QuestionFlags<Q> {
+    /// The names of the measures of the metrics type.
+    pub(super) fn measures(&self) -> impl Iterator<Item = &'static str> {
+        self.metrics.describe().observed_in(Units::Seconds).into_iter().map(|it| it.name)
+    }
+
     /// The values given for a parameter.
-    pub(super) fn values(&self, name: &str) -> impl Iterator<Item = &str> {
+    pub(super) fn values(&self, name: &str) -> impl DoubleEndedIterator<Item = &str> {
         self.parameters.values.iter().filter(move |(given, _)| *given == name).map(|(_, value)| value.as_str())
     }
 
@@ -200,6 +207,13 @@ impl<Q: Asked> QuestionFlags<Q> {
         if self.all && self.format == Format::Table {
             return Err(CannotStart::new("--all is for programs (hint: --format json or csv)").into());
         }
+        for flag in Q::flags() {
+            let name = &flag.parameter.name;
+            if self.values(name).next().is_some() && !Q::QUESTION.knows(self.metrics, name) {
+                let (flag, metrics) = (&flag.long, self.metrics.describe().name);
+                return Err(CannotStart::new(format!("--{flag} has no meaning for {metrics}")).into());
+            }
+        }
         let source = Source::open(settings, &self.server, has_url_flag)?;
         let format = if self.format == Format::Csv { "csv" } else { "json" };
         let ask = |page: &[(&str, &str)]| {
@@ -208,7 +222,7 @@ impl<Q: Asked> QuestionFlags<Q> {
             if settings.is_flag("--timezone") {
                 query.append_pair("timezone", settings.config.api.timezone.name());
             }
-            source.answer(Q::QUESTION, self.metrics, &query.finish())
+            source.answer(Q::QUESTION, self.metrics, &query.finish(), self.format == Format::Csv)
         };
         if self.format == Format::Table {
             return Ok(Some(serde_json::from_slice(&ask(&[])?)?));
@@ -216,9 +230,20 @@ impl<Q: Asked> QuestionFlags<Q> {
         if !self.all {
             let mut body = ask(&[])?;
             if self.format == Format::Json {
+                let page: Page<IgnoredAny> = serde_json::from_slice(&body)?;
                 body.push(b'\n');
+                print_bytes(&body)?;
+                if page.next.is_some() {
+                    complain(&format!("note: these are {} of {} (hint: --all)", page.results.len(), page.count));
+                }
+            } else {
+                print_bytes(&body)?;
+                let size = self.values("page_size").next_back().and_then(|size| size.parse().ok());
+                let lines = memchr::memchr_iter(b'\n', &body).count();
+                if Q::QUESTION == Question::Events && lines > size.unwrap_or(DEFAULT_SIZE) {
+                    complain("note: this page is full, so there may be more (hint: --all)");
+                }
             }
-            print_bytes(&body)?;
             return Ok(None);
         }
         let size = self.values("page_size").next().is_none().then_some(("page_size", ALL_AT_ONCE));
@@ -228,6 +253,18 @@ impl<Q: Asked> QuestionFlags<Q> {
             ask(&page)
         })?;
         Ok(None)
+    }
+
+    /// Says beside a table which results of how many it shows.
+    pub(super) fn say_which<R>(&self, page: &Page<R>, what: &str) {
+        let units = self.values("units").next_back().unwrap_or(Units::Seconds.name());
+        let units = if self.measures().next().is_some() { format!(", times in {units}") } else { String::new() };
+        let shown = page.results.len() as u64;
+        if shown < page.count {
+            complain(&format!("{shown} of {what}{units} (--page and --page-size ask for others)"));
+        } else {
+            complain(&format!("{what}{units}"));
+        }
     }
 
     /// Prints the pages from the first to the last.
@@ -269,16 +306,6 @@ fn print_bytes(bytes: &[u8]) -> anyhow::Result<()> {
     Ok(io::stdout().write_all(bytes).map_err(NotPrinted)?)
 }
 
-/// Says which results of how many a table shows, beside the table.
-pub(super) fn say_which<R>(page: &Page<R>, what: &str) {
-    let shown = page.results.len() as u64;
-    if shown < page.count {
-        complain(&format!("{shown} of {what} (--page and --page-size ask for others)"));
-    } else {
-        complain(what);
-    }
-}
-
 /// Where answers come from.
 enum Source {
     Server(Server),
@@ -306,9 +333,12 @@ impl Source {
         })
     }
 
-    fn answer(&self, question: Question, metrics: MetricsTypeId, query: &str) -> anyhow::Result<Vec<u8>> {
+    fn answer(&self, question: Question, metrics: MetricsTypeId, query: &str, is_csv: bool) -> anyhow::Result<Vec<u8>> {
         match self {
-            Self::Server(server) => Ok(server.get(&format!("{}?{query}", question.path(metrics)))?),
+            Self::Server(server) => {
+                let media_type = if is_csv { CSV } else { JSON };
+                Ok(server.get(&format!("{}?{query}", question.path(metrics)), media_type)?)
+            }
             Self::Store { snapshot, settings, .. } => Ok(question.answer(metrics, query, snapshot, settings)?),
         }
     }

@@ -8,6 +8,9 @@ pub(super) struct Table {
     columns: Columns,
 }
 
+/// A cell shows so many characters of its text.
+const MOST_CHARS: usize = 60;
+
 /// What stands in a cell, and on which side of it.
 pub(super) enum Cell {
     Text(String),
@@ -58,13 +61,19 @@ impl Cell {
     }
 }
 
-/// The text with escapes in place of characters that would move the cursor, change colours or turn the direction of writing: titles and
-/// names are whatever somebody has posted.
+/// The beginning of a text, with escapes in place of characters that would move the cursor, change colours or turn the direction of writing:
+/// titles and names are whatever somebody has posted.
 fn printable(text: &str) -> String {
-    let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let drives = |c: char| {
+        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let is_long = text.chars().nth(MOST_CHARS).is_some();
     let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() || turns(c) { shown.extend(c.escape_default()) } else { shown.push(c) }
+    for c in text.chars().take(if is_long { MOST_CHARS - 1 } else { MOST_CHARS }) {
+        if drives(c) { shown.extend(c.escape_default()) } else { shown.push(c) }
+    }
+    if is_long {
+        shown.push('…');
     }
     shown
 }
@@ -84,5 +93,7 @@ mod tests {
     #[test]
     fn what_was_posted_cannot_drive_the_terminal() {
         assert_eq!(printable("a\u{1b}[2J\nb\u{202e}c é"), "a\\u{1b}[2J\\nb\\u{202e}c é");
+        assert_eq!(printable(&"é".repeat(60)), "é".repeat(60));
+        assert_eq!(printable(&"é".repeat(61)), "é".repeat(59) + "…");
     }
 }

@@ -43,7 +43,7 @@ pub(super) struct ServerFlags {
     #[arg(long, value_name = "URL", env = "SCALE_METRICS_URL", value_parser = server_url)]
     pub(super) url: Option<String>,
     /// The token that this server wants
-    #[arg(long, value_name = "TOKEN", env = "SCALE_METRICS_TOKEN", hide_env_values = true, requires = "url")]
+    #[arg(long, value_name = "TOKEN", env = "SCALE_METRICS_TOKEN", hide_env_values = true)]
     pub(super) token: Option<String>,
     /// Trust the certificate authorities in this PEM file, too, if the address begins with `https://`
     #[arg(long, value_name = "FILE", env = "SCALE_METRICS_CA")]

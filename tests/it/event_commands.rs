@@ -13,7 +13,8 @@ use tempfile::TempDir;
 use crate::completions::flags;
 use crate::support::process::program;
 use crate::support::{
-    Serving, TestServer, builtin_error, execution, failed_execution, ingest, job, job_type, strike, to_ndjson, with,
+    Serving, TestServer, builtin_error, execution, failed_execution, gzip, ingest, job, job_type, strike, to_ndjson,
+    with,
 };
 
 fn run(directory: &Path, arguments: &[&str]) -> Output {
@@ -89,7 +90,7 @@ fn events_are_a_table_for_people() {
     assert_eq!(list(&["ingests", "--name", "north", "--status", "ERRORED"]), "");
     let output = run(here.path(), &["events", "job-types", "--url", server.base(), "--page-size", "1"]);
     let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(said, "1 of 4 events (--page and --page-size ask for others)\n");
+    assert_eq!(said, "1 of 4 events, times in seconds (--page and --page-size ask for others)\n");
 }
 
 #[test]
@@ -102,20 +103,20 @@ fn a_breakdown_is_a_table_for_people() {
     // In the order that was asked for.
     assert_eq!(
         groups(&["job-types", "--by", "status,choice", "--measure", "queue_time"]),
-        "status     choice             count   share  queue_time_avg  queue_time_p50  queue_time_p95  queue_time_max\n\
-         COMPLETED  landsat-parse 1.0      2  50.0 %               3               3               3               3\n\
-         COMPLETED  cloud-mask 1.0         1  25.0 %               1               1               1               1\n\
-         FAILED     cloud-mask 1.0         1  25.0 %\n"
+        "status     id  choice             count   share  queue_time_avg  queue_time_p50  queue_time_p95  queue_time_max\n\
+         COMPLETED   1  landsat-parse 1.0      2  50.0 %               3               3               3               3\n\
+         COMPLETED   2  cloud-mask 1.0         1  25.0 %               1               1               1               1\n\
+         FAILED      2  cloud-mask 1.0         1  25.0 %\n"
     );
     assert_eq!(
         groups(&["job-types", "--by", "error", "--kind", "job"]),
-        "error      count   share  run_time_avg  run_time_p50  run_time_p95  run_time_max\n\
-         node-lost      1  50.0 %\n\
-         -              1  50.0 %\n"
+        "id  error      count   share\n\
+         \x207  node-lost      1  50.0 %\n\
+         \x20\x20\x20\x20-              1  50.0 %\n"
     );
     assert_eq!(
         groups(&["errors", "--by", "job_type"]),
-        "job_type        count    share\ncloud-mask 1.0      1  100.0 %\n"
+        "id  job_type        count    share\n 2  cloud-mask 1.0      1  100.0 %\n"
     );
     // On 2015-01-03, Saturday, where clocks are an hour ahead.
     let late = ["job-types", "--by", "weekday", "--by", "hour", "--status", "FAILED"];
@@ -203,7 +204,7 @@ fn questions_that_make_no_sense_exit_2_and_say_what_may_be_asked() {
     let directory = TempDir::new().unwrap();
     let server = Serving::serve(directory.path());
     server.client.accept(&some_events());
-    let wrong: [(&[&str], &str); 11] = [
+    let wrong: [(&[&str], &str); 15] = [
         (&["events", "jobs"], "job-types, ingests, errors"),
         (&["events", "job-types", "--status", "BANANA"], "COMPLETED"),
         (&["events", "job-types", "--status", "INGESTED"], "COMPLETED"),
@@ -212,6 +213,10 @@ fn questions_that_make_no_sense_exit_2_and_say_what_may_be_asked() {
         (&["events", "job-types", "--choice-id", ""], "--choice-id"),
         (&["events", "job-types", "--name", "null"], "--name"),
         (&["events", "job-types", "--started", "soon"], "ISO-8601"),
+        (&["events", "job-types", "--job-type", "1"], "--job-type has no meaning for job-types"),
+        (&["events", "errors", "--kind", "job"], "--kind has no meaning for errors"),
+        (&["breakdown", "ingests", "--by", "status", "--version", "1"], "--version has no meaning for ingests"),
+        (&["breakdown", "ingests", "--by", "status", "--min-run-time", "1"], "transfer_time"),
         (&["breakdown", "job-types"], "--by"),
         (&["breakdown", "job-types", "--by", "hour,status,error"], "one or two"),
         (&["breakdown", "ingests", "--by", "hour", "--measure", "run_time"], "transfer_time"),
@@ -259,7 +264,7 @@ fn a_directory_without_the_deleted_events_is_as_if_they_had_never_been() {
          job            99  not there\n"
     );
     assert_eq!(before, exported(), "a dry run changes nothing");
-    assert_eq!(delete(&keys), "deleted 2 events; 2 not there\n");
+    assert_eq!(delete(&keys), "deleted 2 events; 1 not there\n");
     // What `events` lists can be deleted.
     let listed = printed(
         directory.path(),
@@ -314,10 +319,11 @@ fn keys_that_no_event_can_have_are_refused_before_anything_is_deleted() {
     }
     assert_fails(directory.path(), &delete, 2, &["--from"]);
     let files = [
-        ("{\"kind\":\"job\",\"id\":1}\n{\"kind\":\"job\",\"id\":\"2\"}", "object 2"),
+        ("{\"kind\":\"job\",\"id\":1}\n{\"kind\":\"job\",\"id\":\"2\"}", "object 2: the id must be"),
         ("[{\"kind\":\"job\",\"id\":1},{\"kind\":\"jobs\",\"id\":2}]", "object 2"),
-        ("{\"kind\":\"job\",\"id\":1} {\"kind\":\"job\"}", "object 2"),
-        ("{\"kind\":\"job\",\"id\":1} 3", "object 2"),
+        ("{\"kind\":\"job\",\"id\":1} {\"kind\":\"job\"}", "after 1 objects has no kind and id"),
+        ("{\"kind\":\"job\",\"id\":1} 3", "after 1 objects"),
+        ("kind,id\njob,1\n", "--format json"),
         ("[{\"kind\":\"job\",\"id\":1}", "line 1"),
     ];
     for (text, word) in files {
@@ -359,7 +365,10 @@ fn an_answer_that_does_not_arrive_is_asked_for_again_and_said() {
     let url = format!("http://{}", listener.local_addr().unwrap());
     let server = thread::spawn(move || {
         let body = r#"{"deleted":0,"missing":1}"#;
-        let good = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
+        let good = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        );
         for answer in ["", &good] {
             let (mut connection, _) = listener.accept().unwrap();
             let mut request = Vec::new();
@@ -378,4 +387,90 @@ fn an_answer_that_does_not_arrive_is_asked_for_again_and_said() {
     assert_eq!(String::from_utf8(output.stdout).unwrap(), "deleted 0 events; 1 not there\n");
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains("may have been deleted"), "{said}");
+}
+
+#[test]
+fn whatever_an_import_takes_can_be_taken_back() {
+    let directory = TempDir::new().unwrap();
+    let server = TestServer::start();
+    server.accept(&some_events());
+    let write = |name: &str, bytes: &[u8]| fs::write(directory.path().join(name), bytes).unwrap();
+    write("packed.gz", &gzip(br#"{"kind":"job_execution","id":1.0}"#));
+    write("marked", "\u{feff}{\"kind\":\"job\",\"id\":1e0} {\"kind\":\"ingest\",\"id\":20e-1}".as_bytes());
+    let delete =
+        ["delete", "--from", "packed.gz", "--from", "marked", "job/2", "--format=json", "--url", server.base()];
+    let dry = printed(directory.path(), &[&delete[..], &["--dry-run"]].concat());
+    let found: Value = serde_json::from_str(&dry).unwrap();
+    assert_eq!(json!([found["would_delete"], found["missing"]]), json!([4, 0]));
+    assert_eq!(found["events"][0], server.get("/v6/events/job/2/").json());
+    // What a dry run finds can be deleted, too.
+    write("found", dry.as_bytes());
+    let found = ["delete", "--from", "found", "--url", server.base()];
+    assert_eq!(printed(directory.path(), &found), "deleted 4 events; 0 not there\n");
+    assert_eq!(printed(directory.path(), &delete), "{\"deleted\":0,\"missing\":4}\n");
+}
+
+#[test]
+fn a_page_that_is_not_all_is_said_to_be_a_part() {
+    let directory = TempDir::new().unwrap();
+    let server = TestServer::start();
+    server.accept(&some_events());
+    let said = |arguments: &[&str]| {
+        let output = run(directory.path(), &[arguments, &["--url", server.base()]].concat());
+        assert!(output.status.success());
+        fs::write(directory.path().join("page.json"), output.stdout).unwrap();
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let list = ["events", "job-types", "--page-size", "3"];
+    assert!(said(&[&list[..], &["--format", "csv"]].concat()).contains("--all"));
+    assert_eq!(said(&["events", "job-types", "--page-size", "5", "--format", "csv"]), "");
+    assert_eq!(said(&["events", "job-types", "--format", "json"]), "");
+    assert!(said(&[&list[..], &["--format", "json"]].concat()).contains("3 of 4"));
+    assert!(said(&["delete", "--from", "page.json", "--dry-run"]).contains("page.json has 3 of 4 events"));
+}
+
+#[test]
+fn answers_of_other_programs_are_no_events() {
+    // It answers everything with a page.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let asked: [(&str, &[&str]); 5] = [
+        ("200 OK", &["events", "job-types", "--format", "json"]),
+        ("200 OK", &["events", "job-types", "--format", "csv", "--all"]),
+        ("200 OK", &["export"]),
+        ("404 Not Found", &["delete", "job/1", "--dry-run"]),
+        ("404 Not Found", &["breakdown", "errors", "--by", "hour"]),
+    ];
+    let statuses = asked.map(|(status, _)| status);
+    let server = thread::spawn(move || {
+        for status in statuses {
+            let (mut connection, _) = listener.accept().unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                let mut piece = [0; 1024];
+                let read = connection.read(&mut piece).unwrap();
+                assert_ne!(read, 0);
+                request.extend_from_slice(&piece[..read]);
+            }
+            let head =
+                format!("HTTP/1.1 {status}\r\nContent-Type: text/html\r\nContent-Length: 20\r\nConnection: close");
+            connection.write_all(format!("{head}\r\n\r\n<html>\n<body></body>").as_bytes()).unwrap();
+        }
+    });
+    let directory = TempDir::new().unwrap();
+    for (status, command) in asked {
+        let said = if status == "200 OK" { "another program" } else { "404: <html>" };
+        assert_fails(directory.path(), &[command, &["--url", &url]].concat(), 1, &[said]);
+    }
+    server.join().unwrap();
+}
+
+#[test]
+fn a_token_that_no_server_is_asked_with_does_not_matter() {
+    let directory = TempDir::new().unwrap();
+    fs::write(directory.path().join("events.ndjson"), to_ndjson(&some_events())).unwrap();
+    for arguments in [&["import", "events.ndjson", "--data=data"][..], &["events", "errors", "--data=data"]] {
+        let output = program(directory.path(), arguments).env("SCALE_METRICS_TOKEN", "secret").output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
 }

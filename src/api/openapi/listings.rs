@@ -212,7 +212,11 @@ fn stored_event() -> Schema {
 
 /// The parameter that asks for events of some kinds.
 fn kind() -> Parameter {
-    repeated("kind", "Of these kinds; only on `job-types`.", names::one_of(kinds().into_iter().map(|(name, _)| name)))
+    repeated(
+        "kind",
+        "Of these kinds; only on `job-types`. With `job_execution` and a `status`, executions that failed or were canceled, too.",
+        names::one_of(kinds().into_iter().map(|(name, _)| name)),
+    )
 }
 
 /// The parameters that narrow events.

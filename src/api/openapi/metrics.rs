@@ -109,7 +109,8 @@ pub(super) fn time_range() -> [Parameter; 2] {
         .build();
     let started = "Where the time begins: a date and time, a date, or a duration back from now; rounded down to the bucket. \
                    By default everything that there is. It has to be earlier than `ended`.";
-    let ended = "Where the time ends, in the same forms; by default now.";
+    let ended = "Where the time ends, in the same forms; by default now. The bucket in which it lies belongs to it: where there are no \
+                 buckets, the hour, so all of a day ends with 23:00.";
     [optional("started", started, Schema::from(time.clone())), optional("ended", ended, Schema::from(time))]
 }
 
@@ -292,7 +293,7 @@ pub(super) fn paging() -> [Parameter; 2] {
         optional("page", "Which page. One behind the last is not found.", nullable(number(1).build())),
         optional(
             "page_size",
-            "How many results a page has; more than the most counts as the most.",
+            &format!("How many results a page has; more than {MAX_SIZE} counts as {MAX_SIZE}."),
             nullable(number(DEFAULT_SIZE).maximum(Some(MAX_SIZE)).build()),
         ),
     ]

@@ -54,6 +54,11 @@ pub(crate) fn agent(url: &str, trust: &Trust, timeout: Option<Duration>) -> Resu
     Ok(Agent::with_parts(config, connector.chain(HttpsConnector { config: tls }), DefaultResolver::default()))
 }
 
+/// Whether another try would meet the same error, since the request or the server's certificate is the reason.
+fn is_final(error: &ureq::Error) -> bool {
+    matches!(error, ureq::Error::Http(_) | ureq::Error::BadUri(_)) || refused_tls(error).is_some()
+}
+
 /// Why the TLS of a server is refused, if that is the error. Another try would not help.
 pub(crate) fn refused_tls(error: &ureq::Error) -> Option<String> {
     let ureq::Error::Io(error) = error else { return None };
@@ -83,6 +88,12 @@ pub(crate) enum AskError {
         /// What is wrong.
         detail: String,
     },
+    /// It answers, but not as this program does.
+    #[error("{address}: the answer is that of another program")]
+    Foreign {
+        /// The address of the request.
+        address: String,
+    },
     /// The server rejects the request.
     #[error("the server answered {status}: {detail}{}", token_hint(*.status))]
     Refused {
@@ -92,6 +103,11 @@ pub(crate) enum AskError {
         detail: String,
     },
 }
+
+/// The media type of nearly all answers.
+pub(crate) const JSON: &str = "application/json";
+/// How many characters of an answer that is not JSON are shown.
+const SHOWN: usize = 200;
 
 /// A server that a command asks. A request can be repeated: it reads, or a second time changes nothing more.
 pub(crate) struct Server {
@@ -116,19 +132,19 @@ impl Server {
         self.has_repeated.get()
     }
 
-    /// The body of the answer to a `GET`.
-    pub(crate) fn get(&self, path: &str) -> Result<Vec<u8>, AskError> {
-        self.body(path, self.ask(path, None, false)?)
+    /// The body of the answer to a `GET`, which must be of this media type.
+    pub(crate) fn get(&self, path: &str, media_type: &str) -> Result<Vec<u8>, AskError> {
+        self.body(path, self.ask(path, None, false, media_type)?)
     }
 
-    /// The body of the answer to JSON that is posted.
+    /// The body of the answer to JSON that is posted, which must be JSON, too.
     pub(crate) fn post(&self, path: &str, json: &[u8]) -> Result<Vec<u8>, AskError> {
-        self.body(path, self.ask(path, Some(json), false)?)
+        self.body(path, self.ask(path, Some(json), false, JSON)?)
     }
 
-    /// The answer to a `GET`, whose body is read bit by bit, and may be packed.
+    /// The answer to a `GET`, whose body is lines of JSON, is read bit by bit, and may be packed.
     pub(crate) fn stream(&self, path: &str) -> Result<Response<Body>, AskError> {
-        self.ask(path, None, true)
+        self.ask(path, None, true, "application/x-ndjson")
     }
 
     fn body(&self, path: &str, answer: Response<Body>) -> Result<Vec<u8>, AskError> {
@@ -140,14 +156,20 @@ impl Server {
     }
 
     /// Sends a request until it is answered by more than that it should be tried again, for [`PATIENCE`] at most.
-    fn ask(&self, path: &str, json: Option<&[u8]>, may_be_packed: bool) -> Result<Response<Body>, AskError> {
+    fn ask(
+        &self,
+        path: &str,
+        json: Option<&[u8]>,
+        may_be_packed: bool,
+        media_type: &str,
+    ) -> Result<Response<Body>, AskError> {
         let address = format!("{}{path}", self.url);
         let mut retry = Retry::new(PATIENCE, self.was_reached.get());
         let answer = loop {
             let answer = self.send(&address, json, may_be_packed);
             let may_pass = match &answer {
                 Ok(answer) => retry.may_pass(answer),
-                Err(error) => refused_tls(error).is_none(),
+                Err(error) => !is_final(error),
             };
             self.was_reached.set(retry.was_reached());
             let last = || match &answer {
@@ -166,11 +188,13 @@ impl Server {
         let mut answer = answer.map_err(unreachable)?;
         let status = answer.status().as_u16();
         if status == 200 {
-            return Ok(answer);
+            let found = answer.headers().get("Content-Type").and_then(|found| found.to_str().ok()).unwrap_or_default();
+            return if found.starts_with(media_type) { Ok(answer) } else { Err(AskError::Foreign { address }) };
         }
         let body = answer.body_mut().read_to_string().map_err(unreachable)?;
         let said = serde_json::from_str::<serde_json::Value>(&body);
-        let detail = said.ok().and_then(|said| Some(said["detail"].as_str()?.to_owned())).unwrap_or(body);
+        let detail = said.ok().and_then(|said| Some(said["detail"].as_str()?.to_owned()));
+        let detail = detail.unwrap_or_else(|| body.lines().next().unwrap_or_default().chars().take(SHOWN).collect());
         Err(AskError::Refused { status, detail })
     }
 
