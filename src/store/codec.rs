@@ -321,7 +321,8 @@ impl<'a> Reader<'a> {
         let presence = if head.some_absent { Some(self.bytes(count.div_ceil(8))?) } else { None };
         let present = presence.map_or(count, |bits| (0..count).filter(|&place| has_bit(bits, place)).count());
         let base = zigzag_decode(self.varint()?);
-        let packed = self.bytes((present * head.width as usize).div_ceil(8))?;
+        let packed = self.0;
+        self.bytes((present * head.width as usize).div_ceil(8))?;
         Ok(Some(ColumnParts { head, presence, base, packed }))
     }
 }
@@ -333,7 +334,8 @@ struct ColumnParts<'a> {
     presence: Option<&'a [u8]>,
     /// The smallest number, in units.
     base: u64,
-    /// The distances from it.
+    /// The distances from it, and whatever is behind the column: a processor takes several times as long to read eight bytes that are put
+    /// together from fewer.
     packed: &'a [u8],
 }
 
@@ -502,7 +504,7 @@ struct BitReader<'a> {
 }
 
 impl BitReader<'_> {
-    /// Reads the next number of `width` bits. All numbers have at most [`NARROW`] bits, or all have 64.
+    /// Reads the next number of `width` bits, and no bit behind it matters. All numbers have at most [`NARROW`] bits, or all have 64.
     fn take(&mut self, width: u32) -> u64 {
         let rest = &self.bytes[(self.bit / 8).min(self.bytes.len())..];
         let above = first_word(rest, 0) >> (self.bit % 8);
