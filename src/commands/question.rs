@@ -204,55 +204,57 @@ impl<Q: Asked> QuestionFlags<Q> {
         settings: &Settings,
         has_url_flag: bool,
     ) -> anyhow::Result<Option<P>> {
-        if self.all && self.format == Format::Table {
-            return Err(CannotStart::new("--all is for programs (hint: --format json or csv)").into());
-        }
-        for flag in Q::flags() {
-            let name = &flag.parameter.name;
-            if self.values(name).next().is_some() && !Q::QUESTION.knows(self.metrics, name) {
-                let (flag, metrics) = (&flag.long, self.metrics.describe().name);
-                return Err(CannotStart::new(format!("--{flag} has no meaning for {metrics}")).into());
-            }
-        }
+        self.refuse_nonsense()?;
         let source = Source::open(settings, &self.server, has_url_flag)?;
-        let format = if self.format == Format::Csv { "csv" } else { "json" };
+        let is_csv = self.format == Format::Csv;
         let ask = |page: &[(&str, &str)]| {
             let mut query = Serializer::new(String::new());
-            query.extend_pairs(&self.parameters.values).extend_pairs(page).append_pair("format", format);
+            query.extend_pairs(&self.parameters.values).extend_pairs(page);
+            query.append_pair("format", if is_csv { "csv" } else { "json" });
             if settings.is_flag("--timezone") {
                 query.append_pair("timezone", settings.config.api.timezone.name());
             }
-            source.answer(Q::QUESTION, self.metrics, &query.finish(), self.format == Format::Csv)
+            source.answer(Q::QUESTION, self.metrics, &query.finish(), is_csv)
         };
-        if self.format == Format::Table {
-            return Ok(Some(serde_json::from_slice(&ask(&[])?)?));
+        match self.format {
+            Format::Table => return Ok(Some(serde_json::from_slice(&ask(&[])?)?)),
+            Format::Json | Format::Csv if self.all => self.print_all(ask)?,
+            Format::Json | Format::Csv => self.print_page(&ask(&[])?)?,
         }
-        if !self.all {
-            let mut body = ask(&[])?;
-            if self.format == Format::Json {
-                let page: Page<IgnoredAny> = serde_json::from_slice(&body)?;
-                body.push(b'\n');
-                print_bytes(&body)?;
-                if page.next.is_some() {
-                    complain(&format!("note: these are {} of {} (hint: --all)", page.results.len(), page.count));
-                }
-            } else {
-                print_bytes(&body)?;
-                let size = self.values("page_size").next_back().and_then(|size| size.parse().ok());
-                let lines = memchr::memchr_iter(b'\n', &body).count();
-                if Q::QUESTION == Question::Events && lines > size.unwrap_or(DEFAULT_SIZE) {
-                    complain("note: this page is full, so there may be more (hint: --all)");
-                }
-            }
-            return Ok(None);
-        }
-        let size = self.values("page_size").next().is_none().then_some(("page_size", ALL_AT_ONCE));
-        self.print_all(|page| {
-            let page = page.to_string();
-            let page: Vec<_> = size.into_iter().chain([("page", page.as_str())]).collect();
-            ask(&page)
-        })?;
         Ok(None)
+    }
+
+    /// Refuses flags that the interface would ignore, and that cannot go together.
+    fn refuse_nonsense(&self) -> Result<(), CannotStart> {
+        if self.all && self.format == Format::Table {
+            return Err(CannotStart::new("--all is for programs (hint: --format json or csv)"));
+        }
+        let is_given = |flag: &&Flag| self.values(&flag.parameter.name).next().is_some();
+        let mut given = Q::flags().iter().filter(is_given);
+        match given.find(|flag| !Q::QUESTION.knows(self.metrics, &flag.parameter.name)) {
+            Some(Flag { long, .. }) => {
+                Err(CannotStart::new(format!("--{long} has no meaning for {}", self.metrics.describe().name)))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Prints a page, and says whether there are others.
+    fn print_page(&self, body: &[u8]) -> anyhow::Result<()> {
+        print_bytes(body)?;
+        if self.format == Format::Json {
+            print_bytes(b"\n")?;
+            let page: Page<IgnoredAny> = serde_json::from_slice(body)?;
+            if page.next.is_some() {
+                complain(&format!("note: these are {} of {} (hint: --all)", page.results.len(), page.count));
+            }
+        } else if Q::QUESTION == Question::Events {
+            let size = self.values("page_size").next_back().and_then(|size| size.parse().ok());
+            if memchr::memchr_iter(b'\n', body).count() > size.unwrap_or(DEFAULT_SIZE) {
+                complain("note: this page is full, so there may be more (hint: --all)");
+            }
+        }
+        Ok(())
     }
 
     /// Says beside a table which results of how many it shows.
@@ -268,9 +270,12 @@ impl<Q: Asked> QuestionFlags<Q> {
     }
 
     /// Prints the pages from the first to the last.
-    fn print_all(&self, ask: impl Fn(u64) -> anyhow::Result<Vec<u8>>) -> anyhow::Result<()> {
+    fn print_all(&self, ask: impl Fn(&[(&str, &str)]) -> anyhow::Result<Vec<u8>>) -> anyhow::Result<()> {
+        let size = self.values("page_size").next().is_none().then_some(("page_size", ALL_AT_ONCE));
         for number in 1.. {
-            let body = match ask(number) {
+            let page = u64::to_string(&number);
+            let page: Vec<_> = size.into_iter().chain([("page", page.as_str())]).collect();
+            let body = match ask(&page) {
                 Err(error) if number > 1 && is_behind_last(&error) => break,
                 answer => answer?,
             };
