@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 mod access;
+mod accuracy;
 mod behind_nginx;
 mod breakdowns;
 mod buckets;
