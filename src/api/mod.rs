@@ -61,7 +61,7 @@ use error::Refusal;
 pub(crate) use get_export::Exports;
 pub(crate) use look::Looks;
 pub(crate) use openapi::openapi;
-pub(crate) use page::DEFAULT_SIZE;
+pub(crate) use page::{DEFAULT_SIZE, MAX_SIZE};
 use params::{Known, Params};
 pub(crate) use public_url::{PublicUrls, Scheme};
 pub(crate) use question::{Question, QuestionParameter};

@@ -7,7 +7,7 @@ use super::ApiError;
 use super::params::Params;
 
 pub(crate) const DEFAULT_SIZE: usize = 100;
-pub(super) const MAX_SIZE: usize = 1000;
+pub(crate) const MAX_SIZE: usize = 1000;
 
 /// The page that a client requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

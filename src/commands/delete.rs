@@ -16,7 +16,7 @@ use super::input;
 use super::open_store::open_store;
 use super::output::{complain, counted, print};
 use super::progress::{Progress, Unit};
-use super::question::Format;
+use super::question::{Format, Page};
 use super::table::{Cell, Table};
 use super::target::{ServerFlags, Target, target};
 use crate::config::Settings;
@@ -28,6 +28,8 @@ use crate::worker::commit;
 
 /// What some tools write at the start of a file.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+/// Where a server deletes events.
+const DELETIONS: &str = "/v6/events/delete/";
 /// How many events are deleted at once, all or none.
 const AT_ONCE: usize = 10_000;
 
@@ -198,6 +200,12 @@ impl Deleted {
     }
 }
 
+/// A metrics type, as far as its name tells that a server is one of this program.
+#[derive(Deserialize)]
+struct MetricsTypeName {
+    name: String,
+}
+
 /// Which of some events are there, as they are stored.
 struct Found {
     keys: Vec<EventKey>,
@@ -267,7 +275,7 @@ impl Place {
             Self::Server(server) => {
                 let body: Vec<_> =
                     keys.iter().map(|EventKey { kind, id }| json!({"kind": kind.name(), "id": id})).collect();
-                match server.post("/v6/events/delete/", json!(body).to_string().as_bytes()) {
+                match server.post(DELETIONS, json!(body).to_string().as_bytes()) {
                     // It takes no body of this size.
                     Err(AskError::Refused { status: 413, .. }) if keys.len() > 1 => {
                         let (first, second) = keys.split_at(keys.len() / 2);
@@ -275,7 +283,7 @@ impl Place {
                         deleted.add(self.delete(second)?);
                         Ok(deleted)
                     }
-                    answer => Ok(serde_json::from_slice(&answer?)?),
+                    answer => Ok(server.parse(DELETIONS, &answer?)?),
                 }
             }
             Self::Store(store) => {
@@ -293,15 +301,24 @@ impl Place {
         let mut events = Vec::with_capacity(keys.len());
         if let Self::Server(server) = self {
             // Where nobody knows these paths, no event is there either.
-            server.get("/v6/metrics/?page_size=1", JSON)?;
+            let path = "/v6/metrics/";
+            let body = server.get(path, JSON)?;
+            let page: Page<MetricsTypeName> = server.parse(path, &body)?;
+            if page.results.iter().all(|metrics| metrics.name != "job-types") {
+                return Err(server.foreign(path).into());
+            }
         }
         let find: Box<dyn Fn(EventKey) -> anyhow::Result<Option<Value>>> = match self {
-            Self::Server(server) => {
-                Box::new(|EventKey { kind, id }| match server.get(&format!("/v6/events/{}/{id}/", kind.name()), JSON) {
-                    Err(AskError::Refused { status: 404, .. }) => Ok(None),
-                    answer => Ok(Some(serde_json::from_slice(&answer?)?)),
-                })
-            }
+            Self::Server(server) => Box::new(|EventKey { kind, id }| {
+                let path = format!("/v6/events/{}/{id}/", kind.name());
+                let body = match server.get(&path, JSON) {
+                    Err(AskError::Refused { status: 404, .. }) => return Ok(None),
+                    answer => answer?,
+                };
+                let event: Value = server.parse(&path, &body)?;
+                let is_it = event["kind"] == kind.name() && event["id"] == id;
+                if is_it { Ok(Some(event)) } else { Err(server.foreign(&path).into()) }
+            }),
             Self::Store(store) => {
                 let snapshot = store.snapshot()?;
                 Box::new(move |key| Ok(snapshot.event(key)?.map(|event| json!(event))))

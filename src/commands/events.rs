@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::output::{counted, print};
 use super::question::{Events, Page, QuestionFlags};
-use super::table::{Cell, Table};
+use super::table::{Cell, MOST_CHARS, Table, shortened};
 use crate::config::Settings;
 use crate::vocabulary::MetricsTypeId;
 
@@ -45,7 +45,11 @@ impl Name {
     pub(super) fn shown(&self) -> String {
         match (&*self.title, &self.version) {
             ("", _) => self.id.to_string(),
-            (title, Some(version)) => format!("{title} {version}"),
+            // Versions of a long title must not look the same.
+            (title, Some(version)) => {
+                let version = shortened(version, MOST_CHARS / 2);
+                format!("{} {version}", shortened(title, MOST_CHARS - 1 - version.chars().count()))
+            }
             (title, None) => title.to_owned(),
         }
     }

@@ -4,6 +4,7 @@ use std::io::{self, Write as _};
 use std::marker::PhantomData;
 use std::sync::LazyLock;
 
+use anyhow::Context as _;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, ValueEnum};
 use form_urlencoded::Serializer;
@@ -16,7 +17,7 @@ use super::client::{AskError, JSON, Server};
 use super::open_store::open_store;
 use super::output::{NotPrinted, complain};
 use super::target::{ServerFlags, Target, target};
-use crate::api::{ApiError, DEFAULT_SIZE, Question, QuestionParameter, ReadSettings};
+use crate::api::{ApiError, DEFAULT_SIZE, MAX_SIZE, Question, QuestionParameter, ReadSettings};
 use crate::catalog::{CATALOG, Units};
 use crate::config::Settings;
 use crate::store::{Snapshot, Store};
@@ -28,8 +29,6 @@ const CSV: &str = "text/csv";
 const HEADING: &str = "Which events";
 /// The parameters that are no flags: the output has formats of its own, and the settings have a time zone.
 const NO_FLAGS: [&str; 2] = ["format", "timezone"];
-/// How many results are asked for at once where all are wanted.
-const ALL_AT_ONCE: &str = "1000";
 
 /// How a command prints its result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -217,7 +216,10 @@ impl<Q: Asked> QuestionFlags<Q> {
             source.answer(Q::QUESTION, self.metrics, &query.finish(), is_csv)
         };
         match self.format {
-            Format::Table => return Ok(Some(serde_json::from_slice(&ask(&[])?)?)),
+            Format::Table => {
+                let page = serde_json::from_slice(&ask(&[])?).context("the answer cannot be understood")?;
+                return Ok(Some(page));
+            }
             Format::Json | Format::Csv if self.all => self.print_all(ask)?,
             Format::Json | Format::Csv => self.print_page(&ask(&[])?)?,
         }
@@ -245,16 +247,21 @@ impl<Q: Asked> QuestionFlags<Q> {
         if self.format == Format::Json {
             print_bytes(b"\n")?;
             let page: Page<IgnoredAny> = serde_json::from_slice(body)?;
-            if page.next.is_some() {
+            if (page.results.len() as u64) < page.count {
                 complain(&format!("note: these are {} of {} (hint: --all)", page.results.len(), page.count));
             }
         } else if Q::QUESTION == Question::Events {
-            let size = self.values("page_size").next_back().and_then(|size| size.parse().ok());
-            if memchr::memchr_iter(b'\n', body).count() > size.unwrap_or(DEFAULT_SIZE) {
-                complain("note: this page is full, so there may be more (hint: --all)");
+            let is_first = self.values("page").all(|page| page == "1");
+            if !is_first || is_full(body, self.page_size().unwrap_or(DEFAULT_SIZE)) {
+                complain("note: there may be more than this page (hint: --all)");
             }
         }
         Ok(())
+    }
+
+    /// How many results a page shall have, if that was said.
+    fn page_size(&self) -> Option<usize> {
+        self.values("page_size").next_back().and_then(|size| size.parse().ok()).map(|size: usize| size.min(MAX_SIZE))
     }
 
     /// Says beside a table which results of how many it shows.
@@ -271,11 +278,11 @@ impl<Q: Asked> QuestionFlags<Q> {
 
     /// Prints the pages from the first to the last.
     fn print_all(&self, ask: impl Fn(&[(&str, &str)]) -> anyhow::Result<Vec<u8>>) -> anyhow::Result<()> {
-        let size = self.values("page_size").next().is_none().then_some(("page_size", ALL_AT_ONCE));
+        let size = self.page_size().unwrap_or(MAX_SIZE);
+        let size_text = size.to_string();
         for number in 1.. {
             let page = u64::to_string(&number);
-            let page: Vec<_> = size.into_iter().chain([("page", page.as_str())]).collect();
-            let body = match ask(&page) {
+            let body = match ask(&[("page_size", &size_text), ("page", &page)]) {
                 Err(error) if number > 1 && is_behind_last(&error) => break,
                 answer => answer?,
             };
@@ -286,19 +293,22 @@ impl<Q: Asked> QuestionFlags<Q> {
                 if page.next.is_none() {
                     break;
                 }
-            } else if number == 1 {
-                print_bytes(&body)?;
-                if Q::QUESTION == Question::Breakdown {
-                    // It has all groups.
-                    break;
-                }
             } else {
                 let header = memchr::memchr(b'\n', &body).map_or(body.len(), |end| end + 1);
-                print_bytes(&body[header..])?;
+                print_bytes(&body[if number == 1 { 0 } else { header }..])?;
+                // A breakdown has all groups at once.
+                if Q::QUESTION == Question::Breakdown || !is_full(&body, size) {
+                    break;
+                }
             }
         }
         Ok(())
     }
+}
+
+/// Whether a page of CSV may have as many results as a page may have: some may have several lines.
+fn is_full(body: &[u8], most: usize) -> bool {
+    memchr::memchr_iter(b'\n', body).count() > most
 }
 
 /// Whether a page was asked for that is not there.
@@ -341,8 +351,19 @@ impl Source {
     fn answer(&self, question: Question, metrics: MetricsTypeId, query: &str, is_csv: bool) -> anyhow::Result<Vec<u8>> {
         match self {
             Self::Server(server) => {
-                let media_type = if is_csv { CSV } else { JSON };
-                Ok(server.get(&format!("{}?{query}", question.path(metrics)), media_type)?)
+                let path = format!("{}?{query}", question.path(metrics));
+                let body = server.get(&path, if is_csv { CSV } else { JSON })?;
+                if is_csv {
+                    let header = body.split(|&byte| byte == b'\n').next().unwrap_or_default();
+                    let mut columns = header.split(|&byte| byte == b',');
+                    let known = if question == Question::Events { "kind" } else { "count" };
+                    if !columns.any(|column| column == known.as_bytes()) {
+                        return Err(server.foreign(&path).into());
+                    }
+                } else {
+                    server.parse::<Page<IgnoredAny>>(&path, &body)?;
+                }
+                Ok(body)
             }
             Self::Store { snapshot, settings, .. } => Ok(question.answer(metrics, query, snapshot, settings)?),
         }

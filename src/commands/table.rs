@@ -1,5 +1,7 @@
 //! Tables for people: columns side by side, without lines.
 
+use std::borrow::Cow;
+
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, ContentArrangement, Table as Columns};
 
@@ -9,7 +11,7 @@ pub(super) struct Table {
 }
 
 /// A cell shows so many characters of its text.
-const MOST_CHARS: usize = 60;
+pub(super) const MOST_CHARS: usize = 60;
 
 /// What stands in a cell, and on which side of it.
 pub(super) enum Cell {
@@ -65,17 +67,22 @@ impl Cell {
 /// titles and names are whatever somebody has posted.
 fn printable(text: &str) -> String {
     let drives = |c: char| {
-        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        let is_hidden = matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{feff}');
+        c.is_control() || is_hidden || matches!(c, '\u{2066}'..='\u{2069}')
     };
-    let is_long = text.chars().nth(MOST_CHARS).is_some();
     let mut shown = String::with_capacity(text.len());
-    for c in text.chars().take(if is_long { MOST_CHARS - 1 } else { MOST_CHARS }) {
+    for c in shortened(text, MOST_CHARS).chars() {
         if drives(c) { shown.extend(c.escape_default()) } else { shown.push(c) }
     }
-    if is_long {
-        shown.push('…');
-    }
     shown
+}
+
+/// The beginning of a text, with so many characters at most.
+pub(super) fn shortened(text: &str, most: usize) -> Cow<'_, str> {
+    if text.chars().nth(most).is_none() {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.chars().take(most - 1).chain(['…']).collect())
 }
 
 #[cfg(test)]

@@ -427,6 +427,10 @@ fn a_page_that_is_not_all_is_said_to_be_a_part() {
     assert_eq!(said(&["events", "job-types", "--format", "json"]), "");
     assert!(said(&[&list[..], &["--format", "json"]].concat()).contains("3 of 4"));
     assert!(said(&["delete", "--from", "page.json", "--dry-run"]).contains("page.json has 3 of 4 events"));
+    // Neither is the last one.
+    let second = [&list[..], &["--page", "2"]].concat();
+    assert!(said(&[&second[..], &["--format", "json"]].concat()).contains("1 of 4"));
+    assert!(said(&[&second[..], &["--format", "csv"]].concat()).contains("--all"));
 }
 
 #[test]
@@ -434,32 +438,42 @@ fn answers_of_other_programs_are_no_events() {
     // It answers everything with a page.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let asked: [(&str, &[&str]); 5] = [
-        ("200 OK", &["events", "job-types", "--format", "json"]),
-        ("200 OK", &["events", "job-types", "--format", "csv", "--all"]),
-        ("200 OK", &["export"]),
-        ("404 Not Found", &["delete", "job/1", "--dry-run"]),
-        ("404 Not Found", &["breakdown", "errors", "--by", "hour"]),
+    let (html, json, csv) = ("text/html", "application/json", "text/csv");
+    let asked: [(&str, &str, &str, &[&str]); 11] = [
+        ("200 OK", html, "<html>\n<body>", &["events", "job-types", "--format", "json"]),
+        ("200 OK", html, "<html>\n<body>", &["events", "job-types", "--format", "csv", "--all"]),
+        ("200 OK", html, "<html>\n<body>", &["export"]),
+        ("200 OK", json, r#"{"hello":1}"#, &["events", "job-types"]),
+        ("200 OK", json, "[]", &["events", "job-types", "--format", "json", "--all"]),
+        ("200 OK", json, r#"{"count":1,"results":[{"a":1}]}"#, &["delete", "job/1", "--dry-run"]),
+        ("200 OK", json, "{}", &["delete", "job/1"]),
+        ("200 OK", csv, "a,b\n1,2\n", &["breakdown", "errors", "--by=hour", "--format=csv"]),
+        ("404 Not Found", html, "<html>\n<body>", &["delete", "job/1", "--dry-run"]),
+        ("404 Not Found", html, "<html>\n<body>", &["breakdown", "errors", "--by", "hour"]),
+        ("500 Internal Server Error", html, "<html>\n<body>", &["events", "errors"]),
     ];
-    let statuses = asked.map(|(status, _)| status);
+    let answers = asked.map(|(status, media_type, body, _)| (status, media_type, body));
     let server = thread::spawn(move || {
-        for status in statuses {
+        for (status, media_type, body) in answers {
             let (mut connection, _) = listener.accept().unwrap();
             let mut request = Vec::new();
-            while !request.ends_with(b"\r\n\r\n") {
+            // A body ends with a bracket.
+            while !request.ends_with(b"\r\n\r\n") || request.starts_with(b"POST") {
+                if request.starts_with(b"POST") && request.ends_with(b"]") {
+                    break;
+                }
                 let mut piece = [0; 1024];
                 let read = connection.read(&mut piece).unwrap();
                 assert_ne!(read, 0);
                 request.extend_from_slice(&piece[..read]);
             }
-            let head =
-                format!("HTTP/1.1 {status}\r\nContent-Type: text/html\r\nContent-Length: 20\r\nConnection: close");
-            connection.write_all(format!("{head}\r\n\r\n<html>\n<body></body>").as_bytes()).unwrap();
+            let head = format!("HTTP/1.1 {status}\r\nContent-Type: {media_type}\r\nConnection: close");
+            connection.write_all(format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).as_bytes()).unwrap();
         }
     });
     let directory = TempDir::new().unwrap();
-    for (status, command) in asked {
-        let said = if status == "200 OK" { "another program" } else { "404: <html>" };
+    for (status, _, _, command) in asked {
+        let said = if status == "200 OK" { "another program" } else { ": <html>" };
         assert_fails(directory.path(), &[command, &["--url", &url]].concat(), 1, &[said]);
     }
     server.join().unwrap();

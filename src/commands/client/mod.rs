@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use serde::Deserialize;
 use ureq::http::{Request, Response, StatusCode, Uri};
 use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::{ConnectProxyConnector, Connector as _, TcpConnector};
@@ -106,6 +107,8 @@ pub(crate) enum AskError {
 
 /// The media type of nearly all answers.
 pub(crate) const JSON: &str = "application/json";
+/// Statuses that say nothing of a better time.
+const FAILURES: [StatusCode; 2] = [StatusCode::INTERNAL_SERVER_ERROR, StatusCode::NOT_IMPLEMENTED];
 /// How many characters of an answer that is not JSON are shown.
 const SHOWN: usize = 200;
 
@@ -147,6 +150,16 @@ impl Server {
         self.ask(path, None, true, "application/x-ndjson")
     }
 
+    /// Parses the answer that came from a path.
+    pub(crate) fn parse<'b, T: Deserialize<'b>>(&self, path: &str, body: &'b [u8]) -> Result<T, AskError> {
+        serde_json::from_slice(body).map_err(|_| self.foreign(path))
+    }
+
+    /// The error of an answer that is not that of this program.
+    pub(crate) fn foreign(&self, path: &str) -> AskError {
+        AskError::Foreign { address: format!("{}{path}", self.url) }
+    }
+
     fn body(&self, path: &str, answer: Response<Body>) -> Result<Vec<u8>, AskError> {
         let body = answer.into_body().into_with_config().limit(u64::MAX).read_to_vec();
         body.map_err(|error| AskError::Unreachable {
@@ -168,7 +181,8 @@ impl Server {
         let answer = loop {
             let answer = self.send(&address, json, may_be_packed);
             let may_pass = match &answer {
-                Ok(answer) => retry.may_pass(answer),
+                // What a server fails at for a reason of its own, it fails at again.
+                Ok(answer) => retry.may_pass(answer) && !FAILURES.contains(&answer.status()),
                 Err(error) => !is_final(error),
             };
             self.was_reached.set(retry.was_reached());
