@@ -10,19 +10,17 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 use serde_json::{Deserializer, Value, json};
 
-use super::client::{AskError, JSON, Server};
+use super::client::{AskError, JSON};
 use super::events::in_seconds;
 use super::input;
-use super::open_store::open_store;
 use super::output::{complain, counted, print};
 use super::progress::{Progress, Unit};
 use super::question::{Format, Page};
 use super::table::{Cell, Table};
-use super::target::{ServerFlags, Target, target};
+use super::target::{Opened, ServerFlags, target};
 use crate::config::Settings;
 use crate::events::{EventKey, Object};
 use crate::ledger::Receipt;
-use crate::store::Store;
 use crate::vocabulary::{EventKind, Kind, MAX_ID};
 use crate::worker::commit;
 
@@ -86,7 +84,7 @@ impl DeleteCommand {
         }
         let mut seen = HashSet::new();
         keys.retain(|key| seen.insert(*key));
-        let place = Place::open(&target(settings, &self.server, has_url_flag)?)?;
+        let place = target(settings, &self.server, has_url_flag)?.open()?;
         if self.dry_run {
             return place.look_up(&keys)?.print(self.format);
         }
@@ -248,22 +246,7 @@ impl Found {
     }
 }
 
-/// Where events are deleted.
-enum Place {
-    Server(Server),
-    Store(Store),
-}
-
-impl Place {
-    fn open(target: &Target) -> anyhow::Result<Self> {
-        Ok(match target {
-            Target::Server { url, token, trust } => {
-                Self::Server(Server::new(url, token.as_deref(), trust).map_err(AskError::from)?)
-            }
-            Target::Store(storage) => Self::Store(open_store(storage)?),
-        })
-    }
-
+impl Opened {
     /// Whether something was perhaps deleted by a request whose answer did not arrive.
     fn has_repeated(&self) -> bool {
         matches!(self, Self::Server(server) if server.has_repeated())

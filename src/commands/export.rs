@@ -12,9 +12,8 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use super::client::{AskError, Server};
-use super::open_store::open_store;
 use super::progress::{Progress, Unit};
-use super::target::Target;
+use super::target::{Opened, Target};
 use crate::events::wire::{write_choices, write_event};
 use crate::gunzip::Gunzip;
 use crate::store::{Store, StoreError};
@@ -73,24 +72,20 @@ enum Input {
 
 impl Input {
     fn open(source: &Target) -> anyhow::Result<Self> {
-        match source {
-            Target::Store(storage) => open_store(storage).map(Self::Store),
-            Target::Server { url, token, trust } => {
-                let server = Server::new(url, token.as_deref(), trust).map_err(AskError::from)?;
-                Ok(Self::ask(&server, url)?)
-            }
+        match source.open()? {
+            Opened::Store(store) => Ok(Self::Store(store)),
+            Opened::Server(server) => Ok(Self::ask(&server)?),
         }
     }
 
-    fn ask(server: &Server, url: &str) -> Result<Self, ExportError> {
+    fn ask(server: &Server) -> Result<Self, ExportError> {
         let answer = server.stream(PATH)?;
-        let address = format!("{url}{PATH}");
         let total = answer.headers().get("x-total-count").and_then(|total| total.to_str().ok()?.parse().ok());
         let Some(total) = total else {
-            return Err(AskError::Foreign { address }.into());
+            return Err(server.foreign(PATH).into());
         };
         let body = answer.into_body().into_with_config().limit(u64::MAX).reader();
-        Ok(Self::Server { address, total, lines: Box::new(Gunzip::new(BufReader::new(body))) })
+        Ok(Self::Server { address: server.address(PATH), total, lines: Box::new(Gunzip::new(BufReader::new(body))) })
     }
 
     /// Writes all objects, and returns their number.

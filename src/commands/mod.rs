@@ -238,8 +238,8 @@ fn cannot_start(error: &anyhow::Error) -> bool {
         || error.is::<ClockError>()
         || error.is::<TlsError>()
         || matches!(error.downcast_ref(), Some(ImportError::Open(_) | ImportError::Tls(_)))
-        || matches!(error.downcast_ref(), Some(ExportError::Ask(AskError::Tls(_)) | ExportError::Output { .. }))
-        || matches!(error.downcast_ref(), Some(AskError::Tls(_) | AskError::Refused { status: 400, .. }))
+        || matches!(error.downcast_ref(), Some(ExportError::Output { .. }))
+        || matches!(error.downcast_ref(), Some(AskError::Refused { status: 400, .. }))
         || error.downcast_ref().is_some_and(ApiError::is_mistake_of_request)
 }
 

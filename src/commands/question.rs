@@ -14,9 +14,8 @@ use serde_json::value::RawValue;
 
 use super::CannotStart;
 use super::client::{AskError, JSON, Server};
-use super::open_store::open_store;
 use super::output::{NotPrinted, complain};
-use super::target::{ServerFlags, Target, target};
+use super::target::{Opened, ServerFlags, target};
 use crate::api::{ApiError, DEFAULT_SIZE, MAX_SIZE, Question, QuestionParameter, ReadSettings};
 use crate::catalog::{CATALOG, Units};
 use crate::config::Settings;
@@ -334,17 +333,13 @@ enum Source {
 
 impl Source {
     fn open(settings: &Settings, server: &ServerFlags, has_url_flag: bool) -> anyhow::Result<Self> {
-        Ok(match target(settings, server, has_url_flag)? {
-            Target::Server { url, token, trust } => Self::Server(Server::new(&url, token.as_deref(), &trust)?),
-            Target::Store(storage) => {
-                let store = open_store(&storage)?;
-                let snapshot = Box::new(store.snapshot().map_err(ApiError::from)?);
-                Self::Store {
-                    snapshot,
-                    settings: Box::new(ReadSettings::new(&settings.config, Clock::System)),
-                    _store: store,
-                }
-            }
+        Ok(match target(settings, server, has_url_flag)?.open()? {
+            Opened::Server(server) => Self::Server(server),
+            Opened::Store(store) => Self::Store {
+                snapshot: Box::new(store.snapshot().map_err(ApiError::from)?),
+                settings: Box::new(ReadSettings::new(&settings.config, Clock::System)),
+                _store: store,
+            },
         })
     }
 

@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::CannotStart;
-use super::client::Trust;
+use super::client::{Server, Trust};
+use super::open_store::open_store;
 use crate::config::{Settings, StorageConfig};
+use crate::store::Store;
 
 /// What a command asks or changes.
 #[derive(Debug)]
@@ -22,6 +24,24 @@ pub(super) enum Target {
     },
     /// A directory that no server has open, or a database on a server.
     Store(Box<StorageConfig>),
+}
+
+/// A target that is there, for commands that ask it more than once.
+pub(super) enum Opened {
+    /// A server, which may or may not answer.
+    Server(Server),
+    /// A store that existed before.
+    Store(Store),
+}
+
+impl Target {
+    /// Opens the store, or prepares to ask the server.
+    pub(super) fn open(&self) -> anyhow::Result<Opened> {
+        Ok(match self {
+            Self::Server { url, token, trust } => Opened::Server(Server::new(url, token.as_deref(), trust)?),
+            Self::Store(storage) => Opened::Store(open_store(storage)?),
+        })
+    }
 }
 
 /// Parses the address of a server, and removes slashes at its end.

@@ -15,8 +15,8 @@ use tempfile::TempDir;
 
 use crate::support::process::{FREE_PORT, program, refusal, until_address};
 use crate::support::{
-    Client, Serving, TestServer, builtin_error, failed_execution, gzip, ingest, job, job_type, strike, to_ndjson,
-    wait_until, with, worked_example,
+    Client, Serving, TestServer, builtin_error, failed_execution, gzip, ingest, job, job_type, read_request, strike,
+    to_ndjson, wait_until, with, worked_example,
 };
 
 const JSON: [(&str, &str); 1] = [("Content-Type", "application/json")];
@@ -601,13 +601,7 @@ fn import_asks_again_when_the_server_says_that_it_may() {
         for answer in [busy, busy, &good] {
             let (mut connection, _) = listener.accept().unwrap();
             times.push(std::time::Instant::now());
-            let mut request = Vec::new();
-            while !request.ends_with(b"}\n") {
-                let mut piece = [0; 1024];
-                let read = connection.read(&mut piece).unwrap();
-                assert_ne!(read, 0);
-                request.extend_from_slice(&piece[..read]);
-            }
+            read_request(&mut connection, |request| request.ends_with(b"}\n"));
             connection.write_all(answer.as_bytes()).unwrap();
         }
         times

@@ -1,7 +1,7 @@
 //! `scale-metrics events`, `breakdown` and `delete`: what they ask for and print, of a server and of a directory that no server has open.
 
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Output, Stdio};
@@ -13,8 +13,8 @@ use tempfile::TempDir;
 use crate::completions::flags;
 use crate::support::process::program;
 use crate::support::{
-    Serving, TestServer, builtin_error, execution, failed_execution, gzip, ingest, job, job_type, strike, to_ndjson,
-    with,
+    Serving, TestServer, builtin_error, execution, failed_execution, gzip, ingest, job, job_type, read_request, strike,
+    to_ndjson, with,
 };
 
 fn run(directory: &Path, arguments: &[&str]) -> Output {
@@ -371,13 +371,7 @@ fn an_answer_that_does_not_arrive_is_asked_for_again_and_said() {
         );
         for answer in ["", &good] {
             let (mut connection, _) = listener.accept().unwrap();
-            let mut request = Vec::new();
-            while !request.ends_with(b"}]") {
-                let mut piece = [0; 1024];
-                let read = connection.read(&mut piece).unwrap();
-                assert_ne!(read, 0);
-                request.extend_from_slice(&piece[..read]);
-            }
+            read_request(&mut connection, |request| request.ends_with(b"}]"));
             connection.write_all(answer.as_bytes()).unwrap();
         }
     });
@@ -456,17 +450,10 @@ fn answers_of_other_programs_are_no_events() {
     let server = thread::spawn(move || {
         for (status, media_type, body) in answers {
             let (mut connection, _) = listener.accept().unwrap();
-            let mut request = Vec::new();
             // A body ends with a bracket.
-            while !request.ends_with(b"\r\n\r\n") || request.starts_with(b"POST") {
-                if request.starts_with(b"POST") && request.ends_with(b"]") {
-                    break;
-                }
-                let mut piece = [0; 1024];
-                let read = connection.read(&mut piece).unwrap();
-                assert_ne!(read, 0);
-                request.extend_from_slice(&piece[..read]);
-            }
+            read_request(&mut connection, |request| {
+                request.ends_with(if request.starts_with(b"POST") { b"]".as_slice() } else { b"\r\n\r\n" })
+            });
             let head = format!("HTTP/1.1 {status}\r\nContent-Type: {media_type}\r\nConnection: close");
             connection.write_all(format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).as_bytes()).unwrap();
         }

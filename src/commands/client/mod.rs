@@ -78,9 +78,6 @@ pub(crate) fn token_hint(status: u16) -> &'static str {
 /// Why a server gave no answer that is of use.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AskError {
-    /// The certificates that are to be trusted cannot be read.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
     /// The server does not answer, or has stopped answering.
     #[error("{address}: {detail}")]
     Unreachable {
@@ -157,15 +154,17 @@ impl Server {
 
     /// The error of an answer that is not that of this program.
     pub(crate) fn foreign(&self, path: &str) -> AskError {
-        AskError::Foreign { address: format!("{}{path}", self.url) }
+        AskError::Foreign { address: self.address(path) }
+    }
+
+    /// The address of a path.
+    pub(crate) fn address(&self, path: &str) -> String {
+        format!("{}{path}", self.url)
     }
 
     fn body(&self, path: &str, answer: Response<Body>) -> Result<Vec<u8>, AskError> {
         let body = answer.into_body().into_with_config().limit(u64::MAX).read_to_vec();
-        body.map_err(|error| AskError::Unreachable {
-            address: format!("{}{path}", self.url),
-            detail: error.to_string(),
-        })
+        body.map_err(|error| AskError::Unreachable { address: self.address(path), detail: error.to_string() })
     }
 
     /// Sends a request until it is answered by more than that it should be tried again, for [`PATIENCE`] at most.
@@ -176,7 +175,7 @@ impl Server {
         may_be_packed: bool,
         media_type: &str,
     ) -> Result<Response<Body>, AskError> {
-        let address = format!("{}{path}", self.url);
+        let address = self.address(path);
         let mut retry = Retry::new(PATIENCE, self.was_reached.get());
         let answer = loop {
             let answer = self.send(&address, json, may_be_packed);

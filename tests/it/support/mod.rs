@@ -326,6 +326,17 @@ impl Answer {
     }
 }
 
+/// Reads a request until `is_end` holds of it, for a stand-in of a server.
+pub(crate) fn read_request(connection: &mut TcpStream, is_end: impl Fn(&[u8]) -> bool) {
+    let mut request = Vec::new();
+    while !is_end(&request) {
+        let mut piece = [0; 1024];
+        let read = connection.read(&mut piece).unwrap();
+        assert_ne!(read, 0);
+        request.extend_from_slice(&piece[..read]);
+    }
+}
+
 pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut packed = GzEncoder::new(Vec::new(), Compression::default());
     packed.write_all(bytes).unwrap();
